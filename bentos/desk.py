@@ -1,0 +1,164 @@
+"""All that answers for one case: it reads a request, asks the runner, writes the journal and words the answer.
+
+Shapes: B instances, H steps ahead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from bentos.loading import Loaded
+from bentos.questions import Question, Reader
+from bentos.recent import RecentReadings
+from bentos.runner import Answered, Runner
+from bentos.schemas import describe_case
+from okawari.case import Case
+from okawari.errors import NotYet
+from okawari.journal import Journal, Kind, Row
+from okawari.windows import last_window
+
+NO_INTERVAL = "This model has no calibrated interval."
+Source = Literal["predict", "forecast"]
+
+_log = logging.getLogger("bentoml.okawari")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer before it is worded: its id, its numbers, and what was asked."""
+
+    id: str
+    answered: Answered
+    question: Question
+
+
+class Desk:
+    """Answers for one case."""
+
+    def __init__(self, case: Case, runner: Runner, journal_dir: Path) -> None:
+        self.case, self.runner, self.reader = case, runner, Reader(case)
+        self._recent = RecentReadings(case)
+        self._journals: dict[Kind, Journal] = {
+            "predictions": Journal(journal_dir / case.name, "predictions"),
+            "outcomes": Journal(journal_dir / case.name, "outcomes"),
+        }
+        self._facts = describe_case(case)
+
+    async def predict(self, body: bytes) -> dict[str, Any]:
+        """Answer the instances of a predict request."""
+        return await self._answer(self.reader.read_question(body), "predict")
+
+    async def forecast(self) -> dict[str, Any]:
+        """Answer from the newest readings: those ingested or, where there are none, those packed with the model."""
+        recent, source = await self._recent.load(self._serving())
+        question = Question(
+            x_BTF=last_window(recent, self.case),
+            levels=[float(recent[self.case.task.target].iloc[-1])],
+            as_of=[_format_time(recent[self.case.time].iloc[-1])],
+        )
+        return {**await self._answer(question, "forecast"), "source": source}
+
+    def record_outcomes(self, body: bytes) -> int:
+        """Write down the truths of an outcomes request; returns how many."""
+        outcomes = self.reader.read_outcomes(body)
+        at = datetime.now(UTC).isoformat()
+        self._record("outcomes", [{**outcome, "at": at, "case": self.case.name} for outcome in outcomes])
+        return len(outcomes)
+
+    def describe(self) -> dict[str, Any]:
+        """The case as `GET /cases` shows it."""
+        shelf = self.runner.shelf
+        return {
+            "name": self.case.name,
+            "title": self.case.title,
+            "ready": shelf.current is not None,
+            "model": shelf.current.describe() if shelf.current else None,
+            "previous": shelf.previous.describe() if shelf.previous else None,
+            "refused": shelf.refused,
+            **self._facts,
+        }
+
+    def close(self) -> None:
+        """Close the journal's segments."""
+        for journal in self._journals.values():
+            journal.close()
+
+    def _serving(self) -> Loaded:
+        model = self.runner.shelf.current
+        if model is None:
+            raise NotYet(f"Case {self.case.name} has no model yet; make one with: okawari run {self.case.name}.")
+        return model
+
+    async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
+        reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)
+        predictions = [self._word(reply, place) for place in range(len(question.levels))]
+        self._record("predictions", self._write(reply, predictions, source))
+        return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
+
+    def _word(self, reply: Reply, place: int) -> dict[str, Any]:
+        interval = _bounds(reply.answered, place)
+        return {
+            "as_of": reply.question.as_of[place],
+            "unit": self._facts["unit"],
+            "level": reply.question.levels[place],
+            "mean": reply.answered.mean_BH[place].tolist(),
+            "interval": interval,
+            "note": None if interval else NO_INTERVAL,
+        }
+
+    def _write(self, reply: Reply, predictions: list[dict[str, Any]], source: Source) -> list[Row]:
+        manifest = reply.answered.model.manifest
+        shared = {
+            "version": manifest.version,
+            "graph_sha256": manifest.graph_sha256,
+            "variant": manifest.variant,
+            "source": source,
+        }
+        at = datetime.now(UTC).isoformat()
+        return [
+            {
+                "id": reply.id,
+                "index": place,
+                "case": self.case.name,
+                "at": at,
+                "as_of": said["as_of"],
+                "level": said["level"],
+                "mean": said["mean"],
+                "lower": said["interval"] and said["interval"]["lower"],
+                "upper": said["interval"] and said["interval"]["upper"],
+                "input_sha256": hashlib.sha256(reply.question.x_BTF[place].tobytes()).hexdigest(),
+                **shared,
+            }
+            for place, said in enumerate(predictions)
+        ]
+
+    def _record(self, kind: Kind, rows: list[Row]) -> None:
+        """Append to the journal. A prediction is worth more than its record: a full disk is logged, not answered."""
+        try:
+            self._journals[kind].append(rows)
+        except OSError:
+            if kind == "outcomes":
+                raise
+            _log.exception("%d predictions of %s were not journaled", len(rows), self.case.name)
+
+
+def _bounds(answered: Answered, place: int) -> dict[str, Any] | None:
+    if answered.lower_BH is None or answered.upper_BH is None:
+        return None
+    return {
+        "coverage_share": answered.model.manifest.coverage_share,
+        "lower": answered.lower_BH[place].tolist(),
+        "upper": answered.upper_BH[place].tolist(),
+    }
+
+
+def _format_time(time: pd.Timestamp) -> str:
+    return f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat()

@@ -1,0 +1,107 @@
+"""From an entry of the model store to a model that may serve: load, check the digest, warm, ask the golden question.
+
+Shapes: B windows, T readings, F columns, H steps ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bentos.shelf import Entry
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from okawari.graph import Graph
+from okawari.manifest import Deployable, Manifest, load_deployable
+
+_LINEAGE = (
+    "case",
+    "version",
+    "candidate",
+    "variant",
+    "graph_sha256",
+    "run_id",
+    "snapshot_version",
+    "trained_until",
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that passed every check and is ready to answer."""
+
+    tag: str
+    manifest: Manifest
+    graph: Graph
+    recent: pd.DataFrame
+
+    def describe(self) -> dict[str, Any]:
+        """Identity and lineage, as every answer carries them."""
+        return {name: getattr(self.manifest, name) for name in _LINEAGE}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a graph runs on: "cpu" or "cuda", and how many threads one run may take."""
+
+    device: str
+    threads: int
+
+
+def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Loaded] = ()) -> Loaded:
+    """Load an entry and prove it: digest, shapes, warm-up, golden question.
+
+    Args:
+        entry: where the deployable lies.
+        case: what it has to answer for.
+        engine: what it runs on.
+        hot: loaded models whose session is taken over if it is the same graph (a rollback needs no second load).
+
+    Raises:
+        InvalidInput: the deployable fails a check; the message says which.
+        OSError: a file is missing.
+    """
+    deployable = load_deployable(entry.path)
+    if deployable.manifest.case != case.name:
+        raise InvalidInput(f"It belongs to case {deployable.manifest.case}, not {case.name}; deploy it there.")
+    same = [model.graph for model in hot if model.graph.sha256 == deployable.manifest.graph_sha256]
+    graph = same[0] if same else Graph.load(deployable.graph, threads=engine.threads, device=engine.device)
+    _require_fit(graph, case)
+    _warm(graph, case)
+    _ask_golden(graph, deployable, case)
+    return Loaded(entry.tag, deployable.manifest, graph, deployable.recent)
+
+
+def _require_fit(graph: Graph, case: Case) -> None:
+    takes, needs = (graph.history, graph.n_columns), (case.task.history, len(case.columns))
+    if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
+        raise InvalidInput(
+            f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} asks with "
+            f"{needs[0]} of {needs[1]}. Train it again for this case."
+        )
+
+
+def _warm(graph: Graph, case: Case) -> None:
+    """The first run of a shape allocates; let no request pay for it."""
+    for n_windows in (1, case.serving.max_batch_size):
+        graph.answer(np.ones((n_windows, case.task.history, len(case.columns)), dtype=np.float32))
+
+
+def _ask_golden(graph: Graph, deployable: Deployable, case: Case) -> None:
+    golden = deployable.golden
+    mean_BH = graph.answer(golden.x_BTF).mean_BH
+    if mean_BH.shape[-1] != case.task.horizon:
+        raise InvalidInput(f"Its graph answers {mean_BH.shape[-1]} steps; case {case.name} wants {case.task.horizon}.")
+    if not golden.matches(mean_BH):
+        raise InvalidInput(
+            f"It answers its golden question with {_shorten(mean_BH)}; recorded was {_shorten(golden.mean_BH)} "
+            f"(tolerance {golden.tolerance_share:g}). Package the version again."
+        )
+
+
+def _shorten(values: np.ndarray[Any, Any]) -> str:
+    return "[" + ", ".join(f"{value:.6g}" for value in values.reshape(-1)[:3]) + ", ...]"

@@ -1,0 +1,129 @@
+"""From the body of a request to a question that the graph can answer, or to an error that says what is wrong.
+
+Shapes: B windows, T readings, F columns. Everything is refused here, before it reaches the batch that it would share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from bentos.refusals import Refused, explain
+from bentos.schemas import build_outcomes_type, build_predict_type
+from okawari.case import AtLeast, Case
+from okawari.models.recipe import Floats
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Windows `x_BTF`, the target's last value and the time of the last record of each."""
+
+    x_BTF: Floats
+    levels: list[float]
+    as_of: list[str | None]
+
+
+class Reader:
+    """Reads the requests of one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.predict_type = build_predict_type(case)
+        self.outcomes_type = build_outcomes_type(case)
+        self._pick = itemgetter(*case.column_names)
+        self._target = case.column_names.index(case.task.target)
+
+    def read_question(self, body: bytes) -> Question:
+        """The question of a predict request.
+
+        Raises:
+            Refused: it is no JSON, lacks something, or holds something that is no reading of this case.
+        """
+        windows: list[list[Record]] = self._parse(self.predict_type, body)["instances"]
+        as_of = [self._check_times(window, place) for place, window in enumerate(windows)]
+        values_BTF = np.stack([self._read_window(window, place) for place, window in enumerate(windows)])
+        return Question(_narrow(values_BTF, self.case), values_BTF[:, -1, self._target].tolist(), as_of)
+
+    def read_outcomes(self, body: bytes) -> list[Record]:
+        """The outcomes of an outcomes request; raises like `read_question`."""
+        outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
+        return outcomes
+
+    def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
+        try:
+            return adapter.validate_json(body)
+        except ValidationError as error:
+            raise explain(error, self.case) from error
+
+    def _read_window(self, window: list[Record], place: int) -> NDArray[np.float64]:
+        """The newest `history` readings [T, F]; the rules between columns hold in all of them."""
+        values = np.array([self._pick(record) for record in window], dtype=np.float64).reshape(len(window), -1)
+        for rule in self.case.rules:
+            self._check_rule(rule, values, place)
+        return values[-self.case.task.history :]
+
+    def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: int) -> None:
+        names = self.case.column_names
+        greater, smaller = values[:, names.index(rule.greater)], values[:, names.index(rule.smaller)]
+        broken = np.flatnonzero(greater < smaller * (1 - rule.slack_share))
+        if broken.size:
+            row = int(broken[0])
+            raise Refused(
+                f"instances[{place}][{row}] has {rule.greater} {greater[row]:g} and {rule.smaller} {smaller[row]:g}; "
+                f"{rule.greater} is never below {rule.smaller}. Correct the record.",
+                ("instances", place, row, rule.greater),
+            )
+
+    def _check_times(self, window: list[Record], place: int) -> str | None:
+        """Time of the last record; None where no record has one."""
+        name = self.case.time
+        texts = [record.get(name) for record in window]
+        if all(text is None for text in texts):
+            return None
+        times = [self._read_time(text, place, row) for row, text in enumerate(texts)]
+        for row, (earlier, later) in enumerate(pairwise(times), start=1):
+            if later <= earlier:
+                raise Refused(
+                    f"instances[{place}][{row}].{name} is {texts[row]}, after {texts[row - 1]}; records go from the "
+                    "oldest to the newest, each time once. Sort them.",
+                    ("instances", place, row, name),
+                )
+        return texts[-1]
+
+    def _read_time(self, text: str | None, place: int, row: int) -> datetime:
+        name = self.case.time
+        try:
+            time = datetime.fromisoformat(text or "")
+        except ValueError as error:
+            came = f"is {text[:40]!r}" if text else "is missing"
+            raise Refused(
+                f"instances[{place}][{row}].{name} {came}; it is an ISO 8601 time such as 2013-03-01, in every record "
+                "of an instance or in none. Write it so or leave it out.",
+                ("instances", place, row, name),
+            ) from error
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:
+    """The readings in the graph's precision; a value that it cannot hold is refused."""
+    with np.errstate(over="ignore", under="ignore"):
+        x_BTF = values_BTF.astype(np.float32)
+    lost = np.argwhere(~np.isfinite(x_BTF) | ((x_BTF == 0) & (values_BTF != 0)))
+    if lost.size:
+        place, row, column = (int(index) for index in lost[0])
+        name = case.column_names[column]
+        raise Refused(
+            f"instances[{place}][{row}].{name} is {values_BTF[place, row, column]:g}; the model computes with "
+            "magnitudes from 1e-38 to 3e38. Check its unit.",
+            ("instances", place, row, name),
+        )
+    return x_BTF

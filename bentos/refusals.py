@@ -1,0 +1,132 @@
+"""What the service says when it refuses: what came, what is allowed, what to do; with the place in the request."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from okawari.case import Case, Column
+from okawari.errors import InvalidInput, OkawariError
+
+Place = tuple[str | int, ...]
+_MOST_DETAILS = 10
+
+
+class Refused(InvalidInput):
+    """A request that does not fit. `detail` lists every complaint with its place."""
+
+    def __init__(self, message: str, place: Place = (), detail: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail if detail is not None else [{"loc": list(place), "msg": message}]
+
+
+class TooLarge(OkawariError):
+    """A body beyond the limit."""
+
+
+class UnknownCase(OkawariError):
+    """A case that this service does not answer for."""
+
+
+def explain(error: ValidationError, case: Case) -> Refused:
+    """A validator's complaints as sentences; the first one is the message."""
+    found = error.errors(include_url=False)[:_MOST_DETAILS]
+    said = [_explain_one(dict(each), case) for each in found]
+    detail = [{"loc": list(each["loc"]), "msg": message} for each, message in zip(found, said, strict=True)]
+    return Refused(said[0], detail=detail)
+
+
+def _explain_one(complaint: dict[str, Any], case: Case) -> str:
+    say = _SENTENCES.get(complaint["type"], _say_wrong)
+    return say(complaint, case)
+
+
+def _say_not_json(complaint: dict[str, Any], _: Case) -> str:
+    return f"The body is no JSON ({complaint['ctx']['error']}). Send a JSON object; the API page shows one."
+
+
+def _say_missing(complaint: dict[str, Any], case: Case) -> str:
+    return f"{_where(complaint)} is missing; {_allowed(complaint, case)}. Add it."
+
+
+def _say_unknown(complaint: dict[str, Any], case: Case) -> str:
+    known = f"a record has {', '.join(case.column_names)} and optionally {case.time}"
+    allowed = known if len(complaint["loc"]) > 2 else "it is not part of this request"
+    return f"{_where(complaint)} is not known; {allowed}. Leave it out."
+
+
+def _say_too_short(complaint: dict[str, Any], _: Case) -> str:
+    counts = complaint["ctx"]
+    kind = "records" if len(complaint["loc"]) == 2 else "entries"
+    todo = "Send more, oldest first" if kind == "records" else "Send at least one"
+    came = f"{_where(complaint)} has {counts['actual_length']} {kind}"
+    return f"{came}; it takes at least {counts['min_length']}. {todo}."
+
+
+def _say_too_long(complaint: dict[str, Any], _: Case) -> str:
+    counts = complaint["ctx"]
+    return f"{_where(complaint)} has more than {counts['max_length']} entries. Send them in several requests."
+
+
+def _say_wrong(complaint: dict[str, Any], case: Case) -> str:
+    return f"{_where(complaint)} is {_show(complaint['input'])}; {_allowed(complaint, case)}. Correct it."
+
+
+_SENTENCES: dict[str, Callable[[dict[str, Any], Case], str]] = {
+    "json_invalid": _say_not_json,
+    "missing": _say_missing,
+    "extra_forbidden": _say_unknown,
+    "too_short": _say_too_short,
+    "too_long": _say_too_long,
+}
+
+
+def _where(complaint: dict[str, Any]) -> str:
+    """The place as a person writes it: `instances[0][3].close`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in complaint["loc"])
+    return text.lstrip(".") or "The body"
+
+
+def _allowed(complaint: dict[str, Any], case: Case) -> str:
+    name = complaint["loc"][-1] if complaint["loc"] else None
+    if name in case.column_names:
+        return describe_range(case.column(str(name)))
+    if name == "value":
+        return describe_range(case.column(case.task.target))
+    return _SHAPES.get(str(name), f"it is {_expected(complaint)}")
+
+
+_SHAPES = {
+    "instances": "it is a list of instances, each a list of records, oldest first",
+    "outcomes": "it is a list of objects with id, index, step and value",
+}
+
+
+def _expected(complaint: dict[str, Any]) -> str:
+    """What the validator wanted, from its own words ("Input should be a valid array")."""
+    words = str(complaint["msg"]).removeprefix("Input should be ").removeprefix("String should ")
+    return words.replace("a valid array", "a list").replace("an object", "a JSON object")
+
+
+def describe_range(column: Column) -> str:
+    """The numbers that a column may hold, as words.
+
+    >>> describe_range(Column(name="close", unit="USD", above=0))
+    'close is a number above 0 (USD)'
+    """
+    limits = {"above": column.above, "at least": column.minimum, "at most": column.maximum}
+    said = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+    kind = "a whole number" if column.integer else "a number"
+    unit = f"({column.unit})" if column.unit else ""
+    return " ".join(part for part in (f"{column.name} is", kind, said, unit) if part)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not finite (" + ("NaN" if math.isnan(value) else f"{value:+}") + ")"
+    text = value.decode(errors="replace") if isinstance(value, bytes) else json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,185 @@
+"""Types of requests and answers, made from a case's columns: they validate, and they are what the API page shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from okawari.case import Case, Column
+
+MAX_OUTCOMES = 10_000
+
+
+class ModelInfo(BaseModel):
+    """Identity and lineage of the model that computed an answer."""
+
+    case: str
+    version: str = Field(description="Version in the registry.")
+    candidate: str = Field(description="Name of the recipe.")
+    variant: str = Field(description="Precision of the graph: fp32 or a quantized one.")
+    graph_sha256: str
+    run_id: str = Field(description="Training run.")
+    snapshot_version: int = Field(description="Version of the data that it was trained on.")
+    trained_until: str = Field(description="Time of the newest reading that it has seen.")
+
+
+class IntervalInfo(BaseModel):
+    """Bounds, one for each step ahead, that are meant to hold `coverage_share` of the truths."""
+
+    coverage_share: float
+    lower: list[float]
+    upper: list[float]
+
+
+class Prediction(BaseModel):
+    """One instance's answer, in the target's unit."""
+
+    as_of: str | None = Field(description="Time of the instance's last record, where records carry one.")
+    unit: str
+    level: float = Field(description="The target's value in the last record.")
+    mean: list[float] = Field(description="One value for each step ahead.")
+    interval: IntervalInfo | None
+    note: str | None
+
+
+class PredictAnswer(BaseModel):
+    """Answers in the order of the instances, all by the same model."""
+
+    id: str = Field(description="Name of this answer; send it back with the outcomes.")
+    model: ModelInfo
+    predictions: list[Prediction]
+
+
+class ForecastAnswer(PredictAnswer):
+    """A `PredictAnswer` with one prediction."""
+
+    source: str = Field(description="Where the readings came from: ingested or packaged.")
+
+
+class Accepted(BaseModel):
+    """How many outcomes were written down."""
+
+    accepted: int
+
+
+class Failure(BaseModel):
+    """Why a request was refused: what came, what is allowed, what to do."""
+
+    error: str
+    detail: list[dict[str, Any]] = []
+
+
+class ColumnInfo(BaseModel):
+    """One number of a reading and the range in which it is data."""
+
+    name: str
+    unit: str
+    description: str
+    above: float | None
+    minimum: float | None
+    maximum: float | None
+    integer: bool
+
+
+class CaseInfo(BaseModel):
+    """A case that this service answers for, and what it answers with."""
+
+    name: str
+    title: str
+    ready: bool
+    model: ModelInfo | None
+    previous: ModelInfo | None
+    refused: str | None = Field(description="Why the newest deployed model does not serve.")
+    columns: list[ColumnInfo]
+    history: int = Field(description="Records of an instance that count: the newest ones.")
+    horizon: int = Field(description="Steps ahead.")
+    unit: str
+
+
+class CaseList(BaseModel):
+    """All cases of this service."""
+
+    cases: list[CaseInfo]
+
+
+def build_reading_type(case: Case) -> Any:
+    """The type of one record: a dict with the case's columns, and optionally its time."""
+    time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
+    fields = {case.time: NotRequired[time], **{column.name: _build_number(column) for column in case.columns}}
+    return _build_object("Reading", fields)
+
+
+def _build_object(name: str, fields: dict[str, Any]) -> Any:
+    """A JSON object of these fields and no others. A dict, because a column may be called like a model's method."""
+    make: Any = TypedDict  # a type checker wants literal names; these are known when a case is loaded
+    made = make(name, fields)
+    made.__pydantic_config__ = ConfigDict(extra="forbid")
+    return made
+
+
+def _build_number(column: Column) -> Any:
+    described = f"{column.description} ({column.unit})" if column.unit else column.description
+    return Annotated[
+        float,
+        Field(
+            strict=True,
+            allow_inf_nan=False,
+            gt=column.above,
+            ge=column.minimum,
+            le=column.maximum,
+            multiple_of=1 if column.integer else None,
+            description=described,
+        ),
+    ]
+
+
+def build_predict_type(case: Case) -> TypeAdapter[Any]:
+    """The validator of a predict request. It stops at the first bad record, so a huge bad request costs little."""
+    reading: Any = build_reading_type(case)
+    window: Any = Annotated[list[reading], Field(min_length=case.task.history), FailFast()]
+    instances = Annotated[list[window], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
+    return TypeAdapter(_build_object("PredictRequest", {"instances": instances}))
+
+
+def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
+    """The validator of an outcomes request."""
+    fields = {
+        "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
+        "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
+        "step": Annotated[int, Field(strict=True, ge=1, le=case.task.horizon, description="Which step ahead.")],
+        "value": _build_number(case.column(case.task.target)),
+    }
+    outcome: Any = _build_object("Outcome", fields)
+    outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
+    return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
+
+
+def describe_body(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    """The `requestBody` of an OpenAPI operation, with every definition in place."""
+    schema = adapter.json_schema()
+    definitions = schema.pop("$defs", {})
+    return {"required": True, "content": {"application/json": {"schema": _inline(schema, definitions)}}}
+
+
+def _inline(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inline(each, definitions) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
+    return {key: _inline(value, definitions) for key, value in node.items()}
+
+
+def describe_case(case: Case) -> dict[str, Any]:
+    """What does not change about a case, for `GET /cases`."""
+    return {
+        "columns": [
+            ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
+        ],
+        "history": case.task.history,
+        "horizon": case.task.horizon,
+        "unit": case.column(case.task.target).unit,
+    }

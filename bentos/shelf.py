@@ -1,0 +1,83 @@
+"""The model store, read side: which entries a case has, and which one is newest.
+
+An entry is a deployable folder under `<model store>/<case>/<version>/`. BentoML writes the entry's files first and
+the pointer `<case>/latest` last, so what the pointer names is complete. Its own `get("<case>:latest")` is not used
+here: when the pointer is missing it guesses from the folders, and may guess one that is still being written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+_ENTRY_FILE = "model.yaml"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One deployed version in the model store."""
+
+    tag: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An entry with what its label says."""
+
+    entry: Entry
+    created_at: datetime
+    labels: dict[str, str]
+
+    def describe(self) -> dict[str, Any]:
+        """The entry as plain JSON values."""
+        return {"tag": self.entry.tag, "created_at": self.created_at.isoformat(), **self.labels}
+
+
+def home_path() -> Path:
+    """BentoML's own folder (`BENTOML_HOME`)."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return Path(BentoMLContainer.bentoml_home.get())
+
+
+def store_path() -> Path:
+    """Folder of the model store that this process uses (inside a container: the Bento's own)."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    return Path(BentoMLContainer.model_store.get()._path)
+
+
+def read_newest(case_name: str) -> Entry | None:
+    """The entry that `<case>:latest` names; None where there is none, or where it is being written this moment."""
+    try:
+        version = (store_path() / case_name / "latest").read_text().strip()
+    except OSError:
+        return None
+    path = store_path() / case_name / version
+    return Entry(f"{case_name}:{version}", path) if version and (path / _ENTRY_FILE).is_file() else None
+
+
+def list_entries(case_name: str) -> list[Listed]:
+    """All complete entries of a case, newest first."""
+    files = (store_path() / case_name).glob(f"*/{_ENTRY_FILE}")
+    found = [listed for file in files if (listed := _read_entry(case_name, file.parent)) is not None]
+    return sorted(found, key=lambda each: each.created_at, reverse=True)
+
+
+def _read_entry(case_name: str, folder: Path) -> Listed | None:
+    import bentoml
+
+    try:
+        model = bentoml.models.get(f"{case_name}:{folder.name}")
+    except Exception:  # whatever a torn description raises, such a folder is no entry
+        return None
+    return Listed(Entry(str(model.tag), Path(model.path)), model.creation_time, dict(model.info.labels))
+
+
+def list_wreckage(case_name: str) -> list[Path]:
+    """Folders of entries whose writing was broken off."""
+    folders = (path for path in (store_path() / case_name).glob("*") if path.is_dir())
+    return [path for path in folders if not (path / _ENTRY_FILE).is_file()]

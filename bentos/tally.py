@@ -1,0 +1,38 @@
+"""Numbers about serving, shown on `/metrics` beside BentoML's own."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
+
+
+class Tally:
+    """Counts batches and swaps. The client library is imported with the first number, because BentoML decides at
+    start-up into which folder the worker processes write.
+    """
+
+    def count_batch(self, case_name: str, n_windows: int) -> None:
+        """One run of a graph over `n_windows` windows."""
+        _batches().labels(case=case_name).observe(n_windows)
+
+    def count_swap(self, case_name: str, outcome: Literal["served", "refused"]) -> None:
+        """A new entry of the model store was taken into service, or refused."""
+        _swaps().labels(case=case_name, outcome=outcome).inc()
+
+
+@cache
+def _batches() -> Histogram:
+    from prometheus_client import Histogram
+
+    text = "Windows answered by one run of a graph"
+    return Histogram("okawari_batch_windows", text, ["case"], buckets=[2**power for power in range(10)])
+
+
+@cache
+def _swaps() -> Counter:
+    from prometheus_client import Counter
+
+    return Counter("okawari_swaps", "New entries of the model store, by outcome", ["case", "outcome"])

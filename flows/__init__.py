@@ -1,0 +1,1 @@
+"""Prefect flows, one a file: ingest, train, quantize, package, monitor, reconcile."""

@@ -1,0 +1,75 @@
+"""Ingest: source -> check -> snapshot. Damaged rows go to quarantine with their reasons; nothing good is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow, get_run_logger
+
+from flows.announce import emit
+from okawari import events, records, store
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.checks import Checked, check_readings
+from okawari.errors import InvalidInput
+from okawari.policy import Decision
+from okawari.sources import Source, TableFile
+
+
+@flow(name="ingest", flow_run_name="ingest {case}")
+def ingest(case: str, until: date | None = None, file: Path | None = None, live: bool = False) -> dict[str, Any]:
+    """Read, check and store a case's readings.
+
+    Args:
+        case: name of the case.
+        until: last day to take in (all there are, if None).
+        file: a .csv or .parquet file to read instead of the case's source.
+        live: read the case's live source.
+    """
+    problem = load_case(case)
+    raw = _choose_source(problem, file, live).read(until)
+    checked = _check(problem, raw)
+    return _store(problem, checked)
+
+
+def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
+    if file is not None:
+        return TableFile(file, time=case.time)
+    if live and case.live is None:
+        raise InvalidInput(f"Case {case.name} has no live source; run ingest without live.")
+    return case.live if live and case.live is not None else case.source
+
+
+def _check(case: Case, raw: pd.DataFrame) -> Checked:
+    try:
+        return check_readings(raw, case, datetime.now(UTC))
+    except InvalidInput as refused:
+        verdict = records.record_decision(case.name, Decision("quality", "refused", str(refused)))
+        emit(events.DATA_REFUSED, case, trace=verdict, reason=str(refused))
+        raise
+
+
+def _store(case: Case, checked: Checked) -> dict[str, Any]:
+    done = store.record_readings(case, checked.good, checked.refused, datetime.now(UTC))
+    facts = {
+        "rows": done.snapshot.rows,
+        "new": done.new_rows,
+        "revised": done.revised_rows,
+        "quarantined": done.quarantined_rows,
+    }
+    snapshot = done.snapshot
+    if done.new_rows + done.revised_rows + done.quarantined_rows:
+        action = "accepted" if checked.refused.empty else "accepted in part"
+        decision = Decision("quality", action, checked.reason, facts)
+        verdict = records.record_decision(case.name, decision, snapshot_version=snapshot.version)
+        if done.new_rows + done.revised_rows:
+            emit(events.DATA_INGESTED, case, trace=verdict, snapshot=snapshot.version, **facts)
+    get_run_logger().info(
+        "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",
+        case.name, done.new_rows, done.revised_rows, done.quarantined_rows,
+        snapshot.version, snapshot.rows, snapshot.last_at,
+    )  # fmt: skip
+    return {"snapshot": snapshot.version, **facts}

@@ -1,0 +1,134 @@
+"""Monitor: has the data moved since the champion was made, and does the champion still keep its promise?
+
+Three verdicts are never mixed: quality belongs to `ingest`; drift and performance are taken here, recorded, and told
+as events, which Prefect's automations answer with a training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from prefect import flow, get_run_logger
+
+from flows.announce import emit, show_link, show_table
+from monitoring.drift import DriftVerdict, measure_drift
+from monitoring.performance import PerformanceVerdict, measure_performance
+from monitoring.report import build_report
+from okawari import events, records, registry, store
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.features import compute_feature_frame
+from okawari.policy import Decision
+from okawari.registry import Version
+from okawari.settings import load_settings
+from okawari.store import Snapshot
+from okawari.truth import match_truth
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Everything a verdict rests on."""
+
+    case: Case
+    champion: Version
+    snapshot: Snapshot
+    readings: pd.DataFrame
+
+
+@flow(name="monitor", flow_run_name="monitor {case}")
+def monitor(case: str) -> dict[str, Any]:
+    """Take the drift and the performance verdict of a case's newest snapshot."""
+    problem = load_case(case)
+    records.absorb_journal(case)
+    snapshot, champion = store.load_snapshot(problem), registry.load_champion(case)
+    if snapshot is None:
+        get_run_logger().info("%s: nothing ingested yet, so nothing to watch", case)
+        return {}
+    if champion is None:
+        return _miss_champion(problem, snapshot)
+    watched = Watched(problem, champion, snapshot, store.load_readings(problem, snapshot.version))
+    return {"drift": _watch_drift(watched), "performance": _watch_performance(watched)}
+
+
+def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
+    reason = f"snapshot {snapshot.version} is there, but no champion"
+    verdict = records.record_decision(
+        case.name, Decision("performance", "no champion", reason), snapshot_version=snapshot.version
+    )
+    emit(events.CHAMPION_MISSED, case, trace=verdict, reason=reason)
+    get_run_logger().info("%s: %s", case.name, reason)
+    return {"performance": "no champion"}
+
+
+# --- drift --------------------------------------------------------------------------------------------------------
+
+
+def _watch_drift(watched: Watched) -> str:
+    case, rule = watched.case, watched.case.drift
+    reference, current = _cut_reference(watched)
+    verdict = measure_drift(reference.tail(rule.reference), current.tail(rule.current), rule)
+    decision_id = _record(watched, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
+    if verdict.verdict != "not enough data":
+        _publish_report(watched, reference.tail(rule.reference), current.tail(rule.current), verdict)
+    if verdict.verdict == "drifted":
+        emit(events.DRIFT_DETECTED, case, trace=decision_id, reason=verdict.reason, **_payload(watched))
+    return verdict.verdict
+
+
+def _cut_reference(watched: Watched) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Features up to the champion's snapshot, and those of the readings that came after it."""
+    features = compute_feature_frame(watched.readings, watched.case)
+    is_known = features[watched.case.time] <= pd.Timestamp(watched.champion.trained_until)
+    columns = [feature.name for feature in watched.case.features]
+    return features.loc[is_known, columns], features.loc[~is_known, columns]
+
+
+def _publish_report(watched: Watched, reference: pd.DataFrame, current: pd.DataFrame, verdict: DriftVerdict) -> None:
+    case, snapshot = watched.case, watched.snapshot
+    title = f"{case.title}: snapshot {snapshot.version} against version {watched.champion.version}'s reference"
+    report = build_report(reference, current, verdict, title=title)
+    newest = load_settings().reports_dir / case.name / "drift.html"
+    report.save(newest)
+    run_id = registry.record_monitoring(case, snapshot, newest.read_bytes(), _numbers(verdict))
+    show_table(case, "drift", verdict.facts()["columns"], verdict.reason)
+    show_link(case, "drift-report", registry.page_url(run_id), f"Drift report of snapshot {snapshot.version}")
+
+
+def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:
+    distances = {f"distance_{column.column}": column.distance for column in verdict.columns}
+    return {**distances, **{f"p_{column.column}": column.p_value for column in verdict.columns}}
+
+
+# --- performance --------------------------------------------------------------------------------------------------
+
+
+def _watch_performance(watched: Watched) -> str:
+    verdict = _measure_promise(watched)
+    decision_id = _record(watched, Decision("performance", verdict.verdict, verdict.reason, verdict.facts()))
+    if verdict.verdict == "degraded":
+        emit(events.PERFORMANCE_DEGRADED, watched.case, trace=decision_id, reason=verdict.reason, **_payload(watched))
+    return verdict.verdict
+
+
+def _measure_promise(watched: Watched) -> PerformanceVerdict:
+    case, name = watched.case, watched.case.name
+    pairs = match_truth(case, records.load_predictions(name), records.load_outcomes(name), watched.readings)
+    own = pairs[pairs["version"] == watched.champion.version]
+    return measure_performance(own, coverage_share=watched.champion.coverage_share)
+
+
+def _record(watched: Watched, decision: Decision) -> str:
+    get_run_logger().info("%s: %s %s: %s", watched.case.name, decision.kind, decision.action, decision.reason)
+    return records.record_decision(
+        watched.case.name,
+        decision,
+        snapshot_version=watched.snapshot.version,
+        model_version=watched.champion.version,
+    )
+
+
+def _payload(watched: Watched) -> dict[str, Any]:
+    return {"snapshot": watched.snapshot.version, "version": watched.champion.version}

@@ -1,0 +1,97 @@
+"""Package: put a version into the model store, where the service finds it, and build the Bento around it.
+
+BentoML's home is `bentos`, which flows may not import: its commands run as programs of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from flows.announce import emit
+from okawari import events, records, registry, store
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.errors import NotYet, OkawariError
+from okawari.graph import Graph
+from okawari.manifest import Deployable, Golden, Manifest
+from okawari.policy import Decision
+from okawari.registry import Version
+from okawari.settings import load_settings
+from okawari.windows import last_window
+
+_TIMEOUT_S = 300
+
+
+@flow(name="package", flow_run_name="package {case}")
+def package(case: str, version: str | None = None) -> dict[str, Any]:
+    """Make a version the one that serves.
+
+    Args:
+        case: name of the case.
+        version: registered version; the champion, if None.
+    """
+    problem = load_case(case)
+    chosen = registry.load_champion(case) if version is None else registry.load_version(case, version)
+    if chosen is None:
+        raise NotYet(f"Case {case} has no champion to package; run: okawari run {case}.")
+    with tempfile.TemporaryDirectory() as folder:
+        _assemble(problem, chosen).save(Path(folder))
+        stored = _run_bentos("put", folder)
+    built = _run_bentos("build")
+    reason = f"version {chosen.version} stored as {stored['tag']}, built as {built['bento']}"
+    decision_id = records.record_decision(
+        case,
+        Decision("deployment", "deployed", reason, {**stored, **built}),
+        cause=chosen.decision_id,
+        snapshot_version=chosen.snapshot_version,
+        run_id=chosen.run_id,
+        model_version=chosen.version,
+    )
+    emit(events.MODEL_DEPLOYED, problem, trace=decision_id, version=chosen.version, **stored)
+    get_run_logger().info("%s: %s", case, reason)
+    return {"version": chosen.version, **stored, **built}
+
+
+def _assemble(case: Case, version: Version) -> Deployable:
+    graph = registry.load_graph(version)
+    readings = store.load_readings(case, version.snapshot_version).tail(case.task.history)
+    question = last_window(readings, case)
+    return Deployable(
+        manifest=_describe(version),
+        golden=Golden(x_BTF=question, mean_BH=Graph.load(graph).answer(question).mean_BH),
+        graph=graph,
+        recent=readings.reset_index(drop=True),
+    )
+
+
+def _describe(version: Version) -> Manifest:
+    return Manifest(
+        case=version.case,
+        version=version.version,
+        run_id=version.run_id,
+        candidate=version.candidate,
+        variant=version.variant,
+        graph_sha256=version.graph_sha256,
+        snapshot_version=version.snapshot_version,
+        snapshot_digest=version.snapshot_digest,
+        trained_until=version.trained_until,
+        decision_id=version.decision_id,
+        coverage_share=version.coverage_share,
+    )
+
+
+def _run_bentos(*arguments: str) -> dict[str, Any]:
+    """One command of `bentos.deploy`; it prints one JSON line last."""
+    command = [sys.executable, "-m", "bentos.deploy", *arguments]
+    done = subprocess.run(command, cwd=load_settings().root, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    if done.returncode:
+        raise OkawariError(f"{' '.join(command[1:])} failed:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer

@@ -1,0 +1,69 @@
+"""Reconcile: compare what should be with what is, and repair it. Events make the loop fast; this makes it correct.
+
+It starts the same deployments that events start, so whatever it does twice is done once: each run first asks the
+records whether it is still needed.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+from prefect import flow, get_run_logger
+
+from okawari import control, records, registry
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.history import gather_loop
+from okawari.policy import Decision, Repair, decide_repairs
+from okawari.settings import load_settings
+
+_ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
+_BUCKET_MINUTES = 10
+"""A repair is asked for once in so many minutes; if that run dies too, the next pass may ask again."""
+
+
+@flow(name="reconcile")
+def reconcile(case: str | None = None) -> dict[str, list[str]]:
+    """Repair one case or, if None, every case of `OKAWARI_CASES`; returns what was asked for, by case."""
+    names = load_settings().case_names if case is None else (case,)
+    return {name: _reconcile_case(load_case(name)) for name in names}
+
+
+def _reconcile_case(case: Case) -> list[str]:
+    records.absorb_journal(case.name)
+    loop = gather_loop(case, serving=_ask_service(case), training_active=_is_training(case))
+    repairs = decide_repairs(loop)
+    for repair in repairs:
+        get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
+        records.record_decision(case.name, Decision("repair", repair.action, repair.reason, repair.parameters))
+        _perform(case, repair)
+    if not repairs:
+        get_run_logger().info("%s: all is as it should be", case.name)
+    return [repair.action for repair in repairs]
+
+
+def _perform(case: Case, repair: Repair) -> None:
+    if repair.action == "set champion":
+        registry.set_champion(case.name, repair.parameters["version"])
+        control.start_run("package", {"case": case.name, **repair.parameters})
+        return
+    now = datetime.now(UTC)
+    bucket = now.replace(minute=now.minute - now.minute % _BUCKET_MINUTES)
+    key = f"{repair.action}-{case.name}-{repair.reason}-{bucket:%Y%m%d%H%M}"
+    control.start_run(repair.action, {"case": case.name, **repair.parameters}, idempotency_key=key)
+
+
+def _ask_service(case: Case) -> str | None:
+    """Version that the service answers with; None where it cannot be asked or serves none."""
+    try:
+        answer = httpx.get(f"{load_settings().service_base}/cases", timeout=5).raise_for_status().json()
+    except httpx.HTTPError:
+        return None
+    models = {entry["name"]: entry["model"] for entry in answer["cases"]}
+    model = models.get(case.name)
+    return None if model is None else str(model["version"])
+
+
+def _is_training(case: Case) -> bool:
+    return any(run.parameters.get("case") == case.name for run in control.list_runs("train", states=_ACTIVE))

@@ -1,0 +1,220 @@
+"""Train: decide whether, fit the candidates, quantize the best, let the gate decide, and package what is promoted.
+
+These steps always follow each other, so `quantize` and `package` are subflows of one run. The order of effects is
+register, record, alias, deploy: whichever process dies in between, `reconcile` can tell and go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.announce import emit, show_link, show_table
+from flows.package import package
+from flows.quantize import quantize
+from okawari import events, figures, records, registry, store
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.contest import Contender, build_leaderboard, describe_scores, fit_contender, score_graph
+from okawari.errors import NotYet
+from okawari.graph import parse_model
+from okawari.history import gather_retrain_facts
+from okawari.manifest import digest
+from okawari.models.recipe import Progress, Recipe
+from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
+from okawari.registry import Version
+from okawari.scores import skill_share
+from okawari.settings import load_settings
+from okawari.store import Snapshot
+from okawari.windows import Split, cut_windows, split_windows
+
+_EPOCHS_PER_LINE = 5
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every step of one training works on."""
+
+    case: Case
+    snapshot: Snapshot
+    split: Split
+    run_id: str
+    retrain_id: str
+
+
+@flow(name="train", flow_run_name="train {case}")
+def train(case: str, cause: Cause = "schedule", reason: str = "", cause_id: str | None = None) -> dict[str, Any]:
+    """Bring a fresh challenger, if there is reason to, and promote it, if it is better.
+
+    Args:
+        case: name of the case.
+        cause: why a training is asked for; all but `asked` are rationed.
+        reason: the same in words, for the record.
+        cause_id: the recorded verdict that asked for it.
+    """
+    problem = load_case(case)
+    decision = decide_retrain(gather_retrain_facts(problem, cause), problem.retrain)
+    if reason:
+        decision = replace(decision, reason=f"{decision.reason} ({reason})")
+    snapshot = store.load_snapshot(problem)
+    if snapshot is None:
+        raise NotYet(f"Case {case} has no readings yet; run: okawari run {case}.")
+    retrain_id = records.record_decision(case, decision, cause=cause_id, snapshot_version=snapshot.version)
+    get_run_logger().info("%s: %s: %s", case, decision.action, decision.reason)
+    if decision.action == "skip":
+        return {"action": "skip", "reason": decision.reason}
+    return _hold_contest(problem, snapshot, retrain_id, cause)
+
+
+def _hold_contest(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -> dict[str, Any]:
+    with _open_training(case, snapshot, retrain_id, cause) as training:
+        contenders = [_fit(training, recipe) for recipe in case.candidates]
+        _publish_leaderboard(training, contenders)
+        challenger = _choose(contenders, case)
+        registry.record_file(training.run_id, challenger.graph, "variants/fp32.onnx")
+        variant = quantize(case.name, training.run_id, retrain_id)
+        decision_id, promotion, version = _judge(training, challenger, contenders[0].card, variant)
+    return _conclude(case, decision_id, promotion, version)
+
+
+@contextmanager
+def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -> Iterator[Training]:
+    """Cut the snapshot and open the training's run. Only one training runs at a time, so others still open are dead."""
+    registry.close_abandoned(case)
+    readings = store.load_readings(case, snapshot.version)
+    split = split_windows(cut_windows(readings, case), case.gate, case.task.horizon)
+    tags = {"okawari.cause": cause, "okawari.decision_id": retrain_id}
+    with registry.record_training(case, snapshot, readings, tags) as run_id:
+        show_link(case, "training", registry.page_url(run_id), f"Training on snapshot {snapshot.version}")
+        yield Training(case, snapshot, split, run_id, retrain_id)
+
+
+# --- candidates ---------------------------------------------------------------------------------------------------
+
+
+@task(task_run_name="fit {recipe.name}", cache_policy=NO_CACHE)
+def _fit(training: Training, recipe: Recipe) -> Contender:
+    settings = load_settings()
+    with registry.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id:
+        contender = fit_contender(
+            recipe,
+            training.case,
+            training.split,
+            _log_progress(training.case, recipe),
+            device=settings.device,
+            threads=settings.threads,
+        )
+        _record_contender(training, contender, run_id)
+    first = contender.scores.first
+    get_run_logger().info(
+        "%s: %s has RMSE %.4f after %.1f s", training.case.name, recipe.name, first.rmse, contender.fit_s
+    )
+    return contender
+
+
+def _record_contender(training: Training, contender: Contender, run_id: str) -> None:
+    name, history = contender.recipe.name, contender.model.history
+    registry.record_metrics(run_id, {**describe_scores(contender.scores), "fit_s": contender.fit_s})
+    registry.record_history(run_id, history)
+    if history:
+        registry.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
+    figure = figures.draw_holdout(contender.answer, training.split.holdout, training.case, f"{name} on the holdout")
+    registry.record_figure(run_id, figure, "holdout.png")
+
+
+def _log_progress(case: Case, recipe: Recipe) -> Progress:
+    """Progress as log lines, which the command line turns into a bar."""
+    logger = get_run_logger()
+
+    def show(done: int, planned: int, numbers: Mapping[str, float]) -> None:
+        if done % _EPOCHS_PER_LINE == 0 or done == planned:
+            values = ", ".join(f"{key} {value:.4g}" for key, value in numbers.items())
+            logger.info("%s: %s: step %d of %d, %s", case.name, recipe.name, done, planned, values)
+
+    return show
+
+
+def _publish_leaderboard(training: Training, contenders: list[Contender]) -> None:
+    rows = build_leaderboard(contenders)
+    registry.record_table(training.run_id, rows, "leaderboard.json")
+    best, floor = rows[0], contenders[0].recipe.name
+    caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
+    show_table(training.case, "leaderboard", rows, caption)
+    registry.record_metrics(training.run_id, {"best_rmse": best["rmse"], "best_skill_share": best["skill_share"]})
+
+
+def _choose(contenders: list[Contender], case: Case) -> Contender:
+    baseline, *others = (contender.card for contender in contenders)
+    chosen = choose_challenger(baseline, others, case.gate)
+    return next(contender for contender in contenders if contender.recipe.name == chosen.candidate)
+
+
+# --- gate ---------------------------------------------------------------------------------------------------------
+
+
+def _judge(
+    training: Training, challenger: Contender, baseline: Card, variant: str
+) -> tuple[str, Decision, Version]:
+    """Hold the challenger, as it would serve, against the champion on the same rows; register and record."""
+    case, holdout = training.case, training.split.holdout
+    graph = registry.load_file(training.run_id, f"variants/{variant}.onnx")
+    card = score_graph(challenger.recipe.name, graph, holdout)
+    assert card is not None, "a graph that was just built takes the case's readings"
+    decision = decide_promotion(card, _score_champion(training), baseline, case.gate)
+    decision_id = records.new_id()
+    version = registry.register_version(
+        case, training.run_id, parse_model(graph), _describe_version(training, card, baseline, graph, variant, decision_id)
+    )
+    records.record_decision(
+        case.name,
+        decision,
+        id=decision_id,
+        cause=training.retrain_id,
+        snapshot_version=training.snapshot.version,
+        run_id=training.run_id,
+        model_version=version,
+    )
+    registry.record_file(training.run_id, f"{decision.action}: {decision.reason}\n".encode(), "verdict.txt")
+    return decision_id, decision, registry.load_version(case.name, version)
+
+
+def _score_champion(training: Training) -> Card | None:
+    champion = registry.load_champion(training.case.name)
+    if champion is None:
+        return None
+    return score_graph(champion.candidate, registry.load_graph(champion), training.split.holdout)
+
+
+def _describe_version(
+    training: Training, card: Card, baseline: Card, graph: bytes, variant: str, decision_id: str
+) -> dict[str, Any]:
+    return {
+        "candidate": card.candidate,
+        "variant": variant,
+        "graph_sha256": digest(graph),
+        "snapshot_version": training.snapshot.version,
+        "snapshot_digest": training.snapshot.digest,
+        "trained_until": training.snapshot.last_at,
+        "decision_id": decision_id,
+        "coverage_share": None if card.interval_score is None else training.case.task.coverage_share,
+        "rmse": card.rmse,
+        "skill_share": skill_share(card.rmse, baseline.rmse),
+    }
+
+
+def _conclude(case: Case, decision_id: str, decision: Decision, version: Version) -> dict[str, Any]:
+    get_run_logger().info("%s: %s version %s: %s", case.name, decision.action, version.version, decision.reason)
+    facts = {"version": version.version, "candidate": version.candidate, "reason": decision.reason}
+    if decision.action == "promote":
+        registry.set_champion(case.name, version.version)
+        emit(events.MODEL_PROMOTED, case, trace=decision_id, **facts)
+        package(case.name, version.version)
+    else:
+        emit(events.MODEL_REJECTED, case, trace=decision_id, at=datetime.now(UTC).isoformat(), **facts)
+    return {"action": decision.action, **facts}

@@ -1,0 +1,256 @@
+"""The drift verdict: have the features moved away from the readings that the champion learned from?
+
+A plain Kolmogorov-Smirnov test takes rows for independent. A perfectly stationary AR(0.9) feature fails it at 5 %
+in more than half of all quiet looks. So here the reference itself says what is usual: every contiguous block of as
+many rows as the current sample is held against the rest of the reference, and the current sample counts as moved
+only where it lies further out than such blocks do.
+
+Shapes: N rows of the reference, W rows of the current sample, B blocks. Knows no report, no clock, no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from okawari.case import Drift
+from okawari.errors import InvalidInput
+
+Array = npt.NDArray[np.float64]
+
+BLOCKS = 400
+"""At least this many blocks where the reference is long enough (up to twice as many, as the step is a whole number).
+
+Holm's smallest level has to be reachable: 1 / (1 + B) <= alpha / columns. With alpha 0.05 and 20 columns that is
+B >= 399; with 3 columns it is B >= 59. 750 readings against 60 give 691 blocks at step 1.
+"""
+
+SEPARATE_BLOCKS = 5
+"""Blocks that must fit side by side into the reference: with fewer, their spread is a guess.
+
+Overlapping blocks share rows, so B says how finely the p-value is resolved, and N / W how much is known.
+"""
+
+MAX_REFERENCE, MAX_CURRENT = 5000, 1000
+"""The newest rows that are measured, so that 5000 / 1000 still gives SEPARATE_BLOCKS, and Evidently draws the very
+same rows in about a second. The resolution of KS at 1000 rows is near 0.03, well below any useful minimum effect."""
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """One feature: how far it lies from the reference (KS distance, 0 to 1), and how unusual that is.
+
+    `threshold` is the Holm level that `p_value` had to reach; `drifted` also asks for the minimum effect.
+    """
+
+    column: str
+    distance: float
+    p_value: float
+    threshold: float
+    drifted: bool
+
+    @property
+    def alarm_level(self) -> float:
+        """The p-value at or below which this column alarms: its Holm level, or 0 where the effect is too small."""
+        return self.threshold if self.drifted or self.p_value > self.threshold else 0.0
+
+
+@dataclass(frozen=True)
+class DriftVerdict:
+    """What the features say, with the sentence a person reads. `n_*` count the readings that were measured."""
+
+    verdict: Literal["drifted", "stable", "not enough data"]
+    columns: tuple[ColumnDrift, ...]
+    n_reference: int
+    n_current: int
+    reason: str
+
+    def facts(self) -> dict[str, Any]:
+        """The verdict as plain JSON values."""
+        return asdict(self) | {"columns": [asdict(column) for column in self.columns]}
+
+
+def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, rule: Drift) -> DriftVerdict:
+    """Compare every feature column of `current` with `reference`, both oldest row first.
+
+    Args:
+        reference: features the champion learned from, [n, K] floats; the newest MAX_REFERENCE rows are used.
+        current: newer features, [n, K] floats of the same columns; the newest MAX_CURRENT rows are used.
+        rule: family-wise `alpha` over the columns (Holm), smallest distance, smallest number of readings.
+
+    Raises:
+        InvalidInput: no column, a column missing on either side, or a value that is not a finite number.
+    """
+    check_features(reference, current)
+    reference, current = newest_rows(reference, current)
+    sizes = len(reference), len(current)
+    shortage = _find_shortage(*sizes, reference.shape[1], rule)
+    if shortage:
+        return DriftVerdict("not enough data", (), *sizes, shortage)
+    measured = {
+        str(name): measure_block_ks(reference[name].to_numpy(float), current[name].to_numpy(float))
+        for name in reference.columns
+    }
+    columns = _judge_columns(measured, rule)
+    drifted = any(column.drifted for column in columns)
+    return DriftVerdict("drifted" if drifted else "stable", columns, *sizes, _describe(columns, rule))
+
+
+def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The contiguous rows that are measured, and drawn, of both samples."""
+    return reference.tail(MAX_REFERENCE), current.tail(MAX_CURRENT)
+
+
+def measure_block_ks(reference_N: Array, current_W: Array) -> tuple[float, float]:
+    """KS distance of the current sample from the reference, and its p-value calibrated on the reference's blocks.
+
+    Two answers to "how unusual", of which the larger, more careful one counts:
+
+    * rank: (1 + blocks at least as far out) / (1 + B). Overlapping blocks are not independent, so alone it alarms
+      too often: three columns at a family-wise 5 % gave 8 to 15 % with 60 rows against 750.
+    * prediction: the fourth root of the blocks' distances is close to normal; one more draw, given the mean and
+      spread of N / W separate ones, follows Student's t with N / W - 1 degrees of freedom.
+
+    Together, with Holm over three columns at 5 %, quiet looks alarmed in 1.5 to 5.5 % (60 or 21 rows against 750; iid,
+    AR(0.5), AR(0.9), GARCH, |GARCH|). `benchmarks/false_alarms.py` measures it again.
+
+    Args:
+        reference_N: finite values, oldest first, with at least SEPARATE_BLOCKS times W rows.
+        current_W: finite values, oldest first.
+    """
+    n, width = len(reference_N), len(current_W)
+    ordered_N = np.sort(reference_N)
+    observed = float(_measure_distances(ordered_N, current_W[None, :])[0])
+    starts = np.arange(0, n - width + 1, _block_step(n, width))
+    blocks_BW = np.lib.stride_tricks.sliding_window_view(reference_N, width)[starts]
+    # F_block - F_rest = (F_block - F_reference) * n / (n - width), as the reference is block and rest together.
+    distances_B = _measure_distances(ordered_N, blocks_BW) * (n / (n - width))
+    rank = (1 + int((distances_B >= observed).sum())) / (1 + len(starts))
+    return observed, max(rank, _predict_exceedance(distances_B, observed, n / width))
+
+
+def check_features(reference: pd.DataFrame, current: pd.DataFrame) -> None:
+    """Refuse features that cannot be compared, by the column's name."""
+    if not len(reference.columns):
+        raise InvalidInput("The reference has no columns; drift needs at least one feature. Name features in the case.")
+    for name in reference.columns.union(current.columns, sort=False):
+        for label, frame in (("reference", reference), ("current readings", current)):
+            _check_column(frame, name, label)
+
+
+def _check_column(frame: pd.DataFrame, name: str, label: str) -> None:
+    n_found = int((frame.columns == name).sum())
+    if n_found != 1:
+        raise InvalidInput(
+            f"Column {name} is {n_found} times in the {label}; both sides need it exactly once. "
+            "Compute both with the same features."
+        )
+    if not pd.api.types.is_numeric_dtype(frame[name]):
+        raise InvalidInput(
+            f"Column {name} of the {label} is {frame[name].dtype}; only numbers can be compared. "
+            "Leave it out, or turn it into a number."
+        )
+    n_bad = int((~np.isfinite(frame[name].to_numpy(dtype=float, na_value=np.nan))).sum())
+    if n_bad:
+        raise InvalidInput(
+            f"Column {name} of the {label} has {n_bad} values that are missing or infinite; features "
+            "must be finite. Quarantine or drop those readings first."
+        )
+
+
+def _find_shortage(n: int, width: int, n_columns: int, rule: Drift) -> str:
+    """Why these sizes cannot be judged; empty where they can."""
+    if width < rule.min_current:
+        return f"{width} current readings; the rule needs {rule.min_current}."
+    if n < SEPARATE_BLOCKS * width:
+        return (
+            f"The reference of {n} readings holds {n / width:.1f} blocks of {width}; {SEPARATE_BLOCKS} are needed "
+            f"to know what is usual. Use at least {SEPARATE_BLOCKS * width} readings or fewer current ones."
+        )
+    smallest, level = 1 / (1 + _count_blocks(n, width)), rule.alpha / n_columns
+    if smallest > level:
+        return (
+            f"{n} reference readings give {_count_blocks(n, width)} blocks of {width}, so no p-value below "
+            f"{smallest:.2g}, but Holm over {n_columns} columns asks for {level:.2g}. "
+            "Lengthen the reference, drop columns or raise alpha."
+        )
+    return ""
+
+
+def _block_step(n: int, width: int) -> int:
+    return max(1, (n - width) // BLOCKS)
+
+
+def _count_blocks(n: int, width: int) -> int:
+    return (n - width) // _block_step(n, width) + 1
+
+
+def _measure_distances(ordered_N: Array, samples_BW: Array) -> Array:
+    """KS distance of each row of `samples_BW` from the sorted reference.
+
+    Between two neighbouring sample values the sample's distribution stands still and the reference's only rises, so
+    the largest gap lies at a sample value or just below one.
+    """
+    samples_BW = np.sort(samples_BW, axis=1)
+    n, width = len(ordered_N), samples_BW.shape[1]
+    before_BW, upto_BW = _count_ties(samples_BW)
+    above_BW = np.abs(upto_BW / width - np.searchsorted(ordered_N, samples_BW, "right") / n)
+    below_BW = np.abs(np.searchsorted(ordered_N, samples_BW, "left") / n - before_BW / width)
+    distances: Array = np.maximum(above_BW, below_BW).max(axis=1)
+    return distances
+
+
+def _count_ties(sorted_BW: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """For each value of a sorted row: how many of the row are smaller, and how many are not larger."""
+    n_rows, width = sorted_BW.shape
+    edge = np.ones((n_rows, 1), dtype=bool)
+    rises = np.diff(sorted_BW, axis=1) > 0
+    index = np.arange(width)
+    before = np.maximum.accumulate(np.where(np.hstack([edge, rises]), index, 0), axis=1)
+    upto = np.minimum.accumulate(np.where(np.hstack([rises, edge]), index + 1, width)[:, ::-1], axis=1)[:, ::-1]
+    return before, upto
+
+
+def _predict_exceedance(distances_B: Array, observed: float, n_separate: float) -> float:
+    """Chance that one more block lies at least as far out, from mean and spread of `n_separate` blocks' worth."""
+    usual_B = distances_B**0.25
+    spread = float(usual_B.std()) * np.sqrt(n_separate / (n_separate - 1) * (1 + 1 / n_separate))
+    excess = observed**0.25 - float(usual_B.mean())
+    if spread == 0:
+        return float(excess <= 0)
+    return float(stats.t.sf(excess / spread, n_separate - 1))
+
+
+def _judge_columns(measured: Mapping[str, tuple[float, float]], rule: Drift) -> tuple[ColumnDrift, ...]:
+    """Holm's step-down (Scandinavian Journal of Statistics 6, 1979): once a column holds, all further ones hold.
+
+    The columns after the one that held get its level, which their larger p-values miss too; so for every column
+    "p_value <= threshold" alone says what Holm says.
+    """
+    judged: dict[str, ColumnDrift] = {}
+    held_at = 0.0
+    for place, name in enumerate(sorted(measured, key=lambda each: measured[each][1])):
+        distance, p_value = measured[name]
+        level = held_at or rule.alpha / (len(measured) - place)
+        held_at = held_at or (level if p_value > level else 0.0)
+        drifted = p_value <= level and distance >= rule.min_effect
+        judged[name] = ColumnDrift(name, distance, p_value, level, drifted)
+    return tuple(judged[name] for name in measured)
+
+
+def _describe(columns: tuple[ColumnDrift, ...], rule: Drift) -> str:
+    drifted = [column for column in columns if column.drifted]
+    shown = drifted or [min(columns, key=lambda column: column.p_value)]
+    numbers = "; ".join(
+        f"{each.column} (distance {each.distance:.3f}, p {each.p_value:.2g}, level {each.threshold:.2g})"
+        for each in shown
+    )
+    if drifted:
+        return f"{len(drifted)} of {len(columns)} features moved: {numbers}."
+    return f"No feature moved; nearest was {numbers}, with a smallest distance that counts of {rule.min_effect:g}."

@@ -1,0 +1,180 @@
+"""The performance verdict: does the model still do its job, judged by outcomes that have arrived?
+
+Two claims of a promotion are held to account on the matured one-step predictions: that it beats the last known
+value (the random walk), and that its interval covers what it promised. Knows no store, no clock, no file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from okawari.errors import InvalidInput
+
+Array = npt.NDArray[np.float64]
+
+REQUIRED, BOUNDS = ("prediction", "level", "truth"), ("lower", "upper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerformanceVerdict:
+    """What the outcomes say, with the sentence a person reads. Errors are in the target's own unit.
+
+    `skill_share` is 1 - rmse / baseline_rmse: below 0 the last known value was the better answer. `worse_p_value`
+    tests that, `under_p_value` that the interval covers less than promised. None where nothing could be measured:
+    too few outcomes, a model without intervals, a baseline that was exact.
+    """
+
+    verdict: Literal["degraded", "good", "not enough data"]
+    reason: str
+    n: int
+    promised_share: float
+    rmse: float | None = None
+    baseline_rmse: float | None = None
+    skill_share: float | None = None
+    coverage_share: float | None = None
+    worse_p_value: float | None = None
+    under_p_value: float | None = None
+    note: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The verdict as plain JSON values."""
+        return asdict(self)
+
+
+def measure_performance(
+    frame: pd.DataFrame, *, coverage_share: float, min_rows: int = 40, alpha: float = 0.01
+) -> PerformanceVerdict:
+    """Judge matured one-step predictions against their truth, the random walk and the promised coverage.
+
+    Args:
+        frame: one row per matured prediction, oldest first: `prediction`, `lower`, `upper`, `level` (the last known
+            target value, which is the random walk's answer) and `truth`, all in the target's own unit. `lower` and
+            `upper` may be missing or wholly empty for a model without intervals.
+        coverage_share: promised share of truths inside the interval, 0 to 1.
+        min_rows: fewer rows are "not enough data".
+        alpha: false-alarm rate of one verdict; the tests share it evenly (Bonferroni).
+
+    Raises:
+        InvalidInput: a column missing, a value not finite, an interval upside down, a share outside 0 to 1, or
+            `min_rows` below 2.
+    """
+    _check_shares(coverage_share=coverage_share, alpha=alpha)
+    if min_rows < 2:
+        raise InvalidInput(f"min_rows is {min_rows}; a spread needs at least 2 rows. Use 40 or so.")
+    bounds = _read_bounds(frame)
+    prediction, level, truth = (_read_column(frame, name) for name in REQUIRED)
+    if len(truth) < min_rows:
+        reason = f"{len(truth)} predictions have their outcome; {min_rows} are needed to judge."
+        return PerformanceVerdict(verdict="not enough data", reason=reason, n=len(truth), promised_share=coverage_share)
+    errors = _measure_errors(prediction, level, truth)
+    coverage = _measure_coverage(*bounds, truth, coverage_share, alpha) if bounds else {}
+    return _judge(len(truth), coverage_share, alpha, errors, coverage)
+
+
+def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
+    """One-sided p-value that `loss` is larger on average: Diebold and Mariano with a Newey-West variance.
+
+    Bartlett weights over floor(4 (n / 100)^(2/9)) lags (Newey and West, Review of Economic Studies 61, 1994),
+    Student's t with n - 1 degrees of freedom for small samples (Harvey, Leybourne and Newbold, 1997).
+    """
+    difference = loss - baseline_loss
+    mean, n = float(difference.mean()), len(difference)
+    centred = difference - mean
+    n_lags = int(4 * (n / 100) ** (2 / 9))
+    lagged = [float(centred[lag:] @ centred[: n - lag]) * (1 - lag / (n_lags + 1)) for lag in range(1, n_lags + 1)]
+    variance = (float(centred @ centred) + 2 * sum(lagged)) / n
+    if variance <= 0:  # the same difference in every row: nothing is left to chance
+        return float(mean <= 0)
+    return float(stats.t.sf(mean / np.sqrt(variance / n), n - 1))
+
+
+def _measure_errors(prediction: Array, level: Array, truth: Array) -> dict[str, float | None]:
+    squared, baseline_squared = (prediction - truth) ** 2, (level - truth) ** 2
+    rmse, baseline_rmse = float(np.sqrt(squared.mean())), float(np.sqrt(baseline_squared.mean()))
+    return {
+        "rmse": rmse,
+        "baseline_rmse": baseline_rmse,
+        "skill_share": 1 - rmse / baseline_rmse if baseline_rmse > 0 else None,
+        "worse_p_value": measure_worse_p_value(squared, baseline_squared),
+    }
+
+
+def _measure_coverage(lower: Array, upper: Array, truth: Array, promised: float, alpha: float) -> dict[str, Any]:
+    """Exact binomial tests: covering too little degrades, covering too much is a note, as it does no harm."""
+    inside, n = int(((lower <= truth) & (truth <= upper)).sum()), len(truth)
+    too_wide = stats.binomtest(inside, n, promised, alternative="greater").pvalue < alpha
+    return {
+        "coverage_share": inside / n,
+        "under_p_value": float(stats.binomtest(inside, n, promised, alternative="less").pvalue),
+        "note": f"The intervals are wider than promised: they cover {inside} of {n}." if too_wide else None,
+    }
+
+
+def _judge(
+    n: int, promised: float, alpha: float, errors: dict[str, float | None], coverage: dict[str, Any]
+) -> PerformanceVerdict:
+    numbers: dict[str, Any] = {**errors, **coverage}
+    level = alpha / (2 if coverage else 1)
+    worse = numbers["worse_p_value"] < level
+    under = bool(coverage) and numbers["under_p_value"] < level
+    return PerformanceVerdict(
+        verdict="degraded" if worse or under else "good",
+        reason=_describe(n, promised, level, numbers, worse, under),
+        n=n,
+        promised_share=promised,
+        **numbers,
+    )
+
+
+def _describe(n: int, promised: float, level: float, numbers: dict[str, Any], worse: bool, under: bool) -> str:
+    against = "worse than" if worse else "not worse than" if numbers["rmse"] > numbers["baseline_rmse"] else "against"
+    errors = (
+        f"RMSE {numbers['rmse']:.4g} is {against} the random walk's {numbers['baseline_rmse']:.4g} "
+        f"(p {numbers['worse_p_value']:.2g})"
+    )
+    if "coverage_share" not in numbers:
+        return f"Over {n} outcomes {errors}; the model has no intervals."
+    covers = "only cover" if under else "cover"
+    return (
+        f"Over {n} outcomes {errors}, and the intervals {covers} {numbers['coverage_share']:.1%} of a promised "
+        f"{promised:.1%} (p {numbers['under_p_value']:.2g}); both p-values alarm below {level:g}."
+    )
+
+
+def _read_column(frame: pd.DataFrame, name: str) -> Array:
+    if name not in frame.columns:
+        raise InvalidInput(
+            f"Column {name} is missing from the outcomes; they have {list(frame.columns)}. "
+            f"Give {', '.join(REQUIRED + BOUNDS)}."
+        )
+    values: Array = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    n_bad = int((~np.isfinite(values)).sum())
+    if n_bad:
+        raise InvalidInput(
+            f"Column {name} of the outcomes has {n_bad} values that are missing or infinite; all must be "
+            "finite. Leave out the rows whose outcome has not arrived."
+        )
+    return values
+
+
+def _read_bounds(frame: pd.DataFrame) -> tuple[Array, Array] | None:
+    """Both ends of the intervals; None where the model gives none."""
+    if all(name not in frame.columns or frame[name].isna().all() for name in BOUNDS):
+        return None
+    lower, upper = (_read_column(frame, name) for name in BOUNDS)
+    n_bad = int((lower > upper).sum())
+    if n_bad:
+        raise InvalidInput(f"{n_bad} intervals have lower above upper; lower must not exceed upper. Check their order.")
+    return lower, upper
+
+
+def _check_shares(**shares: float) -> None:
+    for name, value in shares.items():
+        if not 0 < value < 1:
+            raise InvalidInput(f"{name} is {value}; it is a share between 0 and 1, exclusive. Use 0.9 for 90 percent.")

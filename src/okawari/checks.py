@@ -1,0 +1,128 @@
+"""The quality verdict: is it data at all? Only home of pandera.
+
+A row that breaks the case's schema is refused with its reasons and can neither raise drift nor be trained on;
+all other rows pass unchanged. A table without the needed columns is refused whole.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from okawari.case import AtLeast, Case, Column
+from okawari.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A checked table: `good` readings (time and float64 columns, ascending, times unique) and `refused` rows as
+    they came, with a column `reason`."""
+
+    good: pd.DataFrame
+    refused: pd.DataFrame
+
+    @property
+    def reason(self) -> str:
+        """The verdict as one sentence with its numbers."""
+        if self.refused.empty:
+            return f"all {len(self.good)} rows are data"
+        first = self.refused["reason"].iloc[0]
+        return f"{len(self.refused)} of {len(self.good) + len(self.refused)} rows refused; first: {first}"
+
+
+def check_readings(raw: pd.DataFrame, case: Case, now: datetime) -> Checked:
+    """Tell data from damage, row by row.
+
+    Args:
+        raw: any table with the case's columns; further columns are ignored.
+        case: the schema.
+        now: aware time; a reading from later than this is refused.
+
+    Raises:
+        InvalidInput: a needed column is missing.
+    """
+    needed = [case.time, *case.column_names]
+    missing = [name for name in needed if name not in raw.columns]
+    if missing:
+        raise InvalidInput(
+            f"The table lacks {missing}; case {case.name} needs {needed} and found {list(map(str, raw.columns))}."
+        )
+    raw = raw[needed].reset_index(drop=True)
+    typed = _convert(raw, case)
+    reasons = _find_unreadable(raw, typed)
+    _collect(reasons, _build_schema(case, now), typed.drop(index=list(reasons)))
+    # Repeats are looked for last and among good rows only: a damaged row must not push out its repaired twin.
+    _collect(reasons, _build_uniqueness(case), typed.drop(index=list(reasons)))
+    refused = raw.loc[sorted(reasons)].assign(reason=["; ".join(reasons[row]) for row in sorted(reasons)])
+    good = typed.drop(index=list(reasons)).sort_values(case.time)
+    return Checked(good.reset_index(drop=True), refused.reset_index(drop=True))
+
+
+def _convert(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
+    at = pd.to_datetime(raw[case.time], errors="coerce", utc=True, format="mixed")
+    numbers = {name: pd.to_numeric(raw[name], errors="coerce").astype("float64") for name in case.column_names}
+    return pd.DataFrame({case.time: at.dt.tz_localize(None).astype("datetime64[ns]"), **numbers})
+
+
+def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame) -> dict[int, list[str]]:
+    reasons: dict[int, list[str]] = defaultdict(list)
+    for name in typed.columns:
+        kind = "a time" if typed[name].dtype.kind == "M" else "a number"
+        for row in np.flatnonzero(typed[name].isna()):
+            came = raw[name].iloc[row]
+            reasons[int(row)].append(f"{name} is missing" if pd.isna(came) else f"{name} is {came!r}, not {kind}")
+    return reasons
+
+
+def _build_schema(case: Case, now: datetime) -> pa.DataFrameSchema:
+    latest = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
+    past = pa.Check.le(latest, error=f"{case.time} lies in the future (after {latest:%Y-%m-%d %H:%M} UTC)")
+    columns = {column.name: pa.Column(float, _build_checks(column)) for column in case.columns}
+    return pa.DataFrameSchema(
+        {case.time: pa.Column("datetime64[ns]", past), **columns},
+        checks=[_build_rule(rule) for rule in case.rules],
+    )
+
+
+def _build_checks(column: Column) -> list[pa.Check]:
+    checks = [pa.Check(np.isfinite, error=f"{column.name} is infinite")]
+    if column.above is not None:
+        checks.append(pa.Check.gt(column.above, error=f"{column.name} must be above {column.above:g}"))
+    if column.minimum is not None:
+        checks.append(pa.Check.ge(column.minimum, error=f"{column.name} must be at least {column.minimum:g}"))
+    if column.maximum is not None:
+        checks.append(pa.Check.le(column.maximum, error=f"{column.name} must be at most {column.maximum:g}"))
+    if column.integer:
+        checks.append(pa.Check(lambda values: values % 1 == 0, error=f"{column.name} must be a whole number"))
+    return checks
+
+
+def _build_rule(rule: AtLeast) -> pa.Check:
+    def holds(frame: pd.DataFrame) -> pd.Series:
+        return frame[rule.greater] >= frame[rule.smaller] * (1 - rule.slack_share)
+
+    return pa.Check(holds, error=f"{rule.greater} is below {rule.smaller}")
+
+
+def _build_uniqueness(case: Case) -> pa.DataFrameSchema:
+    repeated = pa.Check(lambda at: ~at.duplicated(keep="first"), error=f"{case.time} appears more than once")
+    return pa.DataFrameSchema({case.time: pa.Column("datetime64[ns]", repeated)})
+
+
+def _collect(reasons: dict[int, list[str]], schema: pa.DataFrameSchema, typed: pd.DataFrame) -> None:
+    """Add what the schema finds to `reasons`, once per row and cause."""
+    try:
+        schema.validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as found:
+        cases = found.failure_cases.dropna(subset=["index"])
+        for _, failed in cases.iterrows():
+            # A rule over several columns reports every value of the row; one mention of the rule says it all.
+            of_a_column = failed["schema_context"] == "Column"
+            reason = f"{failed['check']}, came {failed['failure_case']}" if of_a_column else str(failed["check"])
+            if reason not in reasons[int(failed["index"])]:
+                reasons[int(failed["index"])].append(reason)

@@ -1,0 +1,265 @@
+"""The command line: `okawari up | run | status | predict | explain | loop`. Heavy imports wait inside the commands."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from okawari import __version__
+from okawari.errors import OkawariError
+from okawari.settings import Settings, adopt_settings, load_settings
+
+app = typer.Typer(
+    name="okawari",
+    help="Keeps prediction models good: ingest, train, serve, watch, retrain, swap.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
+
+
+def main() -> None:
+    """Entry point: our own errors become one clear sentence and exit code 1."""
+    try:
+        app()
+    except OkawariError as error:
+        print(f"okawari: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        print(f"okawari {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the first round instead of waiting.")] = False,
+) -> None:
+    """Start everything on this machine, take each case once round the loop, and serve until Ctrl-C.
+
+    State lies in OKAWARI_HOME (./.okawari). A case that has a champion is not trained again for nothing.
+    """
+    from okawari.group import run_group
+    from okawari.terminal import report_progress, show_urls
+
+    settings = load_settings()
+    with _stop_on_sigterm(), ExitStack() as running:
+        with report_progress() as report:
+            group = running.enter_context(run_group(settings, report))
+            for name in settings.case_names:
+                _go_round(name, report)
+        show_urls(_list_urls(settings))
+        if once:
+            return
+        print("Everything runs; Ctrl-C stops all of it.")
+        while True:
+            time.sleep(1)
+            group.watch()
+
+
+@app.command()
+def run(
+    case: CaseName,
+    until: Day = None,
+    file: Annotated[Path | None, typer.Option(help="A .csv or .parquet file instead of the case's source.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even without a reason.")] = False,
+) -> None:
+    """Take a case once round the loop: ingest, check, watch, and train if there is reason to. Needs `okawari up`.
+
+    Example: okawari run aapl --until 2008-06-30
+    """
+    from okawari.cases import load_case
+    from okawari.terminal import report_progress
+
+    load_case(case)
+    given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
+    with report_progress() as report:
+        _go_round(case, report, retrain=retrain, **{name: value for name, value in given.items() if value})
+    status(case)
+
+
+@app.command()
+def status(
+    case: Annotated[str | None, typer.Argument(help="Name of a case; all served ones, if left out.")] = None,
+) -> None:
+    """Show snapshot, champion, what serves, the last verdicts and the last decision."""
+    from okawari import service_client
+    from okawari.control import ServerUnreachable
+    from okawari.status import read_state
+    from okawari.terminal import show_state
+
+    for name in load_settings().case_names if case is None else (case,):
+        try:
+            serving = service_client.load_serving(name)
+        except ServerUnreachable:
+            serving = None
+        show_state(read_state(name), serving)
+
+
+@app.command()
+def predict(
+    case: CaseName,
+    file: Annotated[Path | None, typer.Option(help="Readings to predict from; the newest ingested, if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+) -> None:
+    """Ask the service what comes next.
+
+    Example: okawari predict aapl
+    """
+    import json
+
+    from okawari import service_client
+    from okawari.terminal import show_forecast
+
+    answer = service_client.request_forecast(case) if file is None else _predict_from(case, file)
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        show_forecast(answer)
+
+
+@app.command()
+def explain(
+    prediction: Annotated[str, typer.Argument(help="The id of an answer; id:3 for its fourth prediction.")],
+) -> None:
+    """Walk from a prediction to its model version, training, snapshot and decisions, checking every digest."""
+    from okawari.lineage import trace_prediction
+    from okawari.terminal import show_lineage
+
+    prediction_id, _, index = prediction.partition(":")
+    show_lineage(trace_prediction(prediction_id, int(index or 0)))
+
+
+@app.command()
+def loop(
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m"], help="Last month to play.")] = datetime(2008, 12, 1),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on after a kill.")] = False,
+) -> None:
+    """Prove that the loop closes on real drift: 2008 arrives month by month, and nobody helps.
+
+    Runs on ports and state of its own (OKAWARI_HOME/loop). Exits with 1 if any link of the loop does not hold.
+    """
+    from okawari.terminal import report_progress, show_table
+
+    settings = _isolate(load_settings(), fresh)
+    with _stop_on_sigterm(), report_progress() as report:
+        months, links = _rehearse(settings, until.date(), report)
+    show_table([{**asdict(month), "prediction_id": month.prediction_id[:8]} for month in months], "What happened")
+    show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
+    if not all(link.held for link in links):
+        raise typer.Exit(1)
+    (settings.state_dir / "finished").touch()
+
+
+def _go_round(name: str, report: Any, *, retrain: bool = False, **source: Any) -> None:
+    """Ingest; train if asked for or if there is no champion, else watch, which trains if there is reason to."""
+    from okawari import control, registry
+
+    def follow(flow: str, **parameters: Any) -> None:
+        report.pause_text(f"{name}: {flow}")
+        started = control.start_run(flow, {"case": name, **parameters})
+        control.require_success(control.follow_run(started.id, report))
+
+    follow("ingest", **source)
+    if retrain:
+        follow("train", cause="asked", reason="okawari run --retrain")
+    elif registry.load_champion(name) is None:
+        follow("train", cause="missing", reason="the first round")
+    follow("reconcile")
+
+
+def _predict_from(name: str, file: Path) -> dict[str, Any]:
+    from datetime import UTC
+
+    from okawari import service_client
+    from okawari.cases import load_case
+    from okawari.checks import check_readings
+    from okawari.sources import TableFile
+
+    case = load_case(name)
+    checked = check_readings(TableFile(file, time=case.time).read(), case, datetime.now(UTC))
+    if not checked.refused.empty:
+        print(f"{file}: {checked.reason}", file=sys.stderr)
+    answer: dict[str, Any] = service_client.request_prediction(case, [checked.good.tail(case.task.history)])
+    return answer
+
+
+def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
+    import pandas as pd
+
+    from okawari.cases import load_case
+    from okawari.group import run_group
+    from okawari.rehearsal import Rehearsal
+
+    last = (pd.Timestamp(until) + pd.offsets.MonthEnd(0)).date()
+    with run_group(settings, report) as group:
+        rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
+        links = rehearsal.run()
+    return rehearsal.months, links
+
+
+def _isolate(settings: Settings, fresh: bool) -> Settings:
+    """The same settings with a state folder and free ports of their own; a finished rehearsal makes room."""
+    import shutil
+
+    home = settings.state_dir / "loop"
+    if fresh or (home / "finished").exists():
+        shutil.rmtree(home, ignore_errors=True)
+    names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
+    own = settings.model_copy(update={"home": home, "cases": "aapl", **dict(zip(names, _find_free_ports(4), strict=True))})
+    adopt_settings(own)
+    return load_settings()
+
+
+def _find_free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+@contextmanager
+def _stop_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM stop the group as Ctrl-C does, and end quietly on either."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Stopped.")
+        raise SystemExit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _list_urls(settings: Settings) -> dict[str, str]:
+    return {
+        "page": f"http://{settings.host}:{settings.ui_port}",
+        "service": settings.service_base,
+        "Prefect": settings.prefect_base,
+        "MLflow": settings.mlflow_base,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Asks the Prefect server over HTTP: start a run, follow it, read its log. Needs no Prefect installed.
+
+The command line, the page and the rehearsal use this; flows use Prefect itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from okawari.errors import InvalidInput, OkawariError
+from okawari.settings import load_settings
+
+_ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+_BUSY_PAUSE_S = 0.5
+_BUSY_ATTEMPTS = 20
+
+
+class ServerUnreachable(OkawariError, ConnectionError):
+    """A server of the group does not answer; the message says which and how to start it."""
+
+
+class RunFailed(OkawariError, RuntimeError):
+    """A flow run ended without success."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run as the server knows it. `automated` tells a run that an event started from one that was asked for."""
+
+    id: str
+    name: str
+    state: str
+    message: str
+    parameters: Mapping[str, Any]
+    automated: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has come to its end, good or bad."""
+        return self.state in _ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run has come to a good end."""
+        return self.state == "COMPLETED"
+
+
+def start_run(flow: str, parameters: Mapping[str, Any], *, idempotency_key: str | None = None) -> Run:
+    """Start the deployment of a flow; equal idempotency keys give the same run.
+
+    Raises:
+        ServerUnreachable: no Prefect server answers.
+        InvalidInput: the flow is not deployed, or its parameters do not fit.
+    """
+    found = _request("GET", f"/deployments/name/{flow}/{flow}", missing=f"Flow {flow} is not deployed; run: okawari up.")
+    body = {"parameters": dict(parameters), "idempotency_key": idempotency_key}
+    return _to_run(_request("POST", f"/deployments/{found['id']}/create_flow_run", body))
+
+
+def request_retrain(case_name: str, reason: str) -> str:
+    """Ask for a training of the case, as a person does; returns the run's id."""
+    return start_run("train", {"case": case_name, "cause": "asked", "reason": reason}).id
+
+
+def load_run(run_id: str) -> Run:
+    """The run as it stands now."""
+    return _to_run(_request("GET", f"/flow_runs/{run_id}", missing=f"There is no flow run {run_id}."))
+
+
+def run_state(run_id: str) -> str:
+    """State of a run: SCHEDULED, PENDING, RUNNING, COMPLETED, FAILED, CRASHED, CANCELLED."""
+    return load_run(run_id).state
+
+
+def list_runs(flow: str, *, states: tuple[str, ...] = (), limit: int = 50) -> list[Run]:
+    """Newest runs of a flow that are subject to a deployment, newest first."""
+    query: dict[str, Any] = {
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {"deployment_id": {"is_null_": False}},
+        "sort": "EXPECTED_START_TIME_DESC",
+        "limit": limit,
+    }
+    if states:
+        query["flow_runs"]["state"] = {"type": {"any_": list(states)}}
+    return [_to_run(found) for found in _request("POST", "/flow_runs/filter", query)]
+
+
+def follow_run(run_id: str, show: Callable[[str], None], *, poll_s: float = 0.5, timeout_s: float = 1800.0) -> Run:
+    """Show the run's log lines about its case as they come, its subflows' included, until it ends.
+
+    Raises:
+        TimeoutError: the run takes longer than `timeout_s`.
+    """
+    until, seen = time.monotonic() + timeout_s, 0
+    while time.monotonic() < until:
+        run = load_run(run_id)
+        for line in list(_read_log(run_id, seen)):
+            seen += 1
+            if line.startswith(f"{run.parameters.get('case')}: "):
+                show(line)
+        if run.ended:
+            return run
+        time.sleep(poll_s)
+    raise TimeoutError(f"Flow run {run_id} has not ended after {timeout_s:.0f} s; look at it on the Prefect page.")
+
+
+def require_success(run: Run) -> Run:
+    """The run itself, if it succeeded.
+
+    Raises:
+        RunFailed: it did not.
+    """
+    if not run.succeeded:
+        raise RunFailed(f"Flow run {run.name} ended {run.state.lower()}: {run.message or 'no message'}")
+    return run
+
+
+def abandon_dead_runs() -> int:
+    """Mark every pending or running run as crashed. Only right while no runner is alive: after a kill, say."""
+    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    found = _request("POST", "/flow_runs/filter", {"flow_runs": {"state": states}, "limit": 200})
+    crashed = {"state": {"type": "CRASHED", "name": "Crashed", "message": "its runner is gone"}, "force": True}
+    for run in found:
+        _request("POST", f"/flow_runs/{run['id']}/set_state", crashed)
+    return len(found)
+
+
+def ensure_work_pool(name: str) -> None:
+    """Create the process work pool unless it is there."""
+    known = _request("POST", "/work_pools/filter", {"limit": 200})
+    if name not in {pool["name"] for pool in known}:
+        _request("POST", "/work_pools/", {"name": name, "type": "process"})
+
+
+def _read_log(run_id: str, seen: int) -> Iterator[str]:
+    children = _request("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
+    ids = [run_id, *(run["id"] for run in children)]
+    query = {
+        "logs": {"flow_run_id": {"any_": ids}, "level": {"ge_": 20}},
+        "sort": "TIMESTAMP_ASC",
+        "limit": 200,
+        "offset": seen,
+    }
+    for entry in _request("POST", "/logs/filter", query):
+        yield str(entry["message"])
+
+
+def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
+    """One call, tried again while the server says that it is busy (its embedded database answers 503 at times)."""
+    base = load_settings().prefect_base
+    for _ in range(_BUSY_ATTEMPTS):
+        try:
+            answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
+        except httpx.TimeoutException:
+            continue
+        except httpx.TransportError as broken:
+            raise ServerUnreachable(
+                f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
+            ) from broken
+        if answer.status_code != 503:
+            return _read_answer(answer, missing)
+        time.sleep(_BUSY_PAUSE_S)
+    raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {load_settings().logs_dir}.")
+
+
+def _read_answer(answer: httpx.Response, missing: str) -> Any:
+    if answer.status_code == 404 and missing:
+        raise InvalidInput(missing)
+    if answer.status_code >= 400:
+        raise InvalidInput(f"Prefect refused {answer.request.url.path}: {answer.status_code} {answer.text[:300]}")
+    return answer.json() if answer.content else None
+
+
+def _to_run(found: Mapping[str, Any]) -> Run:
+    state, author = found.get("state") or {}, found.get("created_by") or {}
+    return Run(
+        id=str(found["id"]),
+        name=str(found["name"]),
+        state=str(state.get("type") or "SCHEDULED"),
+        message=str(state.get("message") or ""),
+        parameters=found.get("parameters") or {},
+        automated=author.get("type") == "AUTOMATION",
+    )

@@ -1,0 +1,15 @@
+"""Okawari's own errors. Wrong input is always a `ValueError` too, so a caller can catch the standard type."""
+
+from __future__ import annotations
+
+
+class OkawariError(Exception):
+    """Base of every error that Okawari raises on purpose."""
+
+
+class InvalidInput(OkawariError, ValueError):
+    """Something came in that does not fit; the message says what came, what is allowed and what to do."""
+
+
+class NotYet(OkawariError, LookupError):
+    """What was asked for does not exist yet; the message says which step makes it."""

@@ -1,0 +1,40 @@
+"""Names of the loop's events: past tense, one constant each. `prefect.yaml` listens for them; a test holds both together.
+
+An event is about a case: its resource id is `okawari.case.<name>`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DATA_INGESTED: Final = "okawari.data.ingested"
+DATA_REFUSED: Final = "okawari.data.refused"
+CHAMPION_MISSED: Final = "okawari.champion.missed"
+DRIFT_DETECTED: Final = "okawari.drift.detected"
+PERFORMANCE_DEGRADED: Final = "okawari.performance.degraded"
+MODEL_PROMOTED: Final = "okawari.model.promoted"
+MODEL_REJECTED: Final = "okawari.model.rejected"
+MODEL_DEPLOYED: Final = "okawari.model.deployed"
+
+RETRAIN_CAUSES: Final = {
+    CHAMPION_MISSED: "missing",
+    DRIFT_DETECTED: "drift",
+    PERFORMANCE_DEGRADED: "performance",
+}
+"""Events that start a training, with the cause that the decision is told."""
+
+ALL: Final = (
+    DATA_INGESTED,
+    DATA_REFUSED,
+    CHAMPION_MISSED,
+    DRIFT_DETECTED,
+    PERFORMANCE_DEGRADED,
+    MODEL_PROMOTED,
+    MODEL_REJECTED,
+    MODEL_DEPLOYED,
+)
+
+
+def resource_id(case_name: str) -> str:
+    """The resource id of a case."""
+    return f"okawari.case.{case_name}"

@@ -1,0 +1,54 @@
+"""Figures for the training record: loss curve, and answers against the truth on the holdout. Only home of matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from okawari.case import Case
+from okawari.graph import Answer
+from okawari.models.recipe import WindowSet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_history(history: Sequence[Mapping[str, float]], title: str) -> Figure:
+    """Numbers per epoch, one line each, on a logarithmic scale."""
+    figure, axes = _new_figure(title)
+    epochs = range(1, len(history) + 1)
+    for name in history[0]:
+        axes.plot(epochs, [numbers[name] for numbers in history], label=name)
+    axes.set_xlabel("epoch")
+    axes.set_yscale("log")
+    axes.legend(frameon=False)
+    return figure
+
+
+def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> Figure:
+    """Step-1 answers with their interval against the truth, in the target's unit."""
+    figure, axes = _new_figure(title)
+    truth_B = holdout.level_B * np.exp(holdout.r_BH[:, 0])
+    if answer.lower_BH is not None and answer.upper_BH is not None:
+        label = f"{case.task.coverage_share:.0%} interval"
+        axes.fill_between(holdout.at_B, answer.lower_BH[:, 0], answer.upper_BH[:, 0], alpha=0.2, label=label)
+    axes.plot(holdout.at_B, truth_B, color="black", linewidth=1, label="truth")
+    axes.plot(holdout.at_B, answer.mean_BH[:, 0], linewidth=1, label="one step ahead")
+    axes.set_ylabel(f"{case.task.target} ({case.column(case.task.target).unit})")
+    axes.legend(frameon=False)
+    figure.autofmt_xdate()
+    return figure
+
+
+def _new_figure(title: str) -> tuple[Figure, Axes]:
+    # The object interface, because pyplot keeps every figure alive and wants a screen.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

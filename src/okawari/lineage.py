@@ -1,0 +1,74 @@
+"""Lineage: from one answer back to the model version, the training, the snapshot and the decisions behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from okawari import records, registry, store
+from okawari.cases import load_case
+from okawari.errors import OkawariError
+from okawari.manifest import digest
+from okawari.registry import Version
+from okawari.store import Snapshot
+
+
+class BrokenChain(OkawariError, RuntimeError):
+    """A link of the chain does not hold: a record is missing, or a digest is not what was recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """The chain behind one prediction. `decisions` go from the promotion back to the first verdict that led to it."""
+
+    prediction: Mapping[str, Any]
+    version: Version
+    run_url: str
+    snapshot: Snapshot
+    decisions: tuple[Mapping[str, Any], ...]
+
+
+def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
+    """Walk the chain and check every digest on the way.
+
+    Args:
+        prediction_id: the `id` of a service's answer.
+        index: which of the answer's predictions.
+
+    Raises:
+        NotYet: no such prediction, version or run is on record.
+        BrokenChain: the graph or the snapshot is not the one that was recorded.
+    """
+    prediction = records.find_prediction(prediction_id, index)
+    case = load_case(prediction["case"])
+    version = registry.load_version(case.name, prediction["version"])
+    _require_same("graph", prediction["graph_sha256"], version.graph_sha256)
+    _require_same("graph", version.graph_sha256, digest(registry.load_graph(version)))
+    snapshot = store.load_snapshot(case, version.snapshot_version)
+    if snapshot is None:
+        raise BrokenChain(f"Snapshot {version.snapshot_version} of case {case.name} is gone.")
+    _require_same("snapshot", version.snapshot_digest, snapshot.digest)
+    return Lineage(
+        prediction=prediction,
+        version=version,
+        run_url=registry.page_url(version.run_id),
+        snapshot=snapshot,
+        decisions=tuple(_walk_causes(case.name, version.decision_id)),
+    )
+
+
+def _walk_causes(case_name: str, decision_id: str | None) -> list[Mapping[str, Any]]:
+    chain: list[Mapping[str, Any]] = []
+    while decision_id is not None and len(chain) < 20:
+        decision = records.find_decision(case_name, decision_id)
+        if decision is None:
+            raise BrokenChain(f"Decision {decision_id} of case {case_name} is not on record.")
+        chain.append(decision)
+        decision_id = decision["cause"]
+    return chain
+
+
+def _require_same(what: str, recorded: str, found: str) -> None:
+    if recorded != found:
+        raise BrokenChain(f"The {what} was recorded with sha256 {recorded[:12]}, but {found[:12]} was found.")

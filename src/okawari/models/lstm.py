@@ -1,0 +1,117 @@
+"""An LSTM in PyTorch: the recipe and the fitted model. Torch is imported inside `fit` and `load` only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from okawari.errors import InvalidInput
+from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
+
+if TYPE_CHECKING:
+    from okawari.models.lstm_network import LstmNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lstm:
+    """Recipe of a stacked LSTM with a small dense head, trained by Adam on standardised log returns.
+
+    Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Kingma and Ba, Adam, 2015.
+
+    Example:
+        >>> Lstm(hidden=32).name
+        'lstm_2x32'
+    """
+
+    hidden: int = 64
+    layers: int = 2
+    dropout: float = 0.2
+    fc: int = 16
+    epochs: int = 30
+    patience: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for field in ("hidden", "layers", "fc", "epochs", "patience", "batch_size"):
+            if getattr(self, field) < 1:
+                raise InvalidInput(f"Lstm.{field} is {getattr(self, field)}; it is a count of at least 1.")
+        if not 0 <= self.dropout < 1:
+            raise InvalidInput(f"Lstm.dropout is {self.dropout}; it is a share from 0 to below 1.")
+        if not self.learning_rate > 0:
+            raise InvalidInput(f"Lstm.learning_rate is {self.learning_rate}; use a number above 0, such as 0.001.")
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return f"lstm_{self.layers}x{self.hidden}"
+
+    def fit(self, data: TrainingData, progress: Progress) -> LstmModel:
+        """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
+        from okawari.models import training
+
+        schedule = training.Schedule(
+            epochs=self.epochs,
+            patience=self.patience,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
+        with training.reproducible(seed=data.seed, threads=data.threads):
+            network = self._build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
+            network.set_scaling(*training.to_tensors(data.train, training.choose_device("cpu")))
+            history = training.train_network(network, data, schedule, progress)
+        return LstmModel(network=network, history=history, threads=data.threads)
+
+    def load(self, path: Path, *, threads: int = 1) -> LstmModel:
+        """A model from weights that `LstmModel.save_weights` wrote for the same settings.
+
+        Raises:
+            InvalidInput: the weights belong to other settings.
+        """
+        import torch
+
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        network = self._build(len(state["z_mean"]), len(state["r_mean"]))
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise InvalidInput(f"{path} holds weights of another network than {self}. Use its settings.") from error
+        return LstmModel(network=network.eval(), history=(), threads=threads)
+
+    def _build(self, n_features: int, horizon: int) -> LstmNetwork:
+        from okawari.models.lstm_network import LstmNetwork
+
+        return LstmNetwork(
+            n_features, horizon, hidden=self.hidden, layers=self.layers, fc=self.fc, dropout=self.dropout
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "Lstm", **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LstmModel:
+    """A fitted LSTM with its numbers per epoch (`train_mse`, `valid_mse`, in training variances)."""
+
+    network: LstmNetwork
+    history: tuple[Mapping[str, float], ...]
+    threads: int = 1
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """Log returns `r_BH` by torch."""
+        from okawari.models.training import predict_network
+
+        return predict_network(self.network, windows.z_BSK, threads=self.threads)
+
+    def core(self) -> TorchCore:
+        """The network, scaling included."""
+        return TorchCore(self.network)
+
+    def save_weights(self, path: Path) -> None:
+        """Write the `state_dict`, for a later warm start; `Lstm.load` reads it with `weights_only=True`."""
+        import torch
+
+        torch.save(self.network.state_dict(), path)

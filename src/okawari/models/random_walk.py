@@ -1,0 +1,45 @@
+"""The random walk: tomorrow is today. The baseline of every forecast, and on prices one that is hard to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from okawari.models.recipe import ConstantCore, Floats, Progress, TrainingData, WindowSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomWalk:
+    """Recipe of the naive forecast: every future level equals the last one, so every log return is zero."""
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return "random_walk"
+
+    def fit(self, data: TrainingData, progress: Progress) -> RandomWalkModel:
+        """Nothing is estimated; only the horizon is taken from the data."""
+        return RandomWalkModel(horizon=data.train.r_BH.shape[1])
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "RandomWalk"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomWalkModel:
+    """A random walk over `horizon` steps."""
+
+    horizon: int
+    history: tuple[Mapping[str, float], ...] = ()
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """Log returns `r_BH`, all zero."""
+        return np.zeros((len(windows), self.horizon), dtype=np.float32)
+
+    def core(self) -> ConstantCore:
+        """Zeros."""
+        return ConstantCore(np.zeros(self.horizon))

@@ -1,0 +1,120 @@
+"""SARIMA on the log level, fitted by maximum likelihood with statsmodels (imported inside `fit`).
+
+Shapes: B windows, T readings, H steps ahead, n readings of the whole series.
+
+The forecast from a window is an affine map of that window: with fixed parameters neither the gain of the Kalman
+filter nor its state transition depends on the data (Durbin and Koopman, Time Series Analysis by State Space Methods,
+2nd ed. 2012, section 4.3). So filtering the zero window gives the bias, filtering each unit impulse its column of
+the weight, and the graph needs no filter. Windows are centred on their last log level, which keeps the diffuse
+initial state harmless whatever the level is.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.errors import InvalidInput
+from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
+
+_log = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sarima:
+    """Recipe of a SARIMA (p, d, q)(P, D, Q, s) on the log level; `max_iterations` bounds the optimiser.
+
+    Source: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, chapter 9.
+
+    Example:
+        >>> Sarima().name
+        'sarima_211_1005'
+    """
+
+    order: tuple[int, int, int] = (2, 1, 1)
+    seasonal_order: tuple[int, int, int, int] = (1, 0, 0, 5)
+    max_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        if self.order[1] < 1:
+            raise InvalidInput(
+                f"Sarima.order is {self.order}; its middle number counts differences and must be at least 1, because a "
+                "level that grows has no mean to return to. Use (p, 1, q)."
+            )
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return "sarima_" + "_".join("".join(map(str, numbers)) for numbers in (self.order, self.seasonal_order))
+
+    def fit(self, data: TrainingData, progress: Progress) -> SarimaModel:
+        """Fit on the one contiguous series that the train windows cover; deterministic."""
+        levels = join_levels(data.train)
+        parameters, facts = self._estimate(np.log(levels))
+        progress(1, 1, facts)
+        history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
+        return SarimaModel(recipe=self, parameters=parameters, n_history=history, horizon=horizon, history=(facts,))
+
+    def _estimate(self, log_level_N: Array) -> tuple[Array, dict[str, float]]:
+        model = self.state_space(log_level_N)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # statsmodels warns of what `converged` says too
+            result = model.fit(disp=False, maxiter=self.max_iterations)
+        if not result.mle_retvals["converged"]:
+            _log.warning("%s did not converge in %d iterations", self.name, self.max_iterations)
+        facts = {"log_likelihood": float(result.llf), "aic": float(result.aic)}
+        return np.asarray(result.params, dtype=np.float64), facts
+
+    def state_space(self, series_N: Array) -> Any:
+        """The statsmodels model of this recipe over a series."""
+        from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+        return SARIMAX(series_N, order=self.order, seasonal_order=self.seasonal_order)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "Sarima", **asdict(self)}
+
+
+def join_levels(windows: WindowSet) -> Array:
+    """The levels [n] that contiguous windows cover: the first window, each later last reading, the last truth."""
+    first_T = windows.x_BTF[0, :-1, windows.target_index].astype(np.float64)
+    truth_H = windows.level_B[-1] * np.exp(windows.r_BH[-1].astype(np.float64))
+    return np.concatenate([first_T, windows.level_B, truth_H])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SarimaModel:
+    """A fitted SARIMA; `parameters` in the order of statsmodels."""
+
+    recipe: Sarima
+    parameters: Array
+    n_history: int
+    horizon: int
+    history: tuple[Mapping[str, float], ...]
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """Log returns `r_BH`: each window is filtered by statsmodels, which then forecasts."""
+        log_BT = np.log(windows.x_BTF[:, :, windows.target_index].astype(np.float64))
+        return self._forecast(log_BT - log_BT[:, -1:]).astype(np.float32)
+
+    def _forecast(self, w_BT: Array) -> Array:
+        """Forecasts [B, H] from centred log levels, one Kalman filter a window."""
+        model = self.recipe.state_space(np.zeros(self.n_history))
+        forecasts = np.empty((len(w_BT), self.horizon))
+        for row, w_T in enumerate(w_BT):
+            forecasts[row] = model.clone(w_T).filter(self.parameters).forecast(self.horizon)
+        return forecasts
+
+    def core(self) -> AffineCore:
+        """The affine map that this filter is: bias from the zero window, one column of the weight an impulse."""
+        answers = self._forecast(np.vstack([np.zeros(self.n_history), np.eye(self.n_history)]))
+        return AffineCore(weight_HT=(answers[1:] - answers[0]).T, bias_H=answers[0])

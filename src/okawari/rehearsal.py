@@ -1,0 +1,362 @@
+"""The rehearsal: proof that the loop closes on real drift, with all the real parts and nobody helping.
+
+Readings up to a day are ingested, a champion is trained and serves; then later months arrive one by one through
+`ingest`, the service is asked for every new day, and whatever follows, follows by events. Requests keep coming from a
+second thread all the while. What was seen is kept in the state folder, so that a killed rehearsal goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+import httpx
+import pandas as pd
+
+from okawari import control, records, registry, service_client, store
+from okawari.case import Case
+from okawari.control import Run, ServerUnreachable
+from okawari.errors import OkawariError
+from okawari.group import Group
+from okawari.history import gather_loop
+from okawari.lineage import trace_prediction
+from okawari.policy import decide_repairs
+from okawari.scores import interval_coverage, rmse
+from okawari.settings import load_settings
+from okawari.truth import match_truth
+
+Show = Callable[[str], None]
+Result = TypeVar("Result")
+
+_WAIT_S = 240.0
+_RESTART_S = 90.0
+_REQUESTS_PER_S = 10.0
+
+
+class LinkBroken(OkawariError, RuntimeError):
+    """A link of the loop did not hold."""
+
+
+@dataclass
+class Traffic:
+    """Requests that never stop while it runs: counts them, keeps the first failures and the versions in order."""
+
+    case_name: str
+    n_requests: int = 0
+    failures: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Traffic:
+        self._thread = threading.Thread(target=self._ask_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        assert self._thread is not None
+        self._thread.join()
+
+    def _ask_forever(self) -> None:
+        with httpx.Client() as client:
+            while not self._stop.wait(1 / _REQUESTS_PER_S):
+                self._ask(client)
+
+    def _ask(self, client: httpx.Client) -> None:
+        self.n_requests += 1
+        try:
+            answer = service_client.request_forecast(self.case_name, client=client)
+        except OkawariError as failed:
+            self.failures.append(str(failed))
+            return
+        version = str(answer["model"]["version"])
+        if not self.versions or self.versions[-1] != version:
+            self.versions.append(version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Month:
+    """What one month of new readings led to."""
+
+    month: str
+    readings: int
+    snapshot: int
+    asked: int
+    rmse: float
+    coverage: float
+    drift: str
+    performance: str
+    trainings: int
+    gate: str
+    champion: str
+    serving: str
+    swap_s: float | None
+    seconds: float
+    prediction_id: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """One claim about the loop, whether it held, and what was seen."""
+
+    claim: str
+    held: bool
+    seen: str
+
+
+@dataclass
+class Rehearsal:
+    """One rehearsal of one case. `start` is the last day that the first champion may know; `until` ends the test."""
+
+    case: Case
+    group: Group
+    show: Show
+    start: date = date(2007, 12, 31)
+    until: date = date(2008, 12, 31)
+    months: list[Month] = field(default_factory=list)
+
+    def run(self) -> list[Link]:
+        """Play all months that are not played yet and return every claim with what was seen."""
+        self._load()
+        history = self.case.source.read(self.until)
+        with _keep_alive(self.group):
+            self._prepare()
+            with Traffic(self.case.name) as traffic:
+                for month in self._list_months(history):
+                    self._play(month, history)
+                traffic_seen = traffic
+        return self._judge(traffic_seen)
+
+    # --- first champion -------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """A first champion that serves; after a kill, whatever was left undone."""
+        name = self.case.name
+        if store.snapshot_number(self.case) is None:
+            self._run_flow("ingest", {"case": name, "until": self.start.isoformat()})
+        if registry.load_champion(name) is None:
+            self._run_flow("train", {"case": name, "cause": "missing", "reason": "the rehearsal begins"})
+        self._settle()
+        self._await_serving()
+
+    def _settle(self) -> None:
+        """Let `reconcile` repair until nothing is left to repair."""
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            active = bool(_patiently(lambda: control.list_runs("train", states=("SCHEDULED", "PENDING", "RUNNING"))))
+            serving = _patiently(lambda: service_client.load_serving(self.case.name))
+            loop = gather_loop(self.case, serving=serving and serving["version"], training_active=active)
+            if not active and not decide_repairs(loop):
+                return
+            self._run_flow("reconcile", {"case": self.case.name})
+            time.sleep(2)
+        raise LinkBroken("reconcile has not brought the loop to rest; see the Prefect page and the logs.")
+
+    # --- one month ------------------------------------------------------------------------------------------------
+
+    def _list_months(self, history: pd.DataFrame) -> list[pd.Period]:
+        snapshot = store.load_snapshot(self.case)
+        assert snapshot is not None
+        days = history[self.case.time]
+        new = days[days > pd.Timestamp(snapshot.last_at)]
+        return list(new.dt.to_period("M").unique())
+
+    def _play(self, month: pd.Period, history: pd.DataFrame) -> None:
+        started, name = time.monotonic(), self.case.name
+        days = history[history[self.case.time].dt.to_period("M") == month]
+        ids = self._ask_for(days, history)
+        before = {run.id for run in _patiently(lambda: control.list_runs("monitor", limit=200))}
+        self._run_flow("ingest", {"case": name, "until": f"{month.end_time:%Y-%m-%d}"})
+        self._await_new("monitor", before)
+        trainings = self._await_trainings()
+        swap_s = self._await_serving()
+        self._remember(month, ids, trainings, swap_s, time.monotonic() - started)
+
+    def _ask_for(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
+        """Ask for each day as it would have been asked for: from the readings before it, before it is known."""
+        ids = []
+        for row in days.index:
+            window = history.iloc[row - self.case.task.history : row]
+            answer = _patiently(lambda window=window: service_client.request_prediction(self.case, [window]))
+            ids.append(str(answer["id"]))
+        return ids
+
+    def _await_trainings(self) -> list[Run]:
+        """The trainings that this month's verdicts started by their events, ended."""
+        snapshot = store.snapshot_number(self.case)
+        asked = [
+            row["id"]
+            for kind, action in (("drift", "drifted"), ("performance", "degraded"))
+            for row in records.load_decisions(self.case.name, 3, kind=kind)
+            if row["action"] == action and row["snapshot_version"] == snapshot
+        ]
+        return [self._await_training(verdict) for verdict in asked]
+
+    def _await_training(self, verdict: str) -> Run:
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            runs = _patiently(lambda: control.list_runs("train", limit=200))
+            caused = [run for run in runs if run.parameters.get("cause_id") == verdict]
+            if caused and caused[0].ended:
+                return control.require_success(caused[0])
+            time.sleep(0.5)
+        raise LinkBroken(f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s.")
+
+    def _await_new(self, flow: str, known: set[str]) -> None:
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            runs = [run for run in _patiently(lambda: control.list_runs(flow, limit=200)) if run.id not in known]
+            if runs and all(run.ended for run in runs):
+                control.require_success(runs[0])
+                return
+            time.sleep(0.5)
+        raise LinkBroken(f"The event of the ingest led to no finished {flow} run within {_WAIT_S:.0f} s.")
+
+    def _await_serving(self) -> float | None:
+        """Wait until the champion serves; seconds waited if the served version had to change."""
+        champion, waited = registry.load_champion(self.case.name), None
+        assert champion is not None
+        started = time.monotonic()
+        while time.monotonic() - started < _WAIT_S:
+            serving = _patiently(lambda: service_client.load_serving(self.case.name))
+            if serving is not None and serving["version"] == champion.version:
+                return waited
+            waited = time.monotonic() - started
+            time.sleep(0.1)
+        raise LinkBroken(f"Version {champion.version} is the champion, but the service does not serve it.")
+
+    # --- what was seen --------------------------------------------------------------------------------------------
+
+    def _remember(
+        self, month: pd.Period, ids: list[str], trainings: list[Run], swap_s: float | None, seconds: float
+    ) -> None:
+        records.absorb_journal(self.case.name)
+        champion, snapshot = registry.load_champion(self.case.name), store.load_snapshot(self.case)
+        serving = service_client.load_serving(self.case.name)
+        assert champion is not None and snapshot is not None and serving is not None
+        seen = Month(
+            month=str(month),
+            readings=len(ids),
+            snapshot=snapshot.version,
+            asked=len(ids),
+            **self._score(month),
+            drift=self._newest("drift", snapshot.version),
+            performance=self._newest("performance", snapshot.version),
+            trainings=len(trainings),
+            gate=self._newest("promotion", snapshot.version) if trainings else "-",
+            champion=f"{champion.version} {champion.candidate}",
+            serving=str(serving["version"]),
+            swap_s=swap_s,
+            seconds=seconds,
+            prediction_id=ids[-1],
+        )
+        self.months.append(seen)
+        self._save()
+        self.show(f"{self.case.name}: {seen.month}: drift {seen.drift}, gate {seen.gate}, serving {seen.serving}")
+
+    def _score(self, month: pd.Period) -> dict[str, float]:
+        name = self.case.name
+        pairs = match_truth(
+            self.case, records.load_predictions(name), records.load_outcomes(name), store.load_readings(self.case)
+        )
+        first_day = pd.Timestamp(month.start_time) - pd.Timedelta(days=5)
+        own = pairs[(pairs["as_of"] >= first_day) & (pairs["as_of"] <= month.end_time)]
+        return {
+            "rmse": rmse(own["truth"], own["prediction"]),
+            "coverage": interval_coverage(own["truth"], own["lower"], own["upper"]),
+        }
+
+    def _newest(self, kind: str, snapshot: int) -> str:
+        found = [r for r in records.load_decisions(self.case.name, 5, kind=kind) if r["snapshot_version"] == snapshot]
+        return str(found[0]["action"]) if found else "-"
+
+    def _judge(self, traffic: Traffic) -> list[Link]:
+        trainings = [run for run in control.list_runs("train", limit=200) if run.automated]
+        promotions = records.load_decisions(self.case.name, 200, kind="promotion")
+        swaps = [month for month in self.months if month.swap_s is not None]
+        later = [row for row in promotions if row["action"] == "promote"][:-1]
+        drifted = [month.month for month in self.months if month.drift == "drifted"]
+        failed = f"; first: {traffic.failures[0]}" if traffic.failures else ""
+        return [
+            Link("a first champion was trained and served", bool(self.months), f"{len(self.months)} months played"),
+            Link("real drift was found", bool(drifted), ", ".join(drifted) or "in no month"),
+            Link("its events started trainings by themselves", bool(trainings), f"{len(trainings)} automated runs"),
+            Link("the gate decided each", bool(promotions), f"{len(promotions)} decisions, {len(later)} promotions"),
+            Link(
+                "every promotion was swapped into the running service",
+                all(month.champion.startswith(f"{month.serving} ") for month in self.months),
+                f"{len(swaps)} swaps waited for; versions seen by requests: {' > '.join(traffic.versions)}",
+            ),
+            Link("no request failed", not traffic.failures, f"{traffic.n_requests} requests, "
+                 f"{len(traffic.failures)} failed{failed}"),
+            self._check_journal(),
+            self._check_lineage(),
+        ]  # fmt: skip
+
+    def _check_journal(self) -> Link:
+        known = set(records.load_predictions(self.case.name)["id"])
+        missing = [month.month for month in self.months if month.prediction_id not in known]
+        return Link("every answer is on record", not missing, f"{len(known)} answers" if not missing else str(missing))
+
+    def _check_lineage(self) -> Link:
+        try:
+            chains = [trace_prediction(month.prediction_id) for month in self.months]
+        except OkawariError as broken:
+            return Link("each answer can be explained", False, str(broken))
+        longest = max((len(chain.decisions) for chain in chains), default=0)
+        return Link("each answer can be explained", bool(chains), f"{len(chains)} chains, up to {longest} decisions")
+
+    def _run_flow(self, flow: str, parameters: Mapping[str, Any]) -> Run:
+        run = _patiently(lambda: control.start_run(flow, parameters))
+        return control.require_success(_patiently(lambda: control.follow_run(run.id, self.show, timeout_s=_WAIT_S)))
+
+    def _save(self) -> None:
+        path = load_settings().state_dir / "rehearsal.json"
+        written = path.with_suffix(".part")
+        written.write_text(json.dumps([asdict(month) for month in self.months], indent=1))
+        written.replace(path)
+
+    def _load(self) -> None:
+        path = load_settings().state_dir / "rehearsal.json"
+        if path.is_file():
+            self.months = [Month(**row) for row in json.loads(path.read_text())]
+            self.show(f"{self.case.name}: going on after {len(self.months)} months that were played before")
+
+
+class _keep_alive:  # noqa: N801  (reads as a statement)
+    """Starts dead programs of the group again while the body runs."""
+
+    def __init__(self, group: Group) -> None:
+        self._group, self._stop = group, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self._group.watch()
+
+
+def _patiently(call: Callable[[], Result]) -> Result:
+    """The call's result; a server that is just being started again gets time to come back."""
+    until = time.monotonic() + _RESTART_S
+    while True:
+        try:
+            return call()
+        except ServerUnreachable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+

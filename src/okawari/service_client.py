@@ -1,0 +1,60 @@
+"""Speaks to the prediction service over HTTP; used by the command line and the rehearsal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from okawari.case import Case
+from okawari.control import ServerUnreachable
+from okawari.errors import InvalidInput, NotYet
+from okawari.settings import load_settings
+
+
+def request_forecast(case_name: str, *, client: httpx.Client | None = None) -> dict[str, Any]:
+    """Forecast from the newest ingested readings."""
+    return _call("POST", f"/{case_name}/forecast", {}, client)
+
+
+def request_prediction(case: Case, windows: Sequence[pd.DataFrame], *, client: httpx.Client | None = None) -> Any:
+    """Predictions for windows of readings, each a frame of at least `history` rows, oldest first."""
+    return _call("POST", f"/{case.name}/predict", {"instances": [_to_records(case, each) for each in windows]}, client)
+
+
+def load_serving(case_name: str) -> dict[str, Any] | None:
+    """The model that the service answers with; None where it serves none for the case."""
+    for entry in _call("GET", "/cases", None, None)["cases"]:
+        if entry["name"] == case_name:
+            model: dict[str, Any] | None = entry["model"]
+            return model
+    return None
+
+
+def _to_records(case: Case, window: pd.DataFrame) -> list[dict[str, Any]]:
+    dates = window[case.time].dt.strftime("%Y-%m-%d")
+    return window[list(case.column_names)].assign(**{case.time: dates}).to_dict("records")  # type: ignore[return-value]
+
+
+def _call(verb: str, path: str, body: Any, client: httpx.Client | None) -> Any:
+    base = load_settings().service_base
+    try:
+        answer = (client or httpx).request(verb, f"{base}{path}", json=body, timeout=15)
+    except httpx.HTTPError as broken:
+        raise ServerUnreachable(
+            f"The prediction service does not answer at {base} ({broken}); start it with: okawari up."
+        ) from broken
+    if answer.status_code == 503:
+        raise NotYet(_read_error(answer))
+    if answer.status_code >= 400:
+        raise InvalidInput(_read_error(answer))
+    return answer.json()
+
+
+def _read_error(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:200]}"

@@ -1,0 +1,90 @@
+"""Where things live: the only home of environment variables (`OKAWARI_*`) and of the defaults behind them.
+
+What a problem *is* belongs to a `Case`; when things *run* belongs to `prefect.yaml`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Places and ports of one Okawari installation; every field can be set as `OKAWARI_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="OKAWARI_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path(".okawari"), description="Folder of all state: data, registry, models, logs.")
+    root: Path = Field(_CHECKOUT, description="The checkout that holds flows/, bentos/, ui/ and prefect.yaml.")
+    host: str = Field("127.0.0.1", description="Address that every server binds to.")
+    prefect_port: int = Field(4200, ge=1, le=65535, description="Prefect server and its page.")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow server and its page.")
+    service_port: int = Field(3000, ge=1, le=65535, description="Prediction service.")
+    ui_port: int = Field(7860, ge=1, le=65535, description="Gradio page.")
+    prefect_url: str = Field("", description="Prefect server elsewhere; empty means the local one.")
+    mlflow_url: str = Field("", description="MLflow server elsewhere; empty means the local one.")
+    service_url: str = Field("", description="Prediction service elsewhere; empty means the local one.")
+    data_url: str = Field("", description="Place of the Delta tables (a folder or s3://...); empty means in `home`.")
+    cases: str = Field("aapl", description="Comma-separated cases that the service answers for.")
+    cases_dir: Path = Field(Path("cases"), description="Folder of the user's own case files.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch models train.")
+    threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
+
+    @property
+    def state_dir(self) -> Path:
+        """The home folder as an absolute path."""
+        return self.home.resolve()
+
+    @property
+    def logs_dir(self) -> Path:
+        """Folder of every process's log."""
+        return self.state_dir / "logs"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Folder of the newest drift report of each case."""
+        return self.state_dir / "reports"
+
+    @property
+    def data_base(self) -> str:
+        """Address under which each case has its Delta tables."""
+        return self.data_url.rstrip("/") or str(self.state_dir / "data")
+
+    @property
+    def prefect_base(self) -> str:
+        """Base address of the Prefect server, without `/api`."""
+        return self.prefect_url.rstrip("/") or f"http://{self.host}:{self.prefect_port}"
+
+    @property
+    def mlflow_base(self) -> str:
+        """Base address of the MLflow server."""
+        return self.mlflow_url.rstrip("/") or f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def service_base(self) -> str:
+        """Base address of the prediction service."""
+        return self.service_url.rstrip("/") or f"http://{self.host}:{self.service_port}"
+
+    @property
+    def case_names(self) -> tuple[str, ...]:
+        """The cases of `cases`, in order, without blanks."""
+        return tuple(name.strip() for name in self.cases.split(",") if name.strip())
+
+
+@cache
+def load_settings() -> Settings:
+    """Read the settings of this process once."""
+    return Settings()
+
+
+def adopt_settings(settings: Settings) -> None:
+    """Make these the settings of this process and of every process that it starts from now on."""
+    for name, value in settings.model_dump(mode="json").items():
+        os.environ[f"OKAWARI_{name.upper()}"] = str(value)
+    load_settings.cache_clear()

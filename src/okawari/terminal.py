@@ -1,0 +1,137 @@
+"""What a person sees in the terminal: progress lines, tables, trees. Only home of rich."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.tree import Tree
+
+from okawari.lineage import Lineage
+from okawari.status import LoopState
+
+_STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
+
+console = Console(highlight=False)
+
+
+class Reporter:
+    """Turns lines into a live display: lines that count steps move a bar, all others are printed above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+        self._waiting = progress.add_task("starting", total=None)
+
+    def __call__(self, line: str) -> None:
+        step = _STEP.match(line)
+        if step is None:
+            self._progress.console.print(line)
+            self._progress.update(self._waiting, description=line.split(":")[0])
+            return
+        bar = self._bars.get(step["what"])
+        if bar is None:
+            bar = self._bars[step["what"]] = self._progress.add_task(step["what"], total=int(step["planned"]))
+        text = f"{step['what']} {step['numbers'] or ''}"
+        self._progress.update(bar, completed=int(step["done"]), total=int(step["planned"]), description=text)
+
+    def pause_text(self, text: str) -> None:
+        """Say what is being waited for."""
+        self._progress.update(self._waiting, description=text)
+
+
+@contextmanager
+def report_progress() -> Iterator[Reporter]:
+    """A live display for the time of some long work; plain lines where the output is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Reporter(progress)
+
+
+def show_urls(urls: Mapping[str, str]) -> None:
+    """Where a person goes next."""
+    table = Table.grid(padding=(0, 2))
+    for name, url in urls.items():
+        table.add_row(f"[bold]{name}[/]", f"[link={url}]{url}[/link]")
+    console.print()
+    console.print(table)
+    console.print()
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Rows of equal keys as a table."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
+    for name in rows[0]:
+        table.add_column(str(name), justify="right" if isinstance(rows[0][name], int | float) else "left")
+    for row in rows:
+        table.add_row(*(_format(value) for value in row.values()))
+    console.print(table)
+
+
+def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
+    """The loop of one case at a glance."""
+    tree = Tree(f"[bold]{state.case}[/]  {state.title}")
+    snapshot, champion = state.snapshot, state.champion
+    tree.add("no readings yet" if snapshot is None else (
+        f"snapshot {snapshot.version}: {snapshot.rows} readings, {snapshot.first_at} to {snapshot.last_at}, "
+        f"{state.quarantined} in quarantine"
+    ))  # fmt: skip
+    tree.add("no champion yet" if champion is None else (
+        f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
+        f"RMSE {champion['rmse']:.4g}, {champion['skill_share']:+.1%} against the baseline"
+    ))  # fmt: skip
+    tree.add("the service serves nothing" if serving is None else f"serving version {serving['version']}")
+    for name in ("quality", "drift", "performance", "decision"):
+        row = getattr(state, name)
+        if row is not None:
+            tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC): {row['reason']}")
+    console.print(tree)
+
+
+def show_forecast(answer: Mapping[str, Any]) -> None:
+    """The first prediction of a service's answer, step by step."""
+    prediction, model = answer["predictions"][0], answer["model"]
+    interval, unit = prediction["interval"], prediction["unit"]
+    rows = [
+        {"step": step, f"mean ({unit})": mean, **_bounds(interval, step)}
+        for step, mean in enumerate(prediction["mean"], start=1)
+    ]
+    show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
+    console.print(prediction["note"] or f"The interval is meant to hold {interval['coverage_share']:.0%} of the truths.")
+    console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+
+
+def show_lineage(lineage: Lineage) -> None:
+    """The chain behind a prediction."""
+    told, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
+    tree = Tree(f"prediction [bold]{told['id']}[/] of {told['at']}: {_format(told['mean'][0])} one step ahead")
+    made = tree.add(
+        f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
+        f"sha256 {version.graph_sha256[:12]}, digest holds"
+    )
+    run = made.add(f"run {version.run_id}  {lineage.run_url}")
+    run.add(
+        f"snapshot {snapshot.version}: {snapshot.rows} readings until {snapshot.last_at}, "
+        f"sha256 {snapshot.digest[:12]}, digest holds"
+    )
+    branch = made
+    for row in lineage.decisions:
+        branch = branch.add(f"{row['kind']} {row['action']} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
+    console.print(tree)
+
+
+def _bounds(interval: Mapping[str, Any] | None, step: int) -> dict[str, Any]:
+    if interval is None:
+        return {}
+    return {"lower": interval["lower"][step - 1], "upper": interval["upper"][step - 1]}
+
+
+def _format(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

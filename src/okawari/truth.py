@@ -1,0 +1,67 @@
+"""Joins what was predicted to what turned out to be true: one row per day and version that could be checked.
+
+The truth of a forecast is the first reading after its last known one; a truth sent to `/outcomes` goes before it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from okawari.case import Case
+
+COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
+_SAME_LEVEL_SHARE = 1e-4
+"""A request that claims a day must also name that day's level, or it is somebody's what-if and proves nothing."""
+
+
+def match_truth(
+    case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame
+) -> pd.DataFrame:
+    """One row per (as_of, version) whose step-1 truth is known, oldest first.
+
+    Args:
+        case: names the time and the target column.
+        predictions: rows of `okawari.records.load_predictions`.
+        outcomes: rows of `okawari.records.load_outcomes`.
+        readings: the newest snapshot.
+
+    Returns:
+        Columns as_of (datetime64[ns]), version, prediction, lower, upper (NaN without interval), level, truth; all in
+        the target's unit.
+    """
+    dated = predictions.dropna(subset=["as_of"])
+    if dated.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    steps = pd.DataFrame(
+        {
+            "as_of": pd.to_datetime(dated["as_of"]).astype("datetime64[ns]"),
+            "version": dated["version"],
+            "prediction": _first_step(dated["mean"]),
+            "lower": _first_step(dated["lower"]),
+            "upper": _first_step(dated["upper"]),
+            "level": dated["level"],
+            "truth": _told(dated, outcomes),
+        }
+    )
+    joined = steps.merge(_successors(case, readings), on="as_of", how="inner")
+    honest = joined[np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)]
+    known = honest.assign(truth=honest["truth"].fillna(honest["next_level"])).dropna(subset=["truth"])
+    newest = known.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
+    return newest[list(COLUMNS)].reset_index(drop=True)
+
+
+def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:
+    target = readings[case.task.target]
+    return pd.DataFrame({"as_of": readings[case.time], "known_level": target, "next_level": target.shift(-1)})
+
+
+def _first_step(values: pd.Series) -> list[float]:
+    return [float("nan") if value is None else float(value[0]) for value in values]
+
+
+def _told(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> list[float]:
+    first = outcomes[outcomes["step"] == 1]
+    told = dict(zip(zip(first["id"], first["index"], strict=True), first["value"], strict=True))
+    keys = zip(predictions["id"], predictions["index"], strict=True)
+    return [float(told.get(key, float("nan"))) for key in keys]

@@ -1,0 +1,241 @@
+"""What every candidate signs by being in the list: it fits, predicts, repeats itself, and its graph equals it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from okawari.graph import Graph, build_graph, parse_model
+from okawari.models.lstm import Lstm
+from okawari.models.random_walk import RandomWalk
+from okawari.models.recipe import Interval, Model, Recipe, TrainingData, WindowSet, no_progress
+from okawari.models.sarima import Sarima
+from okawari.scores import calibrate_interval
+from okawari.windows import Split, cut_windows, last_window, split_windows
+
+CANDIDATES: tuple[Recipe, ...] = (
+    RandomWalk(),
+    Sarima(),
+    Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0)),
+    Lstm(hidden=16, layers=2, epochs=2),
+    Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
+)
+TOLERANCE = 1e-6
+"""Largest difference of a log return between library and graph: float32 arithmetic in another order."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One candidate, fitted once for all its tests."""
+
+    recipe: Recipe
+    model: Model
+    data: TrainingData
+    split: Split
+    interval: Interval
+    content: bytes
+
+
+def _split(case: Case) -> Split:
+    windows = cut_windows(case.source.read(until=date(2001, 12, 31)), case)
+    return split_windows(windows, case.gate, case.task.horizon)
+
+
+@pytest.fixture(scope="module", params=CANDIDATES, ids=lambda recipe: recipe.name)
+def fitted(request: pytest.FixtureRequest, small_case: Case) -> Fitted:
+    split = _split(small_case)
+    data = TrainingData(split.train, split.validation, seed=7)
+    model = request.param.fit(data, no_progress)
+    interval = calibrate_interval(split.calibration.r_BH, model.predict(split.calibration), 0.9)
+    return Fitted(request.param, model, data, split, interval, build_graph(model.core(), small_case, interval))
+
+
+def test_predicts_one_finite_log_return_per_window_and_step(fitted: Fitted) -> None:
+    predicted = fitted.model.predict(fitted.split.holdout)
+    assert predicted.shape == fitted.split.holdout.r_BH.shape
+    assert predicted.dtype == np.float32
+    assert np.isfinite(predicted).all()
+
+
+def test_one_at_a_time_equals_batched(fitted: Fitted) -> None:
+    holdout = fitted.split.holdout[:7]
+    single = [fitted.model.predict(holdout[row : row + 1]) for row in range(len(holdout))]
+    np.testing.assert_allclose(np.concatenate(single), fitted.model.predict(holdout), atol=TOLERANCE)
+
+
+def test_same_seed_gives_same_numbers(fitted: Fitted) -> None:
+    again = fitted.recipe.fit(fitted.data, no_progress)
+    np.testing.assert_array_equal(again.predict(fitted.split.holdout), fitted.model.predict(fitted.split.holdout))
+
+
+def test_fitting_leaves_its_input_and_the_global_seed_alone(fitted: Fitted) -> None:
+    before, state = copy.deepcopy(fitted.data), np.random.get_state(legacy=False)
+    fitted.recipe.fit(fitted.data, no_progress)
+    for name in ("x_BTF", "z_BSK", "r_BH", "level_B", "at_B"):
+        for part in ("train", "validation"):
+            after = getattr(getattr(fitted.data, part), name)
+            np.testing.assert_array_equal(after, getattr(getattr(before, part), name))
+    np.testing.assert_equal(np.random.get_state(legacy=False), state)
+
+
+def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
+    assert fitted.data.train.at_B.max() < fitted.data.validation.at_B.min() < fitted.split.holdout.at_B.min()
+    assert set(vars(fitted.data)) == {"train", "validation", "seed", "device", "threads"}
+
+
+def test_graph_equals_model(fitted: Fitted) -> None:
+    holdout = fitted.split.holdout
+    answer = Graph.load(fitted.content).answer(holdout.x_BTF)
+    r_BH = np.log(answer.mean_BH.astype(np.float64) / holdout.level_B[:, None])
+    np.testing.assert_allclose(r_BH, fitted.model.predict(holdout), atol=TOLERANCE)
+
+
+def test_graph_answers_one_window_as_it_answers_many(fitted: Fitted) -> None:
+    x_BTF = fitted.split.holdout.x_BTF[:5]
+    graph = Graph.load(fitted.content)
+    single = np.concatenate([graph.answer(x_BTF[row : row + 1]).mean_BH for row in range(5)])
+    np.testing.assert_allclose(single, graph.answer(x_BTF).mean_BH, rtol=TOLERANCE)
+
+
+def test_graph_interval_holds_the_mean(fitted: Fitted) -> None:
+    answer = Graph.load(fitted.content).answer(fitted.split.holdout.x_BTF)
+    assert answer.lower_BH is not None and answer.upper_BH is not None
+    assert (answer.lower_BH < answer.mean_BH).all() and (answer.mean_BH < answer.upper_BH).all()
+    assert answer.coverage_share == 0.9
+
+
+def test_equal_models_give_equal_bytes(fitted: Fitted, small_case: Case) -> None:
+    assert build_graph(fitted.model.core(), small_case, fitted.interval) == fitted.content
+
+
+def test_graph_is_one_file_of_plain_operators_without_traces_of_its_maker(fitted: Fitted) -> None:
+    model = parse_model(fitted.content)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    assert not any(trace in fitted.content for trace in (b"site-packages", b"pickle", b".py"))
+
+
+def test_graph_runs_where_neither_torch_nor_statsmodels_is_installed(fitted: Fitted, tmp_path: Path) -> None:
+    (tmp_path / "graph.onnx").write_bytes(fitted.content)
+    np.save(tmp_path / "x.npy", fitted.split.holdout.x_BTF[:2])
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'statsmodels', 'onnxscript')))\n"
+        "import numpy as np; from pathlib import Path; from okawari.graph import Graph\n"
+        "np.save('mean.npy', Graph.load(Path('graph.onnx').read_bytes()).answer(np.load('x.npy')).mean_BH)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    here = Graph.load(fitted.content).answer(fitted.split.holdout.x_BTF[:2]).mean_BH
+    np.testing.assert_array_equal(np.load(tmp_path / "mean.npy"), here)
+
+
+def test_describes_itself_in_plain_json(fitted: Fitted) -> None:
+    assert json.loads(json.dumps(fitted.recipe.describe()))["recipe"] == type(fitted.recipe).__name__
+    assert all(isinstance(value, float) for numbers in fitted.model.history for value in numbers.values())
+
+
+@pytest.mark.parametrize("column", ["open", "close", "volume"])
+def test_windows_with_nan_are_refused_by_column_name(column: str, small_case: Case, readings: pd.DataFrame) -> None:
+    readings.loc[len(readings) - 3, column] = np.nan
+    with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
+        cut_windows(readings, small_case)
+    with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
+        last_window(readings, small_case)
+
+
+def test_importing_recipes_and_graphs_needs_neither_torch_nor_statsmodels() -> None:
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'statsmodels', 'onnxscript')))\n"
+        "import okawari.models.lstm, okawari.models.sarima, okawari.models.random_walk, okawari.quantize\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_saved_lstm_weights_give_the_same_model_back(small_case: Case, tmp_path: Path) -> None:
+    recipe, split = Lstm(hidden=8, epochs=1), _split(small_case)
+    model = recipe.fit(TrainingData(split.train, split.validation, seed=7), no_progress)
+    model.save_weights(tmp_path / "weights.pt")
+    loaded = recipe.load(tmp_path / "weights.pt")
+    np.testing.assert_array_equal(loaded.predict(split.holdout), model.predict(split.holdout))
+    with pytest.raises(InvalidInput, match="another network"):
+        Lstm(hidden=9).load(tmp_path / "weights.pt")
+
+
+def test_lstm_scaling_is_the_train_parts_alone(small_case: Case) -> None:
+    split = _split(small_case)
+    model = Lstm(hidden=8, epochs=1).fit(TrainingData(split.train, split.validation, seed=7), no_progress)
+    state = model.network.state_dict()
+    np.testing.assert_allclose(state["z_mean"], split.train.z_BSK.mean(axis=(0, 1)), rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(state["r_std"], split.train.r_BH.std(axis=0, ddof=1), rtol=1e-4)
+
+
+def test_training_stops_early_restores_the_best_epoch_and_reports_each(small_case: Case) -> None:
+    from okawari.models import training
+
+    split, seen = _split(small_case), []
+    data = TrainingData(split.train, split.validation, seed=7)
+    recipe = Lstm(hidden=16, epochs=40, patience=2, learning_rate=0.02, dropout=0.0)
+    model = recipe.fit(data, lambda done, planned, numbers: seen.append((done, planned, dict(numbers))))
+    losses = [numbers["valid_mse"] for numbers in model.history]
+    assert [done for done, _, _ in seen] == list(range(1, len(losses) + 1))
+    assert len(losses) < 40 and losses.index(min(losses)) == len(losses) - 3
+    rows = training.to_tensors(split.validation, training.choose_device("cpu"))
+    assert training.measure_loss(model.network, rows, 64) == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_training_restores_thread_count_and_generator(small_case: Case) -> None:
+    import torch
+
+    split = _split(small_case)
+    before = torch.get_num_threads(), torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
+    Lstm(hidden=8, epochs=1).fit(TrainingData(split.train, split.validation, seed=1, threads=2), no_progress)
+    assert torch.get_num_threads() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert torch.are_deterministic_algorithms_enabled() == before[2]
+
+
+def test_a_diverging_training_says_so(small_case: Case) -> None:
+    split = _split(small_case)
+    broken = WindowSet(**{**vars(split.train), "r_BH": np.full_like(split.train.r_BH, np.nan)})
+    with pytest.raises(InvalidInput, match="diverged in epoch 1"):
+        Lstm(hidden=8, epochs=1).fit(TrainingData(broken, split.validation, seed=1), no_progress)
+
+
+def test_sarima_recovers_the_series_from_its_windows(small_case: Case, readings: pd.DataFrame) -> None:
+    from okawari.models.sarima import join_levels
+
+    levels = join_levels(cut_windows(readings, small_case))
+    np.testing.assert_allclose(levels, readings["close"].to_numpy(), rtol=1e-6)
+
+
+def test_sarima_core_is_the_same_map_for_any_window(small_case: Case) -> None:
+    split = _split(small_case)
+    model = Sarima().fit(TrainingData(split.train, split.validation, seed=7), no_progress)
+    core, windows = model.core(), split.holdout[:20]
+    log_BT = np.log(windows.x_BTF[:, :, windows.target_index].astype(np.float64))
+    mapped = (log_BT - log_BT[:, -1:]) @ core.weight_HT.T + core.bias_H
+    np.testing.assert_allclose(mapped, model.predict(windows), atol=1e-9, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda: Lstm(hidden=0), "Lstm.hidden is 0"),
+        (lambda: Lstm(dropout=1.0), "Lstm.dropout is 1.0"),
+        (lambda: Lstm(learning_rate=0.0), "Lstm.learning_rate is 0.0"),
+        (lambda: Sarima(order=(1, 0, 0)), "Sarima.order is"),
+    ],
+)
+def test_impossible_settings_are_refused_on_construction(build, told: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidInput, match=told):
+        build()

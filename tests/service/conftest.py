@@ -1,0 +1,301 @@
+"""Real services over real graphs: deployables, servers on free ports, and requests to put to them."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.graph import Graph, build_graph
+from okawari.manifest import Deployable, Golden, Manifest, digest
+from okawari.models.recipe import ConstantCore, Interval
+from okawari.windows import last_window
+
+ROOT = Path(__file__).parents[2]
+START_S, STOP_S = 60, 15
+
+Records = list[dict[str, Any]]
+MakeDeployable = Callable[..., Deployable]
+
+
+@pytest.fixture(scope="session")
+def case() -> Case:
+    """The bundled case that the services answer for."""
+    return load_case("aapl")
+
+
+@pytest.fixture(scope="session")
+def readings(case: Case) -> pd.DataFrame:
+    """Eighty consistent readings: a seeded random walk that ends in March 2013."""
+    noise = np.random.default_rng(5)
+    close = 400 * np.exp(np.cumsum(noise.normal(0, 0.02, 80)))
+    frame = pd.DataFrame({case.time: pd.bdate_range(end="2013-03-01", periods=80).astype("datetime64[ns]")})
+    frame["open"], frame["high"], frame["low"] = close * 1.001, close * 1.02, close * 0.98
+    frame["close"], frame["volume"] = close, noise.integers(1, 9, 80) * 1e7
+    return frame
+
+
+@pytest.fixture(scope="session")
+def records(readings: pd.DataFrame, case: Case) -> Records:
+    """The newest sixty readings as a client sends them."""
+    newest = readings.tail(case.task.history)
+    return list(newest.assign(**{case.time: newest[case.time].dt.strftime("%Y-%m-%d")}).to_dict("records"))
+
+
+@pytest.fixture(scope="session")
+def make_deployable(case: Case, readings: pd.DataFrame) -> MakeDeployable:
+    """Build a deployable whose graph answers `factor` times the last close, at every step."""
+
+    def make(version: str, factor: float = 1.01, *, interval: bool = True) -> Deployable:
+        core = ConstantCore(np.full(case.task.horizon, np.log(factor)))
+        bounds = Interval(0.9, np.linspace(0.02, 0.06, case.task.horizon)) if interval else None
+        graph = build_graph(core, case, bounds)
+        question = last_window(readings, case)
+        golden = Golden(x_BTF=question, mean_BH=Graph.load(graph).answer(question).mean_BH)
+        return Deployable(_name(version, graph, 0.9 if interval else None), golden, graph, readings.tail(60))
+
+    return make
+
+
+def _name(version: str, graph: bytes, coverage_share: float | None) -> Manifest:
+    return Manifest(
+        case="aapl",
+        version=version,
+        run_id="0" * 32,
+        candidate="constant",
+        variant="fp32",
+        graph_sha256=digest(graph),
+        snapshot_version=3,
+        snapshot_digest="d" * 64,
+        trained_until="2013-03-01",
+        decision_id="e" * 32,
+        coverage_share=coverage_share,
+    )
+
+
+@pytest.fixture(scope="session")
+def give_wrong_golden(make_deployable: MakeDeployable) -> Callable[[str], Deployable]:
+    """Build a deployable whose graph does not answer its golden question as recorded."""
+
+    def make(version: str) -> Deployable:
+        good = make_deployable(version, 1.5)
+        return replace(good, golden=replace(good.golden, mean_BH=good.golden.mean_BH * 2))
+
+    return make
+
+
+@dataclass
+class Kitchen:
+    """The folders of one installation."""
+
+    home: Path
+    made: int = 0
+    opened: bool = False
+
+    @property
+    def bentoml_home(self) -> Path:
+        """BentoML's folder, where whoever starts the service puts it."""
+        return self.home / "bentoml"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of every process of this installation."""
+        return {
+            **os.environ,
+            "OKAWARI_HOME": str(self.home),
+            "BENTOML_HOME": str(self.bentoml_home),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def save(self, deployable: Deployable) -> Path:
+        """Write a deployable's folder."""
+        self.made += 1
+        folder = self.home / "made" / str(self.made)
+        deployable.save(folder)
+        return folder
+
+    def put(self, deployable: Deployable) -> str:
+        """Deploy, in this process; returns the tag."""
+        from bentos.deploy import put
+
+        with self.stores():
+            return str(put(self.save(deployable))["tag"])
+
+    @contextmanager
+    def stores(self) -> Iterator[None]:
+        """Let BentoML in this process work on this installation's stores."""
+        from bentoml._internal.bento import BentoStore
+        from bentoml._internal.configuration.containers import BentoMLContainer
+        from bentoml._internal.models import ModelStore
+
+        if self.opened:
+            yield
+            return
+        for name in ("models", "bentos"):
+            (self.bentoml_home / name).mkdir(parents=True, exist_ok=True)
+        BentoMLContainer.model_store.set(ModelStore(self.bentoml_home / "models"))
+        BentoMLContainer.bento_store.set(BentoStore(self.bentoml_home / "bentos"))
+        self.opened = True
+        try:
+            yield
+        finally:
+            self.opened = False
+            BentoMLContainer.model_store.reset()
+            BentoMLContainer.bento_store.reset()
+
+
+@pytest.fixture(scope="session")
+def make_kitchen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Kitchen]:
+    """Make an empty installation."""
+    return lambda: Kitchen(tmp_path_factory.mktemp("kitchen"))
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Iterator[Kitchen]:
+    """An empty installation, whose stores BentoML uses in this process too."""
+    made = Kitchen(tmp_path)
+    with made.stores():
+        yield made
+
+
+@dataclass
+class Server:
+    """A running service."""
+
+    kitchen: Kitchen
+    client: httpx.Client
+    process: subprocess.Popen[bytes]
+
+    def predict(self, records: Records) -> httpx.Response:
+        """Ask for one instance."""
+        return self.client.post("/aapl/predict", json={"instances": [records]})
+
+    def show_case(self) -> dict[str, Any]:
+        """The case as `GET /cases` shows it."""
+        return dict(self.client.get("/cases").json()["cases"][0])
+
+    def wait(self, holds: Callable[[dict[str, Any]], bool], within_s: float = 10) -> dict[str, Any]:
+        """Wait until the case is as wanted."""
+        deadline = time.monotonic() + within_s
+        while not holds(shown := self.show_case()):
+            assert time.monotonic() < deadline, f"not within {within_s} s: {shown}"
+            time.sleep(0.05)
+        return shown
+
+    def find_workers(self) -> list[int]:
+        """Process ids of the workers that answer."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"worker.service" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def read_journal(self, kind: str) -> list[dict[str, Any]]:
+        """All rows of the case's journal, oldest first."""
+        from okawari.journal import list_segments
+
+        folder = self.kitchen.home / "journal" / "aapl"
+        return [row for segment in list_segments(folder, kind) for row in segment.rows()]  # type: ignore[arg-type]
+
+
+@contextmanager
+def run_server(kitchen: Kitchen, *, target: str = "bentos.service:Okawari", folder: Path = ROOT) -> Iterator[Server]:
+    """Serve until the block ends; the whole process group is ended then."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = kitchen.environment
+    if folder != ROOT:  # a built Bento knows neither the checkout nor its state
+        environment = {name: value for name, value in environment.items() if name not in ("PYTHONPATH", "OKAWARI_HOME")}
+    command = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(port)]
+    log = (kitchen.home / "service.log").open("wb")
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            _wait_ready(client, process, kitchen.home / "service.log")
+            yield Server(kitchen, client, process)
+    finally:
+        _end(process)
+        log.close()
+
+
+def _wait_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"the service did not start:\n{log.read_text()[-4000:]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_S)
+
+
+@pytest.fixture(scope="module")
+def server(make_kitchen: Callable[[], Kitchen], make_deployable: MakeDeployable) -> Iterator[Server]:
+    """A service with one model, version 1."""
+    kitchen = make_kitchen()
+    kitchen.put(make_deployable("1", 1.01))
+    with run_server(kitchen) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def empty_server(make_kitchen: Callable[[], Kitchen]) -> Iterator[Server]:
+    """A service without any model."""
+    with run_server(make_kitchen()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[Server]]:
+    """Start a service by hand."""
+    return run_server
+
+
+@pytest.fixture(scope="session")
+def deploy_command() -> Callable[..., dict[str, Any]]:
+    """Run `python -m bentos.deploy` in an installation; returns the line it prints."""
+
+    def run(kitchen: Kitchen, *arguments: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "bentos.deploy", *arguments],
+            cwd=kitchen.home,
+            env=kitchen.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+    return run

@@ -1,0 +1,140 @@
+"""What a client may rely on, over HTTP."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from okawari.case import Case
+from okawari.settings import load_settings
+
+
+def test_a_prediction_names_its_model_and_its_numbers_are_the_graphs(server, records, case):
+    answer = server.predict(records).json()
+    (said,) = answer["predictions"]
+    assert re.fullmatch("[0-9a-f]{32}", answer["id"])
+    assert answer["model"] == server.show_case()["model"]
+    assert answer["model"]["version"] == "1"
+    assert (said["as_of"], said["unit"], said["note"]) == ("2013-03-01", "USD", None)
+    assert said["level"] == records[-1]["close"]
+    np.testing.assert_allclose(said["mean"], [1.01 * said["level"]] * case.task.horizon, rtol=1e-5)
+
+
+def test_an_interval_surrounds_the_mean(server, records):
+    (said,) = server.predict(records).json()["predictions"]
+    interval = said["interval"]
+    assert interval["coverage_share"] == 0.9
+    assert all(
+        low < mean < high for low, mean, high in zip(interval["lower"], said["mean"], interval["upper"], strict=True)
+    )
+
+
+def test_only_the_newest_records_of_an_instance_count(server, readings, records, case):
+    older = readings.assign(**{case.time: readings[case.time].dt.strftime("%Y-%m-%d")}).to_dict("records")
+    assert server.predict(older).json()["predictions"] == server.predict(records).json()["predictions"]
+
+
+def test_instances_are_answered_in_their_order(server, records):
+    doubled = [
+        {name: value if name in ("date", "volume") else 2 * value for name, value in row.items()} for row in records
+    ]
+    answer = server.client.post("/aapl/predict", json={"instances": [records, doubled, records]}).json()
+    one, two, three = (said["mean"][0] for said in answer["predictions"])
+    assert one == three
+    assert two == pytest.approx(2 * one, rel=1e-5)
+
+
+def test_records_need_no_time(server, records):
+    bare = [{name: value for name, value in row.items() if name != "date"} for row in records]
+    assert server.predict(bare).json()["predictions"][0]["as_of"] is None
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_a_forecast_answers_from_the_packed_readings_until_data_is_ingested(server, body):
+    answer = server.client.post("/aapl/forecast", content=body).json()
+    assert answer["source"] == "packaged"
+    assert [said["as_of"] for said in answer["predictions"]] == ["2013-03-01"]
+
+
+def test_a_forecast_follows_what_is_ingested(server, readings, case, monkeypatch):
+    later = readings.assign(**{case.time: readings[case.time] + pd.Timedelta(days=7)})
+    ingest(case, later, server.kitchen.home, monkeypatch)
+    deadline = time.monotonic() + 10
+    while (answer := server.client.post("/aapl/forecast").json())["source"] == "packaged":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert answer["predictions"][0]["as_of"] == "2013-03-08"
+
+
+def ingest(case: Case, frame: pd.DataFrame, home, monkeypatch) -> None:
+    from okawari.store import record_readings
+
+    monkeypatch.setenv("OKAWARI_HOME", str(home))
+    load_settings.cache_clear()
+    try:
+        record_readings(case, frame, frame.iloc[:0].assign(reason=""), pd.Timestamp("2013-04-01", tz="UTC"))
+    finally:
+        load_settings.cache_clear()
+
+
+def test_outcomes_are_accepted_and_journaled(server, records):
+    key = server.predict(records).json()["id"]
+    outcomes = [{"id": key, "index": 0, "step": step, "value": 400.0 + step} for step in (1, 2)]
+    answer = server.client.post("/aapl/outcomes", json={"outcomes": outcomes})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
+    rows = [row for row in server.read_journal("outcomes") if row["id"] == key]
+    assert [(row["step"], row["value"], row["case"]) for row in rows] == [(1, 401.0, "aapl"), (2, 402.0, "aapl")]
+
+
+def test_every_prediction_is_in_the_journal_before_it_is_answered(server, records):
+    answer = server.client.post("/aapl/predict", json={"instances": [records, records]}).json()
+    rows = [row for row in server.read_journal("predictions") if row["id"] == answer["id"]]
+    assert [row["index"] for row in rows] == [0, 1]
+    for row, said in zip(rows, answer["predictions"], strict=True):
+        assert (row["mean"], row["lower"], row["upper"]) == (
+            said["mean"],
+            said["interval"]["lower"],
+            said["interval"]["upper"],
+        )
+        assert (row["version"], row["variant"], row["source"]) == ("1", "fp32", "predict")
+        assert row["graph_sha256"] == answer["model"]["graph_sha256"]
+        assert pd.Timestamp(row["at"]).tzinfo is not None
+    assert rows[0]["input_sha256"] == rows[1]["input_sha256"]
+
+
+def test_the_case_list_says_what_a_record_holds(server, case):
+    shown = server.show_case()
+    assert (shown["name"], shown["title"], shown["ready"]) == ("aapl", case.title, True)
+    assert (shown["history"], shown["horizon"], shown["unit"]) == (60, 5, "USD")
+    assert [column["name"] for column in shown["columns"]] == list(case.column_names)
+    assert shown["columns"][0]["above"] == 0
+    assert (shown["previous"], shown["refused"]) == (None, None)
+
+
+def test_the_api_page_documents_columns_with_units_and_ranges(server, case):
+    paths = server.client.get("/openapi.json").json()["paths"]
+    body = paths["/aapl/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    window = body["properties"]["instances"]["items"]
+    fields = window["items"]["properties"]
+    assert window["minItems"] == 60
+    assert set(fields) == {case.time, *case.column_names}
+    assert fields["close"]["exclusiveMinimum"] == 0
+    assert "(USD)" in fields["close"]["description"]
+    assert {"/aapl/forecast", "/aapl/outcomes", "/cases"} <= set(paths)
+
+
+def test_the_api_page_fetches_nothing_from_elsewhere(server):
+    page = server.client.get("/", follow_redirects=True)
+    sources = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+    assert page.status_code == 200
+    assert len(sources) == 3
+    assert all(server.client.get(source).status_code == 200 for source in sources)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics"])
+def test_bentomls_own_routes_stay(server, path):
+    assert server.client.get(path).status_code == 200

@@ -1,0 +1,234 @@
+"""What the page draws from facts: numbers, words for what is missing, and no markup from outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from okawari.case import Case
+from okawari.control import Run
+from okawari.status import LoopState
+from okawari.store import Snapshot
+from ui.client import Band, Prediction, ServedCase, ServedModel
+from ui.facts import Facts, Links
+from ui.pages.chart import draw_ahead, draw_history, expect_days, lay_out_steps
+from ui.pages.header import write_header, write_links, write_trouble
+from ui.pages.loop import write_cards, write_decisions
+from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
+from ui.pages.report import write_report
+from ui.pages.retraining import write_refusal, write_run
+
+EVIL = '<img src=x onerror="alert(1)">'
+LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))
+MODEL = ServedModel(version="7", candidate="lstm", variant="uint8", graph_sha256="ab", trained_until="2001-12-30")
+BAND = Band(coverage_share=0.9, lower=(9.0, 8.0, 7.0), upper=(11.0, 12.0, 13.0))
+AT = "2026-11-20T10:05:00+00:00"
+VERDICT: dict[str, Any] = {"id": "v1", "at": AT, "verdict": "stable", "reason": "calm", "facts": {}}
+PAGES = (
+    lambda facts: write_header(facts, "<svg></svg>"),
+    write_trouble,
+    write_links,
+    write_heading,
+    write_outlook,
+    write_history_caption,
+    write_ahead_caption,
+    write_cards,
+    write_decisions,
+    write_report,
+)
+
+
+@pytest.fixture
+def bare(small_case: Case) -> Facts:
+    return Facts(case=small_case, links=LINKS)
+
+
+@pytest.fixture
+def full(bare: Facts, readings: pd.DataFrame) -> Facts:
+    recent = readings.tail(250).reset_index(drop=True)
+    forecast = Prediction(
+        id="f", model=MODEL, as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
+        mean=(10.1, 10.2, 10.3), band=BAND, note=None, source="ingested",
+    )  # fmt: skip
+    champion = {"version": "7", "candidate": "lstm", "variant": "uint8", "rmse": 1.234, "skill_share": 0.0231}
+    snapshot = Snapshot(version=3, digest="e" * 64, rows=3270, first_at="2000-03-01", last_at="2001-12-31")
+    state = LoopState(
+        case="aapl", title="Apple closing price", snapshot=snapshot,
+        quarantined=2, champion=champion, quality=VERDICT, drift=VERDICT, performance=VERDICT,
+        decision={**VERDICT, "kind": "retrain", "action": "skip"}, report=Path("/state/reports/aapl/drift.html"),
+    )  # fmt: skip
+    served = ServedCase(name="aapl", ready=True, model=MODEL, refused=None)
+    decisions = ({"at": VERDICT["at"], "kind": "promotion", "action": "promote", "reason": "better"},)
+    return replace(bare, recent=recent, state=state, served=served, forecast=forecast, decisions=decisions)
+
+
+def test_every_part_can_be_written_from_nothing(bare: Facts) -> None:
+    for write in PAGES:
+        assert isinstance(write(bare), str)
+    assert draw_history(bare) is None
+    assert draw_ahead(bare) is None
+
+
+def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None:
+    assert full.state is not None
+    assert full.forecast is not None
+    assert full.served is not None
+    model = ServedModel(version=EVIL, candidate=EVIL, variant=EVIL, graph_sha256=EVIL, trained_until=EVIL)
+    verdict = {"id": EVIL, "at": EVIL, "verdict": EVIL, "reason": EVIL, "kind": EVIL, "action": EVIL}
+    columns = [{"column": EVIL, "p_value": 0.5, "drifted": False}]
+    state = replace(
+        full.state,
+        champion={"version": EVIL, "candidate": EVIL, "variant": EVIL, "rmse": 1.0, "skill_share": 0.1},
+        snapshot=Snapshot(version=1, digest=EVIL, rows=1, first_at=EVIL, last_at=EVIL),
+        drift={**verdict, "facts": {"columns": columns}},
+        quality=verdict,
+        performance=verdict,
+        decision=verdict,
+    )
+    facts = replace(
+        full,
+        case=replace(full.case, title=EVIL),
+        state=state,
+        decisions=(verdict,),
+        served=replace(full.served, model=model, refused=EVIL),
+        forecast=replace(full.forecast, model=model, band=None, note=EVIL, unit=EVIL),
+        trouble=(EVIL,),
+        links=replace(LINKS, prefect=EVIL, service=EVIL),
+    )
+    run = Run(id=EVIL, name=EVIL, state=EVIL, message=EVIL, parameters={}, automated=False)
+    written = [write(facts) for write in PAGES] + [write_run(run, EVIL), write_refusal(ValueError(EVIL))]
+    assert not [text for text in written if "<img" in text or 'x onerror="' in text]
+    assert "&lt;img" in "".join(written)
+
+
+def test_the_heading_names_model_and_coverage(full: Facts) -> None:
+    heading = write_heading(full)
+    assert "<b>lstm</b> version 7 (uint8), trained on readings until 30 Dec 2001" in heading
+    assert "hold 90 % of the true values" in heading
+
+
+def test_a_forecast_without_interval_draws_no_band_and_says_so(full: Facts) -> None:
+    assert full.forecast is not None
+    facts = replace(full, forecast=replace(full.forecast, band=None, note="This model has no calibrated interval."))
+    assert "<b>No interval:</b> This model has no calibrated interval." in write_heading(facts)
+    assert "no interval" in write_outlook(facts)
+    figure = draw_ahead(facts)
+    assert figure is not None
+    assert [trace.name for trace in figure.data] == ["reading", "forecast"]
+
+
+def test_the_band_starts_at_the_last_value_and_follows_the_interval(full: Facts) -> None:
+    figure = draw_ahead(full)
+    assert figure is not None
+    band = next(trace for trace in figure.data if trace.name == "interval")
+    assert list(band.x) == [0, 1, 2, 3, 3, 2, 1, 0]
+    assert list(band.y) == [10.0, 11.0, 12.0, 13.0, 7.0, 8.0, 9.0, 10.0]
+
+
+def test_hovering_reads_in_dollars_with_the_expected_day(full: Facts) -> None:
+    figure = draw_ahead(full)
+    assert figure is not None
+    texts = [row[0] for row in next(trace for trace in figure.data if trace.name == "forecast").customdata]
+    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90 % interval: $9.00 to $11.00"
+    assert texts[0] == "Last known, 31 Dec 2001<br><b>$10.00</b>"
+
+
+def test_the_long_chart_shows_every_reading_it_was_given(full: Facts) -> None:
+    figure = draw_history(full)
+    assert figure is not None
+    assert full.recent is not None
+    assert list(figure.data[0].y) == full.recent["close"].tolist()
+    assert "250 readings" in write_history_caption(full)
+
+
+def test_a_forecast_alone_is_drawn_where_no_readings_are_at_hand(full: Facts) -> None:
+    figure = draw_ahead(replace(full, recent=None))
+    assert figure is not None
+    assert [trace.name for trace in figure.data] == ["interval", "forecast"]
+
+
+def test_a_forecast_older_than_the_readings_starts_where_it_was_made(full: Facts) -> None:
+    assert full.forecast is not None
+    assert full.recent is not None
+    made_at = full.recent["date"].iloc[-4]
+    facts = replace(full, forecast=replace(full.forecast, as_of=str(made_at.date())))
+    figure = draw_ahead(facts)
+    assert figure is not None
+    assert figure.data[0].customdata[-1][0].endswith(f"{made_at.day} {made_at:%b %Y}")
+    assert facts.forecast is not None
+    assert lay_out_steps(facts.forecast, full.recent["date"]).days[0] == made_at
+
+
+def test_weekends_are_no_expected_days_for_daily_readings() -> None:
+    history = pd.Series(pd.bdate_range("2013-02-01", "2013-03-01"))
+    days = expect_days(history.iloc[-1], 6, history)
+    assert " ".join(f"{day:%a}" for day in days) == "Mon Tue Wed Thu Fri Mon"
+
+
+def test_weekly_readings_are_expected_a_week_apart() -> None:
+    history = pd.Series(pd.date_range("2013-01-04", periods=8, freq="7D"))
+    first, second = expect_days(history.iloc[-1], 2, history)
+    assert (first - history.iloc[-1]).days == (second - first).days == 7
+
+
+def test_cards_show_snapshot_champion_and_skill(full: Facts) -> None:
+    cards = write_cards(full)
+    for text in ("Version 3", "3,270", "31 Dec 2001", "eeeeeeeeee<", "lstm", "7, uint8", "$1.23", "+2.3 %", "2 rows"):
+        assert text in cards
+    assert "Gain on random walk" in cards
+
+
+def test_the_drift_card_names_the_features_that_moved_first(full: Facts) -> None:
+    assert full.state is not None
+    columns = [
+        {"column": "log_return", "p_value": 0.41, "drifted": False},
+        {"column": "log_range", "p_value": 0.0004, "drifted": True},
+    ]
+    drift = {**VERDICT, "verdict": "drifted", "facts": {"columns": columns}}
+    cards = write_cards(replace(full, state=replace(full.state, drift=drift)))
+    assert "p &lt; 0.001, moved" in cards
+    assert cards.index("log range") < cards.index("log return")
+
+
+def test_the_performance_card_compares_coverage_with_the_promise(full: Facts) -> None:
+    assert full.state is not None
+    found = {"rmse": 1.5, "n": 120, "coverage_share": 0.84, "promised_share": 0.9}
+    cards = write_cards(replace(full, state=replace(full.state, performance={**VERDICT, "facts": found})))
+    assert "$1.50 on 120 outcomes" in cards
+    assert "84 %, promised 90 %" in cards
+
+
+def test_a_champion_that_does_not_serve_yet_is_told(full: Facts) -> None:
+    assert full.state is not None
+    assert full.state.champion is not None
+    state = replace(full.state, champion={**full.state.champion, "version": "8"})
+    assert "Serving version 7, champion is 8" in write_header(replace(full, state=state), "")
+    assert "champion is" not in write_header(full, "")
+
+
+@pytest.mark.parametrize("state", ["outside", "/etc/passwd", "/state/reports/../mlflow.db"])
+def test_a_report_outside_its_folder_is_not_framed(full: Facts, state: str) -> None:
+    assert full.state is not None
+    assert "iframe" not in write_report(replace(full, state=replace(full.state, report=Path(state))))
+
+
+def test_a_new_verdict_gives_the_report_a_new_address(full: Facts) -> None:
+    assert full.state is not None
+    later = replace(full, state=replace(full.state, drift={**VERDICT, "id": "v2"}))
+    assert 'sandbox="allow-scripts"' in write_report(full)
+    assert write_report(full) != write_report(later)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("RUNNING", "is running"), ("COMPLETED", "has finished"), ("FAILED", "failed: no memory"), ("PAUSED", "paused")],
+)
+def test_a_run_is_told_in_words(state: str, words: str) -> None:
+    run = Run(id="r1", name="calm-heron", state=state, message="no memory", parameters={}, automated=False)
+    text = write_run(run, "http://p")
+    assert words in text
+    assert 'href="http://p/runs/flow-run/r1"' in text

@@ -1,0 +1,197 @@
+"""The page as a Gradio app: wires what is known (facts) to what is shown (pages). Start: `python -m ui.app`.
+
+Each part of the page is sent again only when it changed, so an idle page stays still.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+# Gradio reads this while it is imported; set here so that no order of imports switches its telemetry on.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import gradio as gr
+
+from okawari.cases import load_case
+from okawari.control import Run, ServerUnreachable, list_runs, load_run, request_retrain
+from okawari.errors import OkawariError
+from okawari.settings import load_settings
+from ui.facts import Facts, load_facts, load_links
+from ui.pages.chart import Figure, draw_ahead, draw_history
+from ui.pages.header import write_header, write_links, write_trouble
+from ui.pages.loop import write_cards, write_decisions
+from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
+from ui.pages.report import write_report
+from ui.pages.retraining import write_refusal, write_run
+from ui.theme import MARK, STYLE_SHEET, build_theme, load_mark
+
+REFRESH_S = 5.0
+FOLLOW_S = 2.0
+_UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+Digests = Mapping[str, str]
+Part = Callable[[Facts], str | Figure | None]
+
+
+def list_parts() -> dict[str, Part]:
+    """Every part of the page that follows the facts, by the id of its element."""
+    mark = load_mark()
+    return {
+        "header": lambda facts: write_header(facts, mark),
+        "trouble": write_trouble,
+        "heading": write_heading,
+        "outlook": write_outlook,
+        "history_caption": write_history_caption,
+        "ahead_caption": write_ahead_caption,
+        "history": draw_history,
+        "ahead": draw_ahead,
+        "cards": write_cards,
+        "decisions": write_decisions,
+        "links": write_links,
+        "report": write_report,
+    }
+
+
+def refresh_parts(facts: Facts, parts: Mapping[str, Part], shown: Digests) -> tuple[list[Any], dict[str, str]]:
+    """Content of every part, `gr.skip()` for those that look as they did; and the digests of what is shown now."""
+    updates, digests = [], {}
+    for name, write in parts.items():
+        content = write(facts)
+        digests[name] = _digest(content)
+        updates.append(gr.skip() if shown.get(name) == digests[name] else _show(content))
+    return updates, digests
+
+
+def build_page() -> gr.Blocks:
+    """The whole page; nothing is read or asked before somebody opens it."""
+    names = load_settings().case_names
+    parts = list_parts()
+    with gr.Blocks(title="Okawari", analytics_enabled=False, fill_width=True) as page:
+        shown = gr.State({})
+        boxes = {"header": gr.HTML(elem_id="header")}
+        case = _build_case_choice(names)
+        boxes["trouble"] = gr.HTML(elem_id="trouble")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Overview", id="loop"):
+                boxes |= _build_chart()
+                retrain = _build_retraining()
+                boxes |= {name: gr.HTML(elem_id=name) for name in ("cards", "decisions", "links")}
+            with gr.Tab("Data report", id="report"):
+                boxes["report"] = gr.HTML(elem_id="report")
+        _follow_facts(page, case, shown, parts, boxes)
+        _follow_training(page, case, *retrain)
+    return page
+
+
+def main() -> None:
+    """Serve the page until interrupted."""
+    settings = load_settings()
+    page = build_page().queue(default_concurrency_limit=4, max_size=64)
+    page.launch(
+        server_name=settings.host,
+        server_port=settings.ui_port,
+        theme=build_theme(),
+        css_paths=STYLE_SHEET,
+        favicon_path=MARK,
+        allowed_paths=[str(settings.reports_dir)],
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        max_file_size="1mb",
+        quiet=True,
+    )
+
+
+def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:
+    choices = [(load_case(name).title, name) for name in names]
+    return gr.Dropdown(choices, value=names[0], label="Case", visible=len(names) > 1, elem_id="case", filterable=False)
+
+
+def _build_chart() -> dict[str, gr.Component]:
+    with gr.Column(elem_id="chart", elem_classes="ok-panel"):
+        boxes: dict[str, gr.Component] = {name: gr.HTML(elem_id=name) for name in ("heading", "outlook")}
+        with gr.Row(elem_id="figures", equal_height=False):
+            for name, scale in (("history", 8), ("ahead", 5)):
+                with gr.Column(scale=scale, min_width=300, elem_classes="ok-figure"):
+                    boxes[f"{name}_caption"] = gr.HTML(elem_id=f"{name}-caption")
+                    boxes[name] = gr.Plot(elem_id=name, show_label=False)
+    return boxes
+
+
+def _build_retraining() -> tuple[gr.HTML, gr.Button]:
+    with gr.Row(elem_id="retraining"):
+        gr.HTML('<h2 class="ok-title">The loop</h2>', elem_id="loop-title")
+        line = gr.HTML(elem_id="run")
+        button = gr.Button("Retrain now", elem_id="retrain", variant="primary", size="sm", scale=0, min_width=130)
+    return line, button
+
+
+def _follow_facts(
+    page: gr.Blocks, case: gr.Dropdown, shown: gr.State, parts: Mapping[str, Part], boxes: Mapping[str, gr.Component]
+) -> None:
+    def refresh(name: str, before: Digests) -> list[Any]:
+        updates, digests = refresh_parts(load_facts(name), parts, before)
+        return [*updates, gr.skip() if digests == before else digests]
+
+    outputs = [*(boxes[name] for name in parts), shown]
+    wiring: dict[str, Any] = {"fn": refresh, "inputs": [case, shown], "outputs": outputs}
+    page.load(**wiring, **_QUIET)
+    case.change(**wiring, **_QUIET)
+    gr.Timer(REFRESH_S).tick(**wiring, **_QUIET, concurrency_limit=2)
+
+
+def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: gr.Button) -> None:
+    run_id = gr.State("")
+    clock = gr.Timer(FOLLOW_S, active=False)
+    outputs = [run_id, line, button, clock]
+
+    def show(run: Run | None) -> list[Any]:
+        busy = run is not None and not run.ended
+        text = write_run(run, load_links().prefect) if run else ""
+        return [run.id if run and busy else "", text, gr.Button(interactive=not busy), gr.Timer(active=busy)]
+
+    def refuse(error: OkawariError) -> list[Any]:
+        return ["", write_refusal(error), gr.Button(interactive=True), gr.Timer(active=False)]
+
+    def guarded(ask: Callable[[str], Run | None]) -> Callable[[str], list[Any]]:
+        def answer(value: str) -> list[Any]:
+            try:
+                return show(ask(value))
+            except OkawariError as error:
+                return refuse(error)
+
+        return answer
+
+    button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(
+        guarded(lambda name: load_run(request_retrain(name, "asked for on the page"))), case, outputs, **_QUIET
+    )
+    clock.tick(guarded(lambda known: load_run(known) if known else None), run_id, outputs, **_QUIET)
+    page.load(guarded(_find_unfinished), case, outputs, **_QUIET)
+    case.change(guarded(_find_unfinished), case, outputs, **_QUIET)
+
+
+def _find_unfinished(name: str) -> Run | None:
+    """A training of the case that is under way, whoever asked for it; a missing server is told once it is needed."""
+    try:
+        runs = list_runs("train", states=_UNFINISHED)
+    except ServerUnreachable:
+        return None
+    return next((run for run in runs if run.parameters.get("case") == name), None)
+
+
+def _show(content: str | Figure | None) -> Any:
+    return content if isinstance(content, str) else gr.Plot(content, visible=content is not None)
+
+
+def _digest(content: str | Figure | None) -> str:
+    text = content if isinstance(content, str) else content.to_json() if content is not None else ""
+    return sha256(text.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

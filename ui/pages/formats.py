@@ -1,0 +1,104 @@
+"""How numbers, shares and times read on the page. Everything that came from outside leaves here escaped for HTML."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+NONE = "–"  # what stands where there is no value
+
+
+def format_amount(value: float | None, unit: str = "USD") -> str:
+    """A value in its unit.
+
+    >>> format_amount(1234.5), format_amount(-3.0), format_amount(2.5, "points"), format_amount(None)
+    ('$1,234.50', '−$3.00', '2.50 points', '–')
+    """
+    if value is None:
+        return NONE
+    sign = "−" if value < 0 else ""
+    number = f"{abs(value):,.2f}"
+    return f"{sign}${number}" if unit == "USD" else f"{sign}{number} {escape(unit)}".rstrip()
+
+
+def format_share(share: float | None, *, signed: bool = False, digits: int = 1) -> str:
+    """A share (0 to 1) as percent.
+
+    >>> format_share(0.0123), format_share(0.9, digits=0), format_share(-0.02, signed=True)
+    ('1.2 %', '90 %', '−2.0 %')
+    """
+    if share is None:
+        return NONE
+    percent = f"{abs(share) * 100:.{digits}f}"
+    sign = "−" if share < 0 else "+" if signed else ""
+    return f"{sign if float(percent) else ''}{percent} %"
+
+
+def format_count(count: int | None, noun: str = "") -> str:
+    """A whole number with thousands separated, and its noun.
+
+    >>> format_count(3270, "reading"), format_count(1, "reading"), format_count(0)
+    ('3,270 readings', '1 reading', '0')
+    """
+    if count is None:
+        return NONE
+    return f"{count:,} {noun}{'' if count == 1 else 's'}" if noun else f"{count:,}"
+
+
+def format_p(p: float | None) -> str:
+    """A p-value.
+
+    >>> format_p(0.0312), format_p(0.00002), format_p(None)
+    ('p = 0.031', 'p &lt; 0.001', '–')
+    """
+    if p is None:
+        return NONE
+    return "p &lt; 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def format_day(when: Any) -> str:
+    """The day of a date, timestamp or ISO text.
+
+    >>> format_day("2013-03-01T00:00:00"), format_day(None)
+    ('1 Mar 2013', '–')
+    """
+    at = _to_datetime(when)
+    return f"{at.day} {at:%b %Y}" if at else escape(str(when)) if when else NONE
+
+
+def format_moment(when: Any) -> str:
+    """A moment in UTC, to the minute.
+
+    >>> format_moment("2013-03-01T14:05:09+01:00")
+    '1 Mar 2013, 13:05 UTC'
+    """
+    at = _to_datetime(when)
+    if at is None:
+        return escape(str(when)) if when else NONE
+    if at.tzinfo is not None:
+        at = at.astimezone(UTC)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def format_words(text: Any) -> str:
+    """A value from outside, escaped; identifiers_with_underscores read as words.
+
+    >>> format_words("not_enough_data"), format_words("<b>")
+    ('not enough data', '&lt;b&gt;')
+    """
+    return escape(str(text).replace("_", " ")) if text not in (None, "") else NONE
+
+
+def _to_datetime(when: Any) -> datetime | None:
+    if when is None or when == "":
+        return None
+    if isinstance(when, date) and not isinstance(when, datetime):
+        return datetime(when.year, when.month, when.day)
+    try:
+        at = pd.Timestamp(when)
+    except (ValueError, TypeError):
+        return None
+    return None if pd.isna(at) else at.to_pydatetime(warn=False)

@@ -1,0 +1,89 @@
+"""The forecast in words and numbers, beside the chart, and what to do where there is none."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ui.client import Prediction
+from ui.facts import Facts
+from ui.pages.chart import lay_out_steps, list_days
+from ui.pages.formats import format_amount, format_day, format_share
+
+
+def write_heading(facts: Facts) -> str:
+    """Heading above the chart: what it shows, which model speaks, and how sure it is."""
+    target = facts.case.column(facts.case.task.target)
+    return (
+        f'<div class="ok-heading"><h2>{escape(facts.case.title)}</h2>'
+        f"<p>{escape(target.name.capitalize())}, {escape(target.unit)}. {_name_speaker(facts)}</p></div>"
+    )
+
+
+def _name_speaker(facts: Facts) -> str:
+    forecast = facts.forecast
+    if forecast is None:
+        return "No forecast yet."
+    model = forecast.model
+    text = (
+        f"Forecast by <b>{escape(model.candidate)}</b> version {escape(model.version)} ({escape(model.variant)}), "
+        f"trained on readings until {format_day(model.trained_until)}."
+    )
+    if forecast.band is None:
+        return f"{text} <b>No interval:</b> {escape(forecast.note or 'this model has none that is calibrated.')}"
+    share = format_share(forecast.band.coverage_share, digits=0)
+    return f"{text} The band is meant to hold {share} of the true values."
+
+
+def write_outlook(facts: Facts) -> str:
+    """The forecast in numbers: the last value, the next step, the last step."""
+    forecast = facts.forecast
+    if forecast is None:
+        return write_placeholder(facts)
+    days = lay_out_steps(forecast, list_days(facts)).days
+    tiles = [_tile("Last value", format_day(days[0]), format_amount(forecast.level, forecast.unit), "")]
+    for step in sorted({1, len(forecast.mean)}):
+        label = "Next step" if step == 1 else f"Step {step}"
+        when = f"expected {days[step]:%a} {format_day(days[step])}"
+        amount = format_amount(forecast.mean[step - 1], forecast.unit)
+        tiles.append(_tile(label, when, amount, _explain_step(forecast, step - 1)))
+    return f'<div class="ok-outlook" data-testid="outlook">{"".join(tiles)}</div>'
+
+
+def write_history_caption(facts: Facts) -> str:
+    """What the long chart shows."""
+    return "" if facts.recent is None else f'<p class="ok-label">The last {len(facts.recent)} readings</p>'
+
+
+def write_ahead_caption(facts: Facts) -> str:
+    """What the close-up shows: its x axis counts steps, because nobody promised on which days readings come."""
+    if facts.forecast is None:
+        return ""
+    n_steps = len(facts.forecast.mean)
+    return f'<p class="ok-label">Next {n_steps} steps<span>in business days; holidays not known</span></p>'
+
+
+def _tile(label: str, when: str, amount: str, note: str) -> str:
+    return (
+        f'<div class="ok-tile"><span class="ok-label">{label}</span><span class="ok-when">{when}</span>'
+        f'<strong>{amount}</strong><span class="ok-note">{note}</span></div>'
+    )
+
+
+def _explain_step(forecast: Prediction, index: int) -> str:
+    change = format_share(forecast.mean[index] / forecast.level - 1, signed=True, digits=2) if forecast.level else ""
+    if forecast.band is None:
+        return f"{change} · no interval"
+    lower, upper = forecast.band.lower[index], forecast.band.upper[index]
+    return f"{change} · {format_amount(lower, forecast.unit)} to {format_amount(upper, forecast.unit)}"
+
+
+def write_placeholder(facts: Facts) -> str:
+    """What to do where there is no forecast to show."""
+    name = escape(facts.case.name)
+    if facts.recent is None:
+        text = f"No readings have been ingested. Run <code>okawari run {name}</code>: it ingests, trains and deploys."
+    elif facts.served is None:
+        text = "Readings are here, but the prediction service does not answer. Start it with <code>okawari up</code>."
+    else:
+        text = f"Readings are here, but no model serves yet. Run <code>okawari run {name}</code>."
+    return f'<div class="ok-empty" data-testid="placeholder"><p>{text}</p></div>'

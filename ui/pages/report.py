@@ -1,0 +1,28 @@
+"""The newest data report in a frame that may run its own scripts and reach nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from ui.facts import Facts
+
+
+def write_report(facts: Facts) -> str:
+    """The report's frame; a sentence where there is none or where it lies outside the reports folder."""
+    report = facts.state.report if facts.state else None
+    if report is None or not report.resolve().is_relative_to(facts.links.reports.resolve()):
+        return (
+            '<div class="ok-empty"><p>No report yet. The monitor writes one each time it compares new readings '
+            "with those that the champion was trained on.</p></div>"
+        )
+    return (
+        f'<iframe class="ok-report" title="Data report" sandbox="allow-scripts" loading="lazy" '
+        f'src="{_address(report, facts)}"></iframe>'
+    )
+
+
+def _address(report: Path, facts: Facts) -> str:
+    """The file is rewritten in place; the verdict's id makes the browser load the new one."""
+    verdict = (facts.state.drift if facts.state else None) or {}
+    return f"/gradio_api/file={quote(str(report.resolve()))}?verdict={quote(str(verdict.get('id', '')))}"
