@@ -15,13 +15,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bentos.loading import Loaded
 from bentos.questions import Question, Reader
 from bentos.recent import RecentReadings
 from bentos.runner import Answered, Runner
 from bentos.schemas import describe_case
 from okawari.case import Case
-from okawari.errors import NotYet
 from okawari.journal import Journal, Kind, Row
 from okawari.windows import last_window
 
@@ -58,7 +56,7 @@ class Desk:
 
     async def forecast(self) -> dict[str, Any]:
         """Answer from the newest readings: those ingested or, where there are none, those packed with the model."""
-        recent, source = await self._recent.load(self._serving())
+        recent, source = await self._recent.load(self.runner.require_model())
         question = Question(
             x_BTF=last_window(recent, self.case),
             levels=[float(recent[self.case.task.target].iloc[-1])],
@@ -90,12 +88,6 @@ class Desk:
         """Close the journal's segments."""
         for journal in self._journals.values():
             journal.close()
-
-    def _serving(self) -> Loaded:
-        model = self.runner.shelf.current
-        if model is None:
-            raise NotYet(f"Case {self.case.name} has no model yet; make one with: okawari run {self.case.name}.")
-        return model
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
         reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)

@@ -5,14 +5,15 @@ POST /{case}/predict    POST /{case}/forecast    POST /{case}/outcomes    GET /c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import contextmanager
-from enum import Enum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
 from bentos.desk import Desk
@@ -20,6 +21,7 @@ from bentos.refusals import Refused, TooLarge, UnknownCase
 from bentos.runner import Overloaded
 from bentos.schemas import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer, describe_body
 from okawari import __version__
+from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
 
 if TYPE_CHECKING:
@@ -61,6 +63,17 @@ class Door:
             self._inside -= 1
 
 
+@dataclass(frozen=True)
+class Verb:
+    """What can be asked of a case: what it does, how it answers, and how its body looks."""
+
+    act: Callable[[Request], Awaitable[Response]]
+    summary: str
+    status: int
+    answer: type[BaseModel]
+    body: TypeAdapter[Any] | None = None
+
+
 def build_app(desks: Mapping[str, Desk]) -> FastAPI:
     """The application over the desks of all cases."""
     app = FastAPI(title="Okawari", version=__version__, docs_url=None, redoc_url=None, description=_DESCRIPTION)
@@ -100,48 +113,41 @@ def _add_pages(app: FastAPI, desks: Mapping[str, Desk]) -> None:
 
 
 def _add_case(app: FastAPI, desk: Desk, door: Door) -> None:
-    name, refusals = desk.case.name, _describe_refusals()
-    tags: list[str | Enum] = [desk.case.title]
-
-    @app.post(
-        f"/{name}/predict",
-        response_model=None,
-        responses={200: {"model": PredictAnswer}, **refusals},
-        openapi_extra={"requestBody": describe_body(desk.reader.predict_type)},
-        operation_id=f"{name}_predict",
-        summary=f"Predict from your own {desk.case.task.history} or more records",
-        tags=tags,
-    )
     async def predict(request: Request) -> Response:
         with door.open():
             return _answer_json(await desk.predict(await _read_body(request)))
 
-    @app.post(
-        f"/{name}/forecast",
-        response_model=None,
-        responses={200: {"model": ForecastAnswer}, **refusals},
-        operation_id=f"{name}_forecast",
-        summary="Predict from the newest known readings",
-        tags=tags,
-    )
     async def forecast(request: Request) -> Response:
         with door.open():
             _require_empty(await _read_body(request))
             return _answer_json(await desk.forecast())
 
-    @app.post(
-        f"/{name}/outcomes",
-        response_model=None,
-        status_code=202,
-        responses={202: {"model": Accepted}, **refusals},
-        openapi_extra={"requestBody": describe_body(desk.reader.outcomes_type)},
-        operation_id=f"{name}_outcomes",
-        summary="Send what really happened",
-        tags=tags,
-    )
     async def outcomes(request: Request) -> Response:
         with door.open():
             return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
+
+    own = f"Predict from your own {desk.case.task.history} or more records"
+    for verb in (
+        Verb(predict, own, 200, PredictAnswer, desk.reader.predict_type),
+        Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer),
+        Verb(outcomes, "Send what really happened", 202, Accepted, desk.reader.outcomes_type),
+    ):
+        _add_verb(app, desk.case, verb)
+
+
+def _add_verb(app: FastAPI, case: Case, verb: Verb) -> None:
+    """Add the route `/{case}/{verb}`. The desk reads the body; FastAPI is only told how it looks."""
+    name = verb.act.__name__
+    app.post(
+        f"/{case.name}/{name}",
+        response_model=None,
+        status_code=verb.status,
+        responses={verb.status: {"model": verb.answer}, **_describe_refusals()},
+        openapi_extra={"requestBody": describe_body(verb.body)} if verb.body else None,
+        operation_id=f"{case.name}_{name}",
+        summary=verb.summary,
+        tags=[case.title],
+    )(verb.act)
 
 
 def _add_unknown(app: FastAPI, desks: Mapping[str, Desk]) -> None:

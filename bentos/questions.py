@@ -6,7 +6,7 @@ Shapes: B windows, T readings, F columns. Everything is refused here, before it 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any
@@ -90,6 +90,11 @@ class Reader:
         if all(text is None for text in texts):
             return None
         times = [self._read_time(text, place, row) for row, text in enumerate(texts)]
+        if len({time.utcoffset() is None for time in times}) > 1:
+            raise Refused(
+                f"Some times of instances[{place}] have a time zone and some have none; give it in all or in none.",
+                ("instances", place),
+            )
         for row, (earlier, later) in enumerate(pairwise(times), start=1):
             if later <= earlier:
                 raise Refused(
@@ -102,7 +107,7 @@ class Reader:
     def _read_time(self, text: str | None, place: int, row: int) -> datetime:
         name = self.case.time
         try:
-            time = datetime.fromisoformat(text or "")
+            return datetime.fromisoformat(text or "")
         except ValueError as error:
             came = f"is {text[:40]!r}" if text else "is missing"
             raise Refused(
@@ -110,7 +115,6 @@ class Reader:
                 "of an instance or in none. Write it so or leave it out.",
                 ("instances", place, row, name),
             ) from error
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
 def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:

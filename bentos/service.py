@@ -9,6 +9,7 @@ purpose: with several, one may serve a new version while another still serves th
 
 from __future__ import annotations
 
+import gc
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -81,6 +82,10 @@ class Okawari:
     def __init__(self) -> None:
         self._watcher = Watcher([desk.runner for desk in _desks.values()])
         self._watcher.start()
+        # What lives as long as the process need not be looked through again: without this, a full collection held
+        # up every request for 120 to 160 ms every thousand requests or so.
+        gc.collect()
+        gc.freeze()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:

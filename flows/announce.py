@@ -16,14 +16,27 @@ from okawari.case import Case
 from okawari.events import resource_id
 
 
-def emit(name: str, case: Case, *, trace: str, **payload: Any) -> None:
-    """Emit one of `okawari.events` about a case. `trace` is the id of the decision that it tells of."""
-    resource = {
+def emit(name: str, case: Case, payload: Mapping[str, Any], *, trace: str, told: bool = False) -> None:
+    """Emit one of `okawari.events` about a case.
+
+    Args:
+        name: the event.
+        case: what it is about.
+        payload: numbers and words of the event.
+        trace: id of the decision that it tells of.
+        told: another event has already asked for what this one would ask for; automations can leave it alone.
+    """
+    emit_event(name, resource=build_resource(case, trace, told), payload=dict(payload))
+
+
+def build_resource(case: Case, trace: str, told: bool = False) -> dict[str, str]:
+    """Labels of an event; automations match and pass on these."""
+    return {
         "prefect.resource.id": resource_id(case.name),
         "prefect.resource.name": case.name,
         "okawari.trace": trace,
+        "okawari.told": "yes" if told else "no",
     }
-    emit_event(name, resource=resource, payload=payload)
 
 
 def show_table(case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:

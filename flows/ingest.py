@@ -48,7 +48,7 @@ def _check(case: Case, raw: pd.DataFrame) -> Checked:
         return check_readings(raw, case, datetime.now(UTC))
     except InvalidInput as refused:
         verdict = records.record_decision(case.name, Decision("quality", "refused", str(refused)))
-        emit(events.DATA_REFUSED, case, trace=verdict, reason=str(refused))
+        emit(events.DATA_REFUSED, case, {"reason": str(refused)}, trace=verdict)
         raise
 
 
@@ -66,7 +66,7 @@ def _store(case: Case, checked: Checked) -> dict[str, Any]:
         decision = Decision("quality", action, checked.reason, facts)
         verdict = records.record_decision(case.name, decision, snapshot_version=snapshot.version)
         if done.new_rows + done.revised_rows:
-            emit(events.DATA_INGESTED, case, trace=verdict, snapshot=snapshot.version, **facts)
+            emit(events.DATA_INGESTED, case, {"snapshot": snapshot.version, **facts}, trace=verdict)
     get_run_logger().info(
         "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",
         case.name, done.new_rows, done.revised_rows, done.quarantined_rows,

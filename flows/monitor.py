@@ -50,7 +50,8 @@ def monitor(case: str) -> dict[str, Any]:
     if champion is None:
         return _miss_champion(problem, snapshot)
     watched = Watched(problem, champion, snapshot, store.load_readings(problem, snapshot.version))
-    return {"drift": _watch_drift(watched), "performance": _watch_performance(watched)}
+    drift, drift_id = _watch_drift(watched)
+    return {"drift": drift, "performance": _watch_performance(watched, drift_id if drift == "drifted" else None)}
 
 
 def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
     verdict = records.record_decision(
         case.name, Decision("performance", "no champion", reason), snapshot_version=snapshot.version
     )
-    emit(events.CHAMPION_MISSED, case, trace=verdict, reason=reason)
+    emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
     get_run_logger().info("%s: %s", case.name, reason)
     return {"performance": "no champion"}
 
@@ -66,7 +67,7 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
 # --- drift --------------------------------------------------------------------------------------------------------
 
 
-def _watch_drift(watched: Watched) -> str:
+def _watch_drift(watched: Watched) -> tuple[str, str]:
     case, rule = watched.case, watched.case.drift
     reference, current = _cut_reference(watched)
     verdict = measure_drift(reference.tail(rule.reference), current.tail(rule.current), rule)
@@ -74,8 +75,8 @@ def _watch_drift(watched: Watched) -> str:
     if verdict.verdict != "not enough data":
         _publish_report(watched, reference.tail(rule.reference), current.tail(rule.current), verdict)
     if verdict.verdict == "drifted":
-        emit(events.DRIFT_DETECTED, case, trace=decision_id, reason=verdict.reason, **_payload(watched))
-    return verdict.verdict
+        emit(events.DRIFT_DETECTED, case, _payload(watched, verdict.reason), trace=decision_id)
+    return verdict.verdict, decision_id
 
 
 def _cut_reference(watched: Watched) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -105,11 +106,14 @@ def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:
 # --- performance --------------------------------------------------------------------------------------------------
 
 
-def _watch_performance(watched: Watched) -> str:
+def _watch_performance(watched: Watched, drift_id: str | None) -> str:
+    """Take the verdict; where drift was found at the same look, that is its cause and has asked for the training."""
     verdict = _measure_promise(watched)
-    decision_id = _record(watched, Decision("performance", verdict.verdict, verdict.reason, verdict.facts()))
+    decision = Decision("performance", verdict.verdict, verdict.reason, verdict.facts())
+    decision_id = _record(watched, decision, cause=drift_id)
     if verdict.verdict == "degraded":
-        emit(events.PERFORMANCE_DEGRADED, watched.case, trace=decision_id, reason=verdict.reason, **_payload(watched))
+        payload, told = _payload(watched, verdict.reason), drift_id is not None
+        emit(events.PERFORMANCE_DEGRADED, watched.case, payload, trace=decision_id, told=told)
     return verdict.verdict
 
 
@@ -117,18 +121,21 @@ def _measure_promise(watched: Watched) -> PerformanceVerdict:
     case, name = watched.case, watched.case.name
     pairs = match_truth(case, records.load_predictions(name), records.load_outcomes(name), watched.readings)
     own = pairs[pairs["version"] == watched.champion.version]
-    return measure_performance(own, coverage_share=watched.champion.coverage_share)
+    # A champion without intervals has empty bounds, which promise nothing and are not judged.
+    promised = watched.champion.coverage_share or case.task.coverage_share
+    return measure_performance(own, coverage_share=promised)
 
 
-def _record(watched: Watched, decision: Decision) -> str:
+def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> str:
     get_run_logger().info("%s: %s %s: %s", watched.case.name, decision.kind, decision.action, decision.reason)
     return records.record_decision(
         watched.case.name,
         decision,
+        cause=cause,
         snapshot_version=watched.snapshot.version,
         model_version=watched.champion.version,
     )
 
 
-def _payload(watched: Watched) -> dict[str, Any]:
-    return {"snapshot": watched.snapshot.version, "version": watched.champion.version}
+def _payload(watched: Watched, reason: str) -> dict[str, Any]:
+    return {"reason": reason, "snapshot": watched.snapshot.version, "version": watched.champion.version}

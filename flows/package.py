@@ -54,7 +54,7 @@ def package(case: str, version: str | None = None) -> dict[str, Any]:
         run_id=chosen.run_id,
         model_version=chosen.version,
     )
-    emit(events.MODEL_DEPLOYED, problem, trace=decision_id, version=chosen.version, **stored)
+    emit(events.MODEL_DEPLOYED, problem, {"version": chosen.version, **stored}, trace=decision_id)
     get_run_logger().info("%s: %s", case, reason)
     return {"version": chosen.version, **stored, **built}
 

@@ -1,4 +1,4 @@
-"""Quantize: build the 8-bit variants of a training's graph, measure them on this machine, and decide which may serve."""
+"""Quantize: build the 8-bit variants of a training's graph, measure them here, and decide which may serve."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ def _reconcile_case(case: Case) -> list[str]:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
         records.record_decision(case.name, Decision("repair", repair.action, repair.reason, repair.parameters))
         _perform(case, repair)
+    records.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: all is as it should be", case.name)
     return [repair.action for repair in repairs]

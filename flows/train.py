@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -158,9 +157,7 @@ def _choose(contenders: list[Contender], case: Case) -> Contender:
 # --- gate ---------------------------------------------------------------------------------------------------------
 
 
-def _judge(
-    training: Training, challenger: Contender, baseline: Card, variant: str
-) -> tuple[str, Decision, Version]:
+def _judge(training: Training, challenger: Contender, baseline: Card, variant: str) -> tuple[str, Decision, Version]:
     """Hold the challenger, as it would serve, against the champion on the same rows; register and record."""
     case, holdout = training.case, training.split.holdout
     graph = registry.load_file(training.run_id, f"variants/{variant}.onnx")
@@ -168,8 +165,9 @@ def _judge(
     assert card is not None, "a graph that was just built takes the case's readings"
     decision = decide_promotion(card, _score_champion(training), baseline, case.gate)
     decision_id = records.new_id()
+    facts = _describe_version(training, card, baseline, graph, variant)
     version = registry.register_version(
-        case, training.run_id, parse_model(graph), _describe_version(training, card, baseline, graph, variant, decision_id)
+        case, training.run_id, parse_model(graph), {**facts, "decision_id": decision_id}
     )
     records.record_decision(
         case.name,
@@ -191,9 +189,7 @@ def _score_champion(training: Training) -> Card | None:
     return score_graph(champion.candidate, registry.load_graph(champion), training.split.holdout)
 
 
-def _describe_version(
-    training: Training, card: Card, baseline: Card, graph: bytes, variant: str, decision_id: str
-) -> dict[str, Any]:
+def _describe_version(training: Training, card: Card, baseline: Card, graph: bytes, variant: str) -> dict[str, Any]:
     return {
         "candidate": card.candidate,
         "variant": variant,
@@ -201,7 +197,6 @@ def _describe_version(
         "snapshot_version": training.snapshot.version,
         "snapshot_digest": training.snapshot.digest,
         "trained_until": training.snapshot.last_at,
-        "decision_id": decision_id,
         "coverage_share": None if card.interval_score is None else training.case.task.coverage_share,
         "rmse": card.rmse,
         "skill_share": skill_share(card.rmse, baseline.rmse),
@@ -213,8 +208,8 @@ def _conclude(case: Case, decision_id: str, decision: Decision, version: Version
     facts = {"version": version.version, "candidate": version.candidate, "reason": decision.reason}
     if decision.action == "promote":
         registry.set_champion(case.name, version.version)
-        emit(events.MODEL_PROMOTED, case, trace=decision_id, **facts)
+        emit(events.MODEL_PROMOTED, case, facts, trace=decision_id)
         package(case.name, version.version)
     else:
-        emit(events.MODEL_REJECTED, case, trace=decision_id, at=datetime.now(UTC).isoformat(), **facts)
+        emit(events.MODEL_REJECTED, case, facts, trace=decision_id)
     return {"action": decision.action, **facts}

@@ -8,17 +8,23 @@ import os
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
 
+from okawari import registry
 from okawari.case import Case, Forecast, Gate
 from okawari.cases import load_case
 from okawari.models.lstm import Lstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.sarima import Sarima
+from okawari.settings import load_settings
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +42,41 @@ def small_case() -> Case:
 def readings(small_case: Case) -> pd.DataFrame:
     """Some 460 daily readings, 2000-03-01 to 2001-12-31; a fresh copy for each test."""
     return small_case.source.read(until=date(2001, 12, 31))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty state folder of this test's own; the environment is put back as it was, whatever the test adopts."""
+    with patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("OKAWARI_")]:
+            del os.environ[name]
+        os.environ["OKAWARI_HOME"] = str(tmp_path / "home")
+        monkeypatch.chdir(tmp_path)  # MLflow keeps artefacts beside where it is called from
+        _forget_settings()
+        yield tmp_path / "home"
+    _forget_settings()
+
+
+def _forget_settings() -> None:
+    for remembered in (load_settings, registry._mlflow, registry._client):
+        remembered.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database; making one takes seconds, so tests get copies."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", str(folder / "artifacts"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_database(home: Path, empty_mlflow_database: Path) -> Path:
+    """The registry of this test's own, on a real MLflow store without a server."""
+    home.mkdir()
+    copied = Path(shutil.copy(empty_mlflow_database, home / "mlflow.db"))
+    os.environ["OKAWARI_MLFLOW_URL"] = f"sqlite:///{copied}"
+    _forget_settings()
+    return copied

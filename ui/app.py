@@ -16,8 +16,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from okawari.cases import load_case
-from okawari.control import Run, ServerUnreachable, list_runs, load_run, request_retrain
-from okawari.errors import OkawariError
+from okawari.control import Run, list_runs, load_run, request_retrain
+from okawari.errors import OkawariError, ServerUnreachable
 from okawari.settings import load_settings
 from ui.facts import Facts, load_facts, load_links
 from ui.pages.chart import Figure, draw_ahead, draw_history

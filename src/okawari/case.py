@@ -118,7 +118,8 @@ class Gate:
         _require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; fewer than 20 windows judge nothing.")
         _require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
         _require(
-            0 < self.validation_share < 0.5, f"Gate.validation_share is {self.validation_share}; use 0 to 0.5, exclusive."
+            0 < self.validation_share < 0.5,
+            f"Gate.validation_share is {self.validation_share}; use a share above 0 and below 0.5.",
         )
 
 
@@ -147,7 +148,8 @@ class Drift:
 @dataclass(frozen=True, kw_only=True)
 class Retrain:
     """How retraining is rationed: at least `cooldown_readings` new readings between two trainings, at most
-    `daily_budget` trainings a day, and none by itself after `max_rejections` rejected challengers in a row."""
+    `daily_budget` trainings a day, and none by itself after `max_rejections` rejected challengers in a row.
+    """
 
     cooldown_readings: int = 20
     daily_budget: int = 24
@@ -199,8 +201,8 @@ class Case:
             missing = sorted(names - known)
             _require(not missing, f"{where} of case {self.name} uses {missing}; its columns are {sorted(known)}.")
         _require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
-        names = [recipe.name for recipe in self.candidates]
-        _require(len(set(names)) == len(names), f"Case {self.name} has two candidates of one name: {names}.")
+        recipes = [recipe.name for recipe in self.candidates]
+        _require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
 
     def _references(self) -> Mapping[str, set[str]]:
         return {

@@ -21,7 +21,8 @@ from okawari.errors import InvalidInput
 @dataclass(frozen=True)
 class Checked:
     """A checked table: `good` readings (time and float64 columns, ascending, times unique) and `refused` rows as
-    they came, with a column `reason`."""
+    they came, with a column `reason`.
+    """
 
     good: pd.DataFrame
     refused: pd.DataFrame

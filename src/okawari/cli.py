@@ -100,7 +100,7 @@ def status(
 ) -> None:
     """Show snapshot, champion, what serves, the last verdicts and the last decision."""
     from okawari import service_client
-    from okawari.control import ServerUnreachable
+    from okawari.errors import ServerUnreachable
     from okawari.status import read_state
     from okawari.terminal import show_state
 
@@ -115,7 +115,7 @@ def status(
 @app.command()
 def predict(
     case: CaseName,
-    file: Annotated[Path | None, typer.Option(help="Readings to predict from; the newest ingested, if left out.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Readings to predict from; else the newest ingested.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
 ) -> None:
     """Ask the service what comes next.
@@ -222,8 +222,8 @@ def _isolate(settings: Settings, fresh: bool) -> Settings:
     if fresh or (home / "finished").exists():
         shutil.rmtree(home, ignore_errors=True)
     names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
-    own = settings.model_copy(update={"home": home, "cases": "aapl", **dict(zip(names, _find_free_ports(4), strict=True))})
-    adopt_settings(own)
+    ports = dict(zip(names, _find_free_ports(len(names)), strict=True))
+    adopt_settings(settings.model_copy(update={"home": home, "cases": "aapl", **ports}))
     return load_settings()
 
 

@@ -1,5 +1,6 @@
 """The contest: every candidate fits on the same past, sets its interval on the same calibration rows, and answers the
-same held-out rows through its graph. What is scored here is the very file that would serve."""
+same held-out rows through its graph. What is scored here is the very file that would serve.
+"""
 
 from __future__ import annotations
 

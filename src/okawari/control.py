@@ -12,16 +12,12 @@ from typing import Any
 
 import httpx
 
-from okawari.errors import InvalidInput, OkawariError
+from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
 from okawari.settings import load_settings
 
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _BUSY_PAUSE_S = 0.5
 _BUSY_ATTEMPTS = 20
-
-
-class ServerUnreachable(OkawariError, ConnectionError):
-    """A server of the group does not answer; the message says which and how to start it."""
 
 
 class RunFailed(OkawariError, RuntimeError):
@@ -57,7 +53,8 @@ def start_run(flow: str, parameters: Mapping[str, Any], *, idempotency_key: str 
         ServerUnreachable: no Prefect server answers.
         InvalidInput: the flow is not deployed, or its parameters do not fit.
     """
-    found = _request("GET", f"/deployments/name/{flow}/{flow}", missing=f"Flow {flow} is not deployed; run: okawari up.")
+    missing = f"Flow {flow} is not deployed; run: okawari up."
+    found = _request("GET", f"/deployments/name/{flow}/{flow}", missing=missing)
     body = {"parameters": dict(parameters), "idempotency_key": idempotency_key}
     return _to_run(_request("POST", f"/deployments/{found['id']}/create_flow_run", body))
 

@@ -11,5 +11,9 @@ class InvalidInput(OkawariError, ValueError):
     """Something came in that does not fit; the message says what came, what is allowed and what to do."""
 
 
+class ServerUnreachable(OkawariError, ConnectionError):
+    """A server does not answer; the message says which one, where it was looked for and how to start it."""
+
+
 class NotYet(OkawariError, LookupError):
     """What was asked for does not exist yet; the message says which step makes it."""

@@ -1,4 +1,4 @@
-"""Names of the loop's events: past tense, one constant each. `prefect.yaml` listens for them; a test holds both together.
+"""Names of the loop's events: past tense, one constant each. `prefect.yaml` listens for them.
 
 An event is about a case: its resource id is `okawari.case.<name>`.
 """

@@ -1,4 +1,4 @@
-"""Figures for the training record: loss curve, and answers against the truth on the holdout. Only home of matplotlib."""
+"""Figures for the training record: loss curve, and answers against the truth. Only home of matplotlib."""
 
 from __future__ import annotations
 

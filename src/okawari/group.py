@@ -12,10 +12,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import psutil
@@ -248,7 +248,8 @@ def _is_free(host: str, port: int) -> bool:
 def _name_holder(port: int | None) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            address: Any = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and address.port == port and connection.pid:
                 return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
         pass  # other people's processes may hide from us; the sentence stands without the name
@@ -269,7 +270,6 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def _quietly(act: Callable[[], object]) -> None:
-    try:
+    # A process that has ended by itself meanwhile is what we want.
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
         act()
-    except (psutil.NoSuchProcess, ProcessLookupError):
-        pass  # it ended by itself, which is what we want

@@ -37,8 +37,8 @@ def gather_loop(case: Case, *, serving: str | None, training_active: bool) -> Lo
     promotion = _newest(case, "promotion", action="promote")
     return Loop(
         snapshot=newest,
-        champion=champion and champion.version,
-        promoted=promotion and promotion["model_version"],
+        champion=None if champion is None else champion.version,
+        promoted=None if promotion is None else promotion["model_version"],
         serving=serving or _last_deployed(case),
         is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
         unanswered=_find_unanswered(case),
@@ -85,7 +85,7 @@ def _find_unanswered(case: Case) -> tuple[Cause, str] | None:
         if row["kind"] == "promotion":
             return None  # a training has come to its end since; whatever was asked before is settled
         cause = asked.get((row["kind"], row["action"]))
-        if cause is not None and row["id"] not in answered:
+        if cause is not None and row["cause"] is None and row["id"] not in answered:
             return cause, str(row["id"])
         if (row["kind"], row["action"]) == ("retrain", "train") and row["id"] not in answered:
             return str(row["facts"]["cause"]), str(row["id"])  # type: ignore[return-value]

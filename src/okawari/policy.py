@@ -108,7 +108,8 @@ class VariantFacts:
 
 def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: Gate) -> Decision:
     """Quantize only where it is equivalent and pays: loses at most `quantized_loss_share` of RMSE, is at most
-    `max_slowdown_share` slower, and saves `quantized_saving_share` of size or time. The smallest such one wins."""
+    `max_slowdown_share` slower, and saves `quantized_saving_share` of size or time. The smallest such one wins.
+    """
     verdicts = {each.variant: _judge_variant(fp32, each, gate) for each in quantized}
     passed = [each for each in quantized if verdicts[each.variant] is None]
     chosen = min(passed, key=lambda each: each.bytes, default=fp32)

@@ -17,7 +17,7 @@ from okawari import journal
 from okawari.errors import NotYet
 from okawari.policy import Decision
 from okawari.settings import load_settings
-from okawari.tables import KEYS, SCHEMAS, load_or_empty, load_table, merge_rows, open_table
+from okawari.tables import KEYS, SCHEMAS, compact_table, find_rows, load_or_empty, load_table, merge_rows
 
 
 def new_id() -> str:
@@ -55,14 +55,12 @@ def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) 
     if kind is not None:
         frame = frame[frame["kind"] == kind]
     newest = frame.sort_values("at", ascending=False).head(limit)
-    return [_plain(row) for row in newest.to_dict("records")]
+    return [_plain(row.to_dict()) for _, row in newest.iterrows()]
 
 
 def find_decision(case_name: str, decision_id: str) -> dict[str, Any] | None:
     """One decision by its id."""
-    frame = load_table(case_name, "decisions")
-    found = None if frame is None else frame[frame["id"] == decision_id]
-    return None if found is None or found.empty else _plain(found.iloc[0].to_dict())
+    return next((_plain(row) for row in find_rows(case_name, "decisions", "id", decision_id)), None)
 
 
 def absorb_journal(case_name: str) -> dict[str, int]:
@@ -82,6 +80,11 @@ def absorb_journal(case_name: str) -> dict[str, int]:
                 segment.path.unlink(missing_ok=True)
         counts[kind] = len(rows)
     return counts
+
+
+def compact_records(case_name: str) -> list[str]:
+    """Join the small files of the tables that grow with every merge; returns the names of those that needed it."""
+    return [name for name in KEYS if compact_table(case_name, name)]
 
 
 def load_predictions(case_name: str) -> pd.DataFrame:
@@ -121,11 +124,7 @@ def list_stored_cases() -> list[str]:
 
 
 def _find_absorbed(case_name: str, prediction_id: str) -> list[dict[str, Any]]:
-    table = open_table(case_name, "predictions")
-    if table is None:
-        return []
-    found = table.to_pandas(filters=[("id", "=", prediction_id)])
-    return [_plain(row) for row in found.to_dict("records")]
+    return find_rows(case_name, "predictions", "id", prediction_id)
 
 
 def _find_journalled(case_name: str, prediction_id: str) -> list[dict[str, Any]]:
@@ -138,7 +137,7 @@ def _rows_to_arrow(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.T
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in parsed], schema=schema)
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A table row as JSON-like values: arrays to lists, missing to None, facts unpacked."""
     plain: dict[str, Any] = {}
     for name, value in row.items():

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.errors import NotYet
+from okawari.errors import NotYet, ServerUnreachable
 from okawari.settings import load_settings
 from okawari.store import Snapshot
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 _LOADERS = ["onnxruntime"]
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,13 +160,9 @@ def load_file(run_id: str, path: str) -> bytes:
     Raises:
         NotYet: the run has no such artefact.
     """
-    from mlflow.exceptions import MlflowException
-
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return Path(_client().download_artifacts(run_id, path, folder)).read_bytes()
-        except (MlflowException, OSError) as missing:
-            raise NotYet(f"Run {run_id} has no artefact {path}; train the case again.") from missing
+    missing = f"Run {run_id} has no artefact {path}; train the case again."
+    with tempfile.TemporaryDirectory() as folder, _asking(missing):
+        return Path(_client().download_artifacts(run_id, path, folder)).read_bytes()
 
 
 def load_snapshot_version(run_id: str) -> int:
@@ -203,9 +200,7 @@ def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, An
         )
     _ensure_registered(case)
     tags = {name: str(value) for name, value in facts.items() if value is not None}
-    made = _client().create_model_version(
-        case.name, logged.model_uri, run_id, tags=tags, model_id=logged.model_id
-    )
+    made = _client().create_model_version(case.name, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
     return str(made.version)
 
 
@@ -225,14 +220,11 @@ def set_champion(case_name: str, version: str) -> None:
 
 def load_champion(case_name: str) -> Version | None:
     """The version that the champion alias points at; None where the case has no champion."""
-    from mlflow.exceptions import MlflowException
-
     try:
-        found = _client().get_model_version_by_alias(case_name, CHAMPION)
-    except MlflowException as absent:
-        if absent.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+        with _asking():
+            found = _client().get_model_version_by_alias(case_name, CHAMPION)
+    except NotYet:
+        return None
     return _to_version(case_name, found)
 
 
@@ -242,12 +234,8 @@ def load_version(case_name: str, version: str) -> Version:
     Raises:
         NotYet: there is none of that number.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with _asking(f"Case {case_name} has no registered version {version}."):
         return _to_version(case_name, _client().get_model_version(case_name, version))
-    except MlflowException as absent:
-        raise NotYet(f"Case {case_name} has no registered version {version}.") from absent
 
 
 def load_graph(version: Version) -> bytes:
@@ -294,6 +282,24 @@ def _to_version(case_name: str, found: Any) -> Version:
         rmse=float(tags["rmse"]),
         skill_share=float(tags["skill_share"]),
     )
+
+
+@contextmanager
+def _asking(missing: str = "not there") -> Iterator[None]:
+    """Turn what MLflow raises into our own errors: what is not there is `NotYet`, a server that is not, unreachable."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except OSError as absent:
+        raise NotYet(missing) from absent
+    except MlflowException as failed:
+        if failed.error_code in _ABSENT:
+            raise NotYet(missing) from failed
+        if "Max retries exceeded" in str(failed) or "timed out" in str(failed):
+            base = load_settings().mlflow_base
+            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
+        raise
 
 
 @cache

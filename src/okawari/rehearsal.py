@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -20,8 +21,8 @@ import pandas as pd
 
 from okawari import control, records, registry, service_client, store
 from okawari.case import Case
-from okawari.control import Run, ServerUnreachable
-from okawari.errors import OkawariError
+from okawari.control import Run
+from okawari.errors import OkawariError, ServerUnreachable
 from okawari.group import Group
 from okawari.history import gather_loop
 from okawari.lineage import trace_prediction
@@ -35,7 +36,9 @@ Result = TypeVar("Result")
 
 _WAIT_S = 240.0
 _RESTART_S = 90.0
-_REQUESTS_PER_S = 10.0
+_REQUESTS_PER_S = 5.0
+_POLL_S = 1.0
+_RUNS_SEEN = 20
 
 
 class LinkBroken(OkawariError, RuntimeError):
@@ -49,7 +52,8 @@ class Traffic:
     case_name: str
     n_requests: int = 0
     failures: list[str] = field(default_factory=list)
-    versions: list[str] = field(default_factory=list)
+    versions: dict[str, datetime] = field(default_factory=dict)
+    """Every version that answered, in order, with the time of its first answer."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -75,9 +79,7 @@ class Traffic:
         except OkawariError as failed:
             self.failures.append(str(failed))
             return
-        version = str(answer["model"]["version"])
-        if not self.versions or self.versions[-1] != version:
-            self.versions.append(version)
+        self.versions.setdefault(str(answer["model"]["version"]), datetime.now(UTC))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +131,8 @@ class Rehearsal:
             self._prepare()
             with Traffic(self.case.name) as traffic:
                 for month in self._list_months(history):
-                    self._play(month, history)
-                traffic_seen = traffic
-        return self._judge(traffic_seen)
+                    self._play(month, history, traffic)
+        return self._judge(traffic)
 
     # --- first champion -------------------------------------------------------------------------------------------
 
@@ -151,7 +152,8 @@ class Rehearsal:
         while time.monotonic() < until:
             active = bool(_patiently(lambda: control.list_runs("train", states=("SCHEDULED", "PENDING", "RUNNING"))))
             serving = _patiently(lambda: service_client.load_serving(self.case.name))
-            loop = gather_loop(self.case, serving=serving and serving["version"], training_active=active)
+            version = None if serving is None else serving["version"]
+            loop = gather_loop(self.case, serving=version, training_active=active)
             if not active and not decide_repairs(loop):
                 return
             self._run_flow("reconcile", {"case": self.case.name})
@@ -167,15 +169,16 @@ class Rehearsal:
         new = days[days > pd.Timestamp(snapshot.last_at)]
         return list(new.dt.to_period("M").unique())
 
-    def _play(self, month: pd.Period, history: pd.DataFrame) -> None:
+    def _play(self, month: pd.Period, history: pd.DataFrame, traffic: Traffic) -> None:
         started, name = time.monotonic(), self.case.name
         days = history[history[self.case.time].dt.to_period("M") == month]
         ids = self._ask_for(days, history)
-        before = {run.id for run in _patiently(lambda: control.list_runs("monitor", limit=200))}
+        before = {run.id for run in _patiently(lambda: control.list_runs("monitor", limit=_RUNS_SEEN))}
         self._run_flow("ingest", {"case": name, "until": f"{month.end_time:%Y-%m-%d}"})
         self._await_new("monitor", before)
         trainings = self._await_trainings()
-        swap_s = self._await_serving()
+        self._await_serving()
+        swap_s = self._measure_swap(traffic) if trainings else None
         self._remember(month, ids, trainings, swap_s, time.monotonic() - started)
 
     def _ask_for(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
@@ -183,8 +186,8 @@ class Rehearsal:
         ids = []
         for row in days.index:
             window = history.iloc[row - self.case.task.history : row]
-            answer = _patiently(lambda window=window: service_client.request_prediction(self.case, [window]))
-            ids.append(str(answer["id"]))
+            ask = partial(service_client.request_prediction, self.case, [window])
+            ids.append(str(_patiently(ask)["id"]))
         return ids
 
     def _await_trainings(self) -> list[Run]:
@@ -194,42 +197,52 @@ class Rehearsal:
             row["id"]
             for kind, action in (("drift", "drifted"), ("performance", "degraded"))
             for row in records.load_decisions(self.case.name, 3, kind=kind)
-            if row["action"] == action and row["snapshot_version"] == snapshot
+            if row["action"] == action and row["snapshot_version"] == snapshot and row["cause"] is None
         ]
         return [self._await_training(verdict) for verdict in asked]
 
     def _await_training(self, verdict: str) -> Run:
         until = time.monotonic() + _WAIT_S
         while time.monotonic() < until:
-            runs = _patiently(lambda: control.list_runs("train", limit=200))
+            runs = _patiently(lambda: control.list_runs("train", limit=_RUNS_SEEN))
             caused = [run for run in runs if run.parameters.get("cause_id") == verdict]
             if caused and caused[0].ended:
                 return control.require_success(caused[0])
-            time.sleep(0.5)
+            time.sleep(_POLL_S)
         raise LinkBroken(f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s.")
 
     def _await_new(self, flow: str, known: set[str]) -> None:
         until = time.monotonic() + _WAIT_S
         while time.monotonic() < until:
-            runs = [run for run in _patiently(lambda: control.list_runs(flow, limit=200)) if run.id not in known]
+            runs = [run for run in _patiently(lambda: control.list_runs(flow, limit=_RUNS_SEEN)) if run.id not in known]
             if runs and all(run.ended for run in runs):
                 control.require_success(runs[0])
                 return
-            time.sleep(0.5)
+            time.sleep(_POLL_S)
         raise LinkBroken(f"The event of the ingest led to no finished {flow} run within {_WAIT_S:.0f} s.")
 
-    def _await_serving(self) -> float | None:
-        """Wait until the champion serves; seconds waited if the served version had to change."""
-        champion, waited = registry.load_champion(self.case.name), None
+    def _await_serving(self) -> None:
+        """Wait until the champion serves."""
+        champion = registry.load_champion(self.case.name)
         assert champion is not None
-        started = time.monotonic()
-        while time.monotonic() - started < _WAIT_S:
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
             serving = _patiently(lambda: service_client.load_serving(self.case.name))
             if serving is not None and serving["version"] == champion.version:
-                return waited
-            waited = time.monotonic() - started
-            time.sleep(0.1)
+                return
+            time.sleep(_POLL_S / 4)
         raise LinkBroken(f"Version {champion.version} is the champion, but the service does not serve it.")
+
+    def _measure_swap(self, traffic: Traffic) -> float | None:
+        """Seconds from the newest promotion to the first answer by its version; None where nothing was promoted."""
+        newest = records.load_decisions(self.case.name, 1, kind="promotion")[0]
+        if newest["action"] != "promote":
+            return None
+        until = time.monotonic() + _WAIT_S
+        while newest["model_version"] not in traffic.versions and time.monotonic() < until:
+            time.sleep(_POLL_S / 4)
+        first = traffic.versions.get(newest["model_version"])
+        return None if first is None else (first - newest["at"]).total_seconds()
 
     # --- what was seen --------------------------------------------------------------------------------------------
 
@@ -239,7 +252,9 @@ class Rehearsal:
         records.absorb_journal(self.case.name)
         champion, snapshot = registry.load_champion(self.case.name), store.load_snapshot(self.case)
         serving = service_client.load_serving(self.case.name)
-        assert champion is not None and snapshot is not None and serving is not None
+        assert champion is not None
+        assert snapshot is not None
+        assert serving is not None
         seen = Month(
             month=str(month),
             readings=len(ids),
@@ -277,7 +292,7 @@ class Rehearsal:
         return str(found[0]["action"]) if found else "-"
 
     def _judge(self, traffic: Traffic) -> list[Link]:
-        trainings = [run for run in control.list_runs("train", limit=200) if run.automated]
+        trainings = [run for run in control.list_runs("train", limit=_RUNS_SEEN) if run.automated]
         promotions = records.load_decisions(self.case.name, 200, kind="promotion")
         swaps = [month for month in self.months if month.swap_s is not None]
         later = [row for row in promotions if row["action"] == "promote"][:-1]
@@ -291,7 +306,7 @@ class Rehearsal:
             Link(
                 "every promotion was swapped into the running service",
                 all(month.champion.startswith(f"{month.serving} ") for month in self.months),
-                f"{len(swaps)} swaps waited for; versions seen by requests: {' > '.join(traffic.versions)}",
+                f"{len(swaps)} swaps while requests ran; versions that answered: {' > '.join(traffic.versions)}",
             ),
             Link("no request failed", not traffic.failures, f"{traffic.n_requests} requests, "
                  f"{len(traffic.failures)} failed{failed}"),
@@ -358,5 +373,3 @@ def _patiently(call: Callable[[], Result]) -> Result:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)
-
-

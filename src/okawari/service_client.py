@@ -9,14 +9,14 @@ import httpx
 import pandas as pd
 
 from okawari.case import Case
-from okawari.control import ServerUnreachable
-from okawari.errors import InvalidInput, NotYet
+from okawari.errors import InvalidInput, NotYet, ServerUnreachable
 from okawari.settings import load_settings
 
 
 def request_forecast(case_name: str, *, client: httpx.Client | None = None) -> dict[str, Any]:
     """Forecast from the newest ingested readings."""
-    return _call("POST", f"/{case_name}/forecast", {}, client)
+    answer: dict[str, Any] = _call("POST", f"/{case_name}/forecast", {}, client)
+    return answer
 
 
 def request_prediction(case: Case, windows: Sequence[pd.DataFrame], *, client: httpx.Client | None = None) -> Any:

@@ -6,6 +6,7 @@ dropped or repaired here (that is `okawari.checks`). Heavy or optional libraries
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -68,7 +69,7 @@ class YahooStock:
             ) from missing
         found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
         if found.empty:
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check symbol and network.")
+            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network.")
         frame = found.rename(columns=str.lower).rename_axis("date").reset_index()
         frame["date"] = frame["date"].dt.tz_localize(None).dt.normalize()
         return _up_to(frame[["date", *_PRICES, "volume"]], until)
@@ -102,7 +103,7 @@ class TableFile:
     def _parse(self) -> pd.DataFrame:
         import pyarrow as pa
 
-        readers = {".csv": _read_csv, ".parquet": pd.read_parquet}
+        readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": pd.read_parquet}
         reader = readers.get(self.path.suffix.lower())
         if reader is None:
             raise InvalidInput(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")

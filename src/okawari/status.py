@@ -8,6 +8,7 @@ from typing import Any
 
 from okawari import records, registry, store
 from okawari.cases import load_case
+from okawari.errors import ServerUnreachable
 from okawari.settings import load_settings
 from okawari.store import Snapshot
 
@@ -26,33 +27,40 @@ class LoopState:
     performance: dict[str, Any] | None
     decision: dict[str, Any] | None
     report: Path | None
+    problem: str | None = None
+    """What could not be asked, as a sentence; the rest of the state stands."""
 
 
 def read_state(case_name: str) -> LoopState:
     """Gather the state of a case from snapshots, registry and records."""
     case = load_case(case_name)
     decisions = records.load_decisions(case_name, 200)
+    champion, problem = _read_champion(case_name, decisions)
     report = load_settings().reports_dir / case_name / "drift.html"
     return LoopState(
         case=case.name,
         title=case.title,
         snapshot=store.load_snapshot(case),
         quarantined=store.count_quarantined(case),
-        champion=_read_champion(case_name, decisions),
+        champion=champion,
         quality=_newest(decisions, "quality"),
         drift=_newest(decisions, "drift"),
         performance=_newest(decisions, "performance"),
         decision=_newest(decisions, "promotion", "retrain"),
         report=report if report.is_file() else None,
+        problem=problem,
     )
 
 
-def _read_champion(case_name: str, decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    champion = registry.load_champion(case_name)
+def _read_champion(case_name: str, decisions: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        champion = registry.load_champion(case_name)
+    except ServerUnreachable as problem:
+        return None, str(problem)
     if champion is None:
-        return None
+        return None, None
     promotion = next((row for row in decisions if row["id"] == champion.decision_id), None)
-    return {**asdict(champion), "promoted_at": promotion and promotion["at"]}
+    return {**asdict(champion), "promoted_at": promotion and promotion["at"]}, None
 
 
 def _newest(decisions: list[dict[str, Any]], *kinds: str) -> dict[str, Any] | None:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from okawari.settings import load_settings
@@ -28,6 +28,7 @@ Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
 _ATTEMPTS, _PAUSE_S = 6, 0.2
+_MANY_FILES = 64
 
 SCHEMAS: dict[Table, pa.Schema] = {
     "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
@@ -99,6 +100,25 @@ def load_or_empty(case_name: str, table: Table) -> pd.DataFrame:
     """All rows of a table; an empty frame of its columns where it was never written."""
     found = load_table(case_name, table)
     return SCHEMAS[table].empty_table().to_pandas() if found is None else found
+
+
+def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dict[str, Any]]:
+    """The rows whose column has a value, found without reading the others."""
+    opened = open_table(case_name, table)
+    if opened is None:
+        return []
+    quoted = value.replace("'", "''")
+    found = QueryBuilder().register("rows", opened).execute(f"SELECT * FROM rows WHERE \"{column}\" = '{quoted}'")
+    return list(pa.table(found.read_all()).to_pylist())
+
+
+def compact_table(case_name: str, table: Table) -> bool:
+    """Join the small files that many merges leave behind; older versions stay readable. Tells whether it did."""
+    opened = open_table(case_name, table)
+    if opened is None or len(opened.file_uris()) < _MANY_FILES:
+        return False
+    opened.optimize.compact()
+    return True
 
 
 def merge_rows(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str], *, update: bool = False) -> None:

@@ -29,6 +29,7 @@ class Reporter:
         self._waiting = progress.add_task("starting", total=None)
 
     def __call__(self, line: str) -> None:
+        """Show one line."""
         step = _STEP.match(line)
         if step is None:
             self._progress.console.print(line)
@@ -90,6 +91,8 @@ def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
         row = getattr(state, name)
         if row is not None:
             tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC): {row['reason']}")
+    if state.problem is not None:
+        tree.add(f"[red]{state.problem}[/]")
     console.print(tree)
 
 
@@ -102,7 +105,8 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
         for step, mean in enumerate(prediction["mean"], start=1)
     ]
     show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
-    console.print(prediction["note"] or f"The interval is meant to hold {interval['coverage_share']:.0%} of the truths.")
+    promise = interval and f"The interval is meant to hold {interval['coverage_share']:.0%} of the true values."
+    console.print(prediction["note"] or promise)
     console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
 
 

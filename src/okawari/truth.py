@@ -15,9 +15,7 @@ _SAME_LEVEL_SHARE = 1e-4
 """A request that claims a day must also name that day's level, or it is somebody's what-if and proves nothing."""
 
 
-def match_truth(
-    case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame
-) -> pd.DataFrame:
+def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
     """One row per (as_of, version) whose step-1 truth is known, oldest first.
 
     Args:

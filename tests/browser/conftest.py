@@ -29,6 +29,13 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+OWN_CASE = """
+from dataclasses import replace
+from okawari.cases.aapl import CASE as STOCK
+from okawari.sources import BundledStock
+
+CASE = replace(STOCK, name="ibm", title="IBM closing price", source=BundledStock("IBM"), live=None)
+"""
 START_S = 120.0  # a cold import of Gradio and MLflow on a busy machine
 
 
@@ -62,10 +69,13 @@ def world(running: World) -> World:
 
 @pytest.fixture(scope="session")
 def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A page over an empty folder, whose neighbours are all down."""
+    """A page for a bundled and a user's own case, over an empty folder, whose neighbours are all down."""
     nobody = f"http://127.0.0.1:{_free_port()}"
     folder = tmp_path_factory.mktemp("empty")
-    with _start_page(folder, {"SERVICE_URL": nobody, "PREFECT_URL": nobody}, "--empty") as url:
+    (folder / "cases").mkdir()
+    (folder / "cases" / "ibm.py").write_text(OWN_CASE)
+    places = {"SERVICE_URL": nobody, "PREFECT_URL": nobody, "CASES": "aapl,ibm"}
+    with _start_page(folder, places, "--empty") as url:
         yield url
 
 

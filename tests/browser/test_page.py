@@ -123,6 +123,21 @@ def test_an_empty_installation_says_what_to_run(page: Page, empty_url: str) -> N
     expect(page.get_by_test_id("cards")).to_contain_text("No model has been promoted.")
 
 
+def test_several_cases_are_chosen_from_a_list(page: Page, empty_url: str) -> None:
+    open_page(page, empty_url)
+    expect(page.locator("#heading")).to_contain_text("Apple closing price")
+    page.get_by_label("Case").click()
+    page.get_by_role("option", name="IBM closing price").click()
+    expect(page.locator("#heading")).to_contain_text("IBM closing price")
+    expect(page.get_by_test_id("placeholder")).to_contain_text("okawari run ibm")
+
+
+def test_one_case_needs_no_list(page: Page, world: World) -> None:
+    open_page(page, world.url)
+    expect(page.get_by_test_id("cards")).to_be_visible()
+    expect(page.get_by_label("Case")).to_have_count(0)
+
+
 def test_without_prefect_the_button_says_so_and_stays_usable(page: Page, empty_url: str) -> None:
     open_page(page, empty_url)
     button = page.get_by_role("button", name="Retrain now")

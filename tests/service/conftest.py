@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
+# BentoML reads its environment when it is imported; no test may touch the user's own stores.
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ.setdefault("BENTOML_HOME", os.path.join(tempfile.gettempdir(), "okawari-tests-bentoml"))
 
 import json
 import signal
@@ -77,19 +80,9 @@ def make_deployable(case: Case, readings: pd.DataFrame) -> MakeDeployable:
 
 
 def _name(version: str, graph: bytes, coverage_share: float | None) -> Manifest:
-    return Manifest(
-        case="aapl",
-        version=version,
-        run_id="0" * 32,
-        candidate="constant",
-        variant="fp32",
-        graph_sha256=digest(graph),
-        snapshot_version=3,
-        snapshot_digest="d" * 64,
-        trained_until="2013-03-01",
-        decision_id="e" * 32,
-        coverage_share=coverage_share,
-    )
+    known = {"case": "aapl", "candidate": "constant", "variant": "fp32", "trained_until": "2013-03-01"}
+    lineage = {"run_id": "0" * 32, "snapshot_version": 3, "snapshot_digest": "d" * 64, "decision_id": "e" * 32}
+    return Manifest(**known, **lineage, version=version, graph_sha256=digest(graph), coverage_share=coverage_share)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,10 @@ BAD: dict[str, tuple[Callable[[Records], str], str]] = {
     "unsorted": (lambda r: json.dumps({"instances": [r[::-1]]}), "records go from the oldest to the newest"),
     "the same time twice": (lambda r: change(r, 4, date=r[3]["date"]), "each time once. Sort them."),
     "a time in some records only": (lambda r: change(r, date=""), "instances[0][3].date is missing; it is an ISO"),
+    "times with and without a zone": (
+        lambda r: change(r, date="2012-01-01T00:00Z"),
+        "Some times of instances[0] have a time zone and some have none",
+    ),
     "a time that is none": (lambda r: change(r, date="1/2/13"), "instances[0][3].date is '1/2/13'; it is an ISO 8601"),
     "a time that is a number": (lambda r: change(r, date=5), "instances[0][3].date is 5; it is"),
     "too many instances": (lambda r: json.dumps({"instances": [r] * 257}), "instances has more than 256 entries"),

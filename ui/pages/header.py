@@ -34,7 +34,7 @@ def write_links(facts: Facts) -> str:
     pages = (
         ("Runs in Prefect", facts.links.prefect),
         ("Models in MLflow", facts.links.mlflow),
-        ("Service and its API", facts.links.service),
+        ("Service and its API", f"{facts.links.service}/docs"),
     )
     links = "".join(
         f'<a href="{escape(address, quote=True)}" target="_blank" rel="noopener noreferrer">{text}</a>'

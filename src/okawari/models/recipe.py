@@ -27,7 +27,8 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 @dataclass(frozen=True)
 class WindowSet:
     """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` log returns, `level_B` the last
-    target level (its own unit), `at_B` the time of the last reading (datetime64[ns])."""
+    target level (its own unit), `at_B` the time of the last reading (datetime64[ns]).
+    """
 
     x_BTF: Floats
     z_BSK: Floats

@@ -1,0 +1,58 @@
+# People and CI use the same targets. `make` alone lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help up loop test check format bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/all.stamp ## Install, start everything, take each case once round the loop, serve until Ctrl-C
+	@exec $(BIN)/okawari up
+
+loop: $(VENV)/all.stamp ## Prove that the loop closes on real drift (a few minutes, no browser needed)
+	@exec $(BIN)/okawari loop
+
+test: $(VENV)/dev.stamp ## Run all tests
+	@exec $(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp ## Format, lint, types (strict) and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp ## Measure serving speed and false alarms again
+	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.false_alarms
+
+lock: ## Resolve all dependencies anew into requirements.lock
+	$(PYTHON) -m venv .venv.lock
+	.venv.lock/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv.lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > requirements.lock
+	rm -rf .venv.lock
+
+clean: ## Remove the environment and all caches; state in .okawari/ stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The versions of requirements.lock bind every install; pyproject.toml says why bounds are there at all.
+$(VENV)/all.stamp: pyproject.toml requirements.lock
+	@$(MAKE) --no-print-directory install EXTRA=all STAMP=$@
+
+$(VENV)/dev.stamp: pyproject.toml requirements.lock
+	@$(MAKE) --no-print-directory install EXTRA=dev STAMP=$@
+
+.PHONY: install
+install:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Okawari needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what requirements.lock names into $(VENV) (some minutes the first time)"
+	@$(PIP) install --constraint requirements.lock --editable '.[$(EXTRA)]'
+	@touch $(STAMP)

@@ -1,0 +1,125 @@
+"""A case: what cannot be right is refused when it is declared, by name, and what is declared can be told as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from okawari.case import AtLeast, Case, Column, Drift, Forecast, Gate, LogRatio, Serving
+from okawari.cases import list_cases, load_case
+from okawari.errors import InvalidInput
+from okawari.settings import Settings, adopt_settings
+
+OWN_CASE = """
+from dataclasses import replace
+from okawari.cases.aapl import CASE as APPLE
+CASE = replace(APPLE, name="{name}", title="My own")
+"""
+
+
+@pytest.mark.parametrize(
+    ("declare", "told"),
+    [
+        (lambda: Column(name="Close Price"), "Column name is 'Close Price'; use lower-case"),
+        (lambda: Column(name="close", above=5, maximum=4), "Column close allows nothing: lower bound 5 > 4"),
+        (lambda: Column(name="close", minimum=5, maximum=4), "Column close allows nothing: lower bound 5 > 4"),
+        (lambda: Forecast(target="close", history=1), "Forecast.history is 1; it counts past readings, at least 2"),
+        (lambda: Forecast(target="close", horizon=0), "Forecast.horizon is 0; it counts steps ahead, at least 1"),
+        (lambda: Forecast(target="close", coverage_share=90), "Forecast.coverage_share is 90; use 0.5 to below 1"),
+        (lambda: Forecast(target="close", coverage_share=0.49), "Forecast.coverage_share is 0.49"),
+        (lambda: Gate(holdout=19), "Gate.holdout is 19; fewer than 20 windows judge nothing"),
+        (lambda: Gate(calibration=29), "Gate.calibration is 29; intervals need at least 30"),
+        (lambda: Gate(validation_share=0.5), "Gate.validation_share is 0.5"),
+        (lambda: Drift(alpha=0.0), "Drift.alpha is 0.0; use a probability between 0 and 0.5"),
+        (lambda: Drift(min_current=61), "Drift sizes are 61 <= 60 < 750; keep that order"),
+        (lambda: Drift(reference=60), "Drift sizes are 20 <= 60 < 60; keep that order"),
+        (lambda: Serving(max_batch_size=1), "Serving.max_batch_size is 1; use 2 or more"),
+    ],
+)
+def test_a_part_that_cannot_work_is_refused(declare: Callable[[], object], told: str) -> None:
+    with pytest.raises(InvalidInput, match=told.replace("(", r"\(")):
+        declare()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "AAPL"}, "Case name is 'AAPL'"),
+        ({"task": Forecast(target="price")}, r"task.target of case aapl uses \['price'\]; its columns are \['close'"),
+        ({"rules": (AtLeast(greater="top", smaller="low"),)}, r"rules of case aapl uses \['top'\]"),
+        (
+            {"features": (LogRatio(name="x", numerator="close", denominator="mid"),)},
+            r"features of case aapl uses \['mid'\]",
+        ),
+        ({"candidates": ()}, "Case aapl has no candidates; the first one is the baseline"),
+    ],
+)
+def test_a_case_over_unknown_things_is_refused(change: dict[str, Any], told: str, small_case: Case) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        replace(small_case, **change)
+
+
+def test_no_column_and_no_candidate_may_come_twice(small_case: Case) -> None:
+    with pytest.raises(InvalidInput, match="names a column twice"):
+        replace(small_case, columns=(*small_case.columns, Column(name="close")))
+    with pytest.raises(InvalidInput, match="two candidates of one name"):
+        replace(small_case, candidates=(*small_case.candidates, small_case.baseline))
+
+
+def test_wrong_input_can_be_caught_as_the_standard_error() -> None:
+    with pytest.raises(ValueError):
+        Forecast(target="close", history=0)
+
+
+def test_the_first_candidate_is_the_baseline_and_columns_keep_their_order(small_case: Case) -> None:
+    assert small_case.baseline is small_case.candidates[0]
+    assert small_case.column_names == ("open", "high", "low", "close", "volume")
+    assert small_case.column("volume").unit == "shares"
+
+
+def test_a_case_cannot_be_changed_only_replaced(small_case: Case) -> None:
+    with pytest.raises(FrozenInstanceError):
+        small_case.seed = 8  # type: ignore[misc]
+
+
+def test_a_case_tells_itself_as_json(small_case: Case) -> None:
+    told = json.loads(json.dumps(small_case.describe()))
+    assert told["task"]["horizon"] == 3
+    assert told["gate"]["holdout"] == 40
+    assert "AAPL" in told["source"]
+    assert len(told["candidates"]) == 3
+
+
+def test_every_bundled_case_can_be_loaded_by_its_name(home: Path) -> None:
+    assert "aapl" in list_cases()
+    for name in list_cases():
+        assert load_case(name).name == name
+
+
+def test_an_unknown_case_is_refused_with_the_names_there_are(home: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"There is no case 'tsla'; there are .*aapl"):
+        load_case("tsla")
+
+
+def test_a_users_own_file_is_found_beside_the_bundled_cases(home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "pears", OWN_CASE.format(name="pears"))
+    assert {"pears", "aapl"} <= set(list_cases())
+    assert load_case("pears").title == "My own"
+
+
+@pytest.mark.parametrize("content", ["", "CASE = 'none'", OWN_CASE.format(name="other")])
+def test_a_users_file_without_its_case_is_refused(content: str, home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "plums", content)
+    with pytest.raises(InvalidInput, match=r"plums.py must define CASE = Case\(name='plums'"):
+        load_case("plums")
+
+
+def _write_own(folder: Path, name: str, content: str) -> None:
+    (folder / "own").mkdir()
+    (folder / "own" / f"{name}.py").write_text(content)
+    adopt_settings(Settings(cases_dir=folder / "own"))
