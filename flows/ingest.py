@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from prefect import flow, get_run_logger
 
 from flows.announce import emit
@@ -30,9 +29,13 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
         live: read the case's live source.
     """
     problem = load_case(case)
-    raw = _choose_source(problem, file, live).read(until)
-    checked = _check(problem, raw)
-    return _store(problem, checked)
+    source = _choose_source(problem, file, live)
+    try:
+        return _store(problem, check_readings(source.read(until), problem, datetime.now(UTC)))
+    except InvalidInput as refused:
+        verdict = records.record_decision(case, Decision("quality", "refused", str(refused)))
+        emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
+        raise
 
 
 def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
@@ -41,15 +44,6 @@ def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
     if live and case.live is None:
         raise InvalidInput(f"Case {case.name} has no live source; run ingest without live.")
     return case.live if live and case.live is not None else case.source
-
-
-def _check(case: Case, raw: pd.DataFrame) -> Checked:
-    try:
-        return check_readings(raw, case, datetime.now(UTC))
-    except InvalidInput as refused:
-        verdict = records.record_decision(case.name, Decision("quality", "refused", str(refused)))
-        emit(events.DATA_REFUSED, case, {"reason": str(refused)}, trace=verdict)
-        raise
 
 
 def _store(case: Case, checked: Checked) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _BUCKET_MINUTES = 10
 """A repair is asked for once in so many minutes; if that run dies too, the next pass may ask again."""
 
 
-@flow(name="reconcile")
+@flow(name="reconcile", flow_run_name="reconcile")
 def reconcile(case: str | None = None) -> dict[str, list[str]]:
     """Repair one case or, if None, every case of `OKAWARI_CASES`; returns what was asked for, by case."""
     names = load_settings().case_names if case is None else (case,)

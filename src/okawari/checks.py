@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -65,9 +66,25 @@ def check_readings(raw: pd.DataFrame, case: Case, now: datetime) -> Checked:
 
 
 def _convert(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
-    at = pd.to_datetime(raw[case.time], errors="coerce", utc=True, format="mixed")
-    numbers = {name: pd.to_numeric(raw[name], errors="coerce").astype("float64") for name in case.column_names}
+    at = pd.to_datetime(_blank(raw[case.time], Number), errors="coerce", utc=True, format="mixed")
+    numbers = {name: _to_numbers(_blank(raw[name], date, timedelta)) for name in case.column_names}
     return pd.DataFrame({case.time: at.dt.tz_localize(None).astype("datetime64[ns]"), **numbers})
+
+
+def _to_numbers(values: pd.Series) -> pd.Series:
+    """Numbers as float64, the nearest to a text; pandas' own parser may miss it by a digit, which looks revised."""
+    found = pd.to_numeric(values, errors="coerce").astype("float64")
+    is_text = values.map(lambda value: isinstance(value, str)).astype(bool) & found.notna()
+    return found.mask(is_text, values.where(is_text).astype("float64")) if is_text.any() else found
+
+
+def _blank(values: pd.Series, *wrong: type) -> pd.Series:
+    """The values without truth values and some other types.
+
+    Pandas would convert them, too, but into nonsense: a number into nanoseconds after 1970, a time into a number.
+    """
+    unfit = values.map(lambda value: isinstance(value, (bool, np.bool_, *wrong))).astype(bool)
+    return values.astype(object).mask(unfit, None) if unfit.any() else values
 
 
 def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame) -> dict[int, list[str]]:
@@ -82,7 +99,8 @@ def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame) -> dict[int, list[s
 
 def _build_schema(case: Case, now: datetime) -> pa.DataFrameSchema:
     latest = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
-    past = pa.Check.le(latest, error=f"{case.time} lies in the future (after {latest:%Y-%m-%d %H:%M} UTC)")
+    # The reason must not name the moment of the check: a row refused twice for one reason is one row of quarantine.
+    past = pa.Check.le(latest, error=f"{case.time} lies in the future")
     columns = {column.name: pa.Column(float, _build_checks(column)) for column in case.columns}
     return pa.DataFrameSchema(
         {case.time: pa.Column("datetime64[ns]", past), **columns},

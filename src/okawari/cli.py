@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -160,7 +159,7 @@ def loop(
     settings = _isolate(load_settings(), fresh)
     with _stop_on_sigterm(), report_progress() as report:
         months, links = _rehearse(settings, until.date(), report)
-    show_table([{**asdict(month), "prediction_id": month.prediction_id[:8]} for month in months], "What happened")
+    show_table([_describe_month(month) for month in months])
     show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
     if not all(link.held for link in links):
         raise typer.Exit(1)
@@ -212,6 +211,25 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
         rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
+
+
+def _describe_month(month: Any) -> dict[str, Any]:
+    """A played month as a row that fits a terminal."""
+    return {
+        "month": month.month,
+        "ended": month.ended_at,
+        "snapshot": month.snapshot,
+        "asked": month.asked,
+        "RMSE": f"{month.rmse:.2f}",
+        "covered": f"{month.coverage:.0%}",
+        "drift": month.drift.replace("not enough data", "too few"),
+        "promise": month.performance.replace("not enough data", "too few"),
+        "gate": month.gate,
+        "serving": f"{month.serving} {month.champion.split(' ', 1)[1]}",
+        "swap s": "-" if month.swap_s is None else f"{month.swap_s:.1f}",
+        "failed": month.failed_requests,
+        "took s": round(month.seconds),
+    }
 
 
 def _isolate(settings: Settings, fresh: bool) -> Settings:

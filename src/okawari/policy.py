@@ -231,7 +231,7 @@ def decide_repairs(loop: Loop) -> list[Repair]:
     if loop.champion is None:
         return _repair_training(loop, "missing", None, f"snapshot {loop.snapshot} is there, but no champion")
     repairs = []
-    if loop.serving != loop.champion:
+    if loop.serving != loop.champion and not loop.training_active:  # a training packages what it promotes by itself
         reason = f"version {loop.champion} is the champion, but {loop.serving} serves"
         repairs.append(Repair("package", reason, {"version": loop.champion}))
     if loop.unanswered is not None:

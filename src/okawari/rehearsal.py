@@ -16,19 +16,19 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-import httpx
 import pandas as pd
 
 from okawari import control, records, registry, service_client, store
 from okawari.case import Case
+from okawari.claims import Link, Month, judge_rehearsal
 from okawari.control import Run
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.group import Group
 from okawari.history import gather_loop
-from okawari.lineage import trace_prediction
 from okawari.policy import decide_repairs
 from okawari.scores import interval_coverage, rmse
 from okawari.settings import load_settings
+from okawari.traffic import Traffic
 from okawari.truth import match_truth
 
 Show = Callable[[str], None]
@@ -36,80 +36,12 @@ Result = TypeVar("Result")
 
 _WAIT_S = 240.0
 _RESTART_S = 90.0
-_REQUESTS_PER_S = 5.0
 _POLL_S = 1.0
 _RUNS_SEEN = 20
 
 
 class LinkBroken(OkawariError, RuntimeError):
     """A link of the loop did not hold."""
-
-
-@dataclass
-class Traffic:
-    """Requests that never stop while it runs: counts them, keeps the first failures and the versions in order."""
-
-    case_name: str
-    n_requests: int = 0
-    failures: list[str] = field(default_factory=list)
-    versions: dict[str, datetime] = field(default_factory=dict)
-    """Every version that answered, in order, with the time of its first answer."""
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Traffic:
-        self._thread = threading.Thread(target=self._ask_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        assert self._thread is not None
-        self._thread.join()
-
-    def _ask_forever(self) -> None:
-        with httpx.Client() as client:
-            while not self._stop.wait(1 / _REQUESTS_PER_S):
-                self._ask(client)
-
-    def _ask(self, client: httpx.Client) -> None:
-        self.n_requests += 1
-        try:
-            answer = service_client.request_forecast(self.case_name, client=client)
-        except OkawariError as failed:
-            self.failures.append(str(failed))
-            return
-        self.versions.setdefault(str(answer["model"]["version"]), datetime.now(UTC))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Month:
-    """What one month of new readings led to."""
-
-    month: str
-    readings: int
-    snapshot: int
-    asked: int
-    rmse: float
-    coverage: float
-    drift: str
-    performance: str
-    trainings: int
-    gate: str
-    champion: str
-    serving: str
-    swap_s: float | None
-    seconds: float
-    prediction_id: str
-
-
-@dataclass(frozen=True)
-class Link:
-    """One claim about the loop, whether it held, and what was seen."""
-
-    claim: str
-    held: bool
-    seen: str
 
 
 @dataclass
@@ -132,7 +64,7 @@ class Rehearsal:
             with Traffic(self.case.name) as traffic:
                 for month in self._list_months(history):
                     self._play(month, history, traffic)
-        return self._judge(traffic)
+        return judge_rehearsal(self.case, self.months, traffic)
 
     # --- first champion -------------------------------------------------------------------------------------------
 
@@ -170,7 +102,7 @@ class Rehearsal:
         return list(new.dt.to_period("M").unique())
 
     def _play(self, month: pd.Period, history: pd.DataFrame, traffic: Traffic) -> None:
-        started, name = time.monotonic(), self.case.name
+        started, name, failed_before = time.monotonic(), self.case.name, len(traffic.failures)
         days = history[history[self.case.time].dt.to_period("M") == month]
         ids = self._ask_for(days, history)
         before = {run.id for run in _patiently(lambda: control.list_runs("monitor", limit=_RUNS_SEEN))}
@@ -179,7 +111,9 @@ class Rehearsal:
         trainings = self._await_trainings()
         self._await_serving()
         swap_s = self._measure_swap(traffic) if trainings else None
-        self._remember(month, ids, trainings, swap_s, time.monotonic() - started)
+        failed, seconds = len(traffic.failures) - failed_before, time.monotonic() - started
+        timing = {"swap_s": swap_s, "seconds": seconds, "failed_requests": failed}
+        self._remember(month, ids, trainings, timing)
 
     def _ask_for(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
         """Ask for each day as it would have been asked for: from the readings before it, before it is known."""
@@ -246,86 +180,46 @@ class Rehearsal:
 
     # --- what was seen --------------------------------------------------------------------------------------------
 
-    def _remember(
-        self, month: pd.Period, ids: list[str], trainings: list[Run], swap_s: float | None, seconds: float
-    ) -> None:
+    def _remember(self, month: pd.Period, ids: list[str], trainings: list[Run], timing: Mapping[str, Any]) -> None:
         records.absorb_journal(self.case.name)
         champion, snapshot = registry.load_champion(self.case.name), store.load_snapshot(self.case)
         serving = service_client.load_serving(self.case.name)
         assert champion is not None
         assert snapshot is not None
         assert serving is not None
+        own = self._match(month)
         seen = Month(
             month=str(month),
-            readings=len(ids),
+            ended_at=f"{datetime.now(UTC):%H:%M:%S}",
             snapshot=snapshot.version,
             asked=len(ids),
-            **self._score(month),
+            rmse=rmse(own["truth"], own["prediction"]),
+            coverage=interval_coverage(own["truth"], own["lower"], own["upper"]),
             drift=self._newest("drift", snapshot.version),
             performance=self._newest("performance", snapshot.version),
             trainings=len(trainings),
             gate=self._newest("promotion", snapshot.version) if trainings else "-",
             champion=f"{champion.version} {champion.candidate}",
             serving=str(serving["version"]),
-            swap_s=swap_s,
-            seconds=seconds,
+            **timing,
             prediction_id=ids[-1],
         )
         self.months.append(seen)
         self._save()
         self.show(f"{self.case.name}: {seen.month}: drift {seen.drift}, gate {seen.gate}, serving {seen.serving}")
 
-    def _score(self, month: pd.Period) -> dict[str, float]:
+    def _match(self, month: pd.Period) -> pd.DataFrame:
+        """The month's predictions with their truth."""
         name = self.case.name
         pairs = match_truth(
             self.case, records.load_predictions(name), records.load_outcomes(name), store.load_readings(self.case)
         )
         first_day = pd.Timestamp(month.start_time) - pd.Timedelta(days=5)
-        own = pairs[(pairs["as_of"] >= first_day) & (pairs["as_of"] <= month.end_time)]
-        return {
-            "rmse": rmse(own["truth"], own["prediction"]),
-            "coverage": interval_coverage(own["truth"], own["lower"], own["upper"]),
-        }
+        return pairs[(pairs["as_of"] >= first_day) & (pairs["as_of"] <= month.end_time)]
 
     def _newest(self, kind: str, snapshot: int) -> str:
         found = [r for r in records.load_decisions(self.case.name, 5, kind=kind) if r["snapshot_version"] == snapshot]
         return str(found[0]["action"]) if found else "-"
-
-    def _judge(self, traffic: Traffic) -> list[Link]:
-        trainings = [run for run in control.list_runs("train", limit=_RUNS_SEEN) if run.automated]
-        promotions = records.load_decisions(self.case.name, 200, kind="promotion")
-        swaps = [month for month in self.months if month.swap_s is not None]
-        later = [row for row in promotions if row["action"] == "promote"][:-1]
-        drifted = [month.month for month in self.months if month.drift == "drifted"]
-        failed = f"; first: {traffic.failures[0]}" if traffic.failures else ""
-        return [
-            Link("a first champion was trained and served", bool(self.months), f"{len(self.months)} months played"),
-            Link("real drift was found", bool(drifted), ", ".join(drifted) or "in no month"),
-            Link("its events started trainings by themselves", bool(trainings), f"{len(trainings)} automated runs"),
-            Link("the gate decided each", bool(promotions), f"{len(promotions)} decisions, {len(later)} promotions"),
-            Link(
-                "every promotion was swapped into the running service",
-                all(month.champion.startswith(f"{month.serving} ") for month in self.months),
-                f"{len(swaps)} swaps while requests ran; versions that answered: {' > '.join(traffic.versions)}",
-            ),
-            Link("no request failed", not traffic.failures, f"{traffic.n_requests} requests, "
-                 f"{len(traffic.failures)} failed{failed}"),
-            self._check_journal(),
-            self._check_lineage(),
-        ]  # fmt: skip
-
-    def _check_journal(self) -> Link:
-        known = set(records.load_predictions(self.case.name)["id"])
-        missing = [month.month for month in self.months if month.prediction_id not in known]
-        return Link("every answer is on record", not missing, f"{len(known)} answers" if not missing else str(missing))
-
-    def _check_lineage(self) -> Link:
-        try:
-            chains = [trace_prediction(month.prediction_id) for month in self.months]
-        except OkawariError as broken:
-            return Link("each answer can be explained", False, str(broken))
-        longest = max((len(chain.decisions) for chain in chains), default=0)
-        return Link("each answer can be explained", bool(chains), f"{len(chains)} chains, up to {longest} decisions")
 
     def _run_flow(self, flow: str, parameters: Mapping[str, Any]) -> Run:
         run = _patiently(lambda: control.start_run(flow, parameters))

@@ -67,7 +67,11 @@ class YahooStock:
             raise InvalidInput(
                 "YahooStock needs the package yfinance, which is not installed; run: pip install 'okawari[live]'."
             ) from missing
-        found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
+        try:
+            found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
+        except (yfinance.exceptions.YFException, OSError, ValueError) as failed:
+            # Its own errors, those of the network, and answers that are no JSON.
+            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r}: {failed}; try again later.") from failed
         if found.empty:
             raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network.")
         frame = found.rename(columns=str.lower).rename_axis("date").reset_index()
@@ -103,23 +107,32 @@ class TableFile:
     def _parse(self) -> pd.DataFrame:
         import pyarrow as pa
 
-        readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": pd.read_parquet}
+        readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": _read_parquet}
         reader = readers.get(self.path.suffix.lower())
         if reader is None:
             raise InvalidInput(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")
         try:
-            return reader(self.path)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowInvalid) as broken:
+            frame = reader(self.path)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowException, OSError) as bad:
             kind = self.path.suffix.lower().lstrip(".")
-            raise InvalidInput(f"{self.path} is not a {kind} table: {broken}. Nothing was ingested.") from broken
+            raise InvalidInput(f"{self.path} is not a {kind} table: {bad}. Nothing was ingested.") from bad
+        twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+        if twice:
+            raise InvalidInput(f"{self.path} names the columns {twice} more than once; give each column its own name.")
+        return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    names = pd.read_csv(path, nrows=1, header=None, dtype=str, encoding="utf-8").iloc[0].tolist()
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        raise InvalidInput(f"{path} names the columns {twice} more than once; give each column its own name.")
-    return pd.read_csv(path, encoding="utf-8", dtype=object, keep_default_na=True)
+    # Read as a line like all others, the names also count the fields; else a longer line would shift every column.
+    lines = pd.read_csv(path, header=None, dtype=object, encoding="utf-8")
+    return lines.iloc[1:].set_axis([str(name) for name in lines.iloc[0]], axis="columns")
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    from pyarrow import parquet
+
+    # What pandas wrote beside the columns is left aside: it would make an index of the time column.
+    return parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas()
 
 
 def _adjust(frame: pd.DataFrame) -> pd.DataFrame:
@@ -132,5 +145,5 @@ def _up_to(frame: pd.DataFrame, until: date | None, time: str = "date") -> pd.Da
     if until is None:
         return frame.reset_index(drop=True)
     # An unreadable time stays in: the checks will refuse it with a reason instead of losing it here.
-    at = pd.to_datetime(frame[time], errors="coerce")
-    return frame[at.isna() | (at < pd.Timestamp(until) + pd.Timedelta(days=1))].reset_index(drop=True)
+    at = pd.to_datetime(frame[time], errors="coerce", utc=True, format="mixed")
+    return frame[at.isna() | (at < pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1))].reset_index(drop=True)

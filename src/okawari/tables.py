@@ -29,6 +29,8 @@ TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
 _ATTEMPTS, _PAUSE_S = 6, 0.2
 _MANY_FILES = 64
+_KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
+"""A hundred years: by default Delta forgets how to read versions that are older than 30 days."""
 
 SCHEMAS: dict[Table, pa.Schema] = {
     "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
@@ -138,7 +140,7 @@ def merge_rows(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str]
 def _merge_once(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str], *, update: bool) -> None:
     opened = open_table(case_name, table)
     if opened is None:
-        write_deltalake(_uri(case_name, table), rows, mode="error")
+        write_deltalake(_uri(case_name, table), rows, mode="error", configuration=_KEEP_VERSIONS)
         return
     same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in keys)
     merge = opened.merge(rows, predicate=same, source_alias="new", target_alias="old").when_not_matched_insert_all()

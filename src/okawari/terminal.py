@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,8 @@ from okawari.status import LoopState
 
 _STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
 
-console = Console(highlight=False)
+# A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
 class Reporter:

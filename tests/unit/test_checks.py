@@ -37,9 +37,9 @@ def _mix(readings: pd.DataFrame, *rows: dict[str, Any]) -> pd.DataFrame:
     [
         (_row(close=np.nan), "close is missing"),
         (_row(close=None), "close is missing"),
-        (_row(close=-20.8), "close must be above 0, came -20.8; close is below low"),
+        (_row(close=-20.8), "close is below low; close must be above 0, came -20.8"),
         (_row(volume=0), "volume must be above 0, came 0.0"),
-        (_row(high=19.0), "high is below low; high is below open; high is below close"),
+        (_row(high=19.0), "high is below low; high is below close; high is below open"),
         (_row(open=22.0), "high is below open"),
         (_row(close=19.9), "close is below low"),
         (_row(close="twenty"), "close is 'twenty', not a number"),
@@ -48,7 +48,7 @@ def _mix(readings: pd.DataFrame, *rows: dict[str, Any]) -> pd.DataFrame:
         (_row(close=[20.8]), "close is [20.8], not a number"),
         (_row(high=np.inf), "high is infinite, came inf"),
         (_row(low="-inf"), "low is infinite, came -inf; low must be above 0, came -inf"),
-        (_row(date="2003-06-02"), "date lies in the future (after 2003-06-01 00:00 UTC), came 2003-06-02 00:00:00"),
+        (_row(date="2003-06-02"), "date lies in the future, came 2003-06-02 00:00:00"),
         (_row(date="2001-13-01"), "date is '2001-13-01', not a time"),
         (_row(date="9999-01-01"), "date is '9999-01-01', not a time"),
         (_row(date=None), "date is missing"),
@@ -174,7 +174,7 @@ def test_good_and_refused_rows_are_all_rows_and_the_good_ones_are_fit(damaged: l
     checked = check_readings(raw, case, NOW)
     good, refused = checked.good, checked.refused
     assert len(good) + len(refused) == len(raw)
-    assert (refused["reason"].str.len() > 0).all()
+    assert all(refused["reason"])
     assert {row["date"] for row in clean} <= set(good["date"])
     assert good["date"].is_monotonic_increasing
     assert good["date"].is_unique

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows.ingest import ingest
+from okawari import events, records, store
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from tests.flows.conftest import Heard
+
+END_2001 = date(2001, 12, 31)
+
+
+@pytest.fixture
+def history(fresh: Case) -> pd.DataFrame:
+    """The case's readings until the end of 2001."""
+    return fresh.source.read(END_2001)
+
+
+def _write(frame: pd.DataFrame) -> Path:
+    path = Path("readings.csv").resolve()
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_new_readings_become_a_snapshot_a_verdict_and_an_event(
+    fresh: Case, history: pd.DataFrame, heard: Heard
+) -> None:
+    done = ingest("small", until=END_2001)
+
+    snapshot = store.load_snapshot(fresh)
+    assert snapshot is not None
+    assert (snapshot.rows, snapshot.last_at) == (len(history), "2001-12-31")
+    [verdict] = records.load_decisions("small")
+    assert (verdict["kind"], verdict["action"]) == ("quality", "accepted")
+    assert verdict["snapshot_version"] == snapshot.version == done["snapshot"]
+    [event] = heard()
+    assert event.event == events.DATA_INGESTED
+    assert event.resource.id == "okawari.case.small"
+    assert event.resource["okawari.trace"] == verdict["id"]
+    assert event.payload == {
+        "snapshot": snapshot.version,
+        "rows": len(history),
+        "new": len(history),
+        "revised": 0,
+        "quarantined": 0,
+    }
+
+
+def test_the_same_readings_again_change_and_tell_nothing(fresh: Case, heard: Heard) -> None:
+    ingest("small", until=END_2001)
+    before, told = store.load_snapshot(fresh), len(heard())
+    done = ingest("small", until=END_2001)
+    assert (done["new"], done["revised"], done["quarantined"]) == (0, 0, 0)
+    assert store.load_snapshot(fresh) == before
+    assert len(records.load_decisions("small")) == 1
+    assert len(heard()) == told
+
+
+def test_later_readings_leave_the_earlier_snapshot_as_it_was(fresh: Case) -> None:
+    # The server passes parameters as JSON: dates come as text.
+    ingest("small", until="2001-12-28")  # type: ignore[arg-type]
+    before = store.load_snapshot(fresh)
+    assert before is not None
+    done = ingest("small", until="2001-12-31")  # type: ignore[arg-type]
+    assert done == {"snapshot": before.version + 1, "rows": before.rows + 1, "new": 1, "revised": 0, "quarantined": 0}
+    assert store.load_snapshot(fresh, before.version) == before
+
+
+def test_a_revised_reading_makes_a_new_snapshot(fresh: Case, history: pd.DataFrame, heard: Heard) -> None:
+    ingest("small", until=END_2001)
+    history.loc[history.index[-1], "volume"] += 1
+    done = ingest("small", file=_write(history))
+    assert (done["new"], done["revised"], done["snapshot"]) == (0, 1, 1)
+    assert [event.payload["revised"] for event in heard()] == [0, 1]
+
+
+def test_bad_rows_go_to_quarantine_with_their_reasons_and_good_rows_stay(
+    fresh: Case, history: pd.DataFrame, heard: Heard
+) -> None:
+    damaged = history.astype({"close": object})
+    damaged.loc[5, "close"] = "n/a?"
+    damaged.loc[6, "high"] = 0.01
+    damaged.loc[7, "date"] = pd.Timestamp("2199-01-01")
+    done = ingest("small", file=_write(damaged))
+
+    assert (done["rows"], done["quarantined"]) == (len(history) - 3, 3)
+    kept = store.load_readings(fresh)
+    assert not kept["date"].isin(history["date"].iloc[5:8]).any()
+    reasons = store.load_quarantine(fresh)["reason"].str.cat(sep="\n")
+    assert "close is 'n/a?', not a number" in reasons
+    assert "high is below low" in reasons
+    assert "date lies in the future" in reasons
+    [verdict] = records.load_decisions("small")
+    assert verdict["action"] == "accepted in part"
+    assert [event.payload["quarantined"] for event in heard()] == [3]
+
+
+def test_only_bad_rows_are_recorded_but_make_no_snapshot_and_no_event(
+    fresh: Case, history: pd.DataFrame, heard: Heard
+) -> None:
+    ingest("small", until=END_2001)
+    later = history.tail(4).assign(date=lambda rows: rows["date"] + pd.Timedelta(days=7), volume=-1)
+    done = ingest("small", file=_write(later))
+    assert (done["snapshot"], done["new"], done["quarantined"]) == (0, 0, 4)
+    assert records.load_decisions("small")[0]["facts"]["quarantined"] == 4
+    assert len(heard()) == 1  # the first ingest's
+
+
+@pytest.mark.parametrize("content", ["", "date,open\n2001-01-02,1.0\n", "date,close\n\x00\x01", None])
+def test_what_is_no_table_of_readings_is_refused_recorded_and_raised(
+    fresh: Case, content: str | None, heard: Heard
+) -> None:
+    path = Path("readings.csv").resolve()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InvalidInput):
+        ingest("small", file=path)
+    assert store.load_snapshot(fresh) is None
+    [verdict] = records.load_decisions("small")
+    assert (verdict["kind"], verdict["action"]) == ("quality", "refused")
+    [event] = heard()
+    assert event.event == events.DATA_REFUSED
+    assert event.resource["okawari.trace"] == verdict["id"]
+    assert event.payload == {"reason": verdict["reason"]}
+
+
+def test_a_first_table_without_one_good_row_is_refused_but_kept_in_quarantine(
+    fresh: Case, history: pd.DataFrame, heard: Heard
+) -> None:
+    with pytest.raises(InvalidInput):
+        ingest("small", file=_write(history.head(3).assign(volume=0)))
+    assert store.load_snapshot(fresh) is None
+    assert store.count_quarantined(fresh) == 3
+    assert [row["action"] for row in records.load_decisions("small")] == ["refused"]
+    assert [event.event for event in heard()] == [events.DATA_REFUSED]

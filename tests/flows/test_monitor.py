@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from flows.ingest import ingest
+from flows.monitor import monitor
+from monitoring.drift import measure_drift
+from okawari import events, records, registry, store
+from okawari.case import Case
+from okawari.features import compute_feature_frame
+from okawari.journal import Journal
+from okawari.settings import load_settings
+from tests.flows.conftest import LAST_DAY, Heard
+
+JANUARY_2008 = date(2008, 1, 31)
+
+
+def test_without_readings_there_is_nothing_to_watch(fresh: Case, heard: Heard) -> None:
+    assert monitor("small") == {}
+    assert heard() == []
+
+
+def test_readings_without_a_champion_are_told_as_an_event(fresh: Case, heard: Heard) -> None:
+    ingest("small", until=date(2001, 12, 31))
+    assert monitor("small") == {"performance": "no champion"}
+    event = heard()[-1]
+    [verdict] = records.load_decisions("small", kind="performance")
+    assert event.event == events.CHAMPION_MISSED
+    assert event.resource["okawari.trace"] == verdict["id"]
+    assert event.payload == {"reason": verdict["reason"]}
+
+
+def test_a_champion_on_its_own_snapshot_has_nothing_to_be_held_against(trained: Case, heard: Heard) -> None:
+    assert monitor("small") == {"drift": "not enough data", "performance": "not enough data"}
+    assert heard() == []
+
+
+def test_january_2008_drifts_and_leaves_a_report_a_record_and_an_event(trained: Case, heard: Heard) -> None:
+    ingest("small", until=JANUARY_2008)
+    assert monitor("small")["drift"] == "drifted"
+
+    [verdict] = records.load_decisions("small", kind="drift")
+    assert (verdict["snapshot_version"], verdict["model_version"]) == (1, "1")
+    assert any(column["drifted"] for column in verdict["facts"]["columns"])
+    event = heard()[-1]
+    assert event.event == events.DRIFT_DETECTED
+    assert event.resource["okawari.trace"] == verdict["id"]
+    assert event.payload == {"reason": verdict["reason"], "snapshot": 1, "version": "1"}
+    report = load_settings().reports_dir / "small" / "drift.html"
+    assert _load_monitoring_artefact("drift.html") == report.read_bytes()
+    assert verdict["reason"].split(":")[0] in report.read_text()
+
+
+def _load_monitoring_artefact(path: str) -> bytes:
+    client = MlflowClient(load_settings().mlflow_base)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id], "tags.`okawari.kind` = 'monitoring'")
+    assert {"distance_log_range", "p_log_range"} <= set(run.data.metrics)
+    return registry.load_file(run.info.run_id, path)
+
+
+@pytest.fixture
+def quiet(trained: Case) -> pd.DataFrame:
+    """Thirty readings that go on as 2007 was: autumn's moves once more, from the last known level."""
+    known = store.load_readings(trained)
+    prices = ["open", "high", "low", "close"]
+    again = known.iloc[-90:-60].copy()
+    again[prices] *= known["close"].iloc[-1] / known["close"].iloc[-91]
+    again["volume"] *= known["volume"].iloc[-1] / known["volume"].iloc[-91]
+    again["date"] = pd.bdate_range(start=LAST_DAY, periods=31)[1:].astype("datetime64[ns]")
+    return again.reset_index(drop=True)
+
+
+def test_corrupted_rows_raise_no_drift(trained: Case, quiet: pd.DataFrame, heard: Heard) -> None:
+    corrupted = quiet.assign(high=quiet["low"] * 0.5, volume=quiet["volume"] * 50)
+    together = pd.concat([corrupted, quiet])
+    path = Path("together.csv").resolve()
+    together.to_csv(path, index=False)
+    ingest("small", file=path)
+
+    assert monitor("small")["drift"] == "stable"
+    assert store.count_quarantined(trained) == len(corrupted)
+    assert [event.event for event in heard()] == [events.DATA_INGESTED]
+    assert _would_drift(trained, corrupted)  # so it is the quality check that kept the alarm silent
+
+
+def _would_drift(case: Case, rows: pd.DataFrame) -> bool:
+    """Whether these rows raise drift where nothing checks them first."""
+    features = compute_feature_frame(pd.concat([store.load_readings(case, 0), rows]), case)
+    columns = [feature.name for feature in case.features]
+    verdict = measure_drift(
+        features[columns].iloc[: -len(rows)].tail(750), features[columns].tail(len(rows)), case.drift
+    )
+    return verdict.verdict == "drifted"
+
+
+def test_a_broken_promise_is_found_in_the_journal_and_told(trained: Case, heard: Heard) -> None:
+    _journal_answers(trained, days=60, factor=1.2)
+    assert monitor("small") == {"drift": "not enough data", "performance": "degraded"}
+    [verdict] = records.load_decisions("small", kind="performance")
+    [event] = heard()
+    assert event.event == events.PERFORMANCE_DEGRADED
+    assert event.resource["okawari.trace"] == verdict["id"]
+    assert event.resource["okawari.told"] == "no"
+    assert event.payload == {"reason": verdict["reason"], "snapshot": 0, "version": "1"}
+
+
+def test_a_promise_that_broke_because_the_data_moved_asks_for_no_second_training(trained: Case, heard: Heard) -> None:
+    ingest("small", until=JANUARY_2008)
+    _journal_answers(trained, days=60, factor=1.2)
+    assert monitor("small") == {"drift": "drifted", "performance": "degraded"}
+    told = {event.event: event.resource["okawari.told"] for event in heard()}
+    assert (told[events.DRIFT_DETECTED], told[events.PERFORMANCE_DEGRADED]) == ("no", "yes")
+    [drift] = records.load_decisions("small", kind="drift")
+    [performance] = records.load_decisions("small", kind="performance")
+    assert performance["cause"] == drift["id"]
+
+
+def test_answers_that_keep_their_promise_are_left_alone(trained: Case, heard: Heard) -> None:
+    _journal_answers(trained, days=60, factor=1.0)
+    assert monitor("small")["performance"] == "good"
+    assert heard() == []
+
+
+def _journal_answers(case: Case, *, days: int, factor: float) -> None:
+    """What a service would have journalled: `factor` times the last known level, for the newest days."""
+    readings = store.load_readings(case).tail(days)
+    journal = Journal(records.journal_dir(case.name), "predictions")
+    journal.append([_answer(row, factor) for row in readings.itertuples()])
+    journal.close()
+
+
+def _answer(row: object, factor: float) -> dict[str, object]:
+    level, steps = float(row.close), np.full(3, float(row.close) * factor)  # type: ignore[attr-defined]
+    at = row.date  # type: ignore[attr-defined]
+    return {
+        "id": f"{at:%Y%m%d}".rjust(32, "0"),
+        "index": 0,
+        "case": "small",
+        "at": f"{at:%Y-%m-%d}T22:00:00+00:00",
+        "as_of": f"{at:%Y-%m-%d}",
+        "level": level,
+        "mean": steps.tolist(),
+        "lower": (steps * 0.9).tolist(),
+        "upper": (steps * 1.1).tolist(),
+        "version": "1",
+        "graph_sha256": "0" * 64,
+        "variant": "fp32",
+        "input_sha256": "0" * 64,
+        "source": "predict",
+    }

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from flows.package import package
+from okawari import events, records, registry, store
+from okawari.case import Case
+from okawari.errors import NotYet
+from okawari.graph import Graph
+from okawari.manifest import MANIFEST_FILE, load_deployable
+from tests.flows.conftest import Heard
+
+
+def _list_entries() -> list[Path]:
+    return [path.parent for path in (Path(os.environ["BENTOML_HOME"]) / "models" / "small").glob(f"*/{MANIFEST_FILE}")]
+
+
+def test_a_promotion_leaves_a_deployable_in_the_model_store(trained: Case) -> None:
+    [entry] = _list_entries()
+    deployable, champion = load_deployable(entry), registry.load_champion("small")
+    assert champion is not None
+    named = asdict(deployable.manifest)
+    assert named == {name: value for name, value in asdict(champion).items() if name in named}
+    assert deployable.graph == registry.load_graph(champion)
+    assert deployable.golden.matches(Graph.load(deployable.graph).answer(deployable.golden.x_BTF).mean_BH)
+    newest = store.load_readings(trained, champion.snapshot_version).tail(trained.task.history)
+    assert deployable.recent.to_dict("records") == newest.to_dict("records")
+
+
+def test_packaging_the_champion_again_adds_no_entry_but_builds_a_bento_around_it(trained: Case, heard: Heard) -> None:
+    before = _list_entries()
+    done = package("small")
+    assert _list_entries() == before
+    assert (done["version"], done["added"], done["models"]) == ("1", False, [done["tag"]])
+    bento = Path(os.environ["BENTOML_HOME"], "bentos", *done["bento"].split(":"))
+    assert (bento / "bento.yaml").is_file()
+    deployment = records.load_decisions("small", kind="deployment")[0]
+    assert deployment["model_version"] == "1"
+    [event] = heard()
+    assert event.event == events.MODEL_DEPLOYED
+    assert event.resource["okawari.trace"] == deployment["id"]
+
+
+def test_without_a_champion_there_is_nothing_to_package(fresh: Case) -> None:
+    with pytest.raises(NotYet):
+        package("small")
+    assert not _list_entries()
+
+
+def test_a_version_that_was_never_registered_is_refused(trained: Case) -> None:
+    with pytest.raises(NotYet):
+        package("small", "99")
+    assert len(_list_entries()) == 1

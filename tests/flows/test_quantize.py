@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+
+from mlflow import MlflowClient
+
+from flows.quantize import quantize
+from okawari import records, registry, store
+from okawari.case import Case
+from okawari.contest import fit_contender
+from okawari.graph import Graph
+from okawari.models.lstm import Lstm
+from okawari.models.recipe import no_progress
+from okawari.settings import load_settings
+from okawari.windows import cut_windows, split_windows
+
+
+def _record_lstm(case: Case) -> str:
+    """A run like a training's, with the graph of an LSTM that is large enough to be worth quantizing."""
+    snapshot, readings = store.load_snapshot(case), store.load_readings(case)
+    assert snapshot is not None
+    split = split_windows(cut_windows(readings, case), case.gate, case.task.horizon)
+    contender = fit_contender(Lstm(hidden=64, layers=1, epochs=1), case, split, no_progress)
+    with registry.record_training(case, snapshot, readings, {}) as run_id:
+        registry.record_file(run_id, contender.graph, "variants/fp32.onnx")
+    return run_id
+
+
+def test_an_existing_run_gets_its_variants_their_comparison_and_a_decision(trained: Case) -> None:
+    run_id = _record_lstm(trained)
+    chosen = quantize("small", run_id, cause_id="c" * 32)
+
+    contents = {name: registry.load_file(run_id, f"variants/{name}.onnx") for name in ("fp32", "uint8", "int8")}
+    assert len(contents["uint8"]) < len(contents["fp32"]) / 2
+    assert all(Graph.load(content).history == trained.task.history for content in contents.values())
+    table = json.loads(registry.load_file(run_id, "variants.json"))
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert [row["variant"] for row in rows] == ["fp32", "uint8", "int8"]
+    assert all(row["n_bytes"] == len(contents[row["variant"]]) and row["latency_ms"] > 0 for row in rows)
+    decision = records.load_decisions("small", kind="variant")[0]
+    assert (decision["action"], decision["run_id"], decision["cause"]) == (chosen, run_id, "c" * 32)
+
+
+def test_a_graph_without_large_weights_stays_as_it_is(trained: Case) -> None:
+    champion = registry.load_champion("small")
+    assert champion is not None
+    assert quantize("small", champion.run_id) == "fp32"
+    names = {
+        each.path for each in MlflowClient(load_settings().mlflow_base).list_artifacts(champion.run_id, "variants")
+    }
+    assert names == {"variants/fp32.onnx"}

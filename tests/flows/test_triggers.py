@@ -1,0 +1,53 @@
+"""The deployments of prefect.yaml on a real server: an event that a flow emits starts the run that it should."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from flows.announce import emit
+from okawari import control, events
+from okawari.case import Case
+from okawari.control import Run
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+WAIT_S = 60
+
+
+def _await_runs(flow: str) -> list[Run]:
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        if runs := control.list_runs(flow):
+            return runs
+        time.sleep(0.2)
+    raise AssertionError(f"no {flow} run within {WAIT_S} s")
+
+
+@pytest.mark.parametrize("name", events.RETRAIN_CAUSES)
+def test_a_cause_to_retrain_starts_one_training_that_names_it(fresh: Case, name: str) -> None:
+    reason = 'a feature "moved": {distance 0.6, p < 0.01}'
+    emit(name, fresh, {"reason": reason}, trace="t" * 32)
+    [run] = _await_runs("train")
+    assert run.automated
+    assert run.parameters == {
+        "case": "small",
+        "cause": events.RETRAIN_CAUSES[name],
+        "reason": reason,
+        "cause_id": "t" * 32,
+    }
+
+
+def test_new_data_starts_the_monitor_of_its_case(fresh: Case) -> None:
+    emit(events.DATA_INGESTED, fresh, {"snapshot": 3}, trace="t" * 32)
+    [run] = _await_runs("monitor")
+    assert run.automated
+    assert run.parameters == {"case": "small"}
+
+
+def test_what_another_event_has_asked_for_is_not_asked_for_again(fresh: Case) -> None:
+    emit(events.PERFORMANCE_DEGRADED, fresh, {"reason": "worse"}, trace="t" * 32, told=True)
+    emit(events.DATA_INGESTED, fresh, {"snapshot": 3}, trace="t" * 32)  # later, so once it is answered both are
+    _await_runs("monitor")
+    assert control.list_runs("train") == []

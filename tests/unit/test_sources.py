@@ -1,0 +1,304 @@
+"""Sources: what comes out of the bundled history, of a file, and of Yahoo's own answer; and what no table is told so."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from okawari.case import Case
+from okawari.checks import check_readings
+from okawari.errors import InvalidInput
+from okawari.sources import BundledStock, TableFile, YahooStock
+
+# --- bundled history ----------------------------------------------------------------------------------------------
+
+
+def test_bundled_prices_are_adjusted_so_that_no_split_looks_like_a_crash() -> None:
+    frame = BundledStock("AAPL").read()
+    jumps = np.log(frame["close"]).diff().abs()
+    # The unadjusted splits of 2000 and 2005 are jumps of 0.60 and 0.68; the profit warning of 2000 was real.
+    assert frame["date"][jumps > 0.5].tolist() == [pd.Timestamp("2000-09-29")]
+
+
+def test_bundled_prices_of_a_day_are_all_adjusted_by_one_factor() -> None:
+    from bokeh_sampledata.stocks import AAPL
+
+    traded, frame = pd.DataFrame(AAPL), BundledStock("AAPL").read()
+    assert frame["close"].tolist() == pytest.approx(traded["adj_close"].tolist())
+    for name in ("open", "high", "low"):
+        assert (frame[name] / frame["close"]).tolist() == pytest.approx((traded[name] / traded["close"]).tolist())
+    assert frame["volume"].tolist() == traded["volume"].tolist()
+
+
+def test_until_is_the_last_day_that_is_read() -> None:
+    frame = BundledStock("AAPL").read(until=date(2008, 6, 30))
+    assert frame["date"].iloc[-1] == pd.Timestamp("2008-06-30")
+    assert list(frame.columns) == ["date", "open", "high", "low", "close", "volume"]
+    assert len(BundledStock("AAPL").read()) > len(frame)
+
+
+def test_an_unknown_symbol_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InvalidInput, match=r"no bundled history for 'TSLA'; there is one for \['AAPL', "):
+        BundledStock("TSLA").read()
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+LINES = "date,close,volume\n2008-01-02,27.8,3e7\n2008-01-03,27.9,4e7\n2008-01-04,25.7,5e7\n"
+
+
+def _to_parquet(frame: pd.DataFrame) -> bytes:
+    content = io.BytesIO()
+    frame.to_parquet(content)
+    return content.getvalue()
+
+
+TABLE = pd.read_csv(io.StringIO(LINES), parse_dates=["date"])
+PARQUET = _to_parquet(TABLE)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[str, bytes], TableFile]:
+    """Write a file and return the source that reads it."""
+
+    def write(name: str, content: bytes) -> TableFile:
+        (tmp_path / name).write_bytes(content)
+        return TableFile(tmp_path / name)
+
+    return write
+
+
+Save = Callable[[str, bytes], TableFile]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plain.csv", LINES.encode()),
+        ("UPPER.CSV", LINES.encode()),
+        ("from_excel.csv", b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode()),
+        ("quoted.csv", LINES.replace("27.8", '"27.8"').encode()),
+        ("plain.parquet", PARQUET),
+        ("index.parquet", _to_parquet(TABLE.set_index("date"))),
+        ("zoned.parquet", _to_parquet(TABLE.assign(date=TABLE["date"].dt.tz_localize("UTC")))),
+    ],
+)
+def test_a_file_is_read_as_it_is(name: str, content: bytes, save: Save) -> None:
+    frame = save(name, content).read()
+    assert {"date", "close", "volume"} == set(frame.columns)
+    assert pd.to_datetime(frame["date"]).dt.strftime("%d").tolist() == ["02", "03", "04"]
+    assert frame["close"].astype(float).tolist() == [27.8, 27.9, 25.7]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plain.csv", LINES.encode()),
+        ("mixed.csv", LINES.replace("2008-01-04", "2008-01-04 09:30:00").encode()),
+        ("zoned.csv", LINES.replace("2008-01-04", "2008-01-04T09:30:00-05:00").encode()),
+        ("plain.parquet", PARQUET),
+        ("zoned.parquet", _to_parquet(TABLE.assign(date=TABLE["date"].dt.tz_localize("UTC")))),
+    ],
+)
+def test_nothing_later_than_until_is_read_however_times_are_written(name: str, content: bytes, save: Save) -> None:
+    assert save(name, content).read(until=date(2008, 1, 3))["close"].astype(float).tolist() == [27.8, 27.9]
+
+
+def test_until_takes_the_whole_day(save: Save) -> None:
+    source = save("hours.csv", LINES.replace("2008-01-04", "2008-01-03 23:59:59").encode())
+    assert len(source.read(until=date(2008, 1, 3))) == 3
+
+
+def test_a_row_without_a_readable_time_is_left_for_the_checks(save: Save) -> None:
+    source = save("torn.csv", LINES.replace("2008-01-03", "someday").encode())
+    assert source.read(until=date(2008, 1, 2))["date"].tolist() == ["2008-01-02", "someday"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("readings.xlsx", b"PK", r"readings.xlsx ends in '.xlsx'; Okawari reads .csv and .parquet"),
+        ("readings", LINES.encode(), r"readings ends in ''; Okawari reads"),
+        ("noise.csv", random.Random(1).randbytes(400), r"noise.csv is not a csv table: .*Nothing was ingested"),
+        ("utf16.csv", LINES.encode("utf-16"), r"utf16.csv is not a csv table: 'utf-8' codec"),
+        ("longer.csv", LINES.replace("27.8", "27,8").encode(), r"longer.csv is not a csv table: .* line 2, saw 4"),
+        ("torn.csv", LINES.replace("27.8", '"27.8').encode(), "torn.csv is not a csv table: .*EOF inside string"),
+        ("noise.parquet", random.Random(1).randbytes(400), r"noise.parquet is not a parquet table: .*magic bytes"),
+        ("torn.parquet", PARQUET[:-40], "torn.parquet is not a parquet table"),
+        ("shell.parquet", b"PAR1" + bytes(40) + b"PAR1", "shell.parquet is not a parquet table"),
+        ("empty.csv", b"", "empty.csv is not a csv table: No columns"),
+        ("blank.csv", b"\n\n\n", "blank.csv is not a csv table: No columns"),
+        ("empty.parquet", b"", "empty.parquet is not a parquet table"),
+        ("names.csv", b"date,close\n", "names.csv holds 0 rows of 2 columns; a table of readings has"),
+        ("rowless.parquet", _to_parquet(TABLE[:0]), "rowless.parquet holds 0 rows of 3 columns"),
+        ("one.csv", b"date\n2008-01-02\n", "one.csv holds 1 rows of 1 columns"),
+        ("semicolons.csv", LINES.replace(",", ";").encode(), "semicolons.csv holds 3 rows of 1 columns"),
+        ("twice.csv", b"date,close,close\n2008-01-02,1,2\n", r"twice.csv names the columns \['close'\] more than once"),
+        ("undated.csv", b"day,close\n2008-01-02,1\n", r"no column 'date'; it has \['day', 'close'\]"),
+        ("undated.parquet", _to_parquet(TABLE.rename(columns={"date": "day"})), r"no column 'date'; it has \['day'"),
+    ],
+)
+def test_a_file_that_is_no_table_of_readings_is_refused_in_a_sentence(
+    name: str, content: bytes, told: str, save: Save
+) -> None:
+    with pytest.raises(InvalidInput, match=f"(?s){told}"):
+        save(name, content).read()
+
+
+def test_a_parquet_file_that_names_a_column_twice_is_refused(save: Save) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    content = io.BytesIO()
+    parquet.write_table(pa.table([["2008-01-02"], [1.0], [2.0]], names=["date", "close", "close"]), content)
+    with pytest.raises(InvalidInput, match=r"names the columns \['close'\] more than once"):
+        save("twice.parquet", content.getvalue()).read()
+
+
+def test_no_file_is_refused_and_a_folder_is_none(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone.csv", tmp_path):
+        with pytest.raises(InvalidInput, match=r"There is no file .*; give the path of a .csv or .parquet file"):
+            TableFile(path).read()
+
+
+_spoilt = st.lists(st.tuples(st.integers(0, len(PARQUET) - 1), st.integers(0, 255)), min_size=1, max_size=8)
+_text = st.text(st.sampled_from('date,close\n"\0\r20-é;\t ')).map(str.encode)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(damage=_spoilt, content=st.one_of(st.binary(max_size=60), _text, _text.map(b"date,close\n".__add__)))
+def test_damaged_files_are_read_or_refused_but_never_crash(
+    damage: list[tuple[int, int]], content: bytes, save: Save
+) -> None:
+    spoilt = bytearray(PARQUET)
+    for place, value in damage:
+        spoilt[place] = value
+    for source in (save("spoilt.parquet", bytes(spoilt)), save("noise.csv", content)):
+        try:
+            frame = source.read(until=date(2030, 1, 1))
+        except InvalidInput:
+            continue
+        assert "date" in frame.columns
+
+
+# --- Yahoo --------------------------------------------------------------------------------------------------------
+
+CHART = Path(__file__).with_name("yahoo_chart.json")
+"""An answer in Yahoo's format, put together by hand: five days of June 2014 about as they were, with a split in them."""
+
+
+class Yahoo:
+    """The far end of the network: answers questions for a chart as told, and all others with a word."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.status, self.content = 200, CHART.read_bytes()
+        self.failure: Exception | None = None
+
+    def answer(self, url: str) -> Any:
+        from curl_cffi.requests import Response
+
+        self.asked.append(url)
+        if self.failure is not None:
+            raise self.failure
+        is_chart = "/v8/finance/chart/" in url
+        answer = Response()
+        answer.url = url
+        answer.status_code = self.status if is_chart else 200
+        answer.content = self.content if is_chart else b"crumb"
+        return answer
+
+
+@pytest.fixture
+def yahoo(monkeypatch: pytest.MonkeyPatch) -> Yahoo:
+    """Yahoo Finance without the network: all of yfinance runs, only its session is answered from here."""
+    from curl_cffi.requests import Session
+    from yfinance import cache
+    from yfinance.data import SingletonMeta, YfData
+
+    far_end = Yahoo()
+
+    def ask(session: Any, method: str, url: str, **options: Any) -> Any:
+        return far_end.answer(url)
+
+    monkeypatch.setattr(Session, "request", ask)
+    # No cookie, time zone or answer of another test, or of the person who runs them.
+    monkeypatch.setattr(SingletonMeta, "_instances", {})
+    monkeypatch.setattr(cache._TzCacheManager, "_tz_cache", cache._TzCacheDummy())
+    monkeypatch.setattr(cache._CookieCacheManager, "_Cookie_cache", cache._CookieCacheDummy())
+    YfData.cache_get.cache_clear()
+    return far_end
+
+
+def test_yahoos_answer_becomes_adjusted_readings(yahoo: Yahoo) -> None:
+    frame = YahooStock("AAPL", since="2014-06-04").read()
+    recorded = json.loads(yahoo.content)["chart"]["result"][0]["indicators"]
+    quote, adjusted = recorded["quote"][0], recorded["adjclose"][0]["adjclose"]
+    assert list(frame.columns) == ["date", "open", "high", "low", "close", "volume"]
+    assert frame["date"].tolist() == list(pd.to_datetime(["2014-06-04", "2014-06-05", "2014-06-06", "2014-06-09", "2014-06-10"]))
+    assert frame["close"].tolist() == pytest.approx(adjusted)
+    share = [adjusted[day] / quote["close"][day] for day in range(5)]
+    assert frame["high"].tolist() == pytest.approx([quote["high"][day] * share[day] for day in range(5)])
+    assert frame["volume"].tolist() == quote["volume"]
+
+
+def test_yahoos_answer_is_data_to_the_checks(yahoo: Yahoo, small_case: Case) -> None:
+    checked = check_readings(YahooStock("AAPL").read(), small_case, datetime(2026, 1, 1, tzinfo=UTC))
+    assert (len(checked.good), len(checked.refused)) == (5, 0)
+
+
+def test_yahoo_is_asked_for_the_symbol_and_read_until_a_day(yahoo: Yahoo) -> None:
+    assert len(YahooStock("AAPL").read(until=date(2014, 6, 6))) == 3
+    assert any(url.endswith("/v8/finance/chart/AAPL") for url in yahoo.asked)
+
+
+def test_an_answer_without_days_is_refused(yahoo: Yahoo) -> None:
+    chart = json.loads(yahoo.content)
+    chart["chart"]["result"][0].update(timestamp=[], indicators={"quote": [{}], "adjclose": [{}]})
+    yahoo.content = json.dumps(chart).encode()
+    with pytest.raises(InvalidInput, match="Yahoo gave no prices for 'AAPL' since 2000-01-01"):
+        YahooStock("AAPL").read()
+
+
+NOT_FOUND = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (404, json.dumps({"chart": {"result": None, "error": NOT_FOUND}}).encode()),
+        (429, b"Too Many Requests"),
+        (200, b"<html>Will be right back</html>"),
+        (200, b""),
+    ],
+)
+def test_whatever_else_yahoo_answers_is_one_clear_sentence(status: int, content: bytes, yahoo: Yahoo) -> None:
+    yahoo.status, yahoo.content = status, content
+    with pytest.raises(InvalidInput, match="Yahoo gave no prices for 'AAPL'"):
+        YahooStock("AAPL").read()
+
+
+def test_no_network_is_one_clear_sentence(yahoo: Yahoo) -> None:
+    from curl_cffi.requests.exceptions import DNSError
+
+    yahoo.failure = DNSError("Could not resolve host")
+    with pytest.raises(InvalidInput, match="Yahoo gave no prices for 'AAPL'"):
+        YahooStock("AAPL").read()
+
+
+def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yfinance", None)
+    with pytest.raises(InvalidInput, match=r"yfinance, which is not installed; run: pip install 'okawari\[live\]'"):
+        YahooStock("AAPL").read()

@@ -1,0 +1,191 @@
+"""Snapshots and quarantine: what was ingested once stays readable as it was, and ingesting it again changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from okawari import store
+from okawari.case import Case
+from okawari.checks import check_readings
+from okawari.errors import InvalidInput, NotYet
+from okawari.settings import Settings, adopt_settings
+from okawari.store import Ingested
+from okawari.tables import open_table
+
+NOW = datetime(2003, 6, 1, tzinfo=UTC)
+Ingest = Callable[[pd.DataFrame], Ingested]
+
+
+@pytest.fixture
+def ingest(home: Path, small_case: Case) -> Ingest:
+    """Check a table and record it, as the ingest flow does."""
+
+    def record(raw: pd.DataFrame) -> Ingested:
+        checked = check_readings(raw, small_case, NOW)
+        return store.record_readings(small_case, checked.good, checked.refused, NOW)
+
+    return record
+
+
+def test_before_the_first_ingest_there_is_nothing_and_reading_says_what_to_run(home: Path, small_case: Case) -> None:
+    assert store.load_snapshot(small_case) is None
+    assert store.snapshot_number(small_case) is None
+    assert store.load_recent(small_case, 5) is None
+    assert store.count_quarantined(small_case) == 0
+    with pytest.raises(NotYet, match="Case aapl has no readings yet; run: okawari run aapl"):
+        store.load_readings(small_case)
+
+
+def test_what_is_ingested_is_read_back_to_the_last_bit(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    ingested = ingest(readings)
+    assert (ingested.new_rows, ingested.revised_rows, ingested.quarantined_rows) == (len(readings), 0, 0)
+    expected = readings.astype({"volume": "float64"})[["date", *small_case.column_names]]
+    pd.testing.assert_frame_equal(store.load_readings(small_case), expected, check_exact=True)
+    pd.testing.assert_frame_equal(
+        store.load_recent(small_case, 7), expected.tail(7).reset_index(drop=True), check_exact=True
+    )
+
+
+def test_a_snapshot_names_its_rows_and_days(ingest: Ingest, readings: pd.DataFrame) -> None:
+    snapshot = ingest(readings[10:60]).snapshot
+    assert (snapshot.version, snapshot.rows) == (0, 50)
+    assert (snapshot.first_at, snapshot.last_at) == (
+        f"{readings['date'][10]:%Y-%m-%d}",
+        f"{readings['date'][59]:%Y-%m-%d}",
+    )
+
+
+def test_new_readings_make_the_next_version_and_old_versions_stay(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    snapshots = [ingest(readings[:rows]).snapshot for rows in (50, 60, 75)]
+    assert [snapshot.version for snapshot in snapshots] == [0, 1, 2]
+    assert store.snapshot_number(small_case) == 2
+    for snapshot in snapshots:
+        assert store.load_snapshot(small_case, snapshot.version) == snapshot
+        assert len(store.load_readings(small_case, snapshot.version)) == snapshot.rows
+
+
+def test_ingesting_the_same_again_makes_no_version(ingest: Ingest, readings: pd.DataFrame) -> None:
+    first = ingest(readings)
+    for again in (readings, readings[:10], readings.sample(frac=1, random_state=2)):
+        repeated = ingest(again)
+        assert repeated.snapshot == first.snapshot
+        assert (repeated.new_rows, repeated.revised_rows) == (0, 0)
+
+
+def test_a_revised_value_makes_a_version_and_the_old_one_keeps_its_digest(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    first = ingest(readings[:50]).snapshot
+    revised = readings[:52].assign(volume=readings["volume"].where(readings.index != 20, 1.0))
+    ingested = ingest(revised)
+    assert (ingested.new_rows, ingested.revised_rows) == (2, 1)
+    assert ingested.snapshot.version == 1
+    assert ingested.snapshot.digest != first.digest
+    assert store.load_readings(small_case)["volume"][20] == 1.0
+    assert store.load_readings(small_case, 0)["volume"][20] == readings["volume"][20]
+    assert store.load_snapshot(small_case, 0) == first
+
+
+def test_equal_readings_have_one_digest_whatever_way_they_came(
+    ingest: Ingest, readings: pd.DataFrame, tmp_path: Path
+) -> None:
+    ingest(readings[25:50])
+    in_parts = ingest(readings[:30].sample(frac=1, random_state=3)).snapshot
+    adopt_settings(Settings(data_url=str(tmp_path / "elsewhere")))
+    at_once = ingest(readings[:50]).snapshot
+    assert (in_parts.version, at_once.version) == (1, 0)
+    assert in_parts.digest == at_once.digest
+
+
+def test_history_that_comes_late_is_sorted_in(ingest: Ingest, small_case: Case, readings: pd.DataFrame) -> None:
+    ingest(readings[30:50])
+    ingest(readings[:30])
+    assert store.load_readings(small_case)["date"].tolist() == readings["date"][:50].tolist()
+
+
+def test_old_versions_outlive_the_tables_own_spring_cleaning(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame, home: Path
+) -> None:
+    for rows in (50, 51, 52):
+        ingest(readings[:rows])
+    table = open_table("aapl", "readings")
+    assert table is not None
+    table.create_checkpoint()
+    long_ago = (datetime.now(UTC) - timedelta(days=400)).timestamp()
+    for path in (home / "data/aapl/readings/_delta_log").iterdir():
+        os.utime(path, (long_ago, long_ago))
+    table.cleanup_metadata()
+    assert [len(store.load_readings(small_case, version)) for version in range(3)] == [50, 51, 52]
+
+
+def test_two_writers_at_once_lose_nothing(home: Path, small_case: Case, readings: pd.DataFrame) -> None:
+    parts = [readings[start:460:4] for start in range(4)]
+    nothing = readings[:0].assign(reason="")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda part: store.record_readings(small_case, part, nothing, NOW), parts))
+    snapshot = store.load_snapshot(small_case)
+    assert snapshot is not None
+    assert snapshot.version == 3
+    assert store.load_readings(small_case)["date"].tolist() == readings["date"].tolist()
+
+
+# --- quarantine ---------------------------------------------------------------------------------------------------
+
+
+def _damage(readings: pd.DataFrame) -> pd.DataFrame:
+    """Fifty readings of which two are damaged and a third is from the future."""
+    frame = readings[:50].astype(object)
+    frame.loc[3, "close"] = "twenty"
+    frame.loc[4, "low"] = -1.0
+    frame.loc[5, "date"] = pd.Timestamp("2003-06-02")
+    return frame
+
+
+def test_refused_rows_are_kept_with_their_reasons_and_enter_no_snapshot(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    ingested = ingest(_damage(readings))
+    assert (ingested.snapshot.rows, ingested.quarantined_rows) == (47, 3)
+    quarantine = store.load_quarantine(small_case).set_index("reason")
+    assert set(quarantine.index) == {
+        "close is 'twenty', not a number",
+        "low must be above 0, came -1.0",
+        "date lies in the future, came 2003-06-02 00:00:00",
+    }
+    kept = json.loads(quarantine.loc["close is 'twenty', not a number", "values"])
+    assert kept["close"] == "twenty"
+    assert kept["date"] == f"{readings['date'][3]}"
+
+
+def test_a_row_refused_again_later_is_quarantined_once(
+    home: Path, small_case: Case, readings: pd.DataFrame
+) -> None:
+    for later in range(3):
+        now = NOW + timedelta(hours=later)
+        checked = check_readings(_damage(readings), small_case, now)
+        store.record_readings(small_case, checked.good, checked.refused, now)
+    assert store.count_quarantined(small_case) == 3
+    assert set(store.load_quarantine(small_case)["at"]) == {pd.Timestamp(NOW)}
+
+
+def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    broken = readings[:3].assign(close=-1.0)
+    with pytest.raises(InvalidInput, match="None of the 3 rows for case aapl is data; see its quarantine"):
+        ingest(broken)
+    assert store.count_quarantined(small_case) == 3
+    first = ingest(readings[:50])
+    assert ingest(broken).snapshot == first.snapshot
