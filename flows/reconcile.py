@@ -41,13 +41,14 @@ def _reconcile_case(case: Case) -> list[str]:
     records.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: all is as it should be", case.name)
-    return [repair.action for repair in repairs]
+    # Setting the alias takes no time, so what follows from it is asked for in the same pass.
+    follow_up = _reconcile_case(case) if any(repair.action == "set champion" for repair in repairs) else []
+    return [*(repair.action for repair in repairs), *follow_up]
 
 
 def _perform(case: Case, repair: Repair) -> None:
     if repair.action == "set champion":
         registry.set_champion(case.name, repair.parameters["version"])
-        control.start_run("package", {"case": case.name, **repair.parameters})
         return
     now = datetime.now(UTC)
     bucket = now.replace(minute=now.minute - now.minute % _BUCKET_MINUTES)

@@ -9,21 +9,27 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from okawari import registry
+from okawari import records, registry, store
 from okawari.case import Case, Forecast, Gate
 from okawari.cases import load_case
+from okawari.graph import build_graph, parse_model
+from okawari.manifest import digest
 from okawari.models.lstm import Lstm
 from okawari.models.random_walk import RandomWalk
+from okawari.models.recipe import ConstantCore, Interval
 from okawari.models.sarima import Sarima
+from okawari.policy import Decision
 from okawari.settings import load_settings
 
 
@@ -80,3 +86,50 @@ def mlflow_database(home: Path, empty_mlflow_database: Path) -> Path:
     os.environ["OKAWARI_MLFLOW_URL"] = f"sqlite:///{copied}"
     _forget_settings()
     return copied
+
+
+TrainVersion = Callable[..., registry.Version]
+
+
+@pytest.fixture
+def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFrame) -> TrainVersion:
+    """Ingest the first readings, and record and register a training on them whose model grows by `growth` a step.
+
+    All that a training leaves behind is real; only the fit is left out.
+    """
+
+    def train(rows: int = 300, growth: float = 0.01, *, cause: str | None = None) -> registry.Version:
+        nothing, now = readings[:0].assign(reason=""), datetime.now(UTC)
+        snapshot = store.record_readings(small_case, readings[:rows], nothing, now).snapshot
+        graph = build_graph(ConstantCore(np.full(3, growth)), small_case, Interval(0.9, np.full(3, 0.05)))
+        decision_id = records.new_id()
+        facts = {
+            "candidate": "constant",
+            "variant": "fp32",
+            "graph_sha256": digest(graph),
+            "snapshot_version": snapshot.version,
+            "snapshot_digest": snapshot.digest,
+            "trained_until": snapshot.last_at,
+            "coverage_share": 0.9,
+            "rmse": 0.5,
+            "skill_share": 0.02,
+            "decision_id": decision_id,
+        }
+        learned = store.load_readings(small_case, snapshot.version)
+        with registry.record_training(small_case, snapshot, learned, {"okawari.cause": "asked"}) as run_id:
+            registry.record_file(run_id, graph, "variants/fp32.onnx")
+            version = registry.register_version(small_case, run_id, parse_model(graph), facts)
+        promotion = Decision("promotion", "promote", "it is better")
+        links = {"snapshot_version": snapshot.version, "run_id": run_id, "model_version": version}
+        records.record_decision(small_case.name, promotion, id=decision_id, cause=cause, **links)
+        return registry.load_version(small_case.name, version)
+
+    return train
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -5,6 +5,7 @@ The command line, the page and the rehearsal use this; flows use Prefect itself.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
 from okawari.settings import load_settings
 
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+_ENGINE_WORDS = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 _BUSY_PAUSE_S = 0.5
 _BUSY_ATTEMPTS = 20
 
@@ -113,7 +115,7 @@ def require_success(run: Run) -> Run:
         RunFailed: it did not.
     """
     if not run.succeeded:
-        raise RunFailed(f"Flow run {run.name} ended {run.state.lower()}: {run.message or 'no message'}")
+        raise RunFailed(f"{run.name} {run.state.lower()}: {_ENGINE_WORDS.sub('', run.message) or 'no message'}")
     return run
 
 

@@ -55,7 +55,7 @@ class Group:
 
     def start(self, programs: Sequence[Program]) -> None:
         """Start the programs and wait until each one answers."""
-        servers = [program for program in programs if program.name not in ("worker", "ui")]
+        servers = [program for program in programs if program.ready_path is not None]
         for program in servers:
             self._spawn(program)
         for program in servers:
@@ -64,7 +64,6 @@ class Group:
         for program in programs:
             if program not in servers:
                 self._spawn(program)
-                self._wait_ready(program)
 
     def watch(self) -> list[str]:
         """Start again what has died; returns the names of the restarted programs.

@@ -79,7 +79,8 @@ def _is_monitored(case: Case, snapshot: int | None, version: str) -> bool:
 def _find_unanswered(case: Case) -> tuple[Cause, str] | None:
     """The newest verdict that asked for a training and got no decision, or decision that got no training."""
     decisions = records.load_decisions(case.name, _LOOK_BACK)
-    answered = {row["cause"] for row in decisions}
+    # A verdict is answered by a decision, a decision by its training's end; nothing in between counts.
+    answered = {row["cause"] for row in decisions if row["kind"] in ("retrain", "promotion")}
     asked: dict[tuple[str, str], Cause] = {("drift", "drifted"): "drift", ("performance", "degraded"): "performance"}
     for row in decisions:
         if row["kind"] == "promotion":

@@ -12,7 +12,9 @@ import json
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -30,11 +32,19 @@ class Segment:
     closed: bool
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The whole lines of the segment; a torn last line is left for the next reading."""
-        with self.path.open(encoding="utf-8") as lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+        """The whole lines of the segment; a torn last line is left for the next reading, and noise is left out."""
+        *lines, _torn = self._read().split("\n")
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                warnings.warn(f"{self.path} has a line that is no JSON; it is left out: {line[:80]!r}", stacklevel=2)
+
+    def _read(self) -> str:
+        for path in (self.path, self.path.with_suffix(".jsonl")):  # its writer may have closed it since it was listed
+            with suppress(FileNotFoundError):
+                return path.read_text(encoding="utf-8", errors="replace")
+        return ""  # somebody else has absorbed it since
 
 
 class Journal:
@@ -81,8 +91,9 @@ class Journal:
     def _close_segment(self) -> None:
         if self._file is not None:
             self._file.close()
-            self._path.rename(self._path.with_suffix(".jsonl"))
             self._file = None
+            with suppress(FileNotFoundError):  # whoever deletes the state of a running service must not silence it
+                self._path.rename(self._path.with_suffix(".jsonl"))
 
 
 def list_segments(folder: Path, kind: Kind) -> list[Segment]:

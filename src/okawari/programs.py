@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from okawari.settings import Settings
 
@@ -64,7 +65,14 @@ _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _own_settings(settings: Settings) -> dict[str, str]:
-    values = settings.model_dump(mode="json") | {"home": str(settings.state_dir)}
+    """Our settings with absolute places: programs run in the checkout, wherever the group was started."""
+    url = settings.data_url
+    places = {
+        "home": str(settings.state_dir),
+        "cases_dir": str(settings.cases_dir.resolve()),
+        "data_url": url if not url or "://" in url else str(Path(url).resolve()),
+    }
+    values = settings.model_dump(mode="json") | places
     return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
 
 

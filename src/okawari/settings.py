@@ -9,8 +9,11 @@ import os
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from okawari.errors import InvalidInput
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -79,8 +82,20 @@ class Settings(BaseSettings):
 
 @cache
 def load_settings() -> Settings:
-    """Read the settings of this process once."""
-    return Settings()
+    """Read the settings of this process once.
+
+    Raises:
+        InvalidInput: a variable has a value that cannot be.
+    """
+    try:
+        return Settings()
+    except ValidationError as refused:
+        raise InvalidInput("\n".join(map(_explain, refused.errors()))) from refused
+
+
+def _explain(error: ErrorDetails) -> str:
+    name = f"OKAWARI_{str(error['loc'][0]).upper()}"
+    return f"{name} is {error['input']!r}: {error['msg']}. Set {name} to such a value or unset it."
 
 
 def adopt_settings(settings: Settings) -> None:

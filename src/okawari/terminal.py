@@ -68,7 +68,9 @@ def show_urls(urls: Mapping[str, str]) -> None:
 
 def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     """Rows of equal keys as a table."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, padding=(0, 2, 0, 0))
+    if title:
+        console.print(title)
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     for name in rows[0]:
         table.add_column(str(name), justify="right" if isinstance(rows[0][name], int | float) else "left")
     for row in rows:

@@ -33,7 +33,7 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
         return pd.DataFrame(columns=list(COLUMNS))
     steps = pd.DataFrame(
         {
-            "as_of": pd.to_datetime(dated["as_of"]).astype("datetime64[ns]"),
+            "as_of": _read_times(dated["as_of"]),
             "version": dated["version"],
             "prediction": _first_step(dated["mean"]),
             "lower": _first_step(dated["lower"]),
@@ -52,6 +52,12 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
 def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:
     target = readings[case.task.target]
     return pd.DataFrame({"as_of": readings[case.time], "known_level": target, "next_level": target.shift(-1)})
+
+
+def _read_times(texts: pd.Series) -> pd.Series:
+    """Times as clients write them, each in its own way; one that names no time joins no reading."""
+    at = pd.to_datetime(texts, errors="coerce", utc=True, format="mixed")
+    return at.dt.tz_localize(None).astype("datetime64[ns]")
 
 
 def _first_step(values: pd.Series) -> list[float]:

@@ -78,15 +78,28 @@ def test_a_lost_drift_event_is_made_up_for_by_one_training_that_names_its_verdic
     assert (run.parameters["cause"], run.parameters["cause_id"]) == ("drift", verdict["id"])
 
 
-def test_an_alias_behind_its_promotion_is_set_and_packaged_once(trained: Case) -> None:
+def test_a_training_that_died_on_its_way_is_asked_for_again(trained: Case) -> None:
+    ingest("small", until=JANUARY_2008)
     monitor("small")
+    verdict = records.load_decisions("small", kind="drift")[0]
+    retrain = records.record_decision(
+        "small", Decision("retrain", "train", "", {"cause": "drift"}), cause=verdict["id"]
+    )
+    records.record_decision("small", Decision("variant", "fp32", "the last thing it did"), cause=retrain)
+    assert _reconcile_twice() == ["train"]
+    [run] = control.list_runs("train")
+    assert (run.parameters["cause"], run.parameters["cause_id"]) == ("drift", retrain)
+
+
+def test_an_alias_behind_its_promotion_is_set_and_what_follows_is_asked_for_once(trained: Case) -> None:
     version = _promote_without_alias(trained)
-    assert _reconcile_twice() == ["set champion"]
+    assert _reconcile_twice() == ["set champion", "package", "monitor"]
     champion = registry.load_champion("small")
     assert champion is not None
     assert champion.version == version
     [run] = control.list_runs("package")
     assert run.parameters == {"case": "small", "version": version}
+    assert len(control.list_runs("monitor")) == 1
 
 
 def _promote_without_alias(case: Case) -> str:

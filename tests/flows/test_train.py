@@ -123,9 +123,8 @@ def test_the_training_names_the_data_it_learned_from(trained: Case) -> None:
     snapshot = store.load_snapshot(trained)
     assert snapshot is not None
     [data] = training.inputs.dataset_inputs
-    source = json.loads(data.dataset.source)
-    assert source["delta_table_version"] == snapshot.version
-    assert source["path"].endswith("small/readings")
+    assert data.dataset.name == f"small snapshot {snapshot.version}"
+    assert json.loads(data.dataset.source)["path"].endswith("small/readings")
     assert snapshot.digest.startswith(data.dataset.digest)
     assert {tag.key: tag.value for tag in data.tags}["mlflow.data.context"] == "training"
     assert json.loads(registry.load_file(training.info.run_id, "snapshot.json"))["digest"] == snapshot.digest
@@ -189,6 +188,8 @@ def test_champion_and_challenger_are_scored_on_the_same_rows_and_the_lesser_is_r
     assert [row["model_version"] for row in records.load_decisions("small", kind="deployment")] == ["1"]
     retrain = records.load_decisions("small", kind="retrain")[0]
     assert retrain["cause"] == "d" * 32
+    [data] = _client().get_run(promotion["run_id"]).inputs.dataset_inputs
+    assert json.loads(data.dataset.source)["delta_table_version"] == promotion["snapshot_version"] == 1
 
 
 def test_nothing_can_be_trained_before_something_is_ingested(fresh: Case) -> None:

@@ -1,0 +1,37 @@
+"""Next-day (and five-day) closing price of Apple, with intervals; bundled history 2000-2013, live from Yahoo."""
+
+from okawari.case import AtLeast, Case, Column, Forecast, LogRatio
+from okawari.models.lstm import Lstm
+from okawari.models.random_walk import RandomWalk
+from okawari.models.sarima import Sarima
+from okawari.sources import BundledStock, YahooStock
+
+_ROUNDING = 1e-6
+
+CASE = Case(
+    name="aapl",
+    title="Apple closing price",
+    source=BundledStock("AAPL"),
+    live=YahooStock("AAPL"),
+    columns=(
+        Column(name="open", unit="USD", above=0, description="first price of the day, adjusted"),
+        Column(name="high", unit="USD", above=0, description="highest price of the day, adjusted"),
+        Column(name="low", unit="USD", above=0, description="lowest price of the day, adjusted"),
+        Column(name="close", unit="USD", above=0, description="last price of the day, adjusted"),
+        Column(name="volume", unit="shares", above=0, description="shares traded that day"),
+    ),
+    rules=(
+        AtLeast(greater="high", smaller="low"),
+        AtLeast(greater="high", smaller="open", slack_share=_ROUNDING),
+        AtLeast(greater="high", smaller="close", slack_share=_ROUNDING),
+        AtLeast(greater="open", smaller="low", slack_share=_ROUNDING),
+        AtLeast(greater="close", smaller="low", slack_share=_ROUNDING),
+    ),
+    features=(
+        LogRatio(name="log_return", numerator="close", denominator="close", lag=1, description="daily log return"),
+        LogRatio(name="log_range", numerator="high", denominator="low", description="log of the day's high over low"),
+        LogRatio(name="log_volume_change", numerator="volume", denominator="volume", lag=1),
+    ),
+    task=Forecast(target="close", history=60, horizon=5, coverage_share=0.9),
+    candidates=(RandomWalk(), Sarima(), Lstm()),
+)

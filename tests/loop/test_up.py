@@ -1,0 +1,177 @@
+"""What a newcomer does: `okawari up`, the README's commands, a second `up`, Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from okawari.programs import GROUP_MARK
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PORTS = ("PREFECT", "MLFLOW", "SERVICE", "UI")
+
+
+@dataclass
+class Installation:
+    home: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "okawari.cli", *arguments]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def run(self, *arguments: str, timeout_s: float = 120) -> tuple[int, str]:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=timeout_s)
+        return process.returncode, output
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.environment[f'OKAWARI_{name}_PORT']}"
+
+    def members(self) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(GROUP_MARK) == str(self.home):
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def find_free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 240) -> str:
+    assert process.stdout is not None
+    told, until = "", time.monotonic() + timeout_s
+    while text not in told and time.monotonic() < until:
+        line = process.stdout.readline()
+        assert line, f"it ended before it said {text!r}:\n{told}"
+        told += line
+    assert text in told, told
+    return told
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    home = tmp_path_factory.mktemp("installation")
+    ports = {f"OKAWARI_{name}_PORT": str(port) for name, port in zip(PORTS, find_free_ports(4), strict=True)}
+    made = Installation(home, {**os.environ, **ports, "OKAWARI_HOME": str(home), "PYTHONUNBUFFERED": "1"})
+    yield made
+    for process in made.members():
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def running(installation: Installation) -> Iterator[subprocess.Popen[str]]:
+    process = installation.start("up")
+    read_until(process, "Everything runs")
+    yield process
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+
+
+def test_up_ends_with_a_service_that_answers_and_a_page(
+    running: subprocess.Popen[str], installation: Installation
+) -> None:
+    answer = httpx.post(f"{installation.url('SERVICE')}/aapl/forecast").raise_for_status().json()
+    assert answer["model"]["version"] == "1"
+    assert answer["predictions"][0]["mean"][0] > 0
+    assert answer["predictions"][0]["interval"]["coverage_share"] == 0.9
+    assert "Okawari" in httpx.get(installation.url("UI")).raise_for_status().text
+
+
+def test_the_commands_of_the_readme_work(running: subprocess.Popen[str], installation: Installation) -> None:
+    code, told = installation.run("status")
+    assert code == 0 and "champion version 1" in told and "serving version 1" in told
+    code, told = installation.run("predict", "aapl", "--json")
+    assert code == 0
+    code, told = installation.run("explain", json.loads(told)["id"])
+    assert code == 0 and told.count("digest holds") == 2
+
+
+def test_a_file_that_is_no_table_is_refused_in_one_sentence(
+    running: subprocess.Popen[str], installation: Installation, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_bytes(b"\x00\xff" * 100)
+    code, told = installation.run("run", "aapl", "--file", str(broken))
+    assert code == 1
+    assert "broken.csv" in told and "Traceback" not in told
+
+
+def test_a_second_up_on_the_same_state_says_that_one_is_running(
+    running: subprocess.Popen[str], installation: Installation
+) -> None:
+    code, told = installation.run("up")
+    assert code == 1
+    assert "already runs" in told and "Traceback" not in told
+
+
+def test_a_retraining_that_a_person_asks_for_ends_in_a_decision(
+    running: subprocess.Popen[str], installation: Installation
+) -> None:
+    code, told = installation.run("run", "aapl", "--retrain", timeout_s=240)
+    assert code == 0, told
+    assert "somebody asked for it" in told and "keep version 2" in told
+
+
+def test_a_program_that_is_killed_is_started_again(
+    running: subprocess.Popen[str], installation: Installation
+) -> None:
+    port = int(installation.environment["OKAWARI_SERVICE_PORT"])
+    next(p for p in installation.members() if "bentoml" in p.cmdline() and str(port) in p.cmdline()).kill()
+    read_until(running, "starting it again")
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            answer = httpx.post(f"{installation.url('SERVICE')}/aapl/forecast")
+        except httpx.HTTPError:
+            time.sleep(0.5)
+            continue
+        if answer.status_code == 200:
+            return
+    raise AssertionError("the service did not come back")
+
+
+def test_ctrl_c_leaves_nothing_and_the_next_up_trains_nothing(
+    running: subprocess.Popen[str], installation: Installation
+) -> None:
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    assert not installation.members()
+
+    code, told = installation.run("up", "--once", timeout_s=240)
+    assert code == 0, told
+    assert "0 new and 0 revised readings" in told and "RMSE" not in told
+    assert not installation.members()
+
+
+def test_a_taken_port_gets_a_sentence(installation: Installation) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(installation.environment["OKAWARI_SERVICE_PORT"])))
+        holder.listen()
+        code, told = installation.run("up")
+    assert code == 1
+    assert "OKAWARI_SERVICE_PORT" in told and "Traceback" not in told

@@ -1,0 +1,158 @@
+"""Lineage: from an answer back to where it came from, and no link that was tampered with goes unnoticed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from okawari import records, registry, store
+from okawari.case import Case
+from okawari.errors import NotYet
+from okawari.journal import Journal
+from okawari.lineage import BrokenChain, trace_prediction
+from okawari.policy import Decision
+from okawari.registry import Version
+from okawari.tables import open_table
+
+TrainVersion = Callable[..., Version]
+MISSING_ID = "0" * 32
+
+
+def _serve(version: Version, **change: Any) -> str:
+    """Journal an answer of a version, as the service does; returns its id."""
+    answer = {
+        "id": records.new_id(),
+        "index": 0,
+        "case": "aapl",
+        "at": "2002-01-02T10:00:00+00:00",
+        "as_of": "2001-12-31",
+        "level": 1.5,
+        "mean": [1.6, 1.7, 1.8],
+        "lower": None,
+        "upper": None,
+        "version": version.version,
+        "graph_sha256": version.graph_sha256,
+        "variant": version.variant,
+        "input_sha256": "cd" * 32,
+        "source": "forecast",
+        **change,
+    }
+    Journal(records.journal_dir("aapl"), "predictions").append([answer])
+    return str(answer["id"])
+
+
+def _ask_for_training() -> str:
+    """A drift verdict and the decision to train for it; returns the id of the decision."""
+    verdict = records.record_decision("aapl", Decision("drift", "drifted", "it moved"))
+    return records.record_decision("aapl", Decision("retrain", "train", "the data has moved"), cause=verdict)
+
+
+def test_an_answer_is_traced_to_its_version_run_snapshot_and_every_decision(
+    train_version: TrainVersion, small_case: Case
+) -> None:
+    version = train_version(cause=_ask_for_training())
+    lineage = trace_prediction(_serve(version))
+    assert lineage.prediction["mean"] == [1.6, 1.7, 1.8]
+    assert lineage.version == version
+    assert lineage.run_url.endswith(version.run_id)
+    assert lineage.snapshot == store.load_snapshot(small_case, 0)
+    assert [(row["kind"], row["action"]) for row in lineage.decisions] == [
+        ("promotion", "promote"),
+        ("retrain", "train"),
+        ("drift", "drifted"),
+    ]
+
+
+def test_an_old_answer_is_traced_to_its_own_version_and_snapshot_when_newer_ones_serve(
+    train_version: TrainVersion,
+) -> None:
+    old = train_version(rows=300)
+    answered = _serve(old)
+    newer = train_version(rows=350, growth=0.02)
+    registry.set_champion("aapl", newer.version)
+    records.absorb_journal("aapl")
+    lineage = trace_prediction(answered)
+    assert (lineage.version, lineage.snapshot.version, lineage.snapshot.rows) == (old, 0, 300)
+    assert trace_prediction(_serve(newer)).snapshot.rows == 350
+
+
+def test_an_answer_that_nobody_gave_is_not_there(train_version: TrainVersion) -> None:
+    _serve(train_version())
+    with pytest.raises(NotYet, match="No prediction 'nobody' with index 0 is on record"):
+        trace_prediction("nobody")
+
+
+def test_an_answer_of_a_version_that_is_gone_is_not_there(train_version: TrainVersion) -> None:
+    with pytest.raises(NotYet, match="Case aapl has no registered version 7"):
+        trace_prediction(_serve(train_version(), version="7"))
+
+
+def test_an_answer_by_another_graph_than_its_versions_is_noticed(train_version: TrainVersion) -> None:
+    answered = _serve(train_version(), graph_sha256="ab" * 32)
+    with pytest.raises(BrokenChain, match="graph was recorded with sha256 abababababab, but .* was found"):
+        trace_prediction(answered)
+
+
+def test_a_tampered_graph_is_noticed(train_version: TrainVersion) -> None:
+    version = train_version()
+    answered = _serve(version)
+    (stored,) = Path.cwd().glob("**/variants/fp32.onnx")
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 1
+    stored.write_bytes(bytes(content))
+    with pytest.raises(BrokenChain, match=f"graph was recorded with sha256 {version.graph_sha256[:12]}, but"):
+        trace_prediction(answered)
+
+
+def test_a_graph_that_is_gone_is_noticed(train_version: TrainVersion) -> None:
+    answered = _serve(train_version())
+    (stored,) = Path.cwd().glob("**/variants/fp32.onnx")
+    stored.unlink()
+    with pytest.raises(NotYet, match="has no artefact variants/fp32.onnx"):
+        trace_prediction(answered)
+
+
+def test_a_tampered_snapshot_is_noticed(train_version: TrainVersion, home: Path) -> None:
+    version = train_version()
+    answered = _serve(version)
+    (stored,) = (home / "data/aapl/readings").glob("*.parquet")
+    rows = pd.read_parquet(stored)
+    rows.loc[7, "close"] *= 1.001
+    pa.parquet.write_table(pa.Table.from_pandas(rows, preserve_index=False), stored)
+    with pytest.raises(BrokenChain, match=f"snapshot was recorded with sha256 {version.snapshot_digest[:12]}, but"):
+        trace_prediction(answered)
+
+
+def test_a_promotion_that_is_not_on_record_is_noticed(train_version: TrainVersion) -> None:
+    version = train_version()
+    table = open_table("aapl", "decisions")
+    assert table is not None
+    table.delete(f"id = '{version.decision_id}'")
+    with pytest.raises(BrokenChain, match=f"Decision {version.decision_id} of case aapl is not on record"):
+        trace_prediction(_serve(version))
+
+
+def test_a_cause_that_is_not_on_record_is_noticed(train_version: TrainVersion) -> None:
+    with pytest.raises(BrokenChain, match=f"Decision {MISSING_ID} of case aapl is not on record"):
+        trace_prediction(_serve(train_version(cause=MISSING_ID)))
+
+
+def test_decisions_that_cause_each_other_do_not_hang_it(train_version: TrainVersion) -> None:
+    one, other = records.new_id(), records.new_id()
+    records.record_decision("aapl", Decision("retrain", "train", "because"), id=one, cause=other)
+    records.record_decision("aapl", Decision("drift", "drifted", "because"), id=other, cause=one)
+    lineage = trace_prediction(_serve(train_version(cause=one)))
+    assert {row["id"] for row in lineage.decisions} >= {one, other}
+
+
+def test_a_snapshot_that_is_gone_is_noticed(train_version: TrainVersion, home: Path) -> None:
+    answered = _serve(train_version())
+    os.rename(home / "data/aapl/readings", home / "data/aapl/moved")
+    with pytest.raises(BrokenChain, match="Snapshot 0 of case aapl is gone"):
+        trace_prediction(answered)

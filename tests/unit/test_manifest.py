@@ -1,0 +1,100 @@
+"""A deployable: what is read back is what was packaged, or it is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from okawari.graph import Graph, build_graph
+from okawari.manifest import GRAPH_FILE, MANIFEST_FILE, Deployable, Golden, Manifest, digest, load_deployable, load_manifest
+from okawari.models.recipe import ConstantCore
+from okawari.windows import last_window
+
+
+@pytest.fixture
+def deployable(small_case: Case, readings: pd.DataFrame) -> Deployable:
+    """A real graph that promises one percent more at each step, with its golden question."""
+    graph = build_graph(ConstantCore(np.full(3, 0.01)), small_case, None)
+    question = last_window(readings, small_case)
+    golden = Golden(x_BTF=question, mean_BH=Graph.load(graph).answer(question).mean_BH)
+    manifest = Manifest(
+        case="aapl",
+        version="3",
+        run_id="r" * 32,
+        candidate="constant",
+        variant="fp32",
+        graph_sha256=digest(graph),
+        snapshot_version=4,
+        snapshot_digest="d" * 64,
+        trained_until="2001-12-31",
+        decision_id="e" * 32,
+        coverage_share=None,
+    )
+    return Deployable(manifest, golden, graph, readings.tail(12).reset_index(drop=True))
+
+
+@pytest.fixture
+def folder(deployable: Deployable, tmp_path: Path) -> Path:
+    """The deployable as a folder."""
+    deployable.save(tmp_path / "deployable")
+    return tmp_path / "deployable"
+
+
+def test_a_deployable_is_read_back_as_it_was_saved(deployable: Deployable, folder: Path) -> None:
+    found = load_deployable(folder)
+    assert (found.manifest, found.graph) == (deployable.manifest, deployable.graph)
+    assert load_manifest(folder) == deployable.manifest
+    np.testing.assert_array_equal(found.golden.x_BTF, deployable.golden.x_BTF)
+    np.testing.assert_array_equal(found.golden.mean_BH, deployable.golden.mean_BH)
+    assert found.golden.x_BTF.dtype == np.float32
+    pd.testing.assert_frame_equal(found.recent, deployable.recent)
+
+
+def test_the_graph_read_back_answers_its_golden_question(folder: Path) -> None:
+    found = load_deployable(folder)
+    assert found.golden.matches(Graph.load(found.graph).answer(found.golden.x_BTF).mean_BH)
+
+
+def test_a_graph_with_one_changed_byte_is_refused(folder: Path) -> None:
+    content = bytearray((folder / GRAPH_FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / GRAPH_FILE).write_bytes(bytes(content))
+    with pytest.raises(InvalidInput, match=r"graph of aapl version 3 has sha256 \w{12}, its manifest names \w{12}; pack"):
+        load_deployable(folder)
+
+
+def test_a_manifest_that_names_another_graph_is_refused(folder: Path) -> None:
+    told = json.loads((folder / MANIFEST_FILE).read_text())
+    (folder / MANIFEST_FILE).write_text(json.dumps({**told, "graph_sha256": "0" * 64}))
+    with pytest.raises(InvalidInput, match="its manifest names 000000000000"):
+        load_deployable(folder)
+
+
+def test_a_graph_that_its_manifest_does_not_name_is_not_even_saved(deployable: Deployable, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="package the version again"):
+        replace(deployable, graph=deployable.graph + b" ").save(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("factor", "same"),
+    [(1.0, True), (1 + 5e-5, True), (1 - 5e-5, True), (1 + 2e-4, False), (np.nan, False), (-1.0, False)],
+)
+def test_a_golden_answer_is_met_within_its_tolerance_and_not_beyond(
+    factor: float, same: bool, deployable: Deployable
+) -> None:
+    golden = deployable.golden
+    assert golden.matches(np.float32(factor) * golden.mean_BH) is same
+
+
+def test_an_answer_of_another_shape_does_not_match(deployable: Deployable) -> None:
+    golden = deployable.golden
+    assert not golden.matches(golden.mean_BH[:, :1])
+    assert not golden.matches(np.repeat(golden.mean_BH, 2, axis=0))

@@ -1,0 +1,324 @@
+"""Decisions as tables: one row per situation, and that repairing what is wrong leads to what should be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okawari.case import Gate, Retrain
+from okawari.policy import (
+    Card,
+    Decision,
+    Loop,
+    Repair,
+    RetrainFacts,
+    VariantFacts,
+    choose_challenger,
+    decide_promotion,
+    decide_repairs,
+    decide_retrain,
+    decide_variant,
+)
+
+NAN = float("nan")
+
+# --- retrain? -----------------------------------------------------------------------------------------------------
+
+RULE = Retrain(cooldown_readings=20, daily_budget=3, max_rejections=2)
+
+
+def _facts(**change: Any) -> RetrainFacts:
+    usual = {"cause": "drift", "has_champion": True, "new_readings": 20, "trainings_today": 0, "rejections_in_a_row": 0}
+    return RetrainFacts(**{**usual, **change})
+
+
+@pytest.mark.parametrize(
+    ("facts", "action", "told"),
+    [
+        (_facts(), "train", "the data has moved, with 20 new readings to learn from"),
+        (_facts(cause="performance"), "train", "the champion does its job worse than promised, with 20 new"),
+        (_facts(cause="schedule"), "train", "the schedule says so, with 20 new readings"),
+        (_facts(new_readings=19), "skip", "only 19 new readings since the last training; it takes 20"),
+        (_facts(trainings_today=3), "skip", "3 trainings today use up the budget of 3"),
+        (_facts(trainings_today=2), "train", "the data has moved"),
+        (_facts(rejections_in_a_row=2), "skip", "the last 2 challengers were rejected; a person has to ask"),
+        (_facts(rejections_in_a_row=1), "train", "the data has moved"),
+        (_facts(cause="missing", new_readings=0), "skip", "only 0 new readings"),
+        (_facts(cause="asked", new_readings=0, trainings_today=9, rejections_in_a_row=9), "train", "somebody asked"),
+        (_facts(has_champion=False, new_readings=0, trainings_today=9), "train", "the case has no champion yet"),
+        (_facts(has_champion=False, cause="schedule", rejections_in_a_row=9), "train", "the case has no champion yet"),
+    ],
+)
+def test_retraining_is_rationed_but_never_refused_to_a_person_or_an_empty_case(
+    facts: RetrainFacts, action: str, told: str
+) -> None:
+    decision = decide_retrain(facts, RULE)
+    assert (decision.kind, decision.action) == ("retrain", action)
+    assert decision.reason.startswith(told)
+    assert decision.facts == asdict(facts)
+
+
+@given(
+    cause=st.sampled_from(["drift", "performance", "missing", "schedule", "asked"]),
+    has_champion=st.booleans(),
+    numbers=st.tuples(*[st.integers(0, 40)] * 3),
+)
+def test_more_readings_never_turn_a_training_down(cause: Any, has_champion: bool, numbers: tuple[int, int, int]) -> None:
+    facts = RetrainFacts(
+        cause=cause,
+        has_champion=has_champion,
+        new_readings=numbers[0],
+        trainings_today=numbers[1],
+        rejections_in_a_row=numbers[2],
+    )
+    more = replace(facts, new_readings=numbers[0] + 1)
+    if decide_retrain(facts, RULE).action == "train":
+        assert decide_retrain(more, RULE).action == "train"
+
+
+# --- which challenger? --------------------------------------------------------------------------------------------
+
+GATE = Gate(min_gain_share=0.01, min_interval_gain_share=0.05)
+FLOOR = Card(candidate="random_walk", rmse=1.0, interval_score=4.0, coverage_share=0.9)
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen"),
+    [
+        ({}, "random_walk"),
+        ({"lstm": 0.9, "sarima": 0.8}, "sarima"),
+        ({"lstm": 0.99, "sarima": 1.5}, "lstm"),
+        ({"lstm": 0.991, "sarima": 1.0}, "random_walk"),
+        ({"lstm": NAN, "sarima": 0.98}, "sarima"),
+        ({"lstm": NAN}, "random_walk"),
+        ({"lstm": float("inf")}, "random_walk"),
+    ],
+)
+def test_the_challenger_is_the_best_that_beats_the_baseline_or_the_baseline(
+    scores: dict[str, float], chosen: str
+) -> None:
+    others = [Card(candidate=name, rmse=rmse) for name, rmse in scores.items()]
+    assert choose_challenger(FLOOR, others, GATE).candidate == chosen
+
+
+@given(st.lists(st.floats(0.01, 3), max_size=6))
+def test_the_challenger_is_never_worse_than_the_baseline(scores: list[float]) -> None:
+    others = [Card(candidate=str(number), rmse=rmse) for number, rmse in enumerate(scores)]
+    chosen = choose_challenger(FLOOR, others, GATE)
+    assert chosen.rmse == min((score for score in scores if 1 - score >= 0.01), default=FLOOR.rmse)
+
+
+# --- promote? -----------------------------------------------------------------------------------------------------
+
+
+def _card(rmse: float, interval_score: float | None = 4.0, candidate: str = "lstm") -> Card:
+    coverage = None if interval_score is None else 0.9
+    return Card(candidate=candidate, rmse=rmse, interval_score=interval_score, coverage_share=coverage)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "action", "told"),
+    [
+        (_card(0.9), None, "promote", "lstm beats random_walk: RMSE 0.9, +10.0%; there was no champion"),
+        (FLOOR, None, "promote", "no candidate beat the baseline, so random_walk serves (RMSE 1); there was no champion"),
+        (_card(0.9), _card(1.0), "promote", "RMSE 0.9 against the champion's 1 (+10.0%)"),
+        (_card(0.99), _card(1.0), "promote", "RMSE 0.99 against the champion's 1 (+1.0%)"),
+        (FLOOR, _card(1.2), "promote", "RMSE 1 against the champion's 1.2 (+16.7%)"),
+        (_card(1.1), _card(1.0), "keep", "RMSE 1.1 is worse than the champion's 1 (-10.0%)"),
+        (_card(1.1, 1.0), _card(1.0, 4.0), "keep", "RMSE 1.1 is worse"),
+        (_card(1.0, 3.8), _card(1.0, 4.0), "promote", "RMSE as good as the champion's (+0.0%), with better intervals"),
+        (_card(1.005, 3.0), _card(1.0, 4.0), "promote", "RMSE as good as the champion's (-0.5%), with better"),
+        (_card(1.0, 3.9), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+0.0%), and intervals no better"),
+        (_card(1.0, 5.0), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+0.0%), and intervals no better"),
+        (_card(1.0, None), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+0.0%), and no interval"),
+        (_card(1.0, 4.0), _card(1.0, None), "keep", "RMSE as good as the champion's (+0.0%), and no interval"),
+        (_card(0.9, None), _card(1.0, 4.0), "promote", "RMSE 0.9 against the champion's 1"),
+        (_card(NAN, NAN), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+nan%), and intervals no better"),
+    ],
+)
+def test_a_challenger_has_to_earn_its_promotion(
+    challenger: Card, champion: Card | None, action: str, told: str
+) -> None:
+    decision = decide_promotion(challenger, champion, FLOOR, GATE)
+    assert (decision.kind, decision.action) == ("promotion", action)
+    assert decision.reason.startswith(told)
+    assert set(decision.facts) == {"challenger", "champion", "baseline"}
+
+
+@given(st.floats(0.1, 3), st.floats(0.1, 9))
+def test_a_champion_is_never_replaced_by_its_equal(rmse: float, interval_score: float) -> None:
+    card = _card(rmse, interval_score)
+    assert decide_promotion(card, card, FLOOR, GATE).action == "keep"
+
+
+@given(st.tuples(*[st.floats(0.1, 3)] * 2), st.tuples(*[st.floats(0.1, 9)] * 2))
+def test_two_models_never_replace_each_other_in_turns(rmse: tuple[float, float], scores: tuple[float, float]) -> None:
+    one, other = _card(rmse[0], scores[0]), _card(rmse[1], scores[1])
+    there, back = decide_promotion(one, other, FLOOR, GATE), decide_promotion(other, one, FLOOR, GATE)
+    assert "keep" in (there.action, back.action)
+
+
+# --- which variant? -----------------------------------------------------------------------------------------------
+
+FP32 = VariantFacts(variant="fp32", bytes=1000, latency_ms=1.0, rmse=1.0)
+STRICT = Gate(quantized_loss_share=0.005, quantized_saving_share=0.3, max_slowdown_share=0.1)
+
+
+def _variant(name: str = "uint8", bytes: int = 300, latency_ms: float = 1.0, rmse: float = 1.0) -> VariantFacts:
+    return VariantFacts(variant=name, bytes=bytes, latency_ms=latency_ms, rmse=rmse)
+
+
+@pytest.mark.parametrize(
+    ("quantized", "chosen", "told"),
+    [
+        ([], "fp32", "the graph has no weights worth quantizing"),
+        ([_variant()], "uint8", "uint8 is 30% of the size at +0.00% RMSE gain and 1.00 of the time"),
+        ([_variant(rmse=1.005)], "uint8", "uint8 is 30%"),
+        ([_variant(rmse=1.006)], "fp32", "uint8 loses 0.60% of RMSE (at most 0.50%)"),
+        ([_variant(latency_ms=1.1)], "uint8", "uint8 is 30%"),
+        ([_variant(latency_ms=1.2)], "fp32", "uint8 takes 1.20 times as long"),
+        ([_variant(bytes=800)], "fp32", "uint8 saves only 20% of size and 0% of time"),
+        ([_variant(bytes=800, latency_ms=0.6)], "uint8", "uint8 is 80% of the size"),
+        ([_variant(bytes=1500, latency_ms=0.6)], "uint8", "uint8 is 150% of the size"),
+        ([_variant(), _variant("int8", bytes=250)], "int8", "int8 is 25% of the size"),
+        ([_variant(), _variant("int8", bytes=250, rmse=1.1)], "uint8", "uint8 is 30% of the size"),
+        ([_variant(bytes=900), _variant("int8", rmse=2.0)], "fp32", "uint8 saves only 10%"),
+    ],
+)
+def test_a_variant_serves_only_where_it_is_equivalent_and_pays(
+    quantized: list[VariantFacts], chosen: str, told: str
+) -> None:
+    decision = decide_variant(FP32, quantized, STRICT)
+    assert (decision.kind, decision.action) == ("variant", chosen)
+    assert decision.reason.startswith(told)
+
+
+def test_every_refused_variant_is_told_with_its_reason() -> None:
+    decision = decide_variant(FP32, [_variant(bytes=900), _variant("int8", rmse=2.0)], STRICT)
+    assert decision.reason == (
+        "uint8 saves only 10% of size and 0% of time; int8 loses 100.00% of RMSE (at most 0.50%)"
+    )
+
+
+@given(st.lists(st.builds(VariantFacts, variant=st.uuids().map(str), bytes=st.integers(1, 3000),
+                          latency_ms=st.floats(0.1, 3), rmse=st.floats(0.5, 1.5)), max_size=4))  # fmt: skip
+def test_what_is_chosen_is_never_noticeably_worse_than_fp32(quantized: list[VariantFacts]) -> None:
+    decision = decide_variant(FP32, quantized, STRICT)
+    chosen = next((each for each in quantized if each.variant == decision.action), FP32)
+    assert chosen.rmse <= 1.005 + 1e-9
+    assert chosen.latency_ms <= 1.1 + 1e-9
+    assert decision.action == "fp32" or chosen.bytes <= 700 or chosen.latency_ms <= 0.7 + 1e-9
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        decide_retrain(_facts(), RULE),
+        decide_promotion(_card(0.9), _card(1.0), FLOOR, GATE),
+        decide_promotion(_card(0.9), None, FLOOR, GATE),
+        decide_variant(FP32, [_variant()], STRICT),
+    ],
+)
+def test_the_numbers_of_a_decision_can_be_written_down(decision: Decision) -> None:
+    assert json.loads(json.dumps(decision.facts)) == decision.facts
+
+
+# --- repair? ------------------------------------------------------------------------------------------------------
+
+AT_REST = Loop(
+    snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None, training_active=False
+)
+
+
+def _loop(**change: Any) -> Loop:
+    return replace(AT_REST, **change)
+
+
+@pytest.mark.parametrize(
+    ("loop", "actions"),
+    [
+        (AT_REST, []),
+        (_loop(snapshot=None, champion=None, promoted=None, serving=None, is_monitored=False), []),
+        (_loop(champion=None, promoted=None, serving=None, is_monitored=False), ["train"]),
+        (_loop(champion=None, promoted=None, serving=None, is_monitored=False, training_active=True), []),
+        (_loop(champion=None), ["set champion"]),
+        (_loop(champion="2", serving="2"), ["set champion"]),
+        (_loop(serving="2"), ["package"]),
+        (_loop(serving=None), ["package"]),
+        (_loop(is_monitored=False), ["monitor"]),
+        (_loop(serving="2", is_monitored=False), ["package", "monitor"]),
+        (_loop(unanswered=("drift", "d1")), ["train"]),
+        (_loop(unanswered=("drift", "d1"), is_monitored=False), ["train"]),
+        (_loop(unanswered=("drift", "d1"), training_active=True), []),
+        (_loop(unanswered=("performance", "d2"), serving="2"), ["package", "train"]),
+        (_loop(promoted=None), []),
+    ],
+)
+def test_what_the_loop_lacks_is_repaired_and_nothing_else(loop: Loop, actions: list[str]) -> None:
+    assert [repair.action for repair in decide_repairs(loop)] == actions
+
+
+def test_a_repair_says_with_what_it_is_to_be_done() -> None:
+    (training,) = decide_repairs(_loop(unanswered=("drift", "d1")))
+    assert training.parameters == {
+        "cause": "drift",
+        "reason": "a request for a training (drift) led to none",
+        "cause_id": "d1",
+    }
+    (alias,) = decide_repairs(_loop(champion="2"))
+    assert alias == Repair("set champion", "version 3 was promoted, but the alias points at 2", {"version": "3"})
+    (package,) = decide_repairs(_loop(serving="2"))
+    assert package.parameters == {"version": "3"}
+
+
+def _do(repair: Repair, loop: Loop, *, promotes: bool) -> Loop:
+    """What a repair makes of the loop when it succeeds. A training ends with a promotion or with a rejection."""
+    if repair.action == "set champion":
+        return replace(loop, champion=repair.parameters["version"], is_monitored=False)
+    if repair.action == "package":
+        return replace(loop, serving=repair.parameters["version"])
+    if repair.action == "monitor":
+        return replace(loop, is_monitored=True)
+    if loop.champion is None or promotes:
+        return replace(loop, champion="9", promoted="9", serving="9", is_monitored=False, unanswered=None)
+    return replace(loop, unanswered=None)
+
+
+_versions = st.sampled_from([None, "1", "2", "3"])
+
+
+@given(
+    loop=st.builds(
+        Loop,
+        snapshot=st.sampled_from([None, 0, 7]),
+        champion=_versions,
+        promoted=_versions,
+        serving=_versions,
+        is_monitored=st.booleans(),
+        unanswered=st.sampled_from([None, ("drift", "d"), ("performance", "p")]),
+        training_active=st.just(False),
+    ),
+    promotes=st.booleans(),
+    twice=st.booleans(),
+)
+def test_doing_every_repair_brings_the_loop_to_rest(loop: Loop, promotes: bool, twice: bool) -> None:
+    rounds = 0
+    while repairs := decide_repairs(loop):
+        for repair in repairs * (2 if twice else 1):
+            loop = _do(repair, loop, promotes=promotes)
+        rounds += 1
+        assert rounds <= 4
+    assert loop.snapshot is None or loop.champion == loop.serving
+    assert loop.snapshot is None or (loop.is_monitored and loop.unanswered is None)
+
+
+@given(loop=st.builds(Loop, snapshot=st.integers(0, 3), champion=_versions, promoted=_versions, serving=_versions,
+                      is_monitored=st.booleans(), unanswered=st.sampled_from([None, ("drift", "d")]),
+                      training_active=st.just(True)))  # fmt: skip
+def test_no_second_training_is_started_while_one_runs(loop: Loop) -> None:
+    assert "train" not in [repair.action for repair in decide_repairs(loop)]
