@@ -8,19 +8,24 @@ import os
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import json
 import shutil
 import socket
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from okawari import records, registry, store
+from okawari import cli, records, registry, store
 from okawari.case import Case, Forecast, Gate
 from okawari.cases import load_case
 from okawari.graph import build_graph, parse_model
@@ -133,3 +138,77 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class SmallServer:
+    """Answers each route with its answers in turn, the last one for ever; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[tuple[int, Any]]] = {}
+        self.asked: dict[str, list[Any]] = defaultdict(list)
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer._answer(self)
+
+            do_POST = do_GET
+
+            def log_message(self, *_: object) -> None:
+                """Keep the tests' output to themselves."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.http.server_port
+
+    def tell(self, route: str, *answers: Any, status: int = 200) -> None:
+        """Answer a route with these bodies in turn."""
+        self.answers[route] = [*self.answers.get(route, []), *((status, answer) for answer in answers)]
+
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        route = f"{request.command} {request.path}"
+        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        self.asked[route].append(json.loads(body) if body else None)
+        answers = self.answers.get(route, [(404, {"detail": "Not Found"})])
+        status, answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        content = json.dumps(answer).encode()
+        request.send_response(status)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+
+@pytest.fixture
+def small_server() -> Iterator[SmallServer]:
+    """A real HTTP server on a free port that knows no route yet."""
+    server = SmallServer()
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.http.shutdown()
+    thread.join()
+    server.http.server_close()
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a call of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Call `okawari` as its entry point does, on an empty home and a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr("sys.argv", ["okawari", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else int(code is not None), said.out, said.err)
+
+    return run

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
-from okawari.errors import OkawariError
+from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, adopt_settings, load_settings
 
 app = typer.Typer(
@@ -142,6 +142,8 @@ def explain(
     from okawari.terminal import show_lineage
 
     prediction_id, _, index = prediction.partition(":")
+    if index and not index.isdecimal():
+        raise InvalidInput(f"{prediction!r} is no prediction; use an id, or id:3 for its fourth prediction.")
     show_lineage(trace_prediction(prediction_id, int(index or 0)))
 
 
@@ -233,15 +235,19 @@ def _describe_month(month: Any) -> dict[str, Any]:
 
 
 def _isolate(settings: Settings, fresh: bool) -> Settings:
-    """The same settings with a state folder and free ports of their own; a finished rehearsal makes room."""
+    """The same settings with state, servers and free ports of their own; a finished rehearsal makes room."""
     import shutil
 
+    from okawari.group import is_group_running
+
     home = settings.state_dir / "loop"
-    if fresh or (home / "finished").exists():
-        shutil.rmtree(home, ignore_errors=True)
     names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
     ports = dict(zip(names, _find_free_ports(len(names)), strict=True))
-    adopt_settings(settings.model_copy(update={"home": home, "cases": "aapl", **ports}))
+    here = dict.fromkeys(("prefect_url", "mlflow_url", "service_url", "data_url"), "")
+    own = settings.model_copy(update={"home": home, "cases": "aapl", **here, **ports})
+    if (fresh or (home / "finished").exists()) and not is_group_running(own):
+        shutil.rmtree(home, ignore_errors=True)
+    adopt_settings(own)
     return load_settings()
 
 

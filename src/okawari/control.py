@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from okawari.settings import load_settings
 
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _ENGINE_WORDS = re.compile(r"^Flow run encountered an exception: (\w+: )?")
+_LAST_LINES_S = 1.0
+"""A run hands its log over in batches every half second; the last one may come after the run's end."""
 _BUSY_PAUSE_S = 0.5
 _BUSY_ATTEMPTS = 20
 
@@ -57,7 +60,8 @@ def start_run(flow: str, parameters: Mapping[str, Any], *, idempotency_key: str 
     """
     missing = f"Flow {flow} is not deployed; run: okawari up."
     found = _request("GET", f"/deployments/name/{flow}/{flow}", missing=missing)
-    body = {"parameters": dict(parameters), "idempotency_key": idempotency_key}
+    # Even without a key of the caller's, a call that is tried again after it timed out must start one run only.
+    body = {"parameters": dict(parameters), "idempotency_key": idempotency_key or uuid.uuid4().hex}
     return _to_run(_request("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
 
@@ -98,6 +102,8 @@ def follow_run(run_id: str, show: Callable[[str], None], *, poll_s: float = 0.5,
     until, seen = time.monotonic() + timeout_s, 0
     while time.monotonic() < until:
         run = load_run(run_id)
+        if run.ended:
+            time.sleep(_LAST_LINES_S)
         for line in list(_read_log(run_id, seen)):
             seen += 1
             if line.startswith(f"{run.parameters.get('case')}: "):

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from okawari import records, registry, store
+from okawari.case import Case
 from okawari.cases import load_case
 from okawari.errors import OkawariError
 from okawari.manifest import digest
 from okawari.registry import Version
 from okawari.store import Snapshot
+from okawari.tables import Unreadable
 
 
 class BrokenChain(OkawariError, RuntimeError):
@@ -45,9 +47,7 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
     version = registry.load_version(case.name, prediction["version"])
     _require_same("graph", prediction["graph_sha256"], version.graph_sha256)
     _require_same("graph", version.graph_sha256, digest(registry.load_graph(version)))
-    snapshot = store.load_snapshot(case, version.snapshot_version)
-    if snapshot is None:
-        raise BrokenChain(f"Snapshot {version.snapshot_version} of case {case.name} is gone.")
+    snapshot = _load_snapshot(case, version.snapshot_version)
     _require_same("snapshot", version.snapshot_digest, snapshot.digest)
     return Lineage(
         prediction=prediction,
@@ -56,6 +56,16 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         snapshot=snapshot,
         decisions=tuple(_walk_causes(case.name, version.decision_id)),
     )
+
+
+def _load_snapshot(case: Case, version: int) -> Snapshot:
+    try:
+        snapshot = store.load_snapshot(case, version)
+    except Unreadable as damage:
+        raise BrokenChain(f"Snapshot {version} of case {case.name} is damaged. {damage}") from damage
+    if snapshot is None:
+        raise BrokenChain(f"Snapshot {version} of case {case.name} is gone.")
+    return snapshot
 
 
 def _walk_causes(case_name: str, decision_id: str | None) -> list[Mapping[str, Any]]:

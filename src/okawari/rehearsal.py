@@ -86,10 +86,13 @@ class Rehearsal:
             serving = _patiently(lambda: service_client.load_serving(self.case.name))
             version = None if serving is None else serving["version"]
             loop = gather_loop(self.case, serving=version, training_active=active)
-            if not active and not decide_repairs(loop):
+            if active:
+                time.sleep(_POLL_S)
+            elif decide_repairs(loop):
+                self._run_flow("reconcile", {"case": self.case.name})
+                time.sleep(_POLL_S)
+            else:
                 return
-            self._run_flow("reconcile", {"case": self.case.name})
-            time.sleep(2)
         raise LinkBroken("reconcile has not brought the loop to rest; see the Prefect page and the logs.")
 
     # --- one month ------------------------------------------------------------------------------------------------

@@ -132,7 +132,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     from pyarrow import parquet
 
     # What pandas wrote beside the columns is left aside: it would make an index of the time column.
-    return parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas()
+    frame: pd.DataFrame = parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas()
+    return frame
 
 
 def _adjust(frame: pd.DataFrame) -> pd.DataFrame:

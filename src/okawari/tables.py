@@ -13,7 +13,8 @@ so doing one twice changes nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pandas as pd
@@ -21,6 +22,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from okawari.errors import OkawariError
 from okawari.settings import load_settings
 
 Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"]
@@ -86,16 +88,29 @@ KEYS: dict[Table, tuple[str, ...]] = {
 }
 
 
+class Unreadable(OkawariError, OSError):
+    """The files of a table are damaged or gone; the message says of which."""
+
+
 def open_table(case_name: str, table: Table, version: int | None = None) -> DeltaTable | None:
-    """A table at a version (the newest, if None); None where it was never written."""
+    """A table at a version (the newest, if None); None where it was never written.
+
+    Raises:
+        Unreadable: there is no such version, or its files are damaged.
+    """
     uri = _uri(case_name, table)
-    return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
+    with _reading(uri, version):
+        return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None
 
 
 def load_table(case_name: str, table: Table, version: int | None = None) -> pd.DataFrame | None:
-    """All rows of a table at a version; None where it was never written."""
+    """All rows of a table at a version; None where it was never written. Raises like `open_table`."""
     opened = open_table(case_name, table, version)
-    return None if opened is None else opened.to_pandas()
+    if opened is None:
+        return None
+    with _reading(_uri(case_name, table), version):
+        frame: pd.DataFrame = opened.to_pandas()
+    return frame
 
 
 def load_or_empty(case_name: str, table: Table) -> pd.DataFrame:
@@ -131,7 +146,7 @@ def merge_rows(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str]
     for attempt in range(_ATTEMPTS):
         try:
             return _merge_once(case_name, table, rows, keys, update=update)
-        except (CommitFailedError, DeltaError):
+        except (CommitFailedError, DeltaError, Unreadable):
             if attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(_PAUSE_S * 2**attempt)
@@ -147,6 +162,15 @@ def _merge_once(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str
     if update:
         merge = merge.when_matched_update_all()
     merge.execute()
+
+
+@contextmanager
+def _reading(uri: str, version: int | None) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, pa.ArrowException, OSError) as damage:
+        which = "newest version" if version is None else f"version {version}"
+        raise Unreadable(f"The {which} of {uri} cannot be read: {damage}. Restore that folder from a copy.") from damage
 
 
 def _uri(case_name: str, table: Table) -> str:

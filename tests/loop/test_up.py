@@ -137,9 +137,7 @@ def test_a_retraining_that_a_person_asks_for_ends_in_a_decision(
     assert "somebody asked for it" in told and "keep version 2" in told
 
 
-def test_a_program_that_is_killed_is_started_again(
-    running: subprocess.Popen[str], installation: Installation
-) -> None:
+def test_a_program_that_is_killed_is_started_again(running: subprocess.Popen[str], installation: Installation) -> None:
     port = int(installation.environment["OKAWARI_SERVICE_PORT"])
     next(p for p in installation.members() if "bentoml" in p.cmdline() and str(port) in p.cmdline()).kill()
     read_until(running, "starting it again")

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from mlflow import MlflowClient
+from pyarrow import parquet
 
 from okawari import records, registry, store
 from okawari.case import Case
@@ -24,7 +26,7 @@ TrainVersion = Callable[..., Version]
 MISSING_ID = "0" * 32
 
 
-def _serve(version: Version, **change: Any) -> str:
+def _serve(served: Version, **change: Any) -> str:
     """Journal an answer of a version, as the service does; returns its id."""
     answer = {
         "id": records.new_id(),
@@ -36,9 +38,9 @@ def _serve(version: Version, **change: Any) -> str:
         "mean": [1.6, 1.7, 1.8],
         "lower": None,
         "upper": None,
-        "version": version.version,
-        "graph_sha256": version.graph_sha256,
-        "variant": version.variant,
+        "version": served.version,
+        "graph_sha256": served.graph_sha256,
+        "variant": served.variant,
         "input_sha256": "cd" * 32,
         "source": "forecast",
         **change,
@@ -95,7 +97,7 @@ def test_an_answer_of_a_version_that_is_gone_is_not_there(train_version: TrainVe
 
 def test_an_answer_by_another_graph_than_its_versions_is_noticed(train_version: TrainVersion) -> None:
     answered = _serve(train_version(), graph_sha256="ab" * 32)
-    with pytest.raises(BrokenChain, match="graph was recorded with sha256 abababababab, but .* was found"):
+    with pytest.raises(BrokenChain, match=r"graph was recorded with sha256 abababababab, but .* was found"):
         trace_prediction(answered)
 
 
@@ -114,19 +116,41 @@ def test_a_graph_that_is_gone_is_noticed(train_version: TrainVersion) -> None:
     answered = _serve(train_version())
     (stored,) = Path.cwd().glob("**/variants/fp32.onnx")
     stored.unlink()
-    with pytest.raises(NotYet, match="has no artefact variants/fp32.onnx"):
+    with pytest.raises(NotYet, match=r"has no artefact variants/fp32\.onnx"):
         trace_prediction(answered)
 
 
 def test_a_tampered_snapshot_is_noticed(train_version: TrainVersion, home: Path) -> None:
     version = train_version()
-    answered = _serve(version)
-    (stored,) = (home / "data/aapl/readings").glob("*.parquet")
-    rows = pd.read_parquet(stored)
+    answered, table = _serve(version), home / "data/aapl/readings"
+    (stored,) = table.glob("*.parquet")
+    size, rows = stored.stat().st_size, pd.read_parquet(stored)
     rows.loc[7, "close"] *= 1.001
-    pa.parquet.write_table(pa.Table.from_pandas(rows, preserve_index=False), stored)
+    parquet.write_table(pa.Table.from_pandas(rows, preserve_index=False), stored)
+    log = table / "_delta_log/00000000000000000000.json"  # a careful forger also corrects the size on record
+    log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{stored.stat().st_size}'))
     with pytest.raises(BrokenChain, match=f"snapshot was recorded with sha256 {version.snapshot_digest[:12]}, but"):
         trace_prediction(answered)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize("spoil", [_cut, Path.unlink])
+def test_a_damaged_snapshot_is_noticed(spoil: Callable[[Path], None], train_version: TrainVersion, home: Path) -> None:
+    answered = _serve(train_version())
+    (stored,) = (home / "data/aapl/readings").glob("*.parquet")
+    spoil(stored)
+    with pytest.raises(BrokenChain, match=r"Snapshot 0 of case aapl is damaged. The version 0 of .* cannot be read"):
+        trace_prediction(answered)
+
+
+def test_a_snapshot_that_never_was_is_noticed(train_version: TrainVersion, mlflow_database: Path) -> None:
+    version = train_version()
+    MlflowClient().set_model_version_tag("aapl", version.version, "snapshot_version", "7")
+    with pytest.raises(BrokenChain, match="Snapshot 7 of case aapl is damaged"):
+        trace_prediction(_serve(version))
 
 
 def test_a_promotion_that_is_not_on_record_is_noticed(train_version: TrainVersion) -> None:

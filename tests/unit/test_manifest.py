@@ -13,7 +13,16 @@ import pytest
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import Graph, build_graph
-from okawari.manifest import GRAPH_FILE, MANIFEST_FILE, Deployable, Golden, Manifest, digest, load_deployable, load_manifest
+from okawari.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    Deployable,
+    Golden,
+    Manifest,
+    digest,
+    load_deployable,
+    load_manifest,
+)
 from okawari.models.recipe import ConstantCore
 from okawari.windows import last_window
 
@@ -66,7 +75,9 @@ def test_a_graph_with_one_changed_byte_is_refused(folder: Path) -> None:
     content = bytearray((folder / GRAPH_FILE).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / GRAPH_FILE).write_bytes(bytes(content))
-    with pytest.raises(InvalidInput, match=r"graph of aapl version 3 has sha256 \w{12}, its manifest names \w{12}; pack"):
+    with pytest.raises(
+        InvalidInput, match=r"graph of aapl version 3 has sha256 \w{12}, its manifest names \w{12}; pack"
+    ):
         load_deployable(folder)
 
 

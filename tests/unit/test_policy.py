@@ -1,4 +1,4 @@
-"""Decisions as tables: one row per situation, and that repairing what is wrong leads to what should be."""
+"""Decisions as tables: one row per situation, and what holds in all of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from okawari.case import Gate, Retrain
 from okawari.policy import (
     Card,
     Decision,
-    Loop,
-    Repair,
     RetrainFacts,
     VariantFacts,
     choose_challenger,
     decide_promotion,
-    decide_repairs,
     decide_retrain,
     decide_variant,
 )
@@ -68,7 +65,9 @@ def test_retraining_is_rationed_but_never_refused_to_a_person_or_an_empty_case(
     has_champion=st.booleans(),
     numbers=st.tuples(*[st.integers(0, 40)] * 3),
 )
-def test_more_readings_never_turn_a_training_down(cause: Any, has_champion: bool, numbers: tuple[int, int, int]) -> None:
+def test_more_readings_never_turn_a_training_down(
+    cause: Any, has_champion: bool, numbers: tuple[int, int, int]
+) -> None:
     facts = RetrainFacts(
         cause=cause,
         has_champion=has_champion,
@@ -125,7 +124,12 @@ def _card(rmse: float, interval_score: float | None = 4.0, candidate: str = "lst
     ("challenger", "champion", "action", "told"),
     [
         (_card(0.9), None, "promote", "lstm beats random_walk: RMSE 0.9, +10.0%; there was no champion"),
-        (FLOOR, None, "promote", "no candidate beat the baseline, so random_walk serves (RMSE 1); there was no champion"),
+        (
+            FLOOR,
+            None,
+            "promote",
+            "no candidate beat the baseline, so random_walk serves (RMSE 1); there was no champion",
+        ),
         (_card(0.9), _card(1.0), "promote", "RMSE 0.9 against the champion's 1 (+10.0%)"),
         (_card(0.99), _card(1.0), "promote", "RMSE 0.99 against the champion's 1 (+1.0%)"),
         (FLOOR, _card(1.2), "promote", "RMSE 1 against the champion's 1.2 (+16.7%)"),
@@ -226,99 +230,3 @@ def test_what_is_chosen_is_never_noticeably_worse_than_fp32(quantized: list[Vari
 )
 def test_the_numbers_of_a_decision_can_be_written_down(decision: Decision) -> None:
     assert json.loads(json.dumps(decision.facts)) == decision.facts
-
-
-# --- repair? ------------------------------------------------------------------------------------------------------
-
-AT_REST = Loop(
-    snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None, training_active=False
-)
-
-
-def _loop(**change: Any) -> Loop:
-    return replace(AT_REST, **change)
-
-
-@pytest.mark.parametrize(
-    ("loop", "actions"),
-    [
-        (AT_REST, []),
-        (_loop(snapshot=None, champion=None, promoted=None, serving=None, is_monitored=False), []),
-        (_loop(champion=None, promoted=None, serving=None, is_monitored=False), ["train"]),
-        (_loop(champion=None, promoted=None, serving=None, is_monitored=False, training_active=True), []),
-        (_loop(champion=None), ["set champion"]),
-        (_loop(champion="2", serving="2"), ["set champion"]),
-        (_loop(serving="2"), ["package"]),
-        (_loop(serving=None), ["package"]),
-        (_loop(is_monitored=False), ["monitor"]),
-        (_loop(serving="2", is_monitored=False), ["package", "monitor"]),
-        (_loop(unanswered=("drift", "d1")), ["train"]),
-        (_loop(unanswered=("drift", "d1"), is_monitored=False), ["train"]),
-        (_loop(unanswered=("drift", "d1"), training_active=True), []),
-        (_loop(unanswered=("performance", "d2"), serving="2"), ["package", "train"]),
-        (_loop(promoted=None), []),
-    ],
-)
-def test_what_the_loop_lacks_is_repaired_and_nothing_else(loop: Loop, actions: list[str]) -> None:
-    assert [repair.action for repair in decide_repairs(loop)] == actions
-
-
-def test_a_repair_says_with_what_it_is_to_be_done() -> None:
-    (training,) = decide_repairs(_loop(unanswered=("drift", "d1")))
-    assert training.parameters == {
-        "cause": "drift",
-        "reason": "a request for a training (drift) led to none",
-        "cause_id": "d1",
-    }
-    (alias,) = decide_repairs(_loop(champion="2"))
-    assert alias == Repair("set champion", "version 3 was promoted, but the alias points at 2", {"version": "3"})
-    (package,) = decide_repairs(_loop(serving="2"))
-    assert package.parameters == {"version": "3"}
-
-
-def _do(repair: Repair, loop: Loop, *, promotes: bool) -> Loop:
-    """What a repair makes of the loop when it succeeds. A training ends with a promotion or with a rejection."""
-    if repair.action == "set champion":
-        return replace(loop, champion=repair.parameters["version"], is_monitored=False)
-    if repair.action == "package":
-        return replace(loop, serving=repair.parameters["version"])
-    if repair.action == "monitor":
-        return replace(loop, is_monitored=True)
-    if loop.champion is None or promotes:
-        return replace(loop, champion="9", promoted="9", serving="9", is_monitored=False, unanswered=None)
-    return replace(loop, unanswered=None)
-
-
-_versions = st.sampled_from([None, "1", "2", "3"])
-
-
-@given(
-    loop=st.builds(
-        Loop,
-        snapshot=st.sampled_from([None, 0, 7]),
-        champion=_versions,
-        promoted=_versions,
-        serving=_versions,
-        is_monitored=st.booleans(),
-        unanswered=st.sampled_from([None, ("drift", "d"), ("performance", "p")]),
-        training_active=st.just(False),
-    ),
-    promotes=st.booleans(),
-    twice=st.booleans(),
-)
-def test_doing_every_repair_brings_the_loop_to_rest(loop: Loop, promotes: bool, twice: bool) -> None:
-    rounds = 0
-    while repairs := decide_repairs(loop):
-        for repair in repairs * (2 if twice else 1):
-            loop = _do(repair, loop, promotes=promotes)
-        rounds += 1
-        assert rounds <= 4
-    assert loop.snapshot is None or loop.champion == loop.serving
-    assert loop.snapshot is None or (loop.is_monitored and loop.unanswered is None)
-
-
-@given(loop=st.builds(Loop, snapshot=st.integers(0, 3), champion=_versions, promoted=_versions, serving=_versions,
-                      is_monitored=st.booleans(), unanswered=st.sampled_from([None, ("drift", "d")]),
-                      training_active=st.just(True)))  # fmt: skip
-def test_no_second_training_is_started_while_one_runs(loop: Loop) -> None:
-    assert "train" not in [repair.action for repair in decide_repairs(loop)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,10 @@ def client(mlflow_database: Path) -> MlflowClient:
 
 @pytest.fixture
 def snapshot(mlflow_database: Path, small_case: Case, readings: pd.DataFrame) -> Snapshot:
-    """A snapshot of fifty readings."""
-    nothing = readings[:0].assign(reason="")
-    return store.record_readings(small_case, readings[:50], nothing, pd.Timestamp("2003-01-01", tz="UTC")).snapshot
+    """The second snapshot of a case, of fifty readings."""
+    nothing, now = readings[:0].assign(reason=""), datetime(2003, 1, 1, tzinfo=UTC)
+    store.record_readings(small_case, readings[:40], nothing, now)
+    return store.record_readings(small_case, readings[:50], nothing, now).snapshot
 
 
 # --- versions -----------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def test_a_training_keeps_its_case_its_snapshot_and_its_data(
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.digest == snapshot.digest[:32]
     source = json.loads(used.dataset.source)
-    assert source["delta_table_version"] == snapshot.version
+    assert source["delta_table_version"] == snapshot.version == 1
     assert source["path"].endswith("data/aapl/readings")
 
 
@@ -129,29 +131,37 @@ def test_a_run_whose_body_raises_is_marked_failed_and_the_error_goes_on(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
     seen = []
-    with (
-        pytest.raises(ZeroDivisionError),
-        registry.record_training(small_case, snapshot, readings[:50], {}) as parent,
-        registry.record_candidate(small_case, parent, "lstm", {"hidden": 16}) as child,
-    ):
-        seen += [parent, child]
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with registry.record_training(small_case, snapshot, readings[:50], {}) as parent:
+            seen.append(parent)
+            with registry.record_candidate(small_case, parent, "lstm", {"hidden": 16}) as child:
+                seen.append(child)
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [client.get_run(run_id).info.status for run_id in seen] == ["FAILED", "FAILED"]
 
 
 def test_a_candidate_is_a_child_run_with_its_settings_and_numbers(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
-    with registry.record_training(small_case, snapshot, readings[:50], {}) as parent:
-        with registry.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id:
-            registry.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
-            registry.record_history(run_id, [{"train_mse": 3.0}, {"train_mse": 2.0}])
-            registry.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
+    with (
+        registry.record_training(small_case, snapshot, readings[:50], {}) as parent,
+        registry.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id,
+    ):
+        registry.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
+        registry.record_history(run_id, [{"train_mse": 3.0}, {"train_mse": 2.0}])
+        registry.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
     run = client.get_run(run_id)
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.data.params["hidden"] == "16"
     assert run.data.metrics == {"rmse": 0.5, "train_mse": 2.0}
-    assert [(point.step, point.value) for point in client.get_metric_history(run_id, "train_mse")] == [(1, 3.0), (2, 2.0)]
+    assert [(point.step, point.value) for point in client.get_metric_history(run_id, "train_mse")] == [
+        (1, 3.0),
+        (2, 2.0),
+    ]
     assert json.loads(registry.load_file(run_id, "leaderboard.json"))["data"] == [["lstm", 0.5]]
 
 

@@ -169,9 +169,7 @@ def test_refused_rows_are_kept_with_their_reasons_and_enter_no_snapshot(
     assert kept["date"] == f"{readings['date'][3]}"
 
 
-def test_a_row_refused_again_later_is_quarantined_once(
-    home: Path, small_case: Case, readings: pd.DataFrame
-) -> None:
+def test_a_row_refused_again_later_is_quarantined_once(home: Path, small_case: Case, readings: pd.DataFrame) -> None:
     for later in range(3):
         now = NOW + timedelta(hours=later)
         checked = check_readings(_damage(readings), small_case, now)

@@ -67,7 +67,9 @@ def test_an_outcome_for_something_else_is_not_taken(other: dict[str, Any], small
     assert _match(small_case, _answer("2008-01-03"), told=told)["truth"].tolist() == [25.7]
 
 
-@pytest.mark.parametrize(("level", "counts"), [(27.9, True), (27.9 * 1.00009, True), (27.9 * 1.0002, False), (1.0, False)])
+@pytest.mark.parametrize(
+    ("level", "counts"), [(27.9, True), (27.9 * 1.00009, True), (27.9 * 1.0002, False), (1.0, False)]
+)
 def test_a_what_if_with_a_wrong_level_proves_nothing(level: float, counts: bool, small_case: Case) -> None:
     assert len(_match(small_case, _answer("2008-01-03", level=level))) == counts
 
@@ -110,7 +112,9 @@ def test_each_client_may_write_a_day_in_its_own_way(written: str, small_case: Ca
 
 
 @pytest.mark.parametrize("answers", [[], [_answer(None)], [_answer("2008-01-05")]])
-def test_where_nothing_can_be_checked_the_columns_are_there_still(answers: list[dict[str, Any]], small_case: Case) -> None:
+def test_where_nothing_can_be_checked_the_columns_are_there_still(
+    answers: list[dict[str, Any]], small_case: Case
+) -> None:
     predictions = pd.DataFrame(answers, columns=list(_answer(None)))
     matched = match_truth(small_case, predictions, NOTHING_TOLD, READINGS)
     assert (len(matched), tuple(matched.columns)) == (0, COLUMNS)

@@ -1,0 +1,163 @@
+"""The command line: every command says what it does, every failure is one sentence, and exit codes tell them apart."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from okawari import __version__, cli
+from okawari.settings import Settings, adopt_settings, load_settings
+
+if TYPE_CHECKING:
+    from tests.conftest import Said
+
+COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+Call = Callable[..., "Said"]
+
+
+# --- help ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    shown = CliRunner().invoke(cli.app, [command, "--help"])
+    assert shown.exit_code == 0
+    explained = (getattr(cli, command).__doc__ or "").split("\n")[0]
+    assert explained
+    assert explained.split(".")[0].split(",")[0] in " ".join(shown.output.replace("│", " ").split())
+
+
+def test_the_commands_are_those_of_the_readme() -> None:
+    assert COMMANDS == ["explain", "loop", "predict", "run", "status", "up"]
+
+
+def test_without_a_command_it_shows_what_there_is(call: Call) -> None:
+    said = call()
+    assert said.code == 2
+    assert all(command in said.out + said.err for command in COMMANDS)
+
+
+def test_the_version_can_be_asked_for(call: Call) -> None:
+    assert call("--version").out == f"okawari {__version__}\n"
+
+
+# --- failures -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "tsla"], "There is no case 'tsla'; there are aapl."),
+        (["status", "tsla"], "There is no case 'tsla'; there are aapl."),
+        (["predict", "tsla", "--file", "new.csv"], "There is no case 'tsla'; there are aapl."),
+        (["predict", "aapl", "--file", "gone.csv"], "There is no file gone.csv; give the path of a .csv or .parquet"),
+        (["explain", "nobody"], "No prediction 'nobody' with index 0 is on record; the id is the `id` of a service's"),
+        (["explain", "nobody:3"], "No prediction 'nobody' with index 3 is on record"),
+        (["explain", "nobody:third"], "'nobody:third' is no prediction; use an id, or id:3 for its fourth prediction"),
+        (["explain", "nobody:-1"], "'nobody:-1' is no prediction"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_and_exit_code_one(arguments: list[str], told: str, call: Call) -> None:
+    said = call(*arguments)
+    assert said.code == 1
+    assert said.err.startswith(f"okawari: {told}")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "aapl", "--until", "yesterday"],
+        ["loop", "--until", "2008-13"],
+        ["status", "a", "b"],
+    ],
+)
+def test_a_call_that_makes_no_sense_is_refused_with_exit_code_two(arguments: list[str], call: Call) -> None:
+    said = call(*arguments)
+    assert said.code == 2
+    assert "Usage" in said.err
+
+
+@pytest.mark.parametrize("arguments", [["run", "aapl"], ["predict", "aapl"]])
+def test_where_nothing_runs_the_message_says_what_to_start(arguments: list[str], call: Call, free_port: int) -> None:
+    adopt_settings(Settings(prefect_port=free_port, service_port=free_port))
+    said = call(*arguments)
+    assert said.code == 1
+    assert f"http://127.0.0.1:{free_port}" in said.err
+    assert said.err.endswith("start it with: okawari up.\n")
+
+
+def test_a_setting_that_cannot_be_is_one_sentence(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OKAWARI_SERVICE_PORT", "web")
+    load_settings.cache_clear()
+    said = call("status")
+    assert said.code == 1
+    assert said.err.startswith("okawari: OKAWARI_SERVICE_PORT is 'web': ")
+
+
+@pytest.mark.timeout(60)
+def test_up_on_a_taken_port_starts_nothing(call: Call, home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        adopt_settings(Settings(ui_port=port))
+        said = call("up", "--once")
+    assert said.code == 1
+    assert f"Port {port} (page) is taken" in said.err
+    assert not (home / "logs").exists()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("command", ["up", "loop"])
+def test_a_second_up_or_loop_on_the_same_home_is_refused(command: str, call: Call, home: Path) -> None:
+    folder = home if command == "up" else home / "loop"
+    folder.mkdir(parents=True)
+    (folder / "finished").touch()
+    with (folder / "group.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as a running group holds it
+        said = call(command)
+    assert said.code == 1
+    assert f"Okawari already runs on {folder}" in said.err
+    assert (folder / "finished").exists()
+
+
+# --- loop ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rehearsal_touches_no_state_port_or_server_but_its_own(home: Path) -> None:
+    adopt_settings(
+        Settings(
+            prefect_url="http://team:1", mlflow_url="http://team:2", service_url="http://team:3", data_url="s3://team"
+        )
+    )
+    own = cli._isolate(load_settings(), fresh=False)
+    assert own == load_settings()
+    assert own.state_dir == home / "loop"
+    assert own.data_base == str(home / "loop/data")
+    assert not any("team" in base for base in (own.prefect_base, own.mlflow_base, own.service_base))
+    ports = {own.prefect_port, own.mlflow_port, own.service_port, own.ui_port}
+    assert len(ports) == 4
+    assert not ports & {4200, 5000, 3000, 7860}
+
+
+@pytest.mark.parametrize(
+    ("finished", "fresh", "kept"), [(False, False, True), (False, True, False), (True, False, False)]
+)
+def test_a_killed_rehearsal_goes_on_and_a_finished_one_makes_room(
+    finished: bool, fresh: bool, kept: bool, home: Path
+) -> None:
+    (home / "loop").mkdir(parents=True)
+    (home / "loop/rehearsal.json").write_text("[]")
+    if finished:
+        (home / "loop/finished").touch()
+    cli._isolate(load_settings(), fresh=fresh)
+    assert (home / "loop/rehearsal.json").exists() == kept

@@ -1,0 +1,257 @@
+"""The command line's answers: a round of the loop, the state, a forecast, and where an answer came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from okawari import control, records, registry
+from okawari.journal import Journal
+from okawari.registry import Version
+from okawari.settings import Settings, adopt_settings
+
+if TYPE_CHECKING:
+    from tests.conftest import Said, SmallServer
+
+Call = Callable[..., "Said"]
+
+# --- status and explain -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lonely(mlflow_database: Path, free_port: int) -> None:
+    """A registry, but no service."""
+    adopt_settings(Settings(service_port=free_port))
+
+
+def test_the_status_of_an_empty_home_says_what_is_missing(call: Call, lonely: None) -> None:
+    said = call("status")
+    assert said.code == 0
+    for line in ("aapl  Apple closing price", "no readings yet", "no champion yet", "the service serves nothing"):
+        assert line in said.out
+
+
+def test_the_status_names_snapshot_champion_and_decisions(
+    call: Call, lonely: None, train_version: Callable[..., Version]
+) -> None:
+    version = train_version()
+    registry.set_champion("aapl", version.version)
+    said = call("status", "aapl")
+    assert "snapshot 0: 300 readings, 2000-03-01 to" in said.out
+    assert "champion version 1: constant (fp32), RMSE 0.5, +2.0% against the baseline" in said.out
+    assert "decision promote (" in said.out
+    assert "it is better" in said.out
+
+
+def test_the_status_without_a_registry_still_tells_what_it_knows(
+    call: Call, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    adopt_settings(Settings(mlflow_port=free_port, service_port=free_port))
+    said = call("status")
+    assert said.code == 0
+    assert "no readings yet" in said.out
+    assert f"No MLflow server answers at http://127.0.0.1:{free_port}" in said.out
+
+
+def _serve(version: Version) -> str:
+    answer = {
+        "id": records.new_id(),
+        "index": 0,
+        "case": "aapl",
+        "at": "2002-01-02T10:00:00+00:00",
+        "level": 1.5,
+        "mean": [1.625],
+        "version": version.version,
+        "graph_sha256": version.graph_sha256,
+    }
+    Journal(records.journal_dir("aapl"), "predictions").append([answer, {**answer, "index": 1, "mean": [1.875]}])
+    return str(answer["id"])
+
+
+def test_an_answer_is_explained_down_to_its_snapshot(call: Call, train_version: Callable[..., Version]) -> None:
+    version = train_version()
+    answered = _serve(version)
+    said = call("explain", answered)
+    assert said.code == 0
+    assert f"prediction {answered}" in said.out
+    assert "1.625 one step ahead" in said.out
+    assert f"model aapl version 1: constant (fp32), sha256 {version.graph_sha256[:12]}, digest holds" in said.out
+    assert f"sha256 {version.snapshot_digest[:12]}, digest holds" in said.out
+    assert "promotion promote (" in said.out
+    assert "1.875 one step ahead" in call("explain", f"{answered}:1").out
+
+
+def test_a_chain_that_does_not_hold_is_one_sentence(call: Call, train_version: Callable[..., Version]) -> None:
+    answered = _serve(train_version())
+    (stored,) = Path.cwd().glob("**/variants/fp32.onnx")
+    stored.write_bytes(b"something else")
+    said = call("explain", answered)
+    assert said.code == 1
+    assert said.err.startswith("okawari: The graph was recorded with sha256 ")
+
+
+# --- predict ------------------------------------------------------------------------------------------------------
+
+ANSWER = {
+    "id": "ab" * 16,
+    "model": {"candidate": "lstm", "version": "7"},
+    "predictions": [
+        {
+            "as_of": "2008-01-02",
+            "unit": "USD",
+            "mean": [27.125, 27.25],
+            "interval": {"coverage_share": 0.9, "lower": [26.0, 25.0], "upper": [28.0, 29.0]},
+            "note": None,
+        }
+    ],
+}
+
+
+@pytest.fixture
+def service(home: Path, small_server: SmallServer) -> SmallServer:
+    """A service that gives one answer to all questions."""
+    adopt_settings(Settings(service_port=small_server.port, prefect_port=small_server.port))
+    small_server.tell("POST /aapl/forecast", ANSWER)
+    small_server.tell("POST /aapl/predict", ANSWER)
+    small_server.tell("GET /cases", {"cases": [{"name": "aapl", "model": {"version": "7"}}]})
+    return small_server
+
+
+def test_a_forecast_is_shown_with_its_interval_and_how_to_explain_it(call: Call, service: SmallServer) -> None:
+    said = call("predict", "aapl")
+    assert said.code == 0
+    assert "lstm version 7, after 2008-01-02" in said.out
+    assert [line.split() for line in said.out.splitlines() if "27." in line] == [
+        ["1", "27.125", "26", "28"],
+        ["2", "27.25", "25", "29"],
+    ]
+    assert "The interval is meant to hold 90% of the true values." in said.out
+    assert f"okawari explain {'ab' * 16}" in said.out
+
+
+def test_an_answer_without_interval_says_so(call: Call, service: SmallServer) -> None:
+    bare = {**ANSWER["predictions"][0], "interval": None, "note": "This model has no calibrated interval."}  # type: ignore[dict-item]
+    service.answers["POST /aapl/forecast"] = [(200, {**ANSWER, "predictions": [bare]})]
+    assert "This model has no calibrated interval." in call("predict", "aapl").out
+
+
+def test_the_answer_can_be_had_as_json(call: Call, service: SmallServer) -> None:
+    assert json.loads(call("predict", "aapl", "--json").out) == ANSWER
+
+
+def test_a_files_newest_good_readings_are_asked_from_and_damage_is_told(
+    call: Call, service: SmallServer, readings: pd.DataFrame, tmp_path: Path
+) -> None:
+    damaged = readings.astype(object)
+    damaged.loc[459, "close"] = "?"
+    damaged.to_csv(tmp_path / "new.csv", index=False)
+    said = call("predict", "aapl", "--file", "new.csv")
+    assert said.code == 0
+    assert said.err == "new.csv: 1 of 460 rows refused; first: close is '?', not a number\n"
+    (asked,) = service.asked["POST /aapl/predict"]
+    (window,) = asked["instances"]
+    assert len(window) == 60
+    assert window[-1]["date"] == f"{readings['date'][458]:%Y-%m-%d}"
+    assert window[-1]["close"] == readings["close"][458]
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (503, "aapl has no model yet; run: okawari run aapl"),
+        (422, "instances[0] has 3 records; it takes 60"),
+        (404, "There is no case 'aapl'"),
+    ],
+)
+def test_what_the_service_refuses_is_told_in_its_words(
+    status: int, told: str, call: Call, service: SmallServer
+) -> None:
+    service.answers["POST /aapl/forecast"] = [(status, {"error": told})]
+    said = call("predict", "aapl")
+    assert (said.code, said.err) == (1, f"okawari: {told}\n")
+
+
+# --- run ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flows(service: SmallServer, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> SmallServer:
+    """Beside the service: deployed flows whose runs succeed at once."""
+    monkeypatch.setattr(control, "_LAST_LINES_S", 0.0)
+    for flow in ("ingest", "train", "reconcile"):
+        service.tell(f"GET /api/deployments/name/{flow}/{flow}", {"id": flow})
+        service.tell(f"POST /api/deployments/{flow}/create_flow_run", {"id": flow, "name": flow})
+        _end(service, flow, "COMPLETED")
+    service.tell("POST /api/flow_runs/filter", [])
+    service.tell("POST /api/logs/filter", [])
+    return service
+
+
+def _end(server: SmallServer, flow: str, state: str, message: str = "") -> None:
+    run = {"id": flow, "name": f"{flow} aapl", "parameters": {"case": "aapl"}}
+    server.answers[f"GET /api/flow_runs/{flow}"] = [(200, {**run, "state": {"type": state, "message": message}})]
+
+
+def _list_started(server: SmallServer) -> dict[str, Any]:
+    """The flows that were started, in order, with their parameters."""
+    return {
+        route.split("/")[3]: asked[0]["parameters"]
+        for route, asked in server.asked.items()
+        if route.endswith("create_flow_run")
+    }
+
+
+def test_a_first_round_ingests_trains_and_reconciles_and_ends_with_the_status(call: Call, flows: SmallServer) -> None:
+    said = call("run", "aapl")
+    assert said.code == 0
+    assert list(_list_started(flows)) == ["ingest", "train", "reconcile"]
+    assert _list_started(flows)["train"] == {"case": "aapl", "cause": "missing", "reason": "the first round"}
+    assert "serving version 7" in said.out
+
+
+def test_a_case_with_a_champion_is_not_trained_for_nothing(
+    call: Call, flows: SmallServer, train_version: Callable[..., Version]
+) -> None:
+    registry.set_champion("aapl", train_version().version)
+    call("run", "aapl")
+    assert list(_list_started(flows)) == ["ingest", "reconcile"]
+
+
+def test_a_person_can_insist_on_a_training(
+    call: Call, flows: SmallServer, train_version: Callable[..., Version]
+) -> None:
+    registry.set_champion("aapl", train_version().version)
+    call("run", "aapl", "--retrain")
+    assert _list_started(flows)["train"]["cause"] == "asked"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], {}),
+        (["--until", "2008-06-30"], {"until": "2008-06-30"}),
+        (["--live"], {"live": True}),
+        (["--file", "new.csv"], {"file": "new.csv"}),
+    ],
+)
+def test_what_is_to_be_ingested_is_handed_to_the_flow(
+    options: list[str], told: dict[str, Any], call: Call, flows: SmallServer, tmp_path: Path
+) -> None:
+    call("run", "aapl", *options)
+    if "file" in told:
+        told = {"file": str(tmp_path / told["file"])}  # the flow runs in another folder
+    assert _list_started(flows)["ingest"] == {"case": "aapl", **told}
+
+
+def test_a_flow_that_fails_ends_the_round_with_its_reason(call: Call, flows: SmallServer) -> None:
+    _end(flows, "ingest", "FAILED", "None of the 3 rows for case aapl is data")
+    said = call("run", "aapl")
+    assert said.code == 1
+    assert said.err == "okawari: ingest aapl failed: None of the 3 rows for case aapl is data\n"
+    assert list(_list_started(flows)) == ["ingest"]

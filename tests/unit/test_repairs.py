@@ -1,0 +1,105 @@
+"""Repairs: one row per way in which a loop can be broken, and that doing what is said leads to what should be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from okawari.policy import Loop, Repair, decide_repairs
+
+AT_REST = Loop(
+    snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None, training_active=False
+)
+
+
+def _loop(**change: Any) -> Loop:
+    return replace(AT_REST, **change)
+
+
+@pytest.mark.parametrize(
+    ("loop", "actions"),
+    [
+        (AT_REST, []),
+        (_loop(snapshot=None, champion=None, promoted=None, serving=None, is_monitored=False), []),
+        (_loop(champion=None, promoted=None, serving=None, is_monitored=False), ["train"]),
+        (_loop(champion=None, promoted=None, serving=None, is_monitored=False, training_active=True), []),
+        (_loop(champion=None), ["set champion"]),
+        (_loop(champion="2", serving="2"), ["set champion"]),
+        (_loop(serving="2"), ["package"]),
+        (_loop(serving=None), ["package"]),
+        (_loop(is_monitored=False), ["monitor"]),
+        (_loop(serving="2", is_monitored=False), ["package", "monitor"]),
+        (_loop(unanswered=("drift", "d1")), ["train"]),
+        (_loop(unanswered=("drift", "d1"), is_monitored=False), ["train"]),
+        (_loop(unanswered=("drift", "d1"), training_active=True), []),
+        (_loop(unanswered=("performance", "d2"), serving="2"), ["package", "train"]),
+        (_loop(promoted=None), []),
+    ],
+)
+def test_what_the_loop_lacks_is_repaired_and_nothing_else(loop: Loop, actions: list[str]) -> None:
+    assert [repair.action for repair in decide_repairs(loop)] == actions
+
+
+def test_a_repair_says_with_what_it_is_to_be_done() -> None:
+    (training,) = decide_repairs(_loop(unanswered=("drift", "d1")))
+    assert training.parameters == {
+        "cause": "drift",
+        "reason": "a request for a training (drift) led to none",
+        "cause_id": "d1",
+    }
+    (alias,) = decide_repairs(_loop(champion="2"))
+    assert alias == Repair("set champion", "version 3 was promoted, but the alias points at 2", {"version": "3"})
+    (package,) = decide_repairs(_loop(serving="2"))
+    assert package.parameters == {"version": "3"}
+
+
+def _do(repair: Repair, loop: Loop, *, promotes: bool) -> Loop:
+    """What a repair makes of the loop when it succeeds. A training ends with a promotion or with a rejection."""
+    if repair.action == "set champion":
+        return replace(loop, champion=repair.parameters["version"], is_monitored=False)
+    if repair.action == "package":
+        return replace(loop, serving=repair.parameters["version"])
+    if repair.action == "monitor":
+        return replace(loop, is_monitored=True)
+    if loop.champion is None or promotes:
+        return replace(loop, champion="9", promoted="9", serving="9", is_monitored=False, unanswered=None)
+    return replace(loop, unanswered=None)
+
+
+_versions = st.sampled_from([None, "1", "2", "3"])
+
+
+@given(
+    loop=st.builds(
+        Loop,
+        snapshot=st.sampled_from([None, 0, 7]),
+        champion=_versions,
+        promoted=_versions,
+        serving=_versions,
+        is_monitored=st.booleans(),
+        unanswered=st.sampled_from([None, ("drift", "d"), ("performance", "p")]),
+        training_active=st.just(False),
+    ),
+    promotes=st.booleans(),
+    twice=st.booleans(),
+)
+def test_doing_every_repair_brings_the_loop_to_rest(loop: Loop, promotes: bool, twice: bool) -> None:
+    rounds = 0
+    while repairs := decide_repairs(loop):
+        for repair in repairs * (2 if twice else 1):
+            loop = _do(repair, loop, promotes=promotes)
+        rounds += 1
+        assert rounds <= 4
+    assert loop.snapshot is None or loop.champion == loop.serving
+    assert loop.snapshot is None or (loop.is_monitored and loop.unanswered is None)
+
+
+@given(loop=st.builds(Loop, snapshot=st.integers(0, 3), champion=_versions, promoted=_versions, serving=_versions,
+                      is_monitored=st.booleans(), unanswered=st.sampled_from([None, ("drift", "d")]),
+                      training_active=st.just(True)))  # fmt: skip
+def test_no_second_training_is_started_while_one_runs(loop: Loop) -> None:
+    assert "train" not in [repair.action for repair in decide_repairs(loop)]

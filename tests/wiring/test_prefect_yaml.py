@@ -1,0 +1,199 @@
+"""Prefect drops unknown trigger keys in silence, and an empty `expect` matches every event: so prefect.yaml is held
+against the code and against Prefect's own models here."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["DO_NOT_TRACK"] = "1"  # read while Prefect is imported
+
+import inspect
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, RawScheduleConfig, WorkPoolConfig
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+from prefect.flows import load_flow_from_entrypoint
+from prefect.server.events.schemas.events import ReceivedEvent
+from prefect.server.utilities.user_templates import maybe_template, render_user_template_sync
+from pydantic import ValidationError
+
+from flows.announce import build_resource
+from okawari import events
+from okawari.cases import load_case
+from okawari.programs import WORK_POOL, build_environment
+from okawari.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "prefect.yaml").read_text()
+DEPLOYMENTS: dict[str, dict[str, Any]] = {each["name"]: each for each in yaml.safe_load(TEXT)["deployments"]}
+TRIGGERS = [(name, trigger) for name, each in DEPLOYMENTS.items() for trigger in each.get("triggers", [])]
+SCHEDULES = [(name, schedule) for name, each in DEPLOYMENTS.items() for schedule in each.get("schedules", [])]
+
+CASE = load_case("aapl")
+TRACE = "5f" * 16
+REASON = 'log_range moved {by "0.6"}: 100 %'
+
+each_deployment = pytest.mark.parametrize("name", DEPLOYMENTS)
+each_trigger = pytest.mark.parametrize(
+    ("name", "trigger"), TRIGGERS, ids=[f"{name}: {trigger['name']}" for name, trigger in TRIGGERS]
+)
+each_schedule = pytest.mark.parametrize(
+    ("name", "schedule"), SCHEDULES, ids=[f"{name}: {schedule['slug']}" for name, schedule in SCHEDULES]
+)
+
+
+class KnownTrigger(DeploymentEventTrigger, extra="forbid"):
+    """Prefect's own trigger, but a key that it does not know is an error."""
+
+
+@pytest.fixture
+def load_flow(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Load a deployment's flow as a runner does: by its entrypoint, from the checkout."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return lambda name: load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+
+
+def _check_parameters(flow: Flow[..., Any], parameters: dict[str, Any]) -> None:
+    inspect.signature(flow.fn).bind(**parameters)
+    flow.validate_parameters(parameters)
+
+
+# --- deployments --------------------------------------------------------------------------------------------------
+
+
+def test_every_flow_file_is_deployed() -> None:
+    files = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__", "announce"}
+    assert set(DEPLOYMENTS) == files
+
+
+@each_deployment
+def test_the_entrypoint_is_a_flow_of_the_deployments_name(name: str, load_flow: Any) -> None:
+    # `okawari.control` finds a deployment as <flow>/<flow>.
+    assert load_flow(name).name == name
+
+
+@each_deployment
+def test_a_deployment_has_only_keys_that_prefect_knows(name: str) -> None:
+    deployment = DEPLOYMENTS[name]
+    assert set(deployment) <= set(DeploymentConfig.model_fields)
+    assert set(deployment["work_pool"]) <= set(WorkPoolConfig.model_fields)
+    assert set(deployment["concurrency_limit"]) <= set(ConcurrencyLimitSpec.model_fields)
+    DeploymentConfig.model_validate(deployment)
+
+
+@each_deployment
+def test_a_deployment_runs_one_at_a_time_in_our_work_pool(name: str) -> None:
+    assert DEPLOYMENTS[name]["work_pool"]["name"] == WORK_POOL
+    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+def test_every_variable_of_the_file_is_in_the_environment_that_it_is_applied_in() -> None:
+    variables = set(re.findall(r"\{\{ *\$(\w+) *\}\}", TEXT))
+    assert variables
+    assert variables <= set(build_environment(Settings()))
+
+
+# --- schedules ----------------------------------------------------------------------------------------------------
+
+
+@each_schedule
+def test_a_schedule_is_valid_and_its_parameters_fit_the_flow(
+    name: str, schedule: dict[str, Any], load_flow: Any
+) -> None:
+    known = RawScheduleConfig.model_validate(schedule)
+    if known.cron is not None:
+        CronSchedule(cron=known.cron, timezone=known.timezone)
+    else:
+        assert known.interval is not None
+        IntervalSchedule(interval=known.interval)
+    _check_parameters(load_flow(name), known.parameters)
+
+
+# --- triggers -----------------------------------------------------------------------------------------------------
+
+
+@each_trigger
+def test_a_trigger_has_only_keys_that_prefect_knows(name: str, trigger: dict[str, Any]) -> None:
+    KnownTrigger.model_validate(trigger)
+
+
+@each_trigger
+@pytest.mark.parametrize("slip", ["expects", "foreach", "parameter", "matches"])
+def test_a_slip_in_a_key_would_be_noticed(name: str, trigger: dict[str, Any], slip: str) -> None:
+    with pytest.raises(ValidationError, match=slip):
+        KnownTrigger.model_validate({**trigger, slip: []})
+
+
+@each_trigger
+def test_a_trigger_expects_events_that_exist_of_one_case_at_a_time(name: str, trigger: dict[str, Any]) -> None:
+    known = KnownTrigger.model_validate(trigger)
+    assert known.expect
+    assert known.expect <= set(events.ALL)
+    assert known.for_each == {"prefect.resource.id"}
+    assert (known.posture.value, known.threshold) == ("Reactive", 1)
+
+
+def _emit_sample(trigger: dict[str, Any], *, told: bool = False) -> ReceivedEvent:
+    """The event as the server receives it; its payload holds what every event that asks for a training tells."""
+    return ReceivedEvent(
+        id=uuid4(),
+        event=trigger["expect"][0],
+        occurred=datetime.now(UTC),
+        received=datetime.now(UTC),
+        resource=build_resource(CASE, TRACE, told),
+        payload={"reason": REASON},
+    )
+
+
+@each_trigger
+def test_a_trigger_takes_the_events_that_the_flows_emit(name: str, trigger: dict[str, Any]) -> None:
+    known = KnownTrigger.model_validate(trigger)
+    assert known.match.matches(_emit_sample(trigger).resource)
+
+
+@each_trigger
+def test_every_template_renders_to_what_the_event_says(name: str, trigger: dict[str, Any], load_flow: Any) -> None:
+    event = _emit_sample(trigger)
+    rendered = {key: render_user_template_sync(value, {"event": event}) for key, value in trigger["parameters"].items()}
+    # A template that names what an event lacks renders to nothing, without an error.
+    expected = {"case": "aapl", "reason": REASON, "cause_id": TRACE}
+    templated = {key: rendered[key] for key, value in trigger["parameters"].items() if maybe_template(value)}
+    assert templated == {key: expected[key] for key in templated}
+    _check_parameters(load_flow(name), rendered)
+
+
+@pytest.mark.parametrize("event", events.RETRAIN_CAUSES)
+def test_each_cause_to_retrain_has_exactly_one_trigger_and_names_itself(event: str) -> None:
+    causes = [trigger["parameters"].get("cause") for name, trigger in TRIGGERS if event in trigger["expect"]]
+    assert causes == [events.RETRAIN_CAUSES[event]]
+
+
+def test_nothing_else_starts_a_training() -> None:
+    expected = [name for deployment, trigger in TRIGGERS if deployment == "train" for name in trigger["expect"]]
+    assert sorted(expected) == sorted(events.RETRAIN_CAUSES)
+
+
+def test_what_was_asked_for_already_starts_no_second_training() -> None:
+    [trigger] = [each for _, each in TRIGGERS if events.PERFORMANCE_DEGRADED in each["expect"]]
+    assert not KnownTrigger.model_validate(trigger).match.matches(_emit_sample(trigger, told=True).resource)
+
+
+def test_new_data_is_watched_by_exactly_one_trigger() -> None:
+    assert [name for name, trigger in TRIGGERS if events.DATA_INGESTED in trigger["expect"]] == ["monitor"]
+
+
+def test_every_event_is_emitted_by_some_flow() -> None:
+    written = "\n".join(path.read_text() for path in (ROOT / "flows").glob("*.py"))
+    names = {name for name, value in vars(events).items() if isinstance(value, str) and value in events.ALL}
+    assert len(names) == len(events.ALL)
+    assert {name for name in names if f"events.{name}" not in written} == set()
