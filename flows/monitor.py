@@ -17,7 +17,7 @@ from flows.announce import emit, show_link, show_table
 from monitoring.drift import DriftVerdict, measure_drift
 from monitoring.performance import PerformanceVerdict, measure_performance
 from monitoring.report import build_report
-from okawari import events, records, registry, store
+from okawari import events, records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.features import compute_feature_frame
@@ -93,9 +93,9 @@ def _publish_report(watched: Watched, reference: pd.DataFrame, current: pd.DataF
     report = build_report(reference, current, verdict, title=title)
     newest = load_settings().reports_dir / case.name / "drift.html"
     report.save(newest)
-    run_id = registry.record_monitoring(case, snapshot, newest.read_bytes(), _numbers(verdict))
+    run_id = tracking.record_monitoring(case, snapshot, newest.read_bytes(), _numbers(verdict))
     show_table(case, "drift", verdict.facts()["columns"], verdict.reason)
-    show_link(case, "drift-report", registry.page_url(run_id), f"Drift report of snapshot {snapshot.version}")
+    show_link(case, "drift-report", tracking.page_url(run_id), f"Drift report of snapshot {snapshot.version}")
 
 
 def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:

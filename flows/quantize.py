@@ -7,7 +7,7 @@ from dataclasses import asdict
 from prefect import flow, get_run_logger
 
 from flows.announce import show_table
-from okawari import records, registry, store
+from okawari import records, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.models.recipe import WindowSet
@@ -27,11 +27,11 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
         cause_id: the recorded decision that this belongs to.
     """
     problem = load_case(case)
-    variants = build_variants(registry.load_file(run_id, "variants/fp32.onnx"))
+    variants = build_variants(tracking.load_file(run_id, "variants/fp32.onnx"))
     rows = measure_variants(variants, _load_holdout(problem, run_id), threads=load_settings().threads)
     for row in rows:
-        registry.record_file(run_id, variants.contents[row.variant], f"variants/{row.variant}.onnx")
-    registry.record_table(run_id, [asdict(row) for row in rows], "variants.json")
+        tracking.record_file(run_id, variants.contents[row.variant], f"variants/{row.variant}.onnx")
+    tracking.record_table(run_id, [asdict(row) for row in rows], "variants.json")
     fp32, *quantized = (_to_facts(row) for row in rows)
     decision = decide_variant(fp32, quantized, problem.gate)
     show_table(problem, "variants", [asdict(row) for row in rows], f"{decision.action}: {decision.reason}")
@@ -41,7 +41,7 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
 
 
 def _load_holdout(case: Case, run_id: str) -> WindowSet:
-    readings = store.load_readings(case, registry.load_snapshot_version(run_id))
+    readings = store.load_readings(case, tracking.load_snapshot_version(run_id))
     return split_windows(cut_windows(readings, case), case.gate, case.task.horizon).holdout
 
 

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.announce import emit, show_link, show_table
 from flows.package import package
 from flows.quantize import quantize
-from okawari import events, figures, records, registry, store
+from okawari import events, figures, records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.contest import Contender, build_leaderboard, describe_scores, fit_contender, score_graph
@@ -76,7 +76,7 @@ def _hold_contest(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -
         contenders = [_fit(training, recipe) for recipe in case.candidates]
         _publish_leaderboard(training, contenders)
         challenger = _choose(contenders, case)
-        registry.record_file(training.run_id, challenger.graph, "variants/fp32.onnx")
+        tracking.record_file(training.run_id, challenger.graph, "variants/fp32.onnx")
         variant = quantize(case.name, training.run_id, retrain_id)
         decision_id, promotion, version = _judge(training, challenger, contenders[0].card, variant)
     return _conclude(case, decision_id, promotion, version)
@@ -85,12 +85,12 @@ def _hold_contest(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -
 @contextmanager
 def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -> Iterator[Training]:
     """Cut the snapshot and open the training's run. Only one training runs at a time, so others still open are dead."""
-    registry.close_abandoned(case)
+    tracking.close_abandoned(case)
     readings = store.load_readings(case, snapshot.version)
     split = split_windows(cut_windows(readings, case), case.gate, case.task.horizon)
     tags = {"okawari.cause": cause, "okawari.decision_id": retrain_id}
-    with registry.record_training(case, snapshot, readings, tags) as run_id:
-        show_link(case, "training", registry.page_url(run_id), f"Training on snapshot {snapshot.version}")
+    with tracking.record_training(case, snapshot, readings, tags) as run_id:
+        show_link(case, "training", tracking.page_url(run_id), f"Training on snapshot {snapshot.version}")
         yield Training(case, snapshot, split, run_id, retrain_id)
 
 
@@ -100,7 +100,7 @@ def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) 
 @task(task_run_name="fit {recipe.name}", cache_policy=NO_CACHE)
 def _fit(training: Training, recipe: Recipe) -> Contender:
     settings = load_settings()
-    with registry.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id:
+    with tracking.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id:
         contender = fit_contender(
             recipe,
             training.case,
@@ -119,12 +119,12 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
 
 def _record_contender(training: Training, contender: Contender, run_id: str) -> None:
     name, history = contender.recipe.name, contender.model.history
-    registry.record_metrics(run_id, {**describe_scores(contender.scores), "fit_s": contender.fit_s})
-    registry.record_history(run_id, history)
+    tracking.record_metrics(run_id, {**describe_scores(contender.scores), "fit_s": contender.fit_s})
+    tracking.record_history(run_id, history)
     if history:
-        registry.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
+        tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
     figure = figures.draw_holdout(contender.answer, training.split.holdout, training.case, f"{name} on the holdout")
-    registry.record_figure(run_id, figure, "holdout.png")
+    tracking.record_figure(run_id, figure, "holdout.png")
 
 
 def _log_progress(case: Case, recipe: Recipe) -> Progress:
@@ -141,11 +141,11 @@ def _log_progress(case: Case, recipe: Recipe) -> Progress:
 
 def _publish_leaderboard(training: Training, contenders: list[Contender]) -> None:
     rows = build_leaderboard(contenders)
-    registry.record_table(training.run_id, rows, "leaderboard.json")
+    tracking.record_table(training.run_id, rows, "leaderboard.json")
     best, floor = rows[0], contenders[0].recipe.name
     caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
     show_table(training.case, "leaderboard", rows, caption)
-    registry.record_metrics(training.run_id, {"best_rmse": best["rmse"], "best_skill_share": best["skill_share"]})
+    tracking.record_metrics(training.run_id, {"best_rmse": best["rmse"], "best_skill_share": best["skill_share"]})
 
 
 def _choose(contenders: list[Contender], case: Case) -> Contender:
@@ -160,7 +160,7 @@ def _choose(contenders: list[Contender], case: Case) -> Contender:
 def _judge(training: Training, challenger: Contender, baseline: Card, variant: str) -> tuple[str, Decision, Version]:
     """Hold the challenger, as it would serve, against the champion on the same rows; register and record."""
     case, holdout = training.case, training.split.holdout
-    graph = registry.load_file(training.run_id, f"variants/{variant}.onnx")
+    graph = tracking.load_file(training.run_id, f"variants/{variant}.onnx")
     card = score_graph(challenger.recipe.name, graph, holdout)
     assert card is not None, "a graph that was just built takes the case's readings"
     decision = decide_promotion(card, _score_champion(training), baseline, case.gate)
@@ -178,7 +178,7 @@ def _judge(training: Training, challenger: Contender, baseline: Card, variant: s
         run_id=training.run_id,
         model_version=version,
     )
-    registry.record_file(training.run_id, f"{decision.action}: {decision.reason}\n".encode(), "verdict.txt")
+    tracking.record_file(training.run_id, f"{decision.action}: {decision.reason}\n".encode(), "verdict.txt")
     return decision_id, decision, registry.load_version(case.name, version)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari import cli, records, registry, store
+from okawari import cli, records, registry, store, tracking
 from okawari.case import Case, Forecast, Gate
 from okawari.cases import load_case
 from okawari.graph import build_graph, parse_model
@@ -69,7 +69,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget_settings() -> None:
-    for remembered in (load_settings, registry._mlflow, registry._client):
+    for remembered in (load_settings, tracking.load_mlflow, tracking.load_client):
         remembered.cache_clear()
 
 
@@ -121,8 +121,8 @@ def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFram
             "decision_id": decision_id,
         }
         learned = store.load_readings(small_case, snapshot.version)
-        with registry.record_training(small_case, snapshot, learned, {"okawari.cause": "asked"}) as run_id:
-            registry.record_file(run_id, graph, "variants/fp32.onnx")
+        with tracking.record_training(small_case, snapshot, learned, {"okawari.cause": "asked"}) as run_id:
+            tracking.record_file(run_id, graph, "variants/fp32.onnx")
             version = registry.register_version(small_case, run_id, parse_model(graph), facts)
         promotion = Decision("promotion", "promote", "it is better")
         links = {"snapshot_version": snapshot.version, "run_id": run_id, "model_version": version}

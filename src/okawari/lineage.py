@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from okawari import records, registry, store
+from okawari import records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.errors import OkawariError
@@ -52,7 +52,7 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
     return Lineage(
         prediction=prediction,
         version=version,
-        run_url=registry.page_url(version.run_id),
+        run_url=tracking.page_url(version.run_id),
         snapshot=snapshot,
         decisions=tuple(_walk_causes(case.name, version.decision_id)),
     )

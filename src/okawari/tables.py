@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder, write_deltalake
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from okawari.errors import OkawariError
@@ -33,6 +33,8 @@ _ATTEMPTS, _PAUSE_S = 6, 0.2
 _MANY_FILES = 64
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
 """A hundred years: by default Delta forgets how to read versions that are older than 30 days."""
+_FIRST_OR_NOT = CommitProperties(max_commit_retries=0)
+"""Delta would put a merge after another one that it did not see, and a key that both insert would be there twice."""
 
 SCHEMAS: dict[Table, pa.Schema] = {
     "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
@@ -155,10 +157,18 @@ def merge_rows(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str]
 def _merge_once(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str], *, update: bool) -> None:
     opened = open_table(case_name, table)
     if opened is None:
-        write_deltalake(_uri(case_name, table), rows, mode="error", configuration=_KEEP_VERSIONS)
+        write_deltalake(
+            _uri(case_name, table),
+            rows,
+            mode="error",
+            configuration=_KEEP_VERSIONS,
+            commit_properties=_FIRST_OR_NOT,
+        )
         return
     same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in keys)
-    merge = opened.merge(rows, predicate=same, source_alias="new", target_alias="old").when_not_matched_insert_all()
+    merge = opened.merge(
+        rows, predicate=same, source_alias="new", target_alias="old", commit_properties=_FIRST_OR_NOT
+    ).when_not_matched_insert_all()
     if update:
         merge = merge.when_matched_update_all()
     merge.execute()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from monitoring.drift import measure_drift
 from monitoring.report import build_report
-from okawari import records, registry, store
+from okawari import records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.checks import check_readings
@@ -55,7 +55,7 @@ def _promote(case: Case, snapshot: store.Snapshot, trained_until: str) -> None:
         "rmse": 1.021,
         "skill_share": 0.0,
     }
-    with registry.record_training(case, snapshot, store.load_readings(case).tail(5), {}) as run_id:
+    with tracking.record_training(case, snapshot, store.load_readings(case).tail(5), {}) as run_id:
         version = registry.register_version(case, run_id, parse_model(graph), facts)
     registry.set_champion(case.name, version)
 

@@ -28,7 +28,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.ingest import ingest
 from flows.train import train
-from okawari import control, registry
+from okawari import control, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.programs import WORK_POOL, build_environment
@@ -97,7 +97,7 @@ def _enter(folder: Path, server: str) -> Iterator[Case]:
 
 
 def _forget() -> None:
-    for remembered in (load_settings, load_case, registry._mlflow, registry._client):
+    for remembered in (load_settings, load_case, tracking.load_mlflow, tracking.load_client):
         remembered.cache_clear()
 
 

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from flows.ingest import ingest
 from flows.monitor import monitor
 from monitoring.drift import measure_drift
-from okawari import events, records, registry, store
+from okawari import events, records, store, tracking
 from okawari.case import Case
 from okawari.features import compute_feature_frame
 from okawari.journal import Journal
@@ -63,7 +63,7 @@ def _load_monitoring_artefact(path: str) -> bytes:
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id], "tags.`okawari.kind` = 'monitoring'")
     assert {"distance_log_range", "p_log_range"} <= set(run.data.metrics)
-    return registry.load_file(run.info.run_id, path)
+    return tracking.load_file(run.info.run_id, path)
 
 
 @pytest.fixture

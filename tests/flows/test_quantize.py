@@ -5,7 +5,7 @@ import json
 from mlflow import MlflowClient
 
 from flows.quantize import quantize
-from okawari import records, registry, store
+from okawari import records, registry, store, tracking
 from okawari.case import Case
 from okawari.contest import fit_contender
 from okawari.graph import Graph
@@ -21,8 +21,8 @@ def _record_lstm(case: Case) -> str:
     assert snapshot is not None
     split = split_windows(cut_windows(readings, case), case.gate, case.task.horizon)
     contender = fit_contender(Lstm(hidden=64, layers=1, epochs=1), case, split, no_progress)
-    with registry.record_training(case, snapshot, readings, {}) as run_id:
-        registry.record_file(run_id, contender.graph, "variants/fp32.onnx")
+    with tracking.record_training(case, snapshot, readings, {}) as run_id:
+        tracking.record_file(run_id, contender.graph, "variants/fp32.onnx")
     return run_id
 
 
@@ -30,10 +30,10 @@ def test_an_existing_run_gets_its_variants_their_comparison_and_a_decision(train
     run_id = _record_lstm(trained)
     chosen = quantize("small", run_id, cause_id="c" * 32)
 
-    contents = {name: registry.load_file(run_id, f"variants/{name}.onnx") for name in ("fp32", "uint8", "int8")}
+    contents = {name: tracking.load_file(run_id, f"variants/{name}.onnx") for name in ("fp32", "uint8", "int8")}
     assert len(contents["uint8"]) < len(contents["fp32"]) / 2
     assert all(Graph.load(content).history == trained.task.history for content in contents.values())
-    table = json.loads(registry.load_file(run_id, "variants.json"))
+    table = json.loads(tracking.load_file(run_id, "variants.json"))
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["variant"] for row in rows] == ["fp32", "uint8", "int8"]
     assert all(row["n_bytes"] == len(contents[row["variant"]]) and row["latency_ms"] > 0 for row in rows)

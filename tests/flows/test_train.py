@@ -12,7 +12,7 @@ from prefect.artifacts import Artifact
 
 from flows.ingest import ingest
 from flows.train import train
-from okawari import events, records, registry, store
+from okawari import events, records, registry, store, tracking
 from okawari.case import Case
 from okawari.contest import score_graph
 from okawari.errors import NotYet
@@ -38,7 +38,7 @@ def _list_artefacts(run: Run, folder: str | None = None) -> set[str]:
 
 
 def _load_leaderboard(run: Run) -> list[dict[str, Any]]:
-    table = json.loads(registry.load_file(run.info.run_id, "leaderboard.json"))
+    table = json.loads(tracking.load_file(run.info.run_id, "leaderboard.json"))
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
@@ -100,7 +100,7 @@ def test_the_lstm_leaves_the_loss_of_every_epoch_and_a_curve(trained: Case) -> N
     for name in ("train_mse", "valid_mse"):
         history = _client().get_metric_history(lstm.info.run_id, name)
         assert sorted(point.step for point in history) == [1, 2, 3]
-    assert registry.load_file(lstm.info.run_id, "loss.png").startswith(b"\x89PNG")
+    assert tracking.load_file(lstm.info.run_id, "loss.png").startswith(b"\x89PNG")
 
 
 def test_the_training_keeps_its_leaderboard_variants_case_and_verdict(trained: Case, first: First) -> None:
@@ -114,7 +114,7 @@ def test_the_training_keeps_its_leaderboard_variants_case_and_verdict(trained: C
     assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
     assert training.data.metrics["best_rmse"] == pytest.approx(rows[0]["rmse"])
     assert training.data.tags["okawari.cause"] == "missing"
-    verdict = registry.load_file(training.info.run_id, "verdict.txt").decode()
+    verdict = tracking.load_file(training.info.run_id, "verdict.txt").decode()
     assert verdict == f"promote: {first.result['reason']}\n"
 
 
@@ -127,7 +127,7 @@ def test_the_training_names_the_data_it_learned_from(trained: Case) -> None:
     assert json.loads(data.dataset.source)["path"].endswith("small/readings")
     assert snapshot.digest.startswith(data.dataset.digest)
     assert {tag.key: tag.value for tag in data.tags}["mlflow.data.context"] == "training"
-    assert json.loads(registry.load_file(training.info.run_id, "snapshot.json"))["digest"] == snapshot.digest
+    assert json.loads(tracking.load_file(training.info.run_id, "snapshot.json"))["digest"] == snapshot.digest
 
 
 def test_the_champion_loads_from_mlflow_and_answers_as_its_graph_does(trained: Case) -> None:

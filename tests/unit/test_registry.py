@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from okawari import registry, store
+from okawari import registry, store, tracking
 from okawari.case import Case
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.graph import Graph
@@ -47,7 +47,7 @@ def test_a_registered_version_comes_back_with_all_that_is_known_of_it(train_vers
     assert (version.case, version.version, version.candidate, version.variant) == ("aapl", "1", "constant", "fp32")
     assert (version.coverage_share, version.rmse, version.skill_share) == (0.9, 0.5, 0.02)
     assert version.snapshot_version == 0
-    assert registry.load_snapshot_version(version.run_id) == 0
+    assert tracking.load_snapshot_version(version.run_id) == 0
     assert registry.load_version("aapl", "1") == version
 
 
@@ -94,7 +94,7 @@ def test_an_unknown_version_is_not_there_yet(number: str, train_version: TrainVe
 def test_an_unknown_artefact_is_not_there_yet_and_names_the_cure(train_version: TrainVersion) -> None:
     run_id = train_version().run_id
     with pytest.raises(NotYet, match=f"Run {run_id} has no artefact gone.txt; train the case again"):
-        registry.load_file(run_id, "gone.txt")
+        tracking.load_file(run_id, "gone.txt")
 
 
 def test_a_server_that_is_not_there_is_said_to_be_unreachable(
@@ -112,14 +112,14 @@ def test_a_server_that_is_not_there_is_said_to_be_unreachable(
 def test_a_training_keeps_its_case_its_snapshot_and_its_data(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
-    with registry.record_training(small_case, snapshot, readings[:50], {"okawari.cause": "drift"}) as run_id:
+    with tracking.record_training(small_case, snapshot, readings[:50], {"okawari.cause": "drift"}) as run_id:
         assert client.get_run(run_id).info.status == "RUNNING"
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["okawari.cause"] == "drift"
-    assert registry.load_snapshot_version(run_id) == snapshot.version
-    assert json.loads(registry.load_file(run_id, "case.json"))["task"]["horizon"] == 3
-    assert json.loads(registry.load_file(run_id, "snapshot.json"))["digest"] == snapshot.digest
+    assert tracking.load_snapshot_version(run_id) == snapshot.version
+    assert json.loads(tracking.load_file(run_id, "case.json"))["task"]["horizon"] == 3
+    assert json.loads(tracking.load_file(run_id, "snapshot.json"))["digest"] == snapshot.digest
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.digest == snapshot.digest[:32]
     source = json.loads(used.dataset.source)
@@ -133,9 +133,9 @@ def test_a_run_whose_body_raises_is_marked_failed_and_the_error_goes_on(
     seen = []
 
     def fail() -> None:
-        with registry.record_training(small_case, snapshot, readings[:50], {}) as parent:
+        with tracking.record_training(small_case, snapshot, readings[:50], {}) as parent:
             seen.append(parent)
-            with registry.record_candidate(small_case, parent, "lstm", {"hidden": 16}) as child:
+            with tracking.record_candidate(small_case, parent, "lstm", {"hidden": 16}) as child:
                 seen.append(child)
                 raise ZeroDivisionError
 
@@ -148,12 +148,12 @@ def test_a_candidate_is_a_child_run_with_its_settings_and_numbers(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
     with (
-        registry.record_training(small_case, snapshot, readings[:50], {}) as parent,
-        registry.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id,
+        tracking.record_training(small_case, snapshot, readings[:50], {}) as parent,
+        tracking.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id,
     ):
-        registry.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
-        registry.record_history(run_id, [{"train_mse": 3.0}, {"train_mse": 2.0}])
-        registry.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
+        tracking.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
+        tracking.record_history(run_id, [{"train_mse": 3.0}, {"train_mse": 2.0}])
+        tracking.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
     run = client.get_run(run_id)
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.data.params["hidden"] == "16"
@@ -162,36 +162,36 @@ def test_a_candidate_is_a_child_run_with_its_settings_and_numbers(
         (1, 3.0),
         (2, 2.0),
     ]
-    assert json.loads(registry.load_file(run_id, "leaderboard.json"))["data"] == [["lstm", 0.5]]
+    assert json.loads(tracking.load_file(run_id, "leaderboard.json"))["data"] == [["lstm", 0.5]]
 
 
 def test_abandoned_runs_are_closed_and_finished_ones_left_alone(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
-    with registry.record_training(small_case, snapshot, readings[:50], {}) as finished:
+    with tracking.record_training(small_case, snapshot, readings[:50], {}) as finished:
         pass
     experiment = client.get_run(finished).info.experiment_id
     abandoned = [client.create_run(experiment).info.run_id for _ in range(2)]
-    assert registry.close_abandoned(small_case) == 2
+    assert tracking.close_abandoned(small_case) == 2
     assert [client.get_run(run_id).info.status for run_id in (finished, *abandoned)] == ["FINISHED", "KILLED", "KILLED"]
-    assert registry.close_abandoned(small_case) == 0
+    assert tracking.close_abandoned(small_case) == 0
 
 
 def test_a_drift_report_has_a_run_of_its_own(client: MlflowClient, snapshot: Snapshot, small_case: Case) -> None:
-    run_id = registry.record_monitoring(small_case, snapshot, b"<html>moved</html>", {"distance": 0.25})
-    assert registry.load_file(run_id, "drift.html") == b"<html>moved</html>"
+    run_id = tracking.record_monitoring(small_case, snapshot, b"<html>moved</html>", {"distance": 0.25})
+    assert tracking.load_file(run_id, "drift.html") == b"<html>moved</html>"
     run = client.get_run(run_id)
     assert (run.data.metrics["distance"], run.data.tags["okawari.kind"]) == (0.25, "monitoring")
 
 
 def test_an_artefact_keeps_its_bytes_and_its_place(client: MlflowClient, snapshot: Snapshot, small_case: Case) -> None:
-    run_id = registry.record_monitoring(small_case, snapshot, b"", {})
+    run_id = tracking.record_monitoring(small_case, snapshot, b"", {})
     content = bytes(range(256)) * 40
-    registry.record_file(run_id, content, "deep/down/graph.onnx")
-    assert registry.load_file(run_id, "deep/down/graph.onnx") == content
+    tracking.record_file(run_id, content, "deep/down/graph.onnx")
+    assert tracking.load_file(run_id, "deep/down/graph.onnx") == content
     assert [each.path for each in client.list_artifacts(run_id, "deep")] == ["deep/down"]
 
 
 def test_a_runs_page_is_the_address_of_that_run(train_version: TrainVersion) -> None:
     run_id = train_version().run_id
-    assert registry.page_url(run_id).endswith(f"/runs/{run_id}")
+    assert tracking.page_url(run_id).endswith(f"/runs/{run_id}")

@@ -47,7 +47,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "google": _GRAPHS,
     "gradio": ("ui/",),
     "matplotlib": ("src/okawari/figures.py",),
-    "mlflow": ("src/okawari/registry.py",),
+    "mlflow": ("src/okawari/registry.py", "src/okawari/tracking.py"),
     "onnx": _GRAPHS,
     "onnxruntime": _GRAPHS,
     "onnxscript": _GRAPHS,
