@@ -12,6 +12,7 @@ so doing one twice changes nothing.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -151,7 +152,7 @@ def merge_rows(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str]
         except (CommitFailedError, DeltaError, Unreadable):
             if attempt == _ATTEMPTS - 1:
                 raise
-            time.sleep(_PAUSE_S * 2**attempt)
+            time.sleep(_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))  # apart, lest all come again at once
 
 
 def _merge_once(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str], *, update: bool) -> None:

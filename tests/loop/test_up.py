@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -26,12 +26,14 @@ PORTS = ("PREFECT", "MLFLOW", "SERVICE", "UI")
 class Installation:
     home: Path
     environment: dict[str, str]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "okawari.cli", *arguments]
-        return subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        self.started.append(
+            subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         )
+        return self.started[-1]
 
     def run(self, *arguments: str, timeout_s: float = 120) -> tuple[int, str]:
         process = self.start(*arguments)
@@ -79,8 +81,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     ports = {f"OKAWARI_{name}_PORT": str(port) for name, port in zip(PORTS, find_free_ports(4), strict=True)}
     made = Installation(home, {**os.environ, **ports, "OKAWARI_HOME": str(home), "PYTHONUNBUFFERED": "1"})
     yield made
-    for process in made.members():
+    for process in made.started:
         process.kill()
+        process.wait()
+    for member in made.members():
+        member.kill()
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,11 @@ def test_a_columns_bounds_hold_to_the_very_edge(
     assert checked.refused["reason"].tolist() == [told]
 
 
+def test_a_day_on_which_nothing_moved_is_data(small_case: Case) -> None:
+    raw = pd.DataFrame([_row(open=20.0, high=20.0, low=20.0, close=20.0)])
+    assert check_readings(raw, small_case, NOW).refused.empty
+
+
 def test_a_rule_forgives_rounding_up_to_its_slack(small_case: Case) -> None:
     case = replace(small_case, rules=(AtLeast(greater="high", smaller="low", slack_share=0.01),))
     raw = pd.DataFrame([_row(high=99.5, low=100.0), _row(date="2001-06-05", high=98.5, low=100.0)])

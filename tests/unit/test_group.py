@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
@@ -46,7 +45,8 @@ def _server(name: str, port: int) -> Program:
 @pytest.fixture
 def settings(home: Path, tmp_path: Path, free_port: int) -> Settings:
     """The settings of an installation of this test's own."""
-    adopt_settings(Settings(home=home, root=tmp_path, prefect_port=free_port))
+    (tmp_path / "checkout").mkdir()
+    adopt_settings(Settings(home=home, root=tmp_path / "checkout", prefect_port=free_port))
     return load_settings()
 
 
@@ -184,9 +184,7 @@ def test_every_taken_port_is_named_with_who_holds_it_and_the_setting_that_moves_
 
 
 def test_a_second_group_on_the_same_home_is_refused_and_starts_nothing(settings: Settings, shown: list[str]) -> None:
-    settings.state_dir.mkdir()
-    with (settings.state_dir / "group.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # as a running group holds it
+    with group_module._hold_lock(settings):  # as a running group does
         assert is_group_running(settings)
         with (
             pytest.raises(CannotStart, match=f"already runs on {settings.state_dir}.*set OKAWARI_HOME to another"),
@@ -199,9 +197,7 @@ def test_a_second_group_on_the_same_home_is_refused_and_starts_nothing(settings:
 
 def test_a_group_on_another_home_is_not_in_the_way(settings: Settings, tmp_path: Path) -> None:
     other = settings.model_copy(update={"home": tmp_path / "other"})
-    other.state_dir.mkdir()
-    with (other.state_dir / "group.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with group_module._hold_lock(other):
         assert not is_group_running(settings)
 
 

@@ -88,6 +88,7 @@ def test_the_segment_of_somebody_elses_process_counts_as_open(tmp_path: Path) ->
     assert [segment.closed for segment in list_segments(tmp_path, "predictions")] == [False]
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_torn_last_line_waits_until_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "predictions" / f"1-{os.getpid()}.open"
     _write(path, '{"n":1}\n{"n":2,"wor')

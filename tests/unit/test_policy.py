@@ -154,6 +154,14 @@ def test_a_challenger_has_to_earn_its_promotion(
     assert set(decision.facts) == {"challenger", "champion", "baseline"}
 
 
+def test_a_gain_of_just_the_least_is_enough() -> None:
+    gate = Gate(min_gain_share=0.25, min_interval_gain_share=0.25)  # numbers without rounding
+    assert choose_challenger(FLOOR, [_card(0.75)], gate).candidate == "lstm"
+    assert decide_promotion(_card(0.75), _card(1.0), FLOOR, gate).action == "promote"
+    assert decide_promotion(_card(1.25, 1.0), _card(1.0), FLOOR, gate).action == "keep"
+    assert decide_promotion(_card(1.0, 3.0), _card(1.0, 4.0), FLOOR, gate).action == "promote"
+
+
 @given(st.floats(0.1, 3), st.floats(0.1, 9))
 def test_a_champion_is_never_replaced_by_its_equal(rmse: float, interval_score: float) -> None:
     card = _card(rmse, interval_score)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def test_the_graph_of_a_version_comes_back_byte_by_byte(train_version: TrainVers
     assert first.graph_sha256 != second.graph_sha256
     for version in (first, second):
         assert digest(registry.load_graph(version)) == version.graph_sha256
+
+
+def test_the_graph_of_a_quantized_version_is_that_of_its_variant(train_version: TrainVersion) -> None:
+    version = train_version()
+    registry.record_file(version.run_id, b"smaller", "variants/uint8.onnx")
+    assert registry.load_graph(replace(version, variant="uint8")) == b"smaller"
 
 
 def test_mlflow_itself_can_load_the_champion_and_it_answers_like_the_graph(

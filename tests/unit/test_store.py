@@ -130,14 +130,16 @@ def test_old_versions_outlive_the_tables_own_spring_cleaning(
     assert [len(store.load_readings(small_case, version)) for version in range(3)] == [50, 51, 52]
 
 
-def test_two_writers_at_once_lose_nothing(home: Path, small_case: Case, readings: pd.DataFrame) -> None:
-    parts = [readings[start:460:4] for start in range(4)]
+@pytest.mark.parametrize("known", [0, 150])
+def test_writers_at_once_lose_no_day_and_take_none_twice(
+    known: int, home: Path, small_case: Case, readings: pd.DataFrame
+) -> None:
     nothing = readings[:0].assign(reason="")
+    if known:
+        store.record_readings(small_case, readings[:known], nothing, NOW)
+    parts = [readings[start : start + 260] for start in (0, 100, 100, 200)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda part: store.record_readings(small_case, part, nothing, NOW), parts))
-    snapshot = store.load_snapshot(small_case)
-    assert snapshot is not None
-    assert snapshot.version == 3
     assert store.load_readings(small_case)["date"].tolist() == readings["date"].tolist()
 
 
