@@ -61,7 +61,7 @@ def test_the_graph_of_a_version_comes_back_byte_by_byte(train_version: TrainVers
 
 def test_the_graph_of_a_quantized_version_is_that_of_its_variant(train_version: TrainVersion) -> None:
     version = train_version()
-    registry.record_file(version.run_id, b"smaller", "variants/uint8.onnx")
+    tracking.record_file(version.run_id, b"smaller", "variants/uint8.onnx")
     assert registry.load_graph(replace(version, variant="uint8")) == b"smaller"
 
 
