@@ -39,7 +39,7 @@ CASE = replace(STOCK, name="ibm", title="IBM closing price", source=BundledStock
 START_S = 120.0  # a cold import of Gradio and MLflow on a busy machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, quiet."""
     with sync_playwright() as playwright:
@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The page over a folder that has readings, a champion, verdicts and a report."""
     service, prefect = Edge(), Edge()
@@ -67,7 +67,7 @@ def world(running: World) -> World:
     return running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A page for a bundled and a user's own case, over an empty folder, whose neighbours are all down."""
     nobody = f"http://127.0.0.1:{_free_port()}"
