@@ -126,7 +126,7 @@ def _add_case(app: FastAPI, desk: Desk, door: Door) -> None:
         with door.open():
             return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
 
-    own = f"Predict from your own {desk.case.task.history} or more records"
+    own = f"Predict from your own {desk.case.history} or more records"
     for verb in (
         Verb(predict, own, 200, PredictAnswer, desk.reader.predict_type),
         Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer),

@@ -77,7 +77,7 @@ def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Load
 
 
 def _require_fit(graph: Graph, case: Case) -> None:
-    takes, needs = (graph.history, graph.n_columns), (case.task.history, len(case.columns))
+    takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
     if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
         raise InvalidInput(
             f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} asks with "
@@ -88,14 +88,14 @@ def _require_fit(graph: Graph, case: Case) -> None:
 def _warm(graph: Graph, case: Case) -> None:
     """The first run of a shape allocates; let no request pay for it."""
     for n_windows in (1, case.serving.max_batch_size):
-        graph.answer(np.ones((n_windows, case.task.history, len(case.columns)), dtype=np.float32))
+        graph.answer(np.ones((n_windows, case.history, len(case.columns)), dtype=np.float32))
 
 
 def _ask_golden(graph: Graph, deployable: Deployable, case: Case) -> None:
     golden = deployable.golden
     mean_BH = graph.answer(golden.x_BTF).mean_BH
-    if mean_BH.shape[-1] != case.task.horizon:
-        raise InvalidInput(f"Its graph answers {mean_BH.shape[-1]} steps; case {case.name} wants {case.task.horizon}.")
+    if mean_BH.shape[-1] != case.task.width:
+        raise InvalidInput(f"Its graph answers {mean_BH.shape[-1]} steps; case {case.name} wants {case.task.width}.")
     if not golden.matches(mean_BH):
         raise InvalidInput(
             f"It answers its golden question with {_shorten(mean_BH)}; recorded was {_shorten(golden.mean_BH)} "

@@ -69,7 +69,7 @@ class Reader:
         values = np.array([self._pick(record) for record in window], dtype=np.float64).reshape(len(window), -1)
         for rule in self.case.rules:
             self._check_rule(rule, values, place)
-        return values[-self.case.task.history :]
+        return values[-self.case.history :]
 
     def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: int) -> None:
         names = self.case.column_names

@@ -34,7 +34,7 @@ class RecentReadings:
                 await asyncio.to_thread(self._look)
                 self._looked_at = time.monotonic()
         ingested = self._frame
-        if ingested is None or len(ingested) < self._case.task.history:
+        if ingested is None or len(ingested) < self._case.history:
             return model.recent, "packaged"
         return ingested, "ingested"
 
@@ -43,5 +43,5 @@ class RecentReadings:
 
         version = snapshot_number(self._case)
         if version != self._version:
-            self._frame = load_recent(self._case, self._case.task.history)
+            self._frame = load_recent(self._case, self._case.history)
             self._version = version

@@ -96,7 +96,7 @@ def _allowed(complaint: dict[str, Any], case: Case) -> str:
     if name in case.column_names:
         return describe_range(case.column(str(name)))
     if name == "value":
-        return describe_range(case.column(case.task.target))
+        return describe_range(case.target)
     return _SHAPES.get(str(name), f"it is {_expected(complaint)}")
 
 

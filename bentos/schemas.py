@@ -138,7 +138,7 @@ def _build_number(column: Column) -> Any:
 def build_predict_type(case: Case) -> TypeAdapter[Any]:
     """The validator of a predict request. It stops at the first bad record, so a huge bad request costs little."""
     reading: Any = build_reading_type(case)
-    window: Any = Annotated[list[reading], Field(min_length=case.task.history), FailFast()]
+    window: Any = Annotated[list[reading], Field(min_length=case.history), FailFast()]
     instances = Annotated[list[window], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     return TypeAdapter(_build_object("PredictRequest", {"instances": instances}))
 
@@ -149,7 +149,7 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
         "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
         "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
         "step": Annotated[int, Field(strict=True, ge=1, le=case.task.horizon, description="Which step ahead.")],
-        "value": _build_number(case.column(case.task.target)),
+        "value": _build_number(case.target),
     }
     outcome: Any = _build_object("Outcome", fields)
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
@@ -179,7 +179,7 @@ def describe_case(case: Case) -> dict[str, Any]:
         "columns": [
             ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
         ],
-        "history": case.task.history,
+        "history": case.history,
         "horizon": case.task.horizon,
-        "unit": case.column(case.task.target).unit,
+        "unit": case.target.unit,
     }

@@ -122,7 +122,7 @@ def _measure_promise(watched: Watched) -> PerformanceVerdict:
     pairs = match_truth(case, records.load_predictions(name), records.load_outcomes(name), watched.readings)
     own = pairs[pairs["version"] == watched.champion.version]
     # A champion without intervals has empty bounds, which promise nothing and are not judged.
-    promised = watched.champion.coverage_share or case.task.coverage_share
+    promised = watched.champion.coverage_share or case.coverage_share
     return measure_performance(own, coverage_share=promised)
 
 

@@ -61,7 +61,7 @@ def package(case: str, version: str | None = None) -> dict[str, Any]:
 
 def _assemble(case: Case, version: Version) -> Deployable:
     graph = registry.load_graph(version)
-    readings = store.load_readings(case, version.snapshot_version).tail(case.task.history)
+    readings = store.load_readings(case, version.snapshot_version).tail(case.history)
     question = last_window(readings, case)
     return Deployable(
         manifest=_describe(version),

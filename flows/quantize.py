@@ -46,4 +46,4 @@ def _load_holdout(case: Case, run_id: str) -> WindowSet:
 
 
 def _to_facts(row: VariantRow) -> VariantFacts:
-    return VariantFacts(variant=row.variant, bytes=row.n_bytes, latency_ms=row.latency_ms, rmse=row.rmse)
+    return VariantFacts(variant=row.variant, bytes=row.n_bytes, latency_ms=row.latency_ms, loss=row.loss)

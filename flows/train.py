@@ -110,9 +110,10 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
             threads=settings.threads,
         )
         _record_contender(training, contender, run_id)
-    first = contender.scores.first
+    card = contender.card
     get_run_logger().info(
-        "%s: %s has RMSE %.4f after %.1f s", training.case.name, recipe.name, first.rmse, contender.fit_s
+        "%s: %s has %s %.4f after %.1f s",
+        training.case.name, recipe.name, card.loss_name, card.loss, contender.fit_s,
     )
     return contender
 
@@ -145,7 +146,7 @@ def _publish_leaderboard(training: Training, contenders: list[Contender]) -> Non
     best, floor = rows[0], contenders[0].recipe.name
     caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
     show_table(training.case, "leaderboard", rows, caption)
-    tracking.record_metrics(training.run_id, {"best_rmse": best["rmse"], "best_skill_share": best["skill_share"]})
+    tracking.record_metrics(training.run_id, {"best_loss": best["loss"], "best_skill_share": best["skill_share"]})
 
 
 def _choose(contenders: list[Contender], case: Case) -> Contender:
@@ -197,9 +198,10 @@ def _describe_version(training: Training, card: Card, baseline: Card, graph: byt
         "snapshot_version": training.snapshot.version,
         "snapshot_digest": training.snapshot.digest,
         "trained_until": training.snapshot.last_at,
-        "coverage_share": None if card.interval_score is None else training.case.task.coverage_share,
-        "rmse": card.rmse,
-        "skill_share": skill_share(card.rmse, baseline.rmse),
+        "coverage_share": None if card.interval_score is None else training.case.coverage_share,
+        "loss_name": card.loss_name,
+        "loss": card.loss,
+        "skill_share": skill_share(card.loss, baseline.loss),
     }
 
 

@@ -6,96 +6,35 @@ predicted, which recipes may try, and the rules by which the loop decides.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from okawari.errors import InvalidInput
+from okawari.columns import NAME, AtLeast, Column, LogRatio
+from okawari.errors import require
+from okawari.tasks import Classify, Forecast, Regress, Task
 
 if TYPE_CHECKING:
     from okawari.models.recipe import Recipe
     from okawari.sources import Source
 
-_NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
+__all__ = [
+    "ARRIVED",
+    "AtLeast",
+    "Case",
+    "Classify",
+    "Column",
+    "Drift",
+    "Forecast",
+    "Gate",
+    "LogRatio",
+    "Regress",
+    "Retrain",
+    "Serving",
+]
 
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InvalidInput(message)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One number of a reading, with the range in which it is data at all.
-
-    `above` is an exclusive lower bound, `minimum` and `maximum` are inclusive. `integer` columns hold whole
-    numbers. `unit` is what a person reads beside the number.
-    """
-
-    name: str
-    unit: str = ""
-    above: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    integer: bool = False
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        _require(bool(_NAME.match(self.name)), f"Column name is {self.name!r}; use lower-case letters, digits and _.")
-        low = self.above if self.above is not None else self.minimum
-        if low is not None and self.maximum is not None:
-            _require(low <= self.maximum, f"Column {self.name} allows nothing: lower bound {low} > {self.maximum}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AtLeast:
-    """A rule between two columns of the same reading: `greater` is never below `smaller`.
-
-    `slack_share` forgives rounding, as a share of `smaller`.
-    """
-
-    greater: str
-    smaller: str
-    slack_share: float = 0.0
-
-    @property
-    def label(self) -> str:
-        """The rule as a person reads it."""
-        return f"{self.greater} >= {self.smaller}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogRatio:
-    """A stationary feature: `log(numerator[t] / denominator[t - lag])`; a log return where both are the same column."""
-
-    name: str
-    numerator: str
-    denominator: str
-    lag: Literal[0, 1] = 0
-    description: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """Predict the next `horizon` values of `target` from the last `history` readings.
-
-    Models learn the cumulative log return `log(target[t+h] / target[t])`, h = 1..horizon, because levels do not
-    generalise when the level grows tenfold; the answer is turned back into the target's own unit.
-    """
-
-    target: str
-    history: int = 60
-    horizon: int = 5
-    coverage_share: float = 0.9
-
-    def __post_init__(self) -> None:
-        _require(self.history >= 2, f"Forecast.history is {self.history}; it counts past readings, at least 2.")
-        _require(self.horizon >= 1, f"Forecast.horizon is {self.horizon}; it counts steps ahead, at least 1.")
-        _require(
-            0.5 <= self.coverage_share < 1, f"Forecast.coverage_share is {self.coverage_share}; use 0.5 to below 1."
-        )
-
+ARRIVED = "arrived"
+"""Time column of a case whose records have none of their own: when a record was first seen."""
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
@@ -115,9 +54,9 @@ class Gate:
     max_slowdown_share: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; fewer than 20 windows judge nothing.")
-        _require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
-        _require(
+        require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; fewer than 20 windows judge nothing.")
+        require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
+        require(
             0 < self.validation_share < 0.5,
             f"Gate.validation_share is {self.validation_share}; use a share above 0 and below 0.5.",
         )
@@ -138,8 +77,8 @@ class Drift:
     min_effect: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(0 < self.alpha < 0.5, f"Drift.alpha is {self.alpha}; use a probability between 0 and 0.5.")
-        _require(
+        require(0 < self.alpha < 0.5, f"Drift.alpha is {self.alpha}; use a probability between 0 and 0.5.")
+        require(
             self.min_current <= self.current < self.reference,
             f"Drift sizes are {self.min_current} <= {self.current} < {self.reference}; keep that order.",
         )
@@ -164,13 +103,15 @@ class Serving:
     max_instances: int = 256
 
     def __post_init__(self) -> None:
-        _require(self.max_batch_size >= 2, f"Serving.max_batch_size is {self.max_batch_size}; use 2 or more.")
+        require(self.max_batch_size >= 2, f"Serving.max_batch_size is {self.max_batch_size}; use 2 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One prediction problem. `columns` give the order of a reading's numbers everywhere, the graph's input included.
+    """One prediction problem. `columns` give the order of a question's numbers everywhere, the graph's input included.
 
+    A forecast's target is one of them; that of a record is a column of its own, which no question holds. Records stand
+    for themselves: they have no time but that of their arrival, and their columns are their features.
     The first of `candidates` is the baseline: the naive model that everything has to beat.
 
     Raises:
@@ -184,8 +125,8 @@ class Case:
     time: str = "date"
     columns: tuple[Column, ...]
     rules: tuple[AtLeast, ...] = ()
-    features: tuple[LogRatio, ...]
-    task: Forecast
+    features: tuple[LogRatio, ...] = ()
+    task: Task
     candidates: tuple[Recipe, ...]
     gate: Gate = field(default_factory=Gate)
     drift: Drift = field(default_factory=Drift)
@@ -194,19 +135,35 @@ class Case:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        _require(bool(_NAME.match(self.name)), f"Case name is {self.name!r}; use lower-case letters, digits and _.")
+        require(bool(NAME.match(self.name)), f"Case name is {self.name!r}; use lower-case letters, digits and _.")
         known = set(self.column_names)
-        _require(len(known) == len(self.columns), f"Case {self.name} names a column twice: {self.column_names}.")
+        require(len(known) == len(self.columns), f"Case {self.name} names a column twice: {self.column_names}.")
         for where, names in self._references().items():
             missing = sorted(names - known)
-            _require(not missing, f"{where} of case {self.name} uses {missing}; its columns are {sorted(known)}.")
-        _require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
+            require(not missing, f"{where} of case {self.name} uses {missing}; its columns are {sorted(known)}.")
+        require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
+        self._check_kind()
         recipes = [recipe.name for recipe in self.candidates]
-        _require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
+        require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
+
+    def _check_kind(self) -> None:
+        """What a series needs and records have no use for, and the other way round."""
+        if isinstance(self.task, Forecast):
+            require(bool(self.features), f"Case {self.name} has no features; a forecast learns from some, so name one.")
+            labelled = [column.name for column in self.columns if column.labels]
+            require(not labelled, f"Case {self.name} has the labels of {labelled} in a series; use numbers there.")
+            return
+        target = self.task.target.name
+        require(target not in self.column_names, f"Case {self.name} lists its target {target} as a column; leave it out.")
+        require(not self.features, f"Case {self.name} has features; a record's columns are its features. Leave them out.")
+        require(ARRIVED not in self.known_names, f"Case {self.name} has a column {ARRIVED!r}, a name of ours; rename it.")
+        require(
+            self.time == ARRIVED, f"Case {self.name} has the time {self.time!r}; records have none. Write time=ARRIVED."
+        )
 
     def _references(self) -> Mapping[str, set[str]]:
         return {
-            "task.target": {self.task.target},
+            "task.target": {self.task.target} if isinstance(self.task, Forecast) else set(),
             "rules": {name for rule in self.rules for name in (rule.greater, rule.smaller)},
             "features": {name for each in self.features for name in (each.numerator, each.denominator)},
         }
@@ -217,13 +174,48 @@ class Case:
         return tuple(column.name for column in self.columns)
 
     @property
+    def known_columns(self) -> tuple[Column, ...]:
+        """All columns of a reading: the question's, and a record's target after them."""
+        return self.columns if isinstance(self.task, Forecast) else (*self.columns, self.task.target)
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """Names of `known_columns`."""
+        return tuple(column.name for column in self.known_columns)
+
+    @property
+    def is_series(self) -> bool:
+        """Whether readings follow each other in time; else each is a record that stands for itself."""
+        return isinstance(self.task, Forecast)
+
+    @property
+    def history(self) -> int:
+        """Readings in a question: those of a window, or the one record."""
+        return self.task.history if isinstance(self.task, Forecast) else 1
+
+    @property
+    def target(self) -> Column:
+        """The column that is predicted."""
+        return self.column(self.task.target) if isinstance(self.task, Forecast) else self.task.target
+
+    @property
+    def coverage_share(self) -> float | None:
+        """Share of truths that intervals shall hold; None where answers are labels."""
+        return None if isinstance(self.task, Classify) else self.task.coverage_share
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What drift looks at: a series' features, or a record's columns."""
+        return tuple(feature.name for feature in self.features) if self.is_series else self.column_names
+
+    @property
     def baseline(self) -> Recipe:
         """The naive recipe that is the floor."""
         return self.candidates[0]
 
     def column(self, name: str) -> Column:
-        """The column of that name."""
-        return next(column for column in self.columns if column.name == name)
+        """The column of that name, a record's target included."""
+        return next(column for column in self.known_columns if column.name == name)
 
     def describe(self) -> dict[str, Any]:
         """The case as plain JSON values, for the training record."""

@@ -197,7 +197,7 @@ def _predict_from(name: str, file: Path) -> dict[str, Any]:
     checked = check_readings(TableFile(file, time=case.time).read(), case, datetime.now(UTC))
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
-    answer: dict[str, Any] = service_client.request_prediction(case, [checked.good.tail(case.task.history)])
+    answer: dict[str, Any] = service_client.request_prediction(case, [checked.good.tail(case.history)])
     return answer
 
 

@@ -53,7 +53,7 @@ def fit_contender(
     model = recipe.fit(data, progress)
     fit_s = time.perf_counter() - started
     calibration = split.calibration
-    interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.task.coverage_share)
+    interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
     graph = build_graph(model.core(), case, interval)
     answer = Graph.load(graph, threads=threads).answer(split.holdout.x_BTF)
     scores = score_answer(answer, split.holdout)

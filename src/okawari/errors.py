@@ -17,3 +17,13 @@ class ServerUnreachable(OkawariError, ConnectionError):
 
 class NotYet(OkawariError, LookupError):
     """What was asked for does not exist yet; the message says which step makes it."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse what somebody wrote, unless the condition holds.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    if not condition:
+        raise InvalidInput(message)

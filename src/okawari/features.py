@@ -7,18 +7,19 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.graph import compute_features
-from okawari.windows import to_array
+from okawari.readings import to_array
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """The case's features, one row per reading but the first (a feature may look one reading back).
+    """What drift looks at, one row per reading: of a series its features, without a row for the first reading (a feature
+    may look one reading back), of records their columns as they are.
 
     Returns:
         The time column and one float64 column per feature.
     """
-    x_BTF = to_array(readings, case).astype(np.float32)[None]
-    features = pd.DataFrame(
-        compute_features(case, x_BTF)[0].astype(np.float64), columns=[feature.name for feature in case.features]
-    )
+    if not case.is_series:
+        return readings[[case.time, *case.column_names]].reset_index(drop=True)
+    x_1NF = to_array(readings, case).astype(np.float32)[None]
+    features = pd.DataFrame(compute_features(case, x_1NF)[0].astype(np.float64), columns=list(case.feature_names))
     features.insert(0, case.time, readings[case.time].to_numpy()[1:])
     return features

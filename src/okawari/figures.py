@@ -33,11 +33,11 @@ def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> 
     figure, axes = _new_figure(title)
     truth_B = holdout.level_B * np.exp(holdout.r_BH[:, 0])
     if answer.lower_BH is not None and answer.upper_BH is not None:
-        label = f"{case.task.coverage_share:.0%} interval"
+        label = f"{case.coverage_share:.0%} interval"
         axes.fill_between(holdout.at_B, answer.lower_BH[:, 0], answer.upper_BH[:, 0], alpha=0.2, label=label)
     axes.plot(holdout.at_B, truth_B, color="black", linewidth=1, label="truth")
     axes.plot(holdout.at_B, answer.mean_BH[:, 0], linewidth=1, label="one step ahead")
-    axes.set_ylabel(f"{case.task.target} ({case.column(case.task.target).unit})")
+    axes.set_ylabel(f"{case.target.name} ({case.target.unit})")
     axes.legend(frameon=False)
     figure.autofmt_xdate()
     return figure

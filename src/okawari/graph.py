@@ -24,6 +24,7 @@ from onnx import TensorProto, compose, helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
+from okawari.graph_records import build_heads_stage, build_record_stage, count_features
 from okawari.graph_stages import IR_VERSION, build_answer_stage, build_core_stage, build_reading_stage
 from okawari.models.recipe import Core, Floats, Interval
 
@@ -153,12 +154,21 @@ def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
     Raises:
         InvalidInput: the core or the interval does not fit the case's history or horizon.
     """
-    core_model = build_core_stage(core, case)
+    core_model = build_core_stage(core, case, _count_features(case))
     taken = core_model.graph.input[0].name
-    reading = build_reading_stage(case, tuple(dict.fromkeys((taken, "level"))), length=case.task.history)
-    fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=["level", "core/r"], prefix2="core/")
-    merged = compose.merge_models(fitted, build_answer_stage(case, interval), [("level", "level"), ("core/r", "r")])
+    kept = ["level"] if case.is_series else []
+    if case.is_series:
+        reading = build_reading_stage(case, tuple(dict.fromkeys((taken, *kept))), length=case.history)
+        answer = build_answer_stage(case, interval)
+    else:
+        reading, answer = build_record_stage(case), build_heads_stage(case, interval)
+    fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
+    merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
     return seal_model(merged, _make_labels(case, interval))
+
+
+def _count_features(case: Case) -> int:
+    return len(case.features) if case.is_series else count_features(case)
 
 
 def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
@@ -166,22 +176,25 @@ def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
         "case": case.name,
         "inputs": ",".join(case.column_names),
         "outputs": "mean,lower,upper" if interval else "mean",
-        "target": case.task.target,
-        "unit": case.column(case.task.target).unit,
-        "history": str(case.task.history),
-        "horizon": str(case.task.horizon),
+        "target": case.target.name,
+        "unit": case.target.unit,
+        "history": str(case.history),
+        "width": str(case.task.width),
         "variant": "fp32",
     }
     return labels | ({"coverage_share": repr(interval.coverage_share)} if interval else {})
 
 
 def build_feature_graph(case: Case) -> bytes:
-    """Features alone: `x` [B, T, F] -> `z` [B, T - 1, K] for any T, by the same nodes as in every full graph."""
-    return seal_model(build_reading_stage(case, ("z",), length="T"), {"case": case.name})
+    """Features alone, by the same nodes as in every full graph: `x` [B, T, F] -> `z` [B, T - 1, K] of a series for any
+    T, [B, 1, F] -> [B, 1, K] of records.
+    """
+    stage = build_reading_stage(case, ("z",), length="T") if case.is_series else build_record_stage(case)
+    return seal_model(stage, {"case": case.name})
 
 
 def compute_features(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
-    """Features `z_BSK` of raw readings, by running the feature graph; a whole frame of n readings is [1, n, F]."""
+    """Features `z_BSK` of raw readings, by running the feature graph; a whole series of n readings is [1, n, F]."""
     return _load_cached(build_feature_graph(case)).run(x_BTF)["z"]
 
 

@@ -100,7 +100,7 @@ def _level_part(case: Case, *, with_logs: bool) -> tuple[list[onnx.NodeProto], C
         helper.make_node("Gather", ["x", "level/target"], ["level/series"], axis=2),
         helper.make_node("Gather", ["level/series", "level/newest"], ["level"], axis=1),
     ]
-    target = np.array(case.column_names.index(case.task.target), dtype=np.int64)
+    target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
     constants = {"level/target": target, "level/newest": _ints(-1)}
     if not with_logs:
         return nodes, constants
@@ -124,47 +124,61 @@ def _ints(*values: int) -> NDArray[np.int64]:
     return np.array(values, dtype=np.int64)
 
 
-def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
-    """The fitted model's own part; its one input is named "level", "w" or "z", its output is `r` [B, H].
+def build_core_stage(core: Core, case: Case, n_features: int) -> onnx.ModelProto:
+    """The fitted model's own part over K `n_features`; its one input is named "level", "w" or "z", its output is `r`
+    [B, H].
 
     Raises:
         InvalidInput: the core's numbers do not have the case's history or horizon.
     """
     if isinstance(core, ConstantCore):
-        return _constant_stage(core, case)
+        return _constant_stage(core, case, n_features)
     if isinstance(core, AffineCore):
-        return _affine_stage(core, case)
-    return _torch_stage(core, case)
+        return _affine_stage(core, case, n_features)
+    return _torch_stage(core, case, n_features)
 
 
-def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
-    horizon = case.task.horizon
-    _require_shape("ConstantCore.r_H", core.r_H, (horizon,))
+def _constant_stage(core: ConstantCore, case: Case, n_features: int) -> onnx.ModelProto:
+    width = case.task.width
+    require_shape("ConstantCore.r_H", core.r_H, (width,))
+    # Only the number of windows is taken from the input: the cheapest one there is.
+    taken, dims = ("level", ("B", 1)) if case.is_series else ("z", ("B", 1, n_features))
     nodes = [
-        helper.make_node("Shape", ["level"], ["batch"], start=0, end=1),
-        helper.make_node("Concat", ["batch", "horizon"], ["shape"], axis=0),
+        helper.make_node("Shape", [taken], ["batch"], start=0, end=1),
+        helper.make_node("Concat", ["batch", "width"], ["shape"], axis=0),
         helper.make_node("Expand", ["r_H", "shape"], ["r"]),
     ]
-    constants: Constants = {"r_H": core.r_H.astype(np.float32), "horizon": _ints(horizon)}
-    return build_stage("constant", nodes, {"level": ("B", 1)}, {"r": ("B", horizon)}, constants)
+    constants: Constants = {"r_H": core.r_H.astype(np.float32), "width": _ints(width)}
+    return build_stage("constant", nodes, {taken: dims}, {"r": ("B", width)}, constants)
 
 
-def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
-    history, horizon = case.task.history, case.task.horizon
-    _require_shape("AffineCore.weight_HT", core.weight_HT, (horizon, history))
-    _require_shape("AffineCore.bias_H", core.bias_H, (horizon,))
-    nodes = [helper.make_node("Gemm", ["w", "weight_HT", "bias_H"], ["r"], transB=1)]
-    constants = {"weight_HT": core.weight_HT.astype(np.float32), "bias_H": core.bias_H.astype(np.float32)}
-    return build_stage("affine", nodes, {"w": ("B", history)}, {"r": ("B", horizon)}, constants)
+def _affine_stage(core: AffineCore, case: Case, n_features: int) -> onnx.ModelProto:
+    steps, width = count_steps(case), case.task.width
+    dims: Dims = ("B", case.history) if core.reads == "w" else ("B", steps, n_features)
+    n_inputs = case.history if core.reads == "w" else steps * n_features
+    require_shape("AffineCore.weight_HN", core.weight_HN, (width, n_inputs))
+    require_shape("AffineCore.bias_H", core.bias_H, (width,))
+    nodes = [
+        helper.make_node("Flatten", [core.reads], ["inputs"], axis=1),
+        helper.make_node("Gemm", ["inputs", "weight_HN", "bias_H"], ["r"], transB=1),
+    ]
+    constants = {"weight_HN": core.weight_HN.astype(np.float32), "bias_H": core.bias_H.astype(np.float32)}
+    return build_stage("affine", nodes, {core.reads: dims}, {"r": ("B", width)}, constants)
 
 
-def _require_shape(what: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
+def count_steps(case: Case) -> int:
+    """S, the feature steps of a question: a series' feature may look one reading back, a record's does not."""
+    return case.history - 1 if case.is_series else 1
+
+
+def require_shape(what: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Refuse a fitted model's numbers that do not have the shape that the case asks for."""
     if value.shape != shape:
         raise InvalidInput(f"{what} has shape {value.shape}; the case asks for {shape}. Fit for this case.")
 
 
-def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
-    steps, n_features, horizon = case.task.history - 1, len(case.features), case.task.horizon
+def _torch_stage(core: TorchCore, case: Case, n_features: int) -> onnx.ModelProto:
+    steps, horizon = count_steps(case), case.task.width
     model = _export_module(core.module, (steps, n_features))
     graph = model.graph
     r_dims = [dim.dim_value or dim.dim_param for dim in graph.output[0].type.tensor_type.shape.dim]
@@ -231,10 +245,10 @@ def _quiet() -> Iterator[None]:
 
 def build_answer_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
     """`mean = level * exp(r)` and, with an interval, `lower, upper = level * exp(r -/+ half_width)`."""
-    dims: Dims = ("B", case.task.horizon)
+    dims: Dims = ("B", case.task.width)
     nodes, outputs, constants = _scaled_exponent("r", "mean"), {"mean": dims}, {}
     if interval is not None:
-        _require_shape("Interval.half_width_H", interval.half_width_H, (case.task.horizon,))
+        require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
         nodes += [
             helper.make_node("Sub", ["r", "half_width"], ["answer/low"]),
             *_scaled_exponent("answer/low", "lower"),

@@ -76,21 +76,23 @@ _CAUSES: Mapping[Cause, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """How one candidate did on the held-out rows, at the first step, in the target's unit.
+    """How one candidate did on the held-out rows: its loss (lower is better), named as a person says it.
 
-    `interval_score` is the mean Winkler score (lower is better); None without an interval.
+    `loss_name` is "RMSE" (in the target's unit, of the first step) or "log loss". `interval_score` is the mean
+    Winkler score (lower is better); None without an interval.
     """
 
     candidate: str
-    rmse: float
+    loss: float
+    loss_name: str = "RMSE"
     interval_score: float | None = None
     coverage_share: float | None = None
 
 
 def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
     """The best of those that beat the baseline by `min_gain_share`; if none does, the baseline itself."""
-    better = [card for card in others if _gain(card.rmse, baseline.rmse) >= gate.min_gain_share]
-    return min(better, key=lambda card: card.rmse, default=baseline)
+    better = [card for card in others if _gain(card.loss, baseline.loss) >= gate.min_gain_share]
+    return min(better, key=lambda card: card.loss, default=baseline)
 
 
 # --- which variant? -----------------------------------------------------------------------------------------------
@@ -103,11 +105,11 @@ class VariantFacts:
     variant: str
     bytes: int
     latency_ms: float
-    rmse: float
+    loss: float
 
 
 def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: Gate) -> Decision:
-    """Quantize only where it is equivalent and pays: loses at most `quantized_loss_share` of RMSE, is at most
+    """Quantize only where it is equivalent and pays: its loss grows by at most `quantized_loss_share`, it is at most
     `max_slowdown_share` slower, and saves `quantized_saving_share` of size or time. The smallest such one wins.
     """
     verdicts = {each.variant: _judge_variant(fp32, each, gate) for each in quantized}
@@ -118,17 +120,17 @@ def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: 
         reason = "; ".join(refused) or "the graph has no weights worth quantizing"
     else:
         reason = (
-            f"{chosen.variant} is {chosen.bytes / fp32.bytes:.0%} of the size at {_gain(chosen.rmse, fp32.rmse):+.2%} "
-            f"RMSE gain and {chosen.latency_ms / fp32.latency_ms:.2f} of the time"
+            f"{chosen.variant} is {chosen.bytes / fp32.bytes:.0%} of the size at {_gain(chosen.loss, fp32.loss):+.2%} "
+            f"gain and {chosen.latency_ms / fp32.latency_ms:.2f} of the time"
         )
     return Decision("variant", chosen.variant, reason, {"fp32": asdict(fp32), "quantized": [*map(asdict, quantized)]})
 
 
 def _judge_variant(fp32: VariantFacts, each: VariantFacts, gate: Gate) -> str | None:
     """Why a variant is refused; None if it passes."""
-    loss = each.rmse / fp32.rmse - 1
+    loss = -_gain(each.loss, fp32.loss)
     if loss > gate.quantized_loss_share:
-        return f"loses {loss:.2%} of RMSE (at most {gate.quantized_loss_share:.2%})"
+        return f"loses {loss:.2%} (at most {gate.quantized_loss_share:.2%})"
     if each.latency_ms > fp32.latency_ms * (1 + gate.max_slowdown_share):
         return f"takes {each.latency_ms / fp32.latency_ms:.2f} times as long"
     size_gain, time_gain = _gain(each.bytes, fp32.bytes), _gain(each.latency_ms, fp32.latency_ms)
@@ -158,16 +160,16 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
     if champion is None:
         return "promote", f"{_introduce(challenger, baseline)}; there was no champion"
-    gain = _gain(challenger.rmse, champion.rmse)
+    name, gain = challenger.loss_name, _gain(challenger.loss, champion.loss)
     if gain >= gate.min_gain_share:
-        return "promote", f"RMSE {challenger.rmse:.4g} against the champion's {champion.rmse:.4g} ({gain:+.1%})"
+        return "promote", f"{name} {challenger.loss:.4g} against the champion's {champion.loss:.4g} ({gain:+.1%})"
     if gain <= -gate.min_gain_share:
-        return "keep", f"RMSE {challenger.rmse:.4g} is worse than the champion's {champion.rmse:.4g} ({gain:+.1%})"
+        return "keep", f"{name} {challenger.loss:.4g} is worse than the champion's {champion.loss:.4g} ({gain:+.1%})"
     return _compare_intervals(challenger, champion, gain, gate)
 
 
 def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate) -> tuple[str, str]:
-    point = f"RMSE as good as the champion's ({gain:+.1%})"
+    point = f"{challenger.loss_name} as good as the champion's ({gain:+.1%})"
     if challenger.interval_score is None or champion.interval_score is None:
         return "keep", f"{point}, and no interval to compare"
     interval_gain = _gain(challenger.interval_score, champion.interval_score)
@@ -182,9 +184,10 @@ def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate
 
 def _introduce(challenger: Card, baseline: Card) -> str:
     if challenger.candidate == baseline.candidate:
-        return f"no candidate beat the baseline, so {baseline.candidate} serves (RMSE {baseline.rmse:.4g})"
-    gain = _gain(challenger.rmse, baseline.rmse)
-    return f"{challenger.candidate} beats {baseline.candidate}: RMSE {challenger.rmse:.4g}, {gain:+.1%}"
+        return f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
+    gain = _gain(challenger.loss, baseline.loss)
+    scored = f"{challenger.loss_name} {challenger.loss:.4g}, {gain:+.1%}"
+    return f"{challenger.candidate} beats {baseline.candidate}: {scored}"
 
 
 def _gain(new: float, old: float) -> float:

@@ -38,7 +38,8 @@ class Version:
     trained_until: str
     decision_id: str
     coverage_share: float | None
-    rmse: float
+    loss_name: str
+    loss: float
     skill_share: float
 
 
@@ -104,7 +105,7 @@ def _sign(case: Case) -> ModelSignature:
     number, task = np.dtype("float32"), case.task
     return ModelSignature(
         inputs=Schema([TensorSpec(number, (-1, task.history, len(case.columns)), "x")]),
-        outputs=Schema([TensorSpec(number, (-1, task.horizon), "mean")]),
+        outputs=Schema([TensorSpec(number, (-1, task.width), "mean")]),
     )
 
 
@@ -133,6 +134,7 @@ def _to_version(case_name: str, found: Any) -> Version:
         trained_until=tags["trained_until"],
         decision_id=tags["decision_id"],
         coverage_share=float(share) if share else None,
-        rmse=float(tags["rmse"]),
+        loss_name=tags["loss_name"],
+        loss=float(tags["loss"]),
         skill_share=float(tags["skill_share"]),
     )

@@ -122,7 +122,7 @@ class Rehearsal:
         """Ask for each day as it would have been asked for: from the readings before it, before it is known."""
         ids = []
         for row in days.index:
-            window = history.iloc[row - self.case.task.history : row]
+            window = history.iloc[row - self.case.history : row]
             ask = partial(service_client.request_prediction, self.case, [window])
             ids.append(str(_patiently(ask)["id"]))
         return ids

@@ -88,7 +88,7 @@ def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
     ))  # fmt: skip
     tree.add("no champion yet" if champion is None else (
         f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
-        f"RMSE {champion['rmse']:.4g}, {champion['skill_share']:+.1%} against the baseline"
+        f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
     ))  # fmt: skip
     tree.add("the service serves nothing" if serving is None else f"serving version {serving['version']}")
     for name in ("quality", "drift", "performance", "decision"):

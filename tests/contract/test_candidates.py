@@ -223,7 +223,7 @@ def test_sarima_core_is_the_same_map_for_any_window(small_case: Case) -> None:
     model = Sarima().fit(TrainingData(split.train, split.validation, seed=7), no_progress)
     core, windows = model.core(), split.holdout[:20]
     log_BT = np.log(windows.x_BTF[:, :, windows.target_index].astype(np.float64))
-    mapped = (log_BT - log_BT[:, -1:]) @ core.weight_HT.T + core.bias_H
+    mapped = (log_BT - log_BT[:, -1:]) @ core.weight_HN.T + core.bias_H
     np.testing.assert_allclose(mapped, model.predict(windows), atol=1e-9, rtol=1e-6)
 
 

@@ -14,7 +14,8 @@ from okawari.case import Case, LogRatio
 from okawari.errors import InvalidInput
 from okawari.graph import Graph, build_feature_graph, build_graph, compute_features
 from okawari.models.recipe import AffineCore, ConstantCore, Interval, TorchCore
-from okawari.windows import cut_windows, to_array
+from okawari.readings import to_array
+from okawari.windows import cut_windows
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_affine_core_reads_centred_log_levels(small_case: Case, x_BTF: np.ndarra
     core = AffineCore(rng.normal(size=(3, 12)), rng.normal(size=3))
     answer = Graph.load(build_graph(core, small_case, None)).answer(x_BTF)
     log_BT = np.log(x_BTF[:, :, 3].astype(np.float64))
-    r_BH = (log_BT - log_BT[:, -1:]) @ core.weight_HT.T + core.bias_H
+    r_BH = (log_BT - log_BT[:, -1:]) @ core.weight_HN.T + core.bias_H
     np.testing.assert_allclose(answer.mean_BH, x_BTF[:, -1, 3:4] * np.exp(r_BH), rtol=1e-5)
 
 

@@ -66,7 +66,7 @@ def draw_history(facts: Facts) -> Figure | None:
     """The newest readings with the forecast at their end; None where nothing has been ingested."""
     if facts.recent is None:
         return None
-    days, values = facts.recent[facts.case.time], facts.recent[facts.case.task.target]
+    days, values = facts.recent[facts.case.time], facts.recent[facts.case.target.name]
     unit = _unit(facts)
     figure = Figure(layout=_layout(unit))
     figure.add_scatter(x=days, y=values, name="reading", line={"color": _INK, "width": 1.6}, **_hover(unit, values))
@@ -85,7 +85,7 @@ def draw_ahead(facts: Facts) -> Figure | None:
     days = list_days(facts)
     known = days[days <= pd.Timestamp(facts.forecast.as_of)].tail(AHEAD_READINGS)
     if facts.recent is not None and len(known):
-        _add_known_steps(figure, known, facts.recent[facts.case.task.target].loc[known.index], _unit(facts))
+        _add_known_steps(figure, known, facts.recent[facts.case.target.name].loc[known.index], _unit(facts))
     steps = lay_out_steps(facts.forecast, days)
     _add_forecast(figure, steps, facts.forecast, by_step=True)
     figure.update_xaxes(**_step_axis(len(known), steps))
@@ -167,7 +167,7 @@ def _hover(unit: str, values: pd.Series) -> dict[str, object]:
 
 
 def _unit(facts: Facts) -> str:
-    return facts.case.column(facts.case.task.target).unit
+    return facts.case.target.unit
 
 
 def _layout(unit: str) -> go.Layout:

@@ -33,7 +33,7 @@ def write_cards(facts: Facts) -> str:
     state = facts.state
     if state is None:
         return '<div class="ok-empty"><p>The state of the loop could not be read; see the notice above.</p></div>'
-    unit = facts.case.column(facts.case.task.target).unit
+    unit = facts.case.target.unit
     cards = (
         _snapshot_card(state),
         _champion_card(state, unit, facts.case.baseline.name),
@@ -80,10 +80,15 @@ def _champion_card(state: LoopState, unit: str, baseline: str) -> str:
     skill = champion.get("skill_share")
     rows = [
         ("Version", f"{escape(str(champion['version']))}, {escape(str(champion['variant']))}"),
-        ("RMSE, next step", format_amount(champion.get("rmse"), unit)),
+        _loss_row(champion, unit),
         (f"Gain on {format_words(baseline)}", NONE if skill is None else format_share(skill, signed=True)),
     ]
     return _card("Champion", escape(str(champion["candidate"])), rows)
+
+
+def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
+    name = str(champion["loss_name"])
+    return name, format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
 
 
 def _decision_card(state: LoopState) -> str:

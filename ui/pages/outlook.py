@@ -12,7 +12,7 @@ from ui.pages.formats import format_amount, format_day, format_share
 
 def write_heading(facts: Facts) -> str:
     """Heading above the chart: what it shows, which model speaks, and how sure it is."""
-    target = facts.case.column(facts.case.task.target)
+    target = facts.case.target
     return (
         f'<div class="ok-heading"><h2>{escape(facts.case.title)}</h2>'
         f"<p>{escape(target.name.capitalize())}, {escape(target.unit)}. {_name_speaker(facts)}</p></div>"

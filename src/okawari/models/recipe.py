@@ -1,7 +1,9 @@
 """What every model family signs: a recipe is immutable settings, a model is what its `fit` returns.
 
-Shapes: B windows, T readings in a window, F columns of a reading, K features, S = T - 1 feature steps, H steps ahead.
-`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` cumulative log returns.
+Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 of a
+record), H columns of an answer: steps ahead, or one for a number, or one for each label.
+`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: cumulative
+log returns of a series, a record's number, or 1 for its label and 0 for all others.
 
 A recipe has no `predict`, so "not fitted yet" cannot happen. Recipe modules import their heavy library
 inside `fit`: the serving image loads cases, and has neither torch nor statsmodels.
@@ -11,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from okawari.tasks import Head
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int, Mapping[str, float]], None]
@@ -26,8 +30,9 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` log returns, `level_B` the last
-    target level (its own unit), `at_B` the time of the last reading (datetime64[ns]).
+    """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` what is learned, `level_B` the last
+    target level of a series (its own unit) or the truth itself of a record, `at_B` the time of the last reading
+    (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them.
     """
 
     x_BTF: Floats
@@ -35,7 +40,7 @@ class WindowSet:
     r_BH: Floats
     level_B: NDArray[np.float64]
     at_B: NDArray[np.datetime64]
-    target_index: int
+    target_index: int | None
 
     def __len__(self) -> int:
         return len(self.level_B)
@@ -45,36 +50,54 @@ class WindowSet:
             self.x_BTF[rows], self.z_BSK[rows], self.r_BH[rows], self.level_B[rows], self.at_B[rows], self.target_index
         )
 
+    def pick(self, places: NDArray[np.int64]) -> WindowSet:
+        """The windows at these places, in this order."""
+        return WindowSet(
+            self.x_BTF[places],
+            self.z_BSK[places],
+            self.r_BH[places],
+            self.level_B[places],
+            self.at_B[places],
+            self.target_index,
+        )
+
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a recipe may see: windows to learn from, later windows to stop early by, and nothing newer."""
+    """What a recipe may see: windows to learn from, others to stop early by, and nothing that judges.
+
+    `heads` name the columns of `r_BH`; without any, all of them are numbers.
+    """
 
     train: WindowSet
     validation: WindowSet
     seed: int
+    heads: tuple[Head, ...] = ()
     device: str = "cpu"
     threads: int = 1
 
 
 @dataclass(frozen=True)
 class ConstantCore:
-    """The same log return whatever the window: `r_H`."""
+    """The same answer whatever the window: `r_H`, log returns, a number, or the logarithms of shares of labels."""
 
     r_H: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class AffineCore:
-    """An affine map of the centred log levels `w_T = log(level_T) - log(level_last)`: `weight_HT @ w_T + bias_H`."""
+    """An affine map `weight_HN @ input_N + bias_H` of what it reads: "w", the centred log levels of a series,
+    `w_T = log(level_T) - log(level_last)`, or "z", all features of the window in one row.
+    """
 
-    weight_HT: NDArray[np.float64]
+    weight_HN: NDArray[np.float64]
     bias_H: NDArray[np.float64]
+    reads: Literal["w", "z"] = "w"
 
 
 @dataclass(frozen=True)
 class TorchCore:
-    """A torch module from features `z_BSK` to log returns `r_BH`, with all scaling inside."""
+    """A torch module from features `z_BSK` to `r_BH` (labels as logits), with all scaling inside."""
 
     module: nn.Module
 
@@ -92,7 +115,7 @@ class Model(Protocol):
         ...
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` by the family's own library: what the graph has to equal."""
+        """`r_BH` by the family's own library, labels as logits: what the graph has to equal."""
         ...
 
     def core(self) -> Core:
@@ -123,7 +146,7 @@ def no_progress(done: int, planned: int, numbers: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Interval:
-    """Half widths `half_width_H` in log returns that cover `coverage_share` of the calibration rows."""
+    """Half widths `half_width_H`, in what models learn, that cover `coverage_share` of the calibration rows."""
 
     coverage_share: float
     half_width_H: NDArray[np.float64] = field(repr=False)

@@ -117,4 +117,4 @@ class SarimaModel:
     def core(self) -> AffineCore:
         """The affine map that this filter is: bias from the zero window, one column of the weight an impulse."""
         answers = self._forecast(np.vstack([np.zeros(self.n_history), np.eye(self.n_history)]))
-        return AffineCore(weight_HT=(answers[1:] - answers[0]).T, bias_H=answers[0])
+        return AffineCore(weight_HN=(answers[1:] - answers[0]).T, bias_H=answers[0])

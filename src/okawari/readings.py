@@ -1,0 +1,60 @@
+"""From a frame of readings to the array that a graph takes, refusing by column name what is no number.
+
+Shapes: n readings, F columns.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from okawari.case import Case
+from okawari.errors import InvalidInput
+
+
+def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
+    """The readings as a new array [n, F], columns in the case's order.
+
+    Raises:
+        InvalidInput: a column is missing, is not numeric, or holds a value that is no finite number; or a column
+            that goes into a logarithm holds a value that is not positive. The message names the column.
+    """
+    missing = [name for name in case.column_names if name not in frame.columns]
+    if missing:
+        raise InvalidInput(
+            f"The readings lack {missing}; case {case.name} reads {list(case.column_names)}. Add these columns."
+        )
+    readings = np.column_stack([to_numbers(frame, name) for name in case.column_names])
+    _require_positive(readings, case)
+    return readings
+
+
+def to_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """One column as new numbers [n]; raises like `to_array`."""
+    try:
+        numbers: NDArray[np.float64] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"Column {name} has type {frame[name].dtype}; it holds numbers. Convert it when the data is read."
+        ) from error
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if bad.size:
+        raise InvalidInput(
+            f"Column {name} holds {numbers[bad[0]]} in row {bad[0]} ({bad.size} such rows); every reading is a "
+            "finite number. Remove or repair these rows before windows are cut."
+        )
+    return numbers
+
+
+def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
+    if not case.is_series:
+        return
+    logged = {case.target.name, *(each.numerator for each in case.features), *(e.denominator for e in case.features)}
+    for name, values in zip(case.column_names, readings.T, strict=True):
+        bad = np.flatnonzero(values <= 0) if name in logged else np.empty(0, dtype=np.int64)
+        if bad.size:
+            raise InvalidInput(
+                f"Column {name} holds {values[bad[0]]} in row {bad[0]} ({bad.size} such rows); the case takes its "
+                "logarithm, so it must be above 0. Remove these rows before windows are cut."
+            )
