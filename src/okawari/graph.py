@@ -1,10 +1,11 @@
 """The graph: raw readings in, answer in the target's own unit out, as one self-contained ONNX file.
 
-A graph is joined from a reading stage, a fitted model's core and an answer stage (`okawari.graph_stages`).
+A graph is joined from a reading stage and an answer stage (`okawari.graph_stages`) with a fitted model's core between
+them (`okawari.graph_cores`, `okawari.graph_trees`).
 The reading stage is the one place where features are computed: training, drift and serving all run it.
 
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H steps ahead; everything float32.
-`okawari.graph`, `okawari.graph_stages` and `okawari.graph_weights` are the only homes of onnx, onnxruntime, onnxscript.
+The modules `okawari.graph*` are the only homes of onnx, onnxruntime, onnxscript, skl2onnx and onnxmltools.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from onnx import TensorProto, compose, helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph_records import build_heads_stage, build_record_stage, count_features
-from okawari.graph_stages import IR_VERSION, build_answer_stage, build_core_stage, build_reading_stage
+from okawari.graph_cores import build_core_stage
+from okawari.graph_records import build_heads_stage, build_record_stage
+from okawari.graph_stages import IR_VERSION, build_answer_stage, build_reading_stage
 from okawari.models.recipe import Core, Floats, Interval
 
 WEIGHTS_ONLY = "uint8"
@@ -154,7 +156,7 @@ def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
     Raises:
         InvalidInput: the core or the interval does not fit the case's history or horizon.
     """
-    core_model = build_core_stage(core, case, _count_features(case))
+    core_model = build_core_stage(core, case)
     taken = core_model.graph.input[0].name
     kept = ["level"] if case.is_series else []
     if case.is_series:
@@ -165,10 +167,6 @@ def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
     fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
     merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
     return seal_model(merged, _make_labels(case, interval))
-
-
-def _count_features(case: Case) -> int:
-    return len(case.features) if case.is_series else count_features(case)
 
 
 def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:

@@ -16,17 +16,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from okawari.case import Case, Column
-from okawari.graph_stages import Dims, build_stage, require_shape
+from okawari.graph_stages import Dims, build_stage, count_features, require_shape
 from okawari.models.recipe import Interval
 from okawari.tasks import Head
 
 Part = tuple[list[onnx.NodeProto], dict[str, NDArray[Any]]]
 """Nodes and their constants."""
-
-
-def count_features(case: Case) -> int:
-    """K of the records: one for each number, one for each word of a label."""
-    return sum(len(column.labels) or 1 for column in case.columns)
 
 
 def build_record_stage(case: Case) -> onnx.ModelProto:
