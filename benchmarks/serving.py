@@ -66,7 +66,7 @@ def make_deployable(readings: pd.DataFrame) -> Deployable:
     """An LSTM of the usual size with its first, untrained weights: it costs what a trained one costs."""
     import torch
 
-    from okawari.models.lstm_network import LstmNetwork
+    from okawari.models.networks import LstmNetwork
 
     torch.manual_seed(7)
     horizon = CASE.task.horizon

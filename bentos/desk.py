@@ -13,17 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 from bentos.questions import Question, Reader
 from bentos.recent import RecentReadings
 from bentos.runner import Answered, Runner
 from bentos.schemas import describe_case
+from bentos.wording import word_prediction
 from okawari.case import Case
 from okawari.journal import Journal, Kind, Row
+from okawari.readings import format_time
 from okawari.windows import last_window
 
-NO_INTERVAL = "This model has no calibrated interval."
 Source = Literal["predict", "forecast"]
 
 _log = logging.getLogger("bentoml.okawari")
@@ -57,18 +56,18 @@ class Desk:
     async def forecast(self) -> dict[str, Any]:
         """Answer from the newest readings: those ingested or, where there are none, those packed with the model."""
         recent, source = await self._recent.load(self.runner.require_model())
-        question = Question(
-            x_BTF=last_window(recent, self.case),
-            levels=[float(recent[self.case.task.target].iloc[-1])],
-            as_of=[_format_time(recent[self.case.time].iloc[-1])],
-        )
+        x_BTF, as_of, level = last_window(recent, self.case), None, None
+        if self.case.is_series:
+            newest = recent.iloc[-1]
+            as_of, level = format_time(newest[self.case.time]), float(newest[self.case.target.name])
+        question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
         return {**await self._answer(question, "forecast"), "source": source}
 
     def record_outcomes(self, body: bytes) -> int:
         """Write down the truths of an outcomes request; returns how many."""
         outcomes = self.reader.read_outcomes(body)
-        at = datetime.now(UTC).isoformat()
-        self._record("outcomes", [{**outcome, "at": at, "case": self.case.name} for outcome in outcomes])
+        shared = {"step": 1, "at": datetime.now(UTC).isoformat(), "case": self.case.name}
+        self._record("outcomes", [{**shared, **outcome} for outcome in outcomes])
         return len(outcomes)
 
     def describe(self) -> dict[str, Any]:
@@ -91,23 +90,13 @@ class Desk:
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
         reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)
-        predictions = [self._word(reply, place) for place in range(len(question.levels))]
-        self._record("predictions", self._write(reply, predictions, source))
+        places = range(len(question.x_BTF))
+        predictions = [word_prediction(self.case, reply.answered, question, place) for place in places]
+        self._record("predictions", self._write(reply, source))
         return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
 
-    def _word(self, reply: Reply, place: int) -> dict[str, Any]:
-        interval = _bounds(reply.answered, place)
-        return {
-            "as_of": reply.question.as_of[place],
-            "unit": self._facts["unit"],
-            "level": reply.question.levels[place],
-            "mean": reply.answered.mean_BH[place].tolist(),
-            "interval": interval,
-            "note": None if interval else NO_INTERVAL,
-        }
-
-    def _write(self, reply: Reply, predictions: list[dict[str, Any]], source: Source) -> list[Row]:
-        manifest = reply.answered.model.manifest
+    def _write(self, reply: Reply, source: Source) -> list[Row]:
+        answered, question, manifest = reply.answered, reply.question, reply.answered.model.manifest
         shared = {
             "version": manifest.version,
             "graph_sha256": manifest.graph_sha256,
@@ -121,15 +110,15 @@ class Desk:
                 "index": place,
                 "case": self.case.name,
                 "at": at,
-                "as_of": said["as_of"],
-                "level": said["level"],
-                "mean": said["mean"],
-                "lower": said["interval"] and said["interval"]["lower"],
-                "upper": said["interval"] and said["interval"]["upper"],
-                "input_sha256": hashlib.sha256(reply.question.x_BTF[place].tobytes()).hexdigest(),
+                "as_of": question.as_of[place],
+                "level": question.levels[place],
+                "mean": answered.mean_BH[place].tolist(),
+                "lower": None if answered.lower_BH is None else answered.lower_BH[place].tolist(),
+                "upper": None if answered.upper_BH is None else answered.upper_BH[place].tolist(),
+                "input_sha256": hashlib.sha256(question.x_BTF[place].tobytes()).hexdigest(),
                 **shared,
             }
-            for place, said in enumerate(predictions)
+            for place in range(len(question.x_BTF))
         ]
 
     def _record(self, kind: Kind, rows: list[Row]) -> None:
@@ -140,17 +129,3 @@ class Desk:
             if kind == "outcomes":
                 raise
             _log.exception("%d predictions of %s were not journaled", len(rows), self.case.name)
-
-
-def _bounds(answered: Answered, place: int) -> dict[str, Any] | None:
-    if answered.lower_BH is None or answered.upper_BH is None:
-        return None
-    return {
-        "coverage_share": answered.model.manifest.coverage_share,
-        "lower": answered.lower_BH[place].tolist(),
-        "upper": answered.upper_BH[place].tolist(),
-    }
-
-
-def _format_time(time: pd.Timestamp) -> str:
-    return f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat()

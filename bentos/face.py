@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from bentos.desk import Desk
 from bentos.refusals import Refused, TooLarge, UnknownCase
 from bentos.runner import Overloaded
-from bentos.schemas import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer, describe_body
+from bentos.schemas import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer, describe_body, name_prediction
 from okawari import __version__
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
@@ -126,10 +126,11 @@ def _add_case(app: FastAPI, desk: Desk, door: Door) -> None:
         with door.open():
             return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
 
-    own = f"Predict from your own {desk.case.history} or more records"
+    counted = f"{desk.case.history} or more records" if desk.case.is_series else "records"
+    said: Any = name_prediction(desk.case)
     for verb in (
-        Verb(predict, own, 200, PredictAnswer, desk.reader.predict_type),
-        Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer),
+        Verb(predict, f"Predict from your own {counted}", 200, PredictAnswer[said], desk.reader.predict_type),
+        Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[said]),
         Verb(outcomes, "Send what really happened", 202, Accepted, desk.reader.outcomes_type),
     ):
         _add_verb(app, desk.case, verb)

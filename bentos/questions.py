@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from bentos.refusals import Refused, explain
+from bentos.refusals import Place, Refused, explain, write_place
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case
 from okawari.models.recipe import Floats
@@ -25,10 +25,10 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """Windows `x_BTF`, the target's last value and the time of the last record of each."""
+    """Windows `x_BTF` and, of a series, the target's last value and the time of the last record of each."""
 
     x_BTF: Floats
-    levels: list[float]
+    levels: list[float | None]
     as_of: list[str | None]
 
 
@@ -40,7 +40,11 @@ class Reader:
         self.predict_type = build_predict_type(case)
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
-        self._target = case.column_names.index(case.task.target)
+        self._places = {
+            column.name: {label: place for place, label in enumerate(column.labels)}
+            for column in case.known_columns
+            if column.labels
+        }
 
     def read_question(self, body: bytes) -> Question:
         """The question of a predict request.
@@ -48,15 +52,36 @@ class Reader:
         Raises:
             Refused: it is no JSON, lacks something, or holds something that is no reading of this case.
         """
-        windows: list[list[Record]] = self._parse(self.predict_type, body)["instances"]
+        instances = self._parse(self.predict_type, body)["instances"]
+        if not self.case.is_series:
+            return self._read_records(instances)
+        windows: list[list[Record]] = instances
         as_of = [self._check_times(window, place) for place, window in enumerate(windows)]
         values_BTF = np.stack([self._read_window(window, place) for place, window in enumerate(windows)])
-        return Question(_narrow(values_BTF, self.case), values_BTF[:, -1, self._target].tolist(), as_of)
+        levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
+        return Question(_narrow(values_BTF, self.case), levels, as_of)
+
+    def _read_records(self, records: list[Record]) -> Question:
+        values_BF = self._to_array(records)
+        for rule in self.case.rules:
+            self._check_rule(rule, values_BF, ("instances",))
+        nothing: list[None] = [None] * len(records)
+        return Question(_narrow(values_BF[:, None], self.case), [*nothing], [*nothing])
+
+    def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
+        """The records' numbers [n, F], labels as their places."""
+        if self._places:
+            records = [self._place_labels(record) for record in records]
+        return np.array([self._pick(record) for record in records], dtype=np.float64).reshape(len(records), -1)
+
+    def _place_labels(self, record: Record) -> Record:
+        return {**record, **{name: places[record[name]] for name, places in self._places.items() if name in record}}
 
     def read_outcomes(self, body: bytes) -> list[Record]:
         """The outcomes of an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
-        return outcomes
+        places = self._places.get(self.case.target.name)
+        return [{**each, "value": float(places[each["value"]])} for each in outcomes] if places else outcomes
 
     def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
         try:
@@ -66,21 +91,21 @@ class Reader:
 
     def _read_window(self, window: list[Record], place: int) -> NDArray[np.float64]:
         """The newest `history` readings [T, F]; the rules between columns hold in all of them."""
-        values = np.array([self._pick(record) for record in window], dtype=np.float64).reshape(len(window), -1)
+        values = self._to_array(window)
         for rule in self.case.rules:
-            self._check_rule(rule, values, place)
+            self._check_rule(rule, values, ("instances", place))
         return values[-self.case.history :]
 
-    def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: int) -> None:
+    def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: Place) -> None:
         names = self.case.column_names
         greater, smaller = values[:, names.index(rule.greater)], values[:, names.index(rule.smaller)]
         broken = np.flatnonzero(greater < smaller * (1 - rule.slack_share))
         if broken.size:
             row = int(broken[0])
             raise Refused(
-                f"instances[{place}][{row}] has {rule.greater} {greater[row]:g} and {rule.smaller} {smaller[row]:g}; "
-                f"{rule.greater} is never below {rule.smaller}. Correct the record.",
-                ("instances", place, row, rule.greater),
+                f"{write_place((*place, row))} has {rule.greater} {greater[row]:g} and {rule.smaller} "
+                f"{smaller[row]:g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
+                (*place, row, rule.greater),
             )
 
     def _check_times(self, window: list[Record], place: int) -> str | None:
@@ -125,9 +150,10 @@ def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:
     if lost.size:
         place, row, column = (int(index) for index in lost[0])
         name = case.column_names[column]
+        where: Place = ("instances", place, row, name) if case.is_series else ("instances", place, name)
         raise Refused(
-            f"instances[{place}][{row}].{name} is {values_BTF[place, row, column]:g}; the model computes with "
+            f"{write_place(where)} is {values_BTF[place, row, column]:g}; the model computes with "
             "magnitudes from 1e-38 to 3e38. Check its unit.",
-            ("instances", place, row, name),
+            where,
         )
     return x_BTF

@@ -54,7 +54,8 @@ def _say_missing(complaint: dict[str, Any], case: Case) -> str:
 
 
 def _say_unknown(complaint: dict[str, Any], case: Case) -> str:
-    known = f"a record has {', '.join(case.column_names)} and optionally {case.time}"
+    time = f" and optionally {case.time}" if case.is_series else ""
+    known = f"a record has {', '.join(case.column_names)}{time}"
     allowed = known if len(complaint["loc"]) > 2 else "it is not part of this request"
     return f"{_where(complaint)} is not known; {allowed}. Leave it out."
 
@@ -86,9 +87,16 @@ _SENTENCES: dict[str, Callable[[dict[str, Any], Case], str]] = {
 
 
 def _where(complaint: dict[str, Any]) -> str:
-    """The place as a person writes it: `instances[0][3].close`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in complaint["loc"])
-    return text.lstrip(".") or "The body"
+    return write_place(complaint["loc"]) or "The body"
+
+
+def write_place(place: Place) -> str:
+    """A place as a person writes it.
+
+    >>> write_place(("instances", 0, 3, "close"))
+    'instances[0][3].close'
+    """
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
 def _allowed(complaint: dict[str, Any], case: Case) -> str:
@@ -97,13 +105,11 @@ def _allowed(complaint: dict[str, Any], case: Case) -> str:
         return describe_range(case.column(str(name)))
     if name == "value":
         return describe_range(case.target)
-    return _SHAPES.get(str(name), f"it is {_expected(complaint)}")
-
-
-_SHAPES = {
-    "instances": "it is a list of instances, each a list of records, oldest first",
-    "outcomes": "it is a list of objects with id, index, step and value",
-}
+    if name == "instances":
+        return f"it is a list of {'instances, each a list of records, oldest first' if case.is_series else 'records'}"
+    if name == "outcomes":
+        return f"it is a list of objects with id, index, {'step ' if case.is_series else ''}and value"
+    return f"it is {_expected(complaint)}"
 
 
 def _expected(complaint: dict[str, Any]) -> str:
@@ -118,6 +124,8 @@ def describe_range(column: Column) -> str:
     >>> describe_range(Column(name="close", unit="USD", above=0))
     'close is a number above 0 (USD)'
     """
+    if column.labels:
+        return f"{column.name} is one of {', '.join(column.labels)}"
     limits = {"above": column.above, "at least": column.minimum, "at most": column.maximum}
     said = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
     kind = "a whole number" if column.integer else "a number"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from okawari.case import Case, Column
+from okawari.case import Case, Column, Forecast
 
 MAX_OUTCOMES = 10_000
 
@@ -44,15 +44,42 @@ class Prediction(BaseModel):
     note: str | None
 
 
-class PredictAnswer(BaseModel):
+class Bounds(BaseModel):
+    """A range that is meant to hold `coverage_share` of the truths."""
+
+    coverage_share: float
+    lower: float
+    upper: float
+
+
+class Estimate(BaseModel):
+    """One record's number, in the target's unit."""
+
+    unit: str
+    value: float
+    interval: Bounds | None
+    note: str | None
+
+
+class Label(BaseModel):
+    """One record's most probable label, and how probable each is."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+Said = TypeVar("Said", Prediction, Estimate, Label)
+
+
+class PredictAnswer(BaseModel, Generic[Said]):
     """Answers in the order of the instances, all by the same model."""
 
     id: str = Field(description="Name of this answer; send it back with the outcomes.")
     model: ModelInfo
-    predictions: list[Prediction]
+    predictions: list[Said]
 
 
-class ForecastAnswer(PredictAnswer):
+class ForecastAnswer(PredictAnswer[Said], Generic[Said]):
     """A `PredictAnswer` with one prediction."""
 
     source: str = Field(description="Where the readings came from: ingested or packaged.")
@@ -81,6 +108,7 @@ class ColumnInfo(BaseModel):
     minimum: float | None
     maximum: float | None
     integer: bool
+    labels: list[str]
 
 
 class CaseInfo(BaseModel):
@@ -94,8 +122,9 @@ class CaseInfo(BaseModel):
     refused: str | None = Field(description="Why the newest deployed model does not serve.")
     columns: list[ColumnInfo]
     history: int = Field(description="Records of an instance that count: the newest ones.")
-    horizon: int = Field(description="Steps ahead.")
+    horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str
+    labels: list[str] = Field(description="What an answer may be, where it is a label.")
 
 
 class CaseList(BaseModel):
@@ -105,10 +134,12 @@ class CaseList(BaseModel):
 
 
 def build_reading_type(case: Case) -> Any:
-    """The type of one record: a dict with the case's columns, and optionally its time."""
+    """The type of one record: a dict with the case's columns, and of a series optionally its time."""
+    fields = {column.name: _build_value(column) for column in case.columns}
+    if not case.is_series:
+        return _build_object("Record", fields)
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
-    fields = {case.time: NotRequired[time], **{column.name: _build_number(column) for column in case.columns}}
-    return _build_object("Reading", fields)
+    return _build_object("Reading", {case.time: NotRequired[time], **fields})
 
 
 def _build_object(name: str, fields: dict[str, Any]) -> Any:
@@ -119,8 +150,10 @@ def _build_object(name: str, fields: dict[str, Any]) -> Any:
     return made
 
 
-def _build_number(column: Column) -> Any:
+def _build_value(column: Column) -> Any:
     described = f"{column.description} ({column.unit})" if column.unit else column.description
+    if column.labels:
+        return Annotated[Literal[column.labels], Field(description=described)]
     return Annotated[
         float,
         Field(
@@ -139,7 +172,8 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     """The validator of a predict request. It stops at the first bad record, so a huge bad request costs little."""
     reading: Any = build_reading_type(case)
     window: Any = Annotated[list[reading], Field(min_length=case.history), FailFast()]
-    instances = Annotated[list[window], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
+    instance: Any = window if case.is_series else reading
+    instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     return TypeAdapter(_build_object("PredictRequest", {"instances": instances}))
 
 
@@ -148,12 +182,20 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
     fields = {
         "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
         "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
-        "step": Annotated[int, Field(strict=True, ge=1, le=case.task.horizon, description="Which step ahead.")],
-        "value": _build_number(case.target),
+        "value": _build_value(case.target),
     }
+    if isinstance(case.task, Forecast):
+        fields["step"] = Annotated[int, Field(strict=True, ge=1, le=case.task.horizon, description="Which step ahead.")]
     outcome: Any = _build_object("Outcome", fields)
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
     return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
+
+
+def name_prediction(case: Case) -> type[Prediction | Estimate | Label]:
+    """What the case answers with."""
+    if case.is_series:
+        return Prediction
+    return Label if case.target.labels else Estimate
 
 
 def describe_body(adapter: TypeAdapter[Any]) -> dict[str, Any]:
@@ -180,6 +222,7 @@ def describe_case(case: Case) -> dict[str, Any]:
             ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
         ],
         "history": case.history,
-        "horizon": case.task.horizon,
+        "horizon": case.task.horizon if isinstance(case.task, Forecast) else None,
         "unit": case.target.unit,
+        "labels": list(case.target.labels),
     }

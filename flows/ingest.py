@@ -40,7 +40,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
 
 def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
     if file is not None:
-        return TableFile(file, time=case.time)
+        return TableFile(file, time=case.time if case.is_series else None)
     if live and case.live is None:
         raise InvalidInput(f"Case {case.name} has no live source; run ingest without live.")
     return case.live if live and case.live is not None else case.source

@@ -15,7 +15,7 @@ from prefect import flow, get_run_logger
 
 from flows.announce import emit, show_link, show_table
 from monitoring.drift import DriftVerdict, measure_drift
-from monitoring.performance import PerformanceVerdict, measure_performance
+from monitoring.performance import PerformanceVerdict, measure_hits, measure_performance
 from monitoring.report import build_report
 from okawari import events, records, registry, store, tracking
 from okawari.case import Case
@@ -25,7 +25,7 @@ from okawari.policy import Decision
 from okawari.registry import Version
 from okawari.settings import load_settings
 from okawari.store import Snapshot
-from okawari.truth import match_truth
+from okawari.truth import match_records, match_truth
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
 def _watch_drift(watched: Watched) -> tuple[str, str]:
     case, rule = watched.case, watched.case.drift
     reference, current = _cut_reference(watched)
-    verdict = measure_drift(reference.tail(rule.reference), current.tail(rule.current), rule)
+    verdict = measure_drift(reference.tail(rule.reference), current.tail(rule.current), rule, in_order=case.is_series)
     decision_id = _record(watched, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
     if verdict.verdict != "not enough data":
         _publish_report(watched, reference.tail(rule.reference), current.tail(rule.current), verdict)
@@ -83,7 +83,7 @@ def _cut_reference(watched: Watched) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Features up to the champion's snapshot, and those of the readings that came after it."""
     features = compute_feature_frame(watched.readings, watched.case)
     is_known = features[watched.case.time] <= pd.Timestamp(watched.champion.trained_until)
-    columns = [feature.name for feature in watched.case.features]
+    columns = list(watched.case.feature_names)
     return features.loc[is_known, columns], features.loc[~is_known, columns]
 
 
@@ -119,11 +119,26 @@ def _watch_performance(watched: Watched, drift_id: str | None) -> str:
 
 def _measure_promise(watched: Watched) -> PerformanceVerdict:
     case, name = watched.case, watched.case.name
-    pairs = match_truth(case, records.load_predictions(name), records.load_outcomes(name), watched.readings)
+    predictions, outcomes = records.load_predictions(name), records.load_outcomes(name)
+    if not case.is_series:
+        return _measure_records(watched, match_records(predictions, outcomes))
+    pairs = match_truth(case, predictions, outcomes, watched.readings)
     own = pairs[pairs["version"] == watched.champion.version]
     # A champion without intervals has empty bounds, which promise nothing and are not judged.
     promised = watched.champion.coverage_share or case.coverage_share
+    assert promised is not None, "a forecast's case names the coverage that it wants"
     return measure_performance(own, coverage_share=promised)
+
+
+def _measure_records(watched: Watched, pairs: pd.DataFrame) -> PerformanceVerdict:
+    """Against the constant baseline over the records that the champion knew."""
+    case, champion = watched.case, watched.champion
+    own = pairs[pairs["version"] == champion.version]
+    known = watched.readings[watched.readings[case.time] <= pd.Timestamp(champion.trained_until)][case.target.name]
+    if case.coverage_share is None:
+        return measure_hits(own["hit"], baseline_share=float(known.value_counts(normalize=True).iloc[0]))
+    promised = champion.coverage_share or case.coverage_share
+    return measure_performance(own.assign(level=known.mean()), coverage_share=promised, baseline="the mean")
 
 
 def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> str:

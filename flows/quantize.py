@@ -28,7 +28,7 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
     """
     problem = load_case(case)
     variants = build_variants(tracking.load_file(run_id, "variants/fp32.onnx"))
-    rows = measure_variants(variants, _load_holdout(problem, run_id), threads=load_settings().threads)
+    rows = measure_variants(variants, _load_holdout(problem, run_id), problem, threads=load_settings().threads)
     for row in rows:
         tracking.record_file(run_id, variants.contents[row.variant], f"variants/{row.variant}.onnx")
     tracking.record_table(run_id, [asdict(row) for row in rows], "variants.json")
@@ -42,7 +42,7 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
 
 def _load_holdout(case: Case, run_id: str) -> WindowSet:
     readings = store.load_readings(case, tracking.load_snapshot_version(run_id))
-    return split_windows(cut_windows(readings, case), case.gate, case.task.horizon).holdout
+    return split_windows(cut_windows(readings, case), case).holdout
 
 
 def _to_facts(row: VariantRow) -> VariantFacts:

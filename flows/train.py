@@ -20,15 +20,15 @@ from flows.quantize import quantize
 from okawari import events, figures, records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
-from okawari.contest import Contender, build_leaderboard, describe_scores, fit_contender, score_graph
+from okawari.contest import Contender, build_leaderboard, fit_contender, score_graph
 from okawari.errors import NotYet
 from okawari.graph import parse_model
 from okawari.history import gather_retrain_facts
 from okawari.manifest import digest
+from okawari.metrics import skill_share
 from okawari.models.recipe import Progress, Recipe
 from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
 from okawari.registry import Version
-from okawari.scores import skill_share
 from okawari.settings import load_settings
 from okawari.store import Snapshot
 from okawari.windows import Split, cut_windows, split_windows
@@ -87,7 +87,7 @@ def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) 
     """Cut the snapshot and open the training's run. Only one training runs at a time, so others still open are dead."""
     tracking.close_abandoned(case)
     readings = store.load_readings(case, snapshot.version)
-    split = split_windows(cut_windows(readings, case), case.gate, case.task.horizon)
+    split = split_windows(cut_windows(readings, case), case)
     tags = {"okawari.cause": cause, "okawari.decision_id": retrain_id}
     with tracking.record_training(case, snapshot, readings, tags) as run_id:
         show_link(case, "training", tracking.page_url(run_id), f"Training on snapshot {snapshot.version}")
@@ -113,14 +113,18 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
     card = contender.card
     get_run_logger().info(
         "%s: %s has %s %.4f after %.1f s",
-        training.case.name, recipe.name, card.loss_name, card.loss, contender.fit_s,
+        training.case.name,
+        recipe.name,
+        card.loss_name,
+        card.loss,
+        contender.fit_s,
     )
     return contender
 
 
 def _record_contender(training: Training, contender: Contender, run_id: str) -> None:
     name, history = contender.recipe.name, contender.model.history
-    tracking.record_metrics(run_id, {**describe_scores(contender.scores), "fit_s": contender.fit_s})
+    tracking.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
     tracking.record_history(run_id, history)
     if history:
         tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
@@ -146,7 +150,10 @@ def _publish_leaderboard(training: Training, contenders: list[Contender]) -> Non
     best, floor = rows[0], contenders[0].recipe.name
     caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
     show_table(training.case, "leaderboard", rows, caption)
-    tracking.record_metrics(training.run_id, {"best_loss": best["loss"], "best_skill_share": best["skill_share"]})
+    tracking.record_metrics(
+        training.run_id,
+        {"best_loss": min(each.scores.loss for each in contenders), "best_skill_share": best["skill_share"]},
+    )
 
 
 def _choose(contenders: list[Contender], case: Case) -> Contender:
@@ -162,7 +169,7 @@ def _judge(training: Training, challenger: Contender, baseline: Card, variant: s
     """Hold the challenger, as it would serve, against the champion on the same rows; register and record."""
     case, holdout = training.case, training.split.holdout
     graph = tracking.load_file(training.run_id, f"variants/{variant}.onnx")
-    card = score_graph(challenger.recipe.name, graph, holdout)
+    card = score_graph(challenger.recipe.name, graph, holdout, case)
     assert card is not None, "a graph that was just built takes the case's readings"
     decision = decide_promotion(card, _score_champion(training), baseline, case.gate)
     decision_id = records.new_id()
@@ -187,7 +194,7 @@ def _score_champion(training: Training) -> Card | None:
     champion = registry.load_champion(training.case.name)
     if champion is None:
         return None
-    return score_graph(champion.candidate, registry.load_graph(champion), training.split.holdout)
+    return score_graph(champion.candidate, registry.load_graph(champion), training.split.holdout, training.case)
 
 
 def _describe_version(training: Training, card: Card, baseline: Card, graph: bytes, variant: str) -> dict[str, Any]:

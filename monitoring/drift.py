@@ -10,7 +10,7 @@ Shapes: N rows of the reference, W rows of the current sample, B blocks. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -42,6 +42,9 @@ MAX_REFERENCE, MAX_CURRENT = 5000, 1000
 same rows in about a second. The resolution of KS at 1000 rows is near 0.03, well below any useful minimum effect."""
 
 
+Test = Literal["block_ks", "two_sample_ks"]
+
+
 @dataclass(frozen=True)
 class ColumnDrift:
     """One feature: how far it lies from the reference (KS distance, 0 to 1), and how unusual that is.
@@ -70,19 +73,25 @@ class DriftVerdict:
     n_reference: int
     n_current: int
     reason: str
+    test: Test = "block_ks"
+    """What p-values are taken from: blocks of the reference, or two independent samples."""
 
     def facts(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
         return asdict(self) | {"columns": [asdict(column) for column in self.columns]}
 
 
-def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, rule: Drift) -> DriftVerdict:
+def measure_drift(
+    reference: pd.DataFrame, current: pd.DataFrame, rule: Drift, *, in_order: bool = True
+) -> DriftVerdict:
     """Compare every feature column of `current` with `reference`, both oldest row first.
 
     Args:
         reference: features the champion learned from, [n, K] floats; the newest MAX_REFERENCE rows are used.
         current: newer features, [n, K] floats of the same columns; the newest MAX_CURRENT rows are used.
         rule: family-wise `alpha` over the columns (Holm), smallest distance, smallest number of readings.
+        in_order: rows follow each other in time, so blocks of the reference say what is usual; records that stand
+            for themselves are independent, and the plain two-sample test says it.
 
     Raises:
         InvalidInput: no column, a column missing on either side, or a value that is not a finite number.
@@ -90,16 +99,17 @@ def measure_drift(reference: pd.DataFrame, current: pd.DataFrame, rule: Drift) -
     check_features(reference, current)
     reference, current = newest_rows(reference, current)
     sizes = len(reference), len(current)
-    shortage = _find_shortage(*sizes, reference.shape[1], rule)
+    shortage = _find_shortage(*sizes, reference.shape[1], rule, in_order=in_order)
+    test: Test = "block_ks" if in_order else "two_sample_ks"
     if shortage:
-        return DriftVerdict("not enough data", (), *sizes, shortage)
+        return DriftVerdict("not enough data", (), *sizes, shortage, test)
+    measure = TESTS[test]
     measured = {
-        str(name): measure_block_ks(reference[name].to_numpy(float), current[name].to_numpy(float))
-        for name in reference.columns
+        str(name): measure(reference[name].to_numpy(float), current[name].to_numpy(float)) for name in reference.columns
     }
     columns = _judge_columns(measured, rule)
     drifted = any(column.drifted for column in columns)
-    return DriftVerdict("drifted" if drifted else "stable", columns, *sizes, _describe(columns, rule))
+    return DriftVerdict("drifted" if drifted else "stable", columns, *sizes, _describe(columns, rule), test)
 
 
 def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -135,6 +145,22 @@ def measure_block_ks(reference_N: Array, current_W: Array) -> tuple[float, float
     return observed, max(rank, _predict_exceedance(distances_B, observed, n / width))
 
 
+def measure_two_sample_ks(reference_N: Array, current_W: Array) -> tuple[float, float]:
+    """KS distance of two independent samples and its two-sided p-value (exact for small ones, else asymptotic).
+
+    Source: Hodges, The significance probability of the Smirnov two-sample test, 1958. With many equal values, as those
+    of labels, the p-value is too large and the test careful.
+    """
+    result = stats.ks_2samp(reference_N, current_W)
+    return float(result.statistic), float(result.pvalue)
+
+
+TESTS: Mapping[Test, Callable[[Array, Array], tuple[float, float]]] = {
+    "block_ks": measure_block_ks,
+    "two_sample_ks": measure_two_sample_ks,
+}
+
+
 def check_features(reference: pd.DataFrame, current: pd.DataFrame) -> None:
     """Refuse features that cannot be compared, by the column's name."""
     if not len(reference.columns):
@@ -164,10 +190,12 @@ def _check_column(frame: pd.DataFrame, name: str, label: str) -> None:
         )
 
 
-def _find_shortage(n: int, width: int, n_columns: int, rule: Drift) -> str:
+def _find_shortage(n: int, width: int, n_columns: int, rule: Drift, *, in_order: bool) -> str:
     """Why these sizes cannot be judged; empty where they can."""
     if width < rule.min_current:
         return f"{width} current readings; the rule needs {rule.min_current}."
+    if not in_order:
+        return "" if n >= rule.min_current else f"{n} reference readings; the rule needs {rule.min_current}."
     if n < SEPARATE_BLOCKS * width:
         return (
             f"The reference of {n} readings holds {n / width:.1f} blocks of {width}; {SEPARATE_BLOCKS} are needed "

@@ -33,7 +33,7 @@ class PerformanceVerdict:
     verdict: Literal["degraded", "good", "not enough data"]
     reason: str
     n: int
-    promised_share: float
+    promised_share: float | None = None
     rmse: float | None = None
     baseline_rmse: float | None = None
     skill_share: float | None = None
@@ -48,15 +48,21 @@ class PerformanceVerdict:
 
 
 def measure_performance(
-    frame: pd.DataFrame, *, coverage_share: float, min_rows: int = 40, alpha: float = 0.01
+    frame: pd.DataFrame,
+    *,
+    coverage_share: float,
+    baseline: str = "the random walk",
+    min_rows: int = 40,
+    alpha: float = 0.01,
 ) -> PerformanceVerdict:
-    """Judge matured one-step predictions against their truth, the random walk and the promised coverage.
+    """Judge matured one-step predictions against their truth, the baseline and the promised coverage.
 
     Args:
-        frame: one row per matured prediction, oldest first: `prediction`, `lower`, `upper`, `level` (the last known
-            target value, which is the random walk's answer) and `truth`, all in the target's own unit. `lower` and
+        frame: one row per matured prediction, oldest first: `prediction`, `lower`, `upper`, `level` (the baseline's
+            answer: of a forecast the last known target value) and `truth`, all in the target's own unit. `lower` and
             `upper` may be missing or wholly empty for a model without intervals.
         coverage_share: promised share of truths inside the interval, 0 to 1.
+        baseline: who answers `level`, as a person says it.
         min_rows: fewer rows are "not enough data".
         alpha: false-alarm rate of one verdict; the tests share it evenly (Bonferroni).
 
@@ -74,7 +80,31 @@ def measure_performance(
         return PerformanceVerdict(verdict="not enough data", reason=reason, n=len(truth), promised_share=coverage_share)
     errors = _measure_errors(prediction, level, truth)
     coverage = _measure_coverage(*bounds, truth, coverage_share, alpha) if bounds else {}
-    return _judge(len(truth), coverage_share, alpha, errors, coverage)
+    return _judge(len(truth), coverage_share, alpha, errors, coverage, baseline)
+
+
+def measure_hits(
+    hits: pd.Series, *, baseline_share: float, min_rows: int = 40, alpha: float = 0.01
+) -> PerformanceVerdict:
+    """Judge labels by how many were right: degraded where the most common label would have been right more often.
+
+    Args:
+        hits: 1 for each outcome whose label was right, else 0.
+        baseline_share: how often the most common label comes, 0 to 1.
+        min_rows: fewer rows are "not enough data".
+        alpha: false-alarm rate of the exact binomial test.
+    """
+    n, right = len(hits), int(hits.sum())
+    if n < min_rows:
+        reason = f"{n} predictions have their outcome; {min_rows} are needed to judge."
+        return PerformanceVerdict(verdict="not enough data", reason=reason, n=n)
+    p_value = float(stats.binomtest(right, n, baseline_share, alternative="less").pvalue)
+    worse = p_value < alpha
+    reason = (
+        f"Of {n} outcomes {right / n:.1%} were right, {'less than' if worse else 'against'} the "
+        f"{baseline_share:.1%} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
+    )
+    return PerformanceVerdict(verdict="degraded" if worse else "good", reason=reason, n=n, worse_p_value=p_value)
 
 
 def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
@@ -117,7 +147,7 @@ def _measure_coverage(lower: Array, upper: Array, truth: Array, promised: float,
 
 
 def _judge(
-    n: int, promised: float, alpha: float, errors: dict[str, float | None], coverage: dict[str, Any]
+    n: int, promised: float, alpha: float, errors: dict[str, float | None], coverage: dict[str, Any], baseline: str
 ) -> PerformanceVerdict:
     numbers: dict[str, Any] = {**errors, **coverage}
     level = alpha / (2 if coverage else 1)
@@ -125,7 +155,7 @@ def _judge(
     under = bool(coverage) and numbers["under_p_value"] < level
     return PerformanceVerdict(
         verdict="degraded" if worse or under else "good",
-        reason=_describe(n, promised, level, numbers, worse, under),
+        reason=_describe(n, promised, level, {**numbers, "baseline": baseline}, worse, under),
         n=n,
         promised_share=promised,
         **numbers,
@@ -135,7 +165,7 @@ def _judge(
 def _describe(n: int, promised: float, level: float, numbers: dict[str, Any], worse: bool, under: bool) -> str:
     against = "worse than" if worse else "not worse than" if numbers["rmse"] > numbers["baseline_rmse"] else "against"
     errors = (
-        f"RMSE {numbers['rmse']:.4g} is {against} the random walk's {numbers['baseline_rmse']:.4g} "
+        f"RMSE {numbers['rmse']:.4g} is {against} {numbers['baseline']}'s {numbers['baseline_rmse']:.4g} "
         f"(p {numbers['worse_p_value']:.2g})"
     )
     if "coverage_share" not in numbers:

@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from monitoring.drift import DriftVerdict, check_features, measure_block_ks, newest_rows
+from monitoring.drift import TESTS, DriftVerdict, Test, check_features, newest_rows
 from okawari.errors import NotYet, OkawariError
 
 _HEADER = """<header style="font-family: system-ui, sans-serif; max-width: 1200px; margin: 0 auto; padding: 24px">
@@ -81,14 +81,16 @@ def _run_evidently(reference: pd.DataFrame, current: pd.DataFrame, verdict: Drif
         for frame in (current, reference)
     ]
     metrics = [
-        ValueDrift(column=column.column, method="block_ks", threshold=column.alarm_level) for column in verdict.columns
+        ValueDrift(column=column.column, method=verdict.test, threshold=column.alarm_level)
+        for column in verdict.columns
     ]
     return Report(metrics, include_tests=True).run(*samples)  # current first: Evidently cannot tell them apart
 
 
 @cache
 def register_tests() -> None:
-    """Teach Evidently our two tests, once per process: `block_ks` for numbers, `chi2_contingency` for categories.
+    """Teach Evidently our tests, once per process: `block_ks` and `two_sample_ks` for numbers, `chi2_contingency` for
+    categories.
 
     Evidently's own `chisquare` takes the reference for exact; on two samples of equal size it alarms on about 4 of
     10 quiet columns at a nominal 5 %. The contingency test knows that both are samples.
@@ -98,8 +100,10 @@ def register_tests() -> None:
     from evidently.legacy.core import ColumnType
 
     numbers = StatTest("block_ks", "block-calibrated K-S p_value", [ColumnType.Numerical])
+    records = StatTest("two_sample_ks", "2-sample K-S p_value", [ColumnType.Numerical])
     categories = StatTest("chi2_contingency", "2-sample chi-square p_value", [ColumnType.Categorical])
-    register_stattest(numbers, _test_blocks)
+    register_stattest(numbers, partial(_test_numbers, "block_ks"))
+    register_stattest(records, partial(_test_numbers, "two_sample_ks"))
     register_stattest(categories, _test_categories)
 
 
@@ -110,8 +114,10 @@ def _import_evidently() -> None:
         importlib.import_module("evidently")
 
 
-def _test_blocks(reference: pd.Series, current: pd.Series, _kind: Any, threshold: float) -> tuple[float, bool]:
-    p_value = measure_block_ks(reference.to_numpy(float), current.to_numpy(float))[1]
+def _test_numbers(
+    test: Test, reference: pd.Series, current: pd.Series, _kind: Any, threshold: float
+) -> tuple[float, bool]:
+    p_value = TESTS[test](reference.to_numpy(float), current.to_numpy(float))[1]
     return p_value, p_value <= threshold
 
 

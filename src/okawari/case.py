@@ -36,6 +36,7 @@ __all__ = [
 ARRIVED = "arrived"
 """Time column of a case whose records have none of their own: when a record was first seen."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """When a challenger may replace the champion. Shares are relative: 0.01 is one percent.
@@ -154,9 +155,15 @@ class Case:
             require(not labelled, f"Case {self.name} has the labels of {labelled} in a series; use numbers there.")
             return
         target = self.task.target.name
-        require(target not in self.column_names, f"Case {self.name} lists its target {target} as a column; leave it out.")
-        require(not self.features, f"Case {self.name} has features; a record's columns are its features. Leave them out.")
-        require(ARRIVED not in self.known_names, f"Case {self.name} has a column {ARRIVED!r}, a name of ours; rename it.")
+        require(
+            target not in self.column_names, f"Case {self.name} lists its target {target} as a column; leave it out."
+        )
+        require(
+            not self.features, f"Case {self.name} has features; a record's columns are its features. Leave them out."
+        )
+        require(
+            ARRIVED not in self.known_names, f"Case {self.name} has a column {ARRIVED!r}, a name of ours; rename it."
+        )
         require(
             self.time == ARRIVED, f"Case {self.name} has the time {self.time!r}; records have none. Write time=ARRIVED."
         )

@@ -21,8 +21,8 @@ from okawari.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Checked:
-    """A checked table: `good` readings (time and float64 columns, ascending, times unique) and `refused` rows as
-    they came, with a column `reason`.
+    """A checked table: `good` readings as float64 columns (a label as its place), and `refused` rows as they came,
+    with a column `reason`. A series' readings have their time, ascending and unique; records stand as they came.
     """
 
     good: pd.DataFrame
@@ -37,38 +37,62 @@ class Checked:
         return f"{len(self.refused)} of {len(self.good) + len(self.refused)} rows refused; first: {first}"
 
 
-def check_readings(raw: pd.DataFrame, case: Case, now: datetime) -> Checked:
+def check_readings(raw: pd.DataFrame, case: Case, now: datetime, *, with_target: bool = True) -> Checked:
     """Tell data from damage, row by row.
 
     Args:
         raw: any table with the case's columns; further columns are ignored.
         case: the schema.
         now: aware time; a reading from later than this is refused.
+        with_target: whether records hold their target too; questions do not.
 
     Raises:
         InvalidInput: a needed column is missing.
     """
-    needed = [case.time, *case.column_names]
+    columns = case.known_columns if with_target else case.columns
+    names = [column.name for column in columns]
+    needed = [case.time, *names] if case.is_series else names
     missing = [name for name in needed if name not in raw.columns]
     if missing:
         raise InvalidInput(
             f"The table lacks {missing}; case {case.name} needs {needed} and found {list(map(str, raw.columns))}."
         )
     raw = raw[needed].reset_index(drop=True)
-    typed = _convert(raw, case)
-    reasons = _find_unreadable(raw, typed)
-    _collect(reasons, _build_schema(case, now), typed.drop(index=list(reasons)))
+    typed = _convert(raw, case, columns)
+    reasons = _find_unreadable(raw, typed, case)
+    _collect(reasons, _build_schema(case, columns, now), typed.drop(index=list(reasons)))
+    if not case.is_series:
+        return _part(raw, typed, reasons)
     # Repeats are looked for last and among good rows only: a damaged row must not push out its repaired twin.
     _collect(reasons, _build_uniqueness(case), typed.drop(index=list(reasons)))
+    return _part(raw, typed.sort_values(case.time), reasons)
+
+
+def _part(raw: pd.DataFrame, typed: pd.DataFrame, reasons: dict[int, list[str]]) -> Checked:
     refused = raw.loc[sorted(reasons)].assign(reason=["; ".join(reasons[row]) for row in sorted(reasons)])
-    good = typed.drop(index=list(reasons)).sort_values(case.time)
+    good = typed.drop(index=list(reasons))
     return Checked(good.reset_index(drop=True), refused.reset_index(drop=True))
 
 
-def _convert(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
+def _convert(raw: pd.DataFrame, case: Case, columns: tuple[Column, ...]) -> pd.DataFrame:
+    numbers = {column.name: _convert_column(raw[column.name], column) for column in columns}
+    if not case.is_series:
+        return pd.DataFrame(numbers)
     at = pd.to_datetime(_blank(raw[case.time], Number), errors="coerce", utc=True, format="mixed")
-    numbers = {name: _to_numbers(_blank(raw[name], date, timedelta)) for name in case.column_names}
     return pd.DataFrame({case.time: at.dt.tz_localize(None).astype("datetime64[ns]"), **numbers})
+
+
+def _convert_column(values: pd.Series, column: Column) -> pd.Series:
+    """Numbers, or the places of labels; what is neither becomes NaN."""
+    if not column.labels:
+        return _to_numbers(_blank(values, date, timedelta))
+    places = {label: float(place) for place, label in enumerate(column.labels)}
+    return values.map(lambda value: places.get(_spell(value), np.nan)).astype("float64")
+
+
+def _spell(value: object) -> str:
+    """A label as a word, whatever type a file gave it: 3, 3.0 and "3" are the same label."""
+    return str(int(value)) if isinstance(value, (float, np.floating)) and value == value // 1 else str(value).strip()
 
 
 def _to_numbers(values: pd.Series) -> pd.Series:
@@ -87,23 +111,28 @@ def _blank(values: pd.Series, *wrong: type) -> pd.Series:
     return values.astype(object).mask(unfit, None) if unfit.any() else values
 
 
-def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame) -> dict[int, list[str]]:
+def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame, case: Case) -> dict[int, list[str]]:
     reasons: dict[int, list[str]] = defaultdict(list)
     for name in typed.columns:
-        kind = "a time" if typed[name].dtype.kind == "M" else "a number"
+        kind = "a time" if typed[name].dtype.kind == "M" else _name_kind(case.column(name))
         for row in np.flatnonzero(typed[name].isna()):
             came = raw[name].iloc[row]
             reasons[int(row)].append(f"{name} is missing" if pd.isna(came) else f"{name} is {came!r}, not {kind}")
     return reasons
 
 
-def _build_schema(case: Case, now: datetime) -> pa.DataFrameSchema:
+def _name_kind(column: Column) -> str:
+    return f"one of {', '.join(column.labels)}" if column.labels else "a number"
+
+
+def _build_schema(case: Case, known: tuple[Column, ...], now: datetime) -> pa.DataFrameSchema:
     latest = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     # The reason must not name the moment of the check: a row refused twice for one reason is one row of quarantine.
     past = pa.Check.le(latest, error=f"{case.time} lies in the future")
-    columns = {column.name: pa.Column(float, _build_checks(column)) for column in case.columns}
+    columns = {column.name: pa.Column(float, _build_checks(column)) for column in known}
+    times = {case.time: pa.Column("datetime64[ns]", past)} if case.is_series else {}
     return pa.DataFrameSchema(
-        {case.time: pa.Column("datetime64[ns]", past), **columns},
+        {**times, **columns},
         checks=[_build_rule(rule) for rule in case.rules],
     )
 

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import Answer, Graph, build_graph
-from okawari.models.recipe import Model, Progress, Recipe, TrainingData, WindowSet
+from okawari.metrics import calibrate_interval, skill_share
+from okawari.models.recipe import Interval, Model, Progress, Recipe, TrainingData, WindowSet
 from okawari.policy import Card
-from okawari.scores import Scores, StepScores, calibrate_interval, score_answer, skill_share
+from okawari.scores import Scores, score_answer
 from okawari.windows import Split
 
 
@@ -48,76 +49,66 @@ def fit_contender(
         device: where a torch model trains: auto, cpu or cuda.
         threads: compute threads.
     """
-    data = TrainingData(split.train, split.validation, seed=case.seed, device=device, threads=threads)
+    data = TrainingData(
+        split.train, split.validation, seed=case.seed, heads=case.task.heads, device=device, threads=threads
+    )
     started = time.perf_counter()
     model = recipe.fit(data, progress)
     fit_s = time.perf_counter() - started
-    calibration = split.calibration
-    interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
+    interval = _calibrate(model, split.calibration, case)
     graph = build_graph(model.core(), case, interval)
     answer = Graph.load(graph, threads=threads).answer(split.holdout.x_BTF)
-    scores = score_answer(answer, split.holdout)
+    scores = score_answer(answer, split.holdout, case)
     return Contender(recipe=recipe, model=model, graph=graph, answer=answer, scores=scores, fit_s=fit_s)
 
 
-def score_graph(name: str, graph: bytes, holdout: WindowSet) -> Card | None:
+def _calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
+    """Half widths for numbers; labels have none."""
+    if case.coverage_share is None:
+        return None
+    return calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
+
+
+def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
     """How a graph does on the holdout; None where it no longer takes the case's readings."""
     try:
         answer = Graph.load(graph).answer(holdout.x_BTF)
+        return build_card(name, score_answer(answer, holdout, case))
     except InvalidInput:
         return None
-    return build_card(name, score_answer(answer, holdout))
 
 
 def build_card(name: str, scores: Scores) -> Card:
-    """The part of the scores that the gate looks at: the first step."""
-    first = scores.first
+    """The part of the scores that the gate looks at."""
     return Card(
         candidate=name,
-        rmse=first.rmse,
-        interval_score=first.interval_score,
-        coverage_share=first.coverage_share,
+        loss=scores.loss,
+        loss_name=scores.loss_name,
+        interval_score=scores.interval_score,
+        coverage_share=scores.coverage_share,
     )
 
 
 def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     """One row per candidate, best first; the first contender is the baseline that skill is measured against.
 
-    Columns without a step are of the first step ahead, the others of the last; errors are in the target's own unit.
+    Of a forecast, columns without a step are of the first step ahead, the others of the last; errors are in the
+    target's own unit.
     """
     floor = contenders[0].scores
-    rows = [{"candidate": each.recipe.name, **_summarise(each, floor)} for each in contenders]
-    return sorted(rows, key=lambda row: float(row["rmse"]))
+    ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
+    return [{"candidate": each.recipe.name, **_summarise(each, floor)} for each in ranked]
 
 
 def _summarise(contender: Contender, floor: Scores) -> Mapping[str, Any]:
-    first, last = contender.scores.first, contender.scores.last
-    later = _summarise_step(last, floor.last)
-    return {
-        **_summarise_step(first, floor.first),
-        **({f"{name}_step_{last.step}": value for name, value in later.items()} if last.step > first.step else {}),
-        "fit_s": contender.fit_s,
-        "graph_bytes": len(contender.graph),
-    }
-
-
-def _summarise_step(step: StepScores, floor: StepScores) -> dict[str, float | None]:
-    return {
-        "rmse": step.rmse,
-        "skill_share": skill_share(step.rmse, floor.rmse),
-        "mae": step.mae,
-        "mase": step.mase,
-        "directional_accuracy": step.directional_accuracy,
-        "interval_score": step.interval_score,
-        "coverage_share": step.coverage_share,
-    }
-
-
-def describe_scores(scores: Scores) -> dict[str, float | None]:
-    """All numbers of both steps, named for a metrics record."""
-    return {
-        f"{name}_step_{step.step}": value
-        for step in (scores.first, scores.last)
-        for name, value in asdict(step).items()
-        if name != "step"
-    }
+    """All scores, with the skill right after the loss that it is about."""
+    row: dict[str, Any] = {}
+    for name, value in contender.scores.numbers.items():
+        row[name] = value
+        loss, _, step = name.partition("_step_")
+        if loss in ("rmse", "log_loss"):
+            better_than = floor.numbers[name]
+            assert value is not None, "a loss is always measured"
+            assert better_than is not None, "of every candidate"
+            row["skill_share" + (f"_step_{step}" if step else "")] = skill_share(value, better_than)
+    return {**row, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}

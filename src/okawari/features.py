@@ -11,8 +11,9 @@ from okawari.readings import to_array
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """What drift looks at, one row per reading: of a series its features, without a row for the first reading (a feature
-    may look one reading back), of records their columns as they are.
+    """What drift looks at, one row per reading: of records their columns as they are, of a series its features.
+
+    A series has no row for its first reading, because a feature may look one reading back.
 
     Returns:
         The time column and one float64 column per feature.

@@ -184,7 +184,9 @@ def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate
 
 def _introduce(challenger: Card, baseline: Card) -> str:
     if challenger.candidate == baseline.candidate:
-        return f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
+        return (
+            f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
+        )
     gain = _gain(challenger.loss, baseline.loss)
     scored = f"{challenger.loss_name} {challenger.loss:.4g}, {gain:+.1%}"
     return f"{challenger.candidate} beats {baseline.candidate}: {scored}"

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from okawari.case import Case
 from okawari.graph import Graph
 from okawari.graph_weights import QuantizedTensor, has_trees, list_weights, quantize_dynamic, replace_weights
-from okawari.models.recipe import WindowSet
-from okawari.scores import rmse
+from okawari.models.recipe import Floats, WindowSet
+from okawari.scores import score_answer
 
 MIN_ELEMENTS = 1024
 """Smallest weight worth 8 bits: it saves 3 bytes an element and costs some 300 bytes of names, scales and a node."""
@@ -106,23 +107,25 @@ class VariantRow:
     load_ms: float
     latency_ms: float
     """One window at a time, interleaved with the other variants."""
-    rmse: float
-    """In the target's own unit."""
+    loss: float
+    """RMSE in the target's own unit, or log loss of labels."""
     max_abs_diff_share: float
-    """Largest |mean - fp32's mean| as a share of fp32's mean."""
+    """Largest |mean - fp32's mean|, of numbers as a share of fp32's mean, of labels in probability."""
+    flips_share: float | None
+    """Share of windows that get another label than from fp32; None of numbers."""
     mean_weight_error: float | None
     """As in `Variants`; 0 for fp32, None where the quantizer is not ours."""
 
 
 def measure_variants(
-    variants: Variants, windows: WindowSet, *, threads: int = 1, rounds: int = 200
+    variants: Variants, windows: WindowSet, case: Case, *, threads: int = 1, rounds: int = 200
 ) -> tuple[VariantRow, ...]:
     """Size, speed and error of every variant on the same windows, in the order of `variants.contents`."""
     graphs = {name: Graph.load(content, threads=threads) for name, content in variants.contents.items()}
     loads = _measure_loads(variants.contents, threads)
     latencies = _measure_latencies(graphs, windows, rounds)
-    means = {name: graph.answer(windows.x_BTF).mean_BH.astype(np.float64) for name, graph in graphs.items()}
-    truth_BH = windows.level_B[:, None] * np.exp(windows.r_BH.astype(np.float64))
+    answers = {name: graph.answer(windows.x_BTF) for name, graph in graphs.items()}
+    full_BH, is_labelled = answers["fp32"].mean_BH, bool(case.target.labels)
     weight_errors = {"fp32": 0.0, "uint8": variants.mean_weight_error}
     return tuple(
         VariantRow(
@@ -131,12 +134,22 @@ def measure_variants(
             sha256=hashlib.sha256(content).hexdigest(),
             load_ms=loads[name],
             latency_ms=latencies[name],
-            rmse=rmse(truth_BH, means[name]),
-            max_abs_diff_share=float(np.max(np.abs(means[name] / means["fp32"] - 1))),
+            loss=score_answer(answers[name], windows, case).loss,
+            max_abs_diff_share=_largest_difference(answers[name].mean_BH, full_BH, relative=not is_labelled),
+            flips_share=_count_flips(answers[name].mean_BH, full_BH) if is_labelled else None,
             mean_weight_error=weight_errors.get(name),
         )
         for name, content in variants.contents.items()
     )
+
+
+def _largest_difference(mean_BH: Floats, full_BH: Floats, *, relative: bool) -> float:
+    difference_BH = np.abs(mean_BH.astype(np.float64) - full_BH)
+    return float(np.max(difference_BH / np.abs(full_BH) if relative else difference_BH))
+
+
+def _count_flips(mean_BH: Floats, full_BH: Floats) -> float:
+    return float(np.mean(mean_BH.argmax(axis=1) != full_BH.argmax(axis=1)))
 
 
 def _measure_loads(contents: Mapping[str, bytes], threads: int, rounds: int = 5) -> dict[str, float]:

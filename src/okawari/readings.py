@@ -58,3 +58,8 @@ def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
                 f"Column {name} holds {values[bad[0]]} in row {bad[0]} ({bad.size} such rows); the case takes its "
                 "logarithm, so it must be above 0. Remove these rows before windows are cut."
             )
+
+
+def format_time(time: pd.Timestamp) -> str:
+    """ISO 8601, without the hours where there are none."""
+    return f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat()

@@ -104,7 +104,7 @@ def _sign(case: Case) -> ModelSignature:
 
     number, task = np.dtype("float32"), case.task
     return ModelSignature(
-        inputs=Schema([TensorSpec(number, (-1, task.history, len(case.columns)), "x")]),
+        inputs=Schema([TensorSpec(number, (-1, case.history, len(case.columns)), "x")]),
         outputs=Schema([TensorSpec(number, (-1, task.width), "mean")]),
     )
 

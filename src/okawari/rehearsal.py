@@ -25,8 +25,8 @@ from okawari.control import Run
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.group import Group
 from okawari.history import gather_loop
+from okawari.metrics import interval_coverage, rmse
 from okawari.policy import decide_repairs
-from okawari.scores import interval_coverage, rmse
 from okawari.settings import load_settings
 from okawari.traffic import Traffic
 from okawari.truth import match_truth

@@ -1,111 +1,32 @@
-"""How good an answer is: metrics as pure functions, conformal intervals, and the score of a graph's answer.
+"""How good the answer of a graph is: the numbers that the gate, the leaderboard and the record are made of.
 
-Shapes: B windows, T readings, H steps ahead. Metrics take arrays of one shape and are in the unit of what they get.
+Shapes: B windows, H steps ahead or labels.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from okawari.errors import InvalidInput
+from okawari.case import Case
 from okawari.graph import Answer
-from okawari.models.recipe import Interval, WindowSet
-
-Array = NDArray[np.float64]
-
-
-def _pair(*values: ArrayLike) -> list[Array]:
-    arrays = [np.asarray(value, dtype=np.float64) for value in values]
-    shapes = [array.shape for array in arrays]
-    if len(set(shapes)) != 1 or arrays[0].size == 0:
-        raise InvalidInput(f"Scored arrays have shapes {shapes}; they need one common shape with at least one row.")
-    return arrays
-
-
-def rmse(true: ArrayLike, predicted: ArrayLike) -> float:
-    """Root of the mean squared error."""
-    y, p = _pair(true, predicted)
-    return float(np.sqrt(np.mean((y - p) ** 2)))
-
-
-def mae(true: ArrayLike, predicted: ArrayLike) -> float:
-    """Mean absolute error."""
-    y, p = _pair(true, predicted)
-    return float(np.mean(np.abs(y - p)))
-
-
-def mase(true: ArrayLike, predicted: ArrayLike, naive_mae: float) -> float:
-    """Mean absolute error as a multiple of `naive_mae`, the one-step naive forecast's error on the past.
-
-    Source: Hyndman and Koehler, Another look at measures of forecast accuracy, 2006.
-    """
-    if not naive_mae > 0:
-        raise InvalidInput(f"naive_mae is {naive_mae}; it must be above 0. A series that never moves has no MASE.")
-    return mae(true, predicted) / naive_mae
-
-
-def directional_accuracy(true: ArrayLike, predicted: ArrayLike, last: ArrayLike) -> float | None:
-    """Share of rows whose forecast moves to the side of the truth, among rows where both leave `last`.
-
-    None where no such row exists: a random walk names no direction.
-    """
-    y, p, at = _pair(true, predicted, last)
-    moved = (y != at) & (p != at)
-    return float(np.mean(np.sign(y - at)[moved] == np.sign(p - at)[moved])) if moved.any() else None
-
-
-def interval_coverage(true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
-    """Share of truths inside the closed interval."""
-    y, low, high = _pair(true, lower, upper)
-    return float(np.mean((low <= y) & (y <= high)))
-
-
-def interval_score(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage_share: float) -> float:
-    """Mean width plus `2 / alpha` times the distance of each truth outside, with `alpha = 1 - coverage_share`.
-
-    Source: Winkler 1972; Gneiting and Raftery, Strictly Proper Scoring Rules, 2007, eq. 43.
-    """
-    y, low, high = _pair(true, lower, upper)
-    if not 0 < coverage_share < 1:
-        raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
-    outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
-    return float(np.mean(high - low + 2 / (1 - coverage_share) * outside))
-
-
-def skill_share(score: float, baseline: float) -> float:
-    """`1 - score / baseline` for an error: above 0 beats the baseline, 0 equals it."""
-    if not baseline > 0:
-        raise InvalidInput(f"The baseline's error is {baseline}; it must be above 0, because nothing beats perfect.")
-    return 1 - score / baseline
-
-
-def calibrate_interval(r_true_BH: NDArray[Any], r_pred_BH: NDArray[Any], coverage_share: float) -> Interval:
-    """Half widths that hold `coverage_share` of new truths: the ceil((n + 1) * share)-th smallest error of each step.
-
-    Split conformal prediction with its finite-sample quantile (Vovk, Gammerman and Shafer, Algorithmic Learning in a
-    Random World, 2005; Lei et al., Distribution-Free Predictive Inference for Regression, 2018, theorem 2.2). The
-    promise holds for exchangeable errors; a series whose volatility moves keeps it only roughly, so measure coverage.
-
-    Raises:
-        InvalidInput: fewer rows than the share needs, or a share that is none.
-    """
-    if not 0 < coverage_share < 1:
-        raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
-    true, predicted = _pair(r_true_BH, r_pred_BH)
-    rank = math.ceil(round((len(true) + 1) * coverage_share, 9))  # 10 * 0.9 is not 9.000000000000002
-    if rank > len(true):
-        needed = math.ceil(round(coverage_share / (1 - coverage_share), 9))
-        raise InvalidInput(
-            f"There are {len(true)} calibration rows; covering {coverage_share} takes at least {needed}. "
-            "Calibrate on more rows or ask for less coverage."
-        )
-    half_width_H = np.sort(np.abs(true - predicted), axis=0)[rank - 1]
-    return Interval(coverage_share=coverage_share, half_width_H=half_width_H)
+from okawari.metrics import (
+    Array,
+    accuracy,
+    balanced_accuracy,
+    directional_accuracy,
+    interval_coverage,
+    interval_score,
+    log_loss,
+    mae,
+    mase,
+    pair,
+    r_squared,
+    rmse,
+)
+from okawari.models.recipe import WindowSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,34 +45,92 @@ class StepScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Scores of an answer over `n_windows` windows, at the first step and at the last."""
+    """What the gate and the leaderboard know of an answer over `n_windows` windows.
+
+    `loss` is what candidates are compared by, lower is better. `numbers` hold it and all others by name; errors are in
+    the target's own unit.
+    """
 
     n_windows: int
+    loss_name: str
+    loss: float
+    numbers: Mapping[str, float | None]
+    interval_score: float | None = None
+    coverage_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesScores:
+    """Scores of a forecast at the first step and at the last."""
+
     first: StepScores
     last: StepScores
 
 
-def score_answer(answer: Answer, windows: WindowSet) -> Scores:
-    """Score an answer against the truth of its windows, in the target's own unit.
-
-    MASE is scaled by the mean absolute change from one reading to the next within the windows.
+def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
+    """Score an answer against the truth of its windows: RMSE of a number (of the first step), log loss of a label.
 
     Raises:
-        InvalidInput: the answer has other rows or steps than the windows.
+        InvalidInput: the answer has other rows or columns than the windows.
+    """
+    if case.is_series:
+        return _sum_up(score_series(answer, windows), len(windows))
+    return _score_labels(answer, windows) if case.target.labels else _score_numbers(answer, windows)
+
+
+def _sum_up(scores: SeriesScores, n_windows: int) -> Scores:
+    first, last = scores.first, scores.last
+    later = {f"{name}_step_{last.step}": value for name, value in _name(last).items()} if last.step > 1 else {}
+    return Scores(
+        n_windows=n_windows,
+        loss_name="RMSE",
+        loss=first.rmse,
+        numbers={**_name(first), **later},
+        interval_score=first.interval_score,
+        coverage_share=first.coverage_share,
+    )
+
+
+def _name(step: StepScores) -> dict[str, float | None]:
+    return {name: value for name, value in asdict(step).items() if name != "step"}
+
+
+def _score_numbers(answer: Answer, windows: WindowSet) -> Scores:
+    true_B, mean_B = windows.level_B, answer.mean_BH[:, 0]
+    interval = _score_interval(answer, true_B, 0)
+    loss = rmse(true_B, mean_B)
+    numbers = {"rmse": loss, "mse": loss**2, "mae": mae(true_B, mean_B), "r2": r_squared(true_B, mean_B), **interval}
+    return Scores(n_windows=len(windows), loss_name="RMSE", loss=loss, numbers=numbers, **interval)
+
+
+def _score_labels(answer: Answer, windows: WindowSet) -> Scores:
+    true_B, p_BC = windows.r_BH.argmax(axis=1), answer.mean_BH
+    loss = log_loss(true_B, p_BC)
+    numbers = {
+        "log_loss": loss,
+        "accuracy": accuracy(true_B, p_BC),
+        "balanced_accuracy": balanced_accuracy(true_B, p_BC),
+    }
+    return Scores(n_windows=len(windows), loss_name="log loss", loss=loss, numbers=numbers)
+
+
+def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
+    """Score a forecast at both ends of its horizon.
+
+    MASE is scaled by the mean absolute change from one reading to the next within the windows.
     """
     horizon = windows.r_BH.shape[1]
-    return Scores(
-        n_windows=len(windows),
+    return SeriesScores(
         first=_score_step(answer, windows, 0),
         last=_score_step(answer, windows, horizon - 1),
     )
 
 
 def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
-    _pair(answer.mean_BH, windows.r_BH)
+    pair(answer.mean_BH, windows.r_BH)
     true_B = windows.level_B * np.exp(windows.r_BH[:, column].astype(np.float64))
     mean_B = answer.mean_BH[:, column]
-    series_BT = windows.x_BTF[:, :, windows.target_index].astype(np.float64)
+    series_BT = windows.levels_BT.astype(np.float64)
     # The graph computes in float32, so "no change" is the float32 of the last level.
     last_B = windows.level_B.astype(np.float32)
     return StepScores(

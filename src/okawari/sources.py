@@ -84,7 +84,7 @@ class TableFile:
     """A CSV or Parquet file on disk, told apart by its ending."""
 
     path: Path
-    time: str = "date"
+    time: str | None = "date"
 
     def read(self, until: date | None = None) -> pd.DataFrame:
         """The file's columns as they are.
@@ -96,10 +96,13 @@ class TableFile:
             raise InvalidInput(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
         frame = self._parse()
         if frame.empty or len(frame.columns) < 2:
+            kinds = "columns" if self.time is None else "a time column, number columns"
             raise InvalidInput(
-                f"{self.path} holds {len(frame)} rows of {len(frame.columns)} columns; a table of readings has a "
-                "time column, number columns and at least one row."
+                f"{self.path} holds {len(frame)} rows of {len(frame.columns)} columns; a table of readings has "
+                f"{kinds} and at least one row."
             )
+        if self.time is None:
+            return frame
         if self.time not in frame.columns:
             raise InvalidInput(f"{self.path} has no column {self.time!r}; it has {list(map(str, frame.columns))}.")
         return _up_to(frame, until, self.time)

@@ -16,12 +16,16 @@ import pyarrow as pa
 
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
+from okawari.readings import format_time
 from okawari.tables import KEYS, SCHEMAS, TIME, load_or_empty, load_table, merge_rows, open_table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """An immutable version of a case's readings. `digest` is the sha256 of its sorted values; times are ISO dates."""
+    """An immutable version of a case's readings. Times are ISO 8601.
+
+    `digest` is the sha256 of its values in their order; when a record arrived says nothing of it and is left out.
+    """
 
     version: int
     digest: str
@@ -43,6 +47,9 @@ class Ingested:
 def record_readings(case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime) -> Ingested:
     """Merge checked readings into the case's table; equal rows write nothing, so no new snapshot appears.
 
+    A reading of a series replaces the one of its time. A record is known by its values: the second of two equal records
+    is new if the table holds only one such.
+
     Raises:
         InvalidInput: not a single good row, now or ever.
     """
@@ -50,7 +57,7 @@ def record_readings(case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: 
     known = load_table(case.name, "readings")
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is data; see its quarantine.")
-    new, revised = _compare(case, good, known)
+    new, revised = _compare(case, good, known) if case.is_series else _find_new_records(case, good, known, now)
     changed = pd.concat([new, revised]).sort_values(case.time)
     if not changed.empty:
         merge_rows(case.name, "readings", _to_arrow(case, changed), (case.time,), update=True)
@@ -69,7 +76,7 @@ def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
     if frame is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
     frame[case.time] = frame[case.time].dt.tz_localize(None).astype("datetime64[ns]")
-    return frame[[case.time, *case.column_names]].sort_values(case.time).reset_index(drop=True)
+    return frame[[case.time, *case.known_names]].sort_values(case.time).reset_index(drop=True)
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
@@ -89,10 +96,10 @@ def load_snapshot(case: Case, version: int | None = None) -> Snapshot | None:
     at = frame[case.time]
     return Snapshot(
         version=table.version(),
-        digest=_digest(frame),
+        digest=_digest(frame if case.is_series else frame.drop(columns=case.time)),
         rows=len(frame),
-        first_at=f"{at.iloc[0]:%Y-%m-%d}",
-        last_at=f"{at.iloc[-1]:%Y-%m-%d}",
+        first_at=format_time(at.iloc[0]),
+        last_at=format_time(at.iloc[-1]),
     )
 
 
@@ -113,7 +120,7 @@ def load_quarantine(case: Case) -> pd.DataFrame:
 
 
 def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
-    fields = {case.time: TIME, **dict.fromkeys(case.column_names, pa.float64())}
+    fields = {case.time: TIME, **dict.fromkeys(case.known_names, pa.float64())}
     utc = frame.assign(**{case.time: frame[case.time].dt.tz_localize("UTC")})
     return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
 
@@ -129,6 +136,23 @@ def _compare(case: Case, good: pd.DataFrame, known: pd.DataFrame | None) -> tupl
     before = both[[f"{name}_known" for name in columns]].to_numpy()
     differs = (both[columns].to_numpy() != before).any(axis=1) & ~is_new
     return good[is_new], good[differs]
+
+
+def _find_new_records(
+    case: Case, good: pd.DataFrame, known: pd.DataFrame | None, now: datetime
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records that the table does not hold, with their time of arrival, a microsecond apart; none is ever revised."""
+    values = list(case.known_names)
+    held = good.iloc[:0] if known is None else known
+    # The n-th of equal records is looked for among the n-th of equal ones.
+    ours, theirs = (frame[values].assign(_nth=frame.groupby(values).cumcount()) for frame in (good, held))
+    found = ours.merge(theirs, how="left", on=[*values, "_nth"], indicator=True)
+    new = good[(found["_merge"] == "left_only").to_numpy()]
+    start = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
+    if known is not None:
+        start = max(start, known[case.time].max().tz_localize(None) + pd.Timedelta(microseconds=1))
+    arrived = (start + pd.to_timedelta(np.arange(len(new)), unit="us")).astype("datetime64[ns]")
+    return new.assign(**{case.time: arrived}), new.iloc[:0]
 
 
 def _record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:

@@ -89,7 +89,9 @@ class Classify:
     target: Column
 
     def __post_init__(self) -> None:
-        require(bool(self.target.labels), f"Classify.target {self.target.name} has no labels; use Regress or name them.")
+        require(
+            bool(self.target.labels), f"Classify.target {self.target.name} has no labels; use Regress or name them."
+        )
 
     @property
     def width(self) -> int:

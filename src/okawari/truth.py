@@ -49,8 +49,30 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
     return newest[list(COLUMNS)].reset_index(drop=True)
 
 
+def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """One row per answered record whose truth was sent, oldest first.
+
+    Returns:
+        Columns version, prediction, lower, upper (NaN without interval) and truth in the target's unit, and hit: 1
+        where the most probable label is the true one, else 0 (of labels, whose truth is their place).
+    """
+    told = pd.Series(_told(predictions, outcomes), index=predictions.index, dtype="float64")
+    known = predictions[told.notna()]
+    truth = told[told.notna()].to_numpy()
+    likeliest = np.array([int(np.argmax(mean)) for mean in known["mean"]], dtype="float64")
+    rows = {
+        "version": known["version"].to_numpy(),
+        "prediction": _first_step(known["mean"]),
+        "lower": _first_step(known["lower"]),
+        "upper": _first_step(known["upper"]),
+        "truth": truth,
+        "hit": (likeliest == truth).astype("float64"),
+    }
+    return pd.DataFrame(rows)
+
+
 def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:
-    target = readings[case.task.target]
+    target = readings[case.target.name]
     return pd.DataFrame({"as_of": readings[case.time], "known_level": target, "next_level": target.shift(-1)})
 
 

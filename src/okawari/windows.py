@@ -152,7 +152,9 @@ def _order_records(windows: WindowSet) -> NDArray[np.int64]:
     """Places of the records, those with the largest digests first, so that the smallest ones end as the holdout."""
     values = np.concatenate([windows.x_BTF[:, 0], windows.r_BH], axis=1)
     digests = [hashlib.sha256(row.tobytes()).digest() for row in values]
-    return np.array(sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True), dtype=np.int64)
+    return np.array(
+        sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True), dtype=np.int64
+    )
 
 
 def _too_few(n_windows: int, case: Case, calibration: int, gap: int) -> str:

@@ -206,7 +206,7 @@ def test_training_stops_early_restores_the_best_epoch_and_reports_each(small_cas
     data = TrainingData(split.train, split.validation, seed=7)
     recipe = Lstm(hidden=16, epochs=40, patience=2, learning_rate=0.02, dropout=0.0)
     model = recipe.fit(data, lambda done, planned, numbers: seen.append((done, planned, dict(numbers))))
-    losses = [numbers["valid_mse"] for numbers in model.history]
+    losses = [numbers["valid_loss"] for numbers in model.history]
     assert [done for done, _, _ in seen] == list(range(1, len(losses) + 1))
     assert len(losses) < 40 and losses.index(min(losses)) == len(losses) - 3
     rows = training.to_tensors(split.validation, training.choose_device("cpu"))

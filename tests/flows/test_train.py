@@ -97,7 +97,7 @@ def test_every_candidate_has_a_run_with_its_settings_and_scores(trained: Case) -
 
 def test_the_lstm_leaves_the_loss_of_every_epoch_and_a_curve(trained: Case) -> None:
     [lstm] = [run for run in _list_runs("candidate") if run.info.run_name == "lstm_1x16"]
-    for name in ("train_mse", "valid_mse"):
+    for name in ("train_loss", "valid_loss"):
         history = _client().get_metric_history(lstm.info.run_id, name)
         assert sorted(point.step for point in history) == [1, 2, 3]
     assert tracking.load_file(lstm.info.run_id, "loss.png").startswith(b"\x89PNG")

@@ -47,7 +47,7 @@ def test_training_stops_early_restores_the_best_epoch_and_reports_each(data: Tra
     seen = []
     recipe = KerasLstm(lstm=Lstm(hidden=8, layers=1, epochs=25, patience=2, learning_rate=0.05, dropout=0.0))
     model = recipe.fit(data, lambda done, planned, numbers: seen.append((done, planned, dict(numbers))))
-    losses = [numbers["valid_mse"] for numbers in model.history]
+    losses = [numbers["valid_loss"] for numbers in model.history]
     assert seen == [(done, 25, numbers) for done, numbers in enumerate(model.history, start=1)]
     assert len(losses) < 25 and losses.index(min(losses)) == len(losses) - 3
     rows = training.to_tensors(data.validation, training.choose_device("cpu"))

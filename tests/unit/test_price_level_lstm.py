@@ -13,7 +13,7 @@ from okawari.case import Case
 from okawari.graph import Graph, build_graph
 from okawari.models import training
 from okawari.models.lstm import Lstm
-from okawari.models.lstm_network import SMALLEST_SHARE, LevelNetwork, LstmNetwork
+from okawari.models.networks import SMALLEST_LEVEL_SHARE, LevelNetwork, LstmNetwork
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import TorchCore, TrainingData, WindowSet, no_progress
@@ -43,7 +43,7 @@ def test_its_losses_are_those_of_the_scaled_levels(split: Split) -> None:
     ahead_BH = split.validation.level_B[:, None] * np.exp(split.validation.r_BH)
     answered_BH = split.validation.level_B[:, None] * np.exp(model.predict(split.validation))
     scaled = (answered_BH - ahead_BH) / model.network.ahead.get_buffer("out_scale").numpy()
-    assert np.mean(scaled**2) == pytest.approx(min(each["valid_mse"] for each in model.history), rel=1e-4)
+    assert np.mean(scaled**2) == pytest.approx(min(each["valid_loss"] for each in model.history), rel=1e-4)
 
 
 def _answer_always(level: float, horizon: int) -> LevelNetwork:
@@ -61,7 +61,7 @@ def test_a_level_that_has_no_log_becomes_a_small_share_of_the_last_one(
 ) -> None:
     module, windows = _answer_always(level, small_case.task.horizon), split.holdout
     answer = Graph.load(build_graph(TorchCore(module, reads="levels"), small_case, None)).answer(windows.x_BTF)
-    expected = np.broadcast_to(SMALLEST_SHARE * windows.level_B[:, None], answer.mean_BH.shape)
+    expected = np.broadcast_to(SMALLEST_LEVEL_SHARE * windows.level_B[:, None], answer.mean_BH.shape)
     np.testing.assert_allclose(answer.mean_BH, expected, rtol=1e-5)
 
 

@@ -159,13 +159,13 @@ def test_a_candidate_is_a_child_run_with_its_settings_and_numbers(
         tracking.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id,
     ):
         tracking.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
-        tracking.record_history(run_id, [{"train_mse": 3.0}, {"train_mse": 2.0}])
+        tracking.record_history(run_id, [{"train_loss": 3.0}, {"train_loss": 2.0}])
         tracking.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
     run = client.get_run(run_id)
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.data.params["hidden"] == "16"
-    assert run.data.metrics == {"rmse": 0.5, "train_mse": 2.0}
-    assert [(point.step, point.value) for point in client.get_metric_history(run_id, "train_mse")] == [
+    assert run.data.metrics == {"rmse": 0.5, "train_loss": 2.0}
+    assert [(point.step, point.value) for point in client.get_metric_history(run_id, "train_loss")] == [
         (1, 3.0),
         (2, 2.0),
     ]

@@ -100,7 +100,7 @@ def test_boosting_stops_after_its_patience_keeps_the_best_round_and_reports_each
     seen = []
     recipe = Boosting(rounds=200, patience=5, learning_rate=0.3, lags=8)
     model = recipe.fit(data, lambda done, planned, numbers: seen.append((done, planned, dict(numbers))))
-    losses = [numbers["valid_mse"] for numbers in model.history]
+    losses = [numbers["valid_loss"] for numbers in model.history]
     best = losses.index(min(losses))
     assert [done for done, _, _ in seen] == list(range(1, len(losses) + 1)) and len(losses) == best + 1 + 5 < 200
     assert {booster.num_boosted_rounds() for booster in model.boosters} == {best + 1}
@@ -111,7 +111,7 @@ def test_boosting_stops_after_its_patience_keeps_the_best_round_and_reports_each
 
 def test_losses_of_boosting_are_in_training_variances(data: TrainingData) -> None:
     model = Boosting(rounds=1, learning_rate=1e-6, lags=8).fit(data, no_progress)
-    assert model.history[0]["train_mse"] == pytest.approx(1.0, rel=1e-4)  # one tiny step away from the mean
+    assert model.history[0]["train_loss"] == pytest.approx(1.0, rel=1e-4)  # one tiny step away from the mean
 
 
 @pytest.mark.parametrize("recipe", [RandomForest(lags=20), Boosting(lags=20)], ids=lambda recipe: recipe.name)

@@ -37,7 +37,7 @@ FILES = {
 EVERYWHERE = {"httpx", "numpy", "pandas", "pydantic", "pydantic_core", "typing_extensions"}
 """The ground that all rooms stand on."""
 
-_GRAPHS = tuple(f"src/okawari/graph{part}.py" for part in ("", "_stages", "_cores", "_trees", "_weights"))
+_GRAPHS = tuple(f"src/okawari/graph{part}.py" for part in ("", "_stages", "_records", "_cores", "_trees", "_weights"))
 HOMES: dict[str, tuple[str, ...]] = {
     "bentoml": ("bentos/",),
     "bokeh_sampledata": ("src/okawari/sources.py",),
@@ -63,7 +63,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("src/okawari/terminal.py",),
     "scipy": ("monitoring/", "src/okawari/scores.py"),
     "skl2onnx": ("src/okawari/graph_trees.py",),
-    "sklearn": ("src/okawari/models/forest.py",),
+    "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/bundled.py"),
     "statsmodels": ("src/okawari/models/sarima.py",),
     "torch": ("src/okawari/models/", "src/okawari/graph_cores.py"),
     "typer": ("src/okawari/cli.py",),

@@ -76,7 +76,7 @@ class Boosting:
         for done in range(1, self.rounds + 1):
             for booster, rows in zip(boosters, train, strict=True):
                 booster.update(rows, done - 1)
-            history.append({"train_mse": _measure(boosters, train), "valid_mse": _measure(boosters, validation)})
+            history.append({"train_loss": _measure(boosters, train), "valid_loss": _measure(boosters, validation)})
             progress(done, self.rounds, history[-1])
             if done - _best_round(history) >= self.patience:
                 break
@@ -118,12 +118,12 @@ def _measure(boosters: Sequence[Booster], labelled: Sequence[DMatrix]) -> float:
 
 def _best_round(history: Sequence[Mapping[str, float]]) -> int:
     """The round with the lowest validation error, counted from 1; the first of equals."""
-    return 1 + int(np.argmin([numbers["valid_mse"] for numbers in history]))
+    return 1 + int(np.argmin([numbers["valid_loss"] for numbers in history]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoostingModel:
-    """A booster for each step ahead, with the numbers per round (`train_mse`, `valid_mse`, in training variances)."""
+    """A booster for each step ahead, with the numbers per round (`train_loss`, `valid_loss`, in training variances)."""
 
     boosters: tuple[Booster, ...]
     lags: int

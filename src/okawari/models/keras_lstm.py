@@ -20,7 +20,7 @@ from okawari.models.lstm import Lstm
 from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
 
 if TYPE_CHECKING:
-    from okawari.models.lstm_network import LstmNetwork
+    from okawari.models.networks import LstmNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class KerasLstm:
         history: list[Mapping[str, float]] = []
 
         def note(epoch: int, logs: Mapping[str, float]) -> None:
-            history.append({"train_mse": float(logs["loss"]), "valid_mse": float(logs["val_loss"])})
+            history.append({"train_loss": float(logs["loss"]), "valid_loss": float(logs["val_loss"])})
             progress(epoch + 1, self.lstm.epochs, history[-1])
             require_finite(history[-1], epoch + 1, self.lstm.learning_rate)
 
@@ -182,7 +182,7 @@ def copy_weights(keras_model: Any, network: LstmNetwork) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class KerasLstmModel:
-    """A fitted Keras model, `network`, its double in torch, and the numbers per epoch (`train_mse`, `valid_mse`)."""
+    """A fitted Keras model, `network`, its double in torch, and the numbers per epoch (`train_loss`, `valid_loss`)."""
 
     keras_model: Any
     network: LstmNetwork

@@ -11,7 +11,7 @@ from okawari.errors import InvalidInput
 from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
 
 if TYPE_CHECKING:
-    from okawari.models.lstm_network import LstmNetwork
+    from okawari.models.networks import LstmNetwork
     from okawari.models.training import Schedule
 
 
@@ -55,7 +55,7 @@ class Lstm:
 
         with training.reproducible(seed=data.seed, threads=data.threads):
             network = self.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
-            network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")))
+            network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
             history = training.train_network(network, data, self.schedule(), progress)
         return LstmModel(network=network, history=history, threads=data.threads)
 
@@ -77,7 +77,7 @@ class Lstm:
 
     def build(self, n_features: int, horizon: int) -> LstmNetwork:
         """An untrained network of these settings; torch's generator gives its first weights."""
-        from okawari.models.lstm_network import LstmNetwork
+        from okawari.models.networks import LstmNetwork
 
         return LstmNetwork(
             n_features, horizon, hidden=self.hidden, layers=self.layers, fc=self.fc, dropout=self.dropout
@@ -98,7 +98,7 @@ class Lstm:
 
 @dataclass(frozen=True, kw_only=True)
 class LstmModel:
-    """A fitted LSTM with its numbers per epoch (`train_mse`, `valid_mse`, in training variances)."""
+    """A fitted LSTM with its numbers per epoch (`train_loss`, `valid_loss`, in training variances)."""
 
     network: LstmNetwork
     history: tuple[Mapping[str, float], ...]

@@ -13,7 +13,7 @@ from okawari.models.lstm import Lstm
 from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
 
 if TYPE_CHECKING:
-    from okawari.models.lstm_network import LevelNetwork
+    from okawari.models.networks import LevelNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class PriceLevelLstm:
     def fit(self, data: TrainingData, progress: Progress) -> PriceLevelLstmModel:
         """Fit levels on `data.train`, stop early by `data.validation`; the range comes from the train part alone."""
         from okawari.models import training
-        from okawari.models.lstm_network import LevelNetwork
+        from okawari.models.networks import LevelNetwork
 
         with training.reproducible(seed=data.seed, threads=data.threads):
             ahead = self.lstm.build(1, data.train.r_BH.shape[1])
@@ -54,7 +54,7 @@ class PriceLevelLstm:
 
 @dataclass(frozen=True, kw_only=True)
 class PriceLevelLstmModel:
-    """A fitted network on levels with its numbers per epoch (`train_mse`, `valid_mse`, in squared training ranges)."""
+    """A fitted network on levels with its numbers per epoch (losses in squared training ranges)."""
 
     network: LevelNetwork
     history: tuple[Mapping[str, float], ...]

@@ -31,7 +31,7 @@ Reads = Literal["z", "levels"]
 SMALLEST_SHARE = 1e-6
 """Least probability that a model gives a label: what never came in training is not impossible, and logs stay finite."""
 Progress = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each step of a fit: steps done, steps planned, the numbers of this step (`train_mse`, `valid_mse`)."""
+"""Called after each step of a fit: steps done, steps planned, the numbers of this step (`train_loss`, `valid_loss`)."""
 
 
 @dataclass(frozen=True)

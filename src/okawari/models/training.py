@@ -1,9 +1,7 @@
 """The one torch training loop, in small levels: train, epoch, step. Imports torch, so only a fit imports this module.
 
-Shapes: B windows, S feature steps, K features, T readings, H steps ahead. What is learnt are log returns from features,
-or levels from levels. The loss is the mean squared error divided by the square of the network's buffer `out_scale`:
-for log returns their training standard deviation, so that 1.0 is "no better than the mean"; for levels the range of
-their training part. More than that buffer it does not know of a network.
+Shapes: B windows, S feature steps, K features, T readings, H columns of an answer. The loss is the sum over the heads
+of an answer (`joint_loss`). More than its buffer `out_scale` it does not know of a network.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 
 from okawari.errors import InvalidInput
 from okawari.models.recipe import Floats, Progress, Reads, TrainingData, WindowSet
+from okawari.tasks import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +81,15 @@ def to_tensors(windows: WindowSet, device: torch.device, reads: Reads = "z") -> 
     Features [B, S, K] and log returns [B, H], or levels [B, T, 1] and levels [B, H] in the target's own unit.
     """
     if reads == "z":
-        return torch.tensor(windows.z_BSK, device=device), torch.tensor(windows.r_BH, device=device)
+        return _move(windows.z_BSK, device), _move(windows.r_BH, device)
     ahead_BH = (windows.level_B[:, None] * np.exp(windows.r_BH.astype(np.float64))).astype(np.float32)
-    return torch.tensor(windows.levels_BT[..., None], device=device), torch.tensor(ahead_BH, device=device)
+    return _move(windows.levels_BT[..., None], device), _move(ahead_BH, device)
+
+
+def _move(values: Floats, device: torch.device) -> Tensor:
+    """A copy on the device; to a GPU from pinned memory, which it reads without the help of the CPU."""
+    copied = torch.tensor(values)
+    return copied.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else copied
 
 
 def train_network(
@@ -101,8 +106,9 @@ def train_network(
     history: list[Mapping[str, float]] = []
     best = copy.deepcopy(network.state_dict())
     for epoch in range(1, schedule.epochs + 1):
-        train_mse = run_epoch(network, train, optimiser, schedule)
-        history.append({"train_mse": train_mse, "valid_mse": measure_loss(network, validation, schedule.batch_size)})
+        train_loss = run_epoch(network, train, optimiser, schedule, data.heads)
+        valid_loss = measure_loss(network, validation, schedule.batch_size, data.heads)
+        history.append({"train_loss": train_loss, "valid_loss": valid_loss})
         progress(epoch, schedule.epochs, history[-1])
         require_finite(history[-1], epoch, schedule.learning_rate)
         since_best = epochs_since_best(history)
@@ -130,47 +136,62 @@ def require_finite(numbers: Mapping[str, float], epoch: int, learning_rate: floa
 
 def epochs_since_best(history: list[Mapping[str, float]]) -> int:
     """Epochs since the lowest validation loss; the first of equals counts as best."""
-    losses = [numbers["valid_mse"] for numbers in history]
+    losses = [numbers["valid_loss"] for numbers in history]
     return len(losses) - 1 - losses.index(min(losses))
 
 
 def run_epoch(
-    network: nn.Module, rows: tuple[Tensor, Tensor], optimiser: torch.optim.Optimizer, schedule: Schedule
+    network: nn.Module,
+    rows: tuple[Tensor, Tensor],
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    heads: Sequence[Head] = (),
 ) -> float:
     """One pass over all rows in random order; the mean loss."""
     network.train()
     order = torch.randperm(len(rows[0])).to(rows[0].device)
     total = 0.0
     for picked in torch.split(order, schedule.batch_size):
-        total += run_step(network, (rows[0][picked], rows[1][picked]), optimiser, schedule.clip_norm) * len(picked)
+        optimiser.zero_grad(set_to_none=True)
+        total += run_step(network, (rows[0][picked], rows[1][picked]), heads) * len(picked)
+        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip_norm)
+        optimiser.step()
     return total / len(order)
 
 
-def run_step(
-    network: nn.Module, batch: tuple[Tensor, Tensor], optimiser: torch.optim.Optimizer, clip_norm: float
-) -> float:
-    """One update from one batch; its loss before the update."""
-    optimiser.zero_grad(set_to_none=True)
-    loss = scaled_mse(network, batch)
+def run_step(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence[Head]) -> float:
+    """The loss of one batch, whose gradients are left in the network."""
+    loss = joint_loss(network, batch, heads)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
-    optimiser.step()
     return loss.item()
 
 
-def scaled_mse(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean squared error in units of the network's own scaling of what it learns."""
+def joint_loss(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence[Head] = ()) -> Tensor:
+    """Sum over the heads: of numbers their mean squared error, of labels their cross entropy in nats.
+
+    Errors count in units of the network's `out_scale`: of what was standardised 1.0 is "no better than the mean". On a
+    GPU the network runs in bfloat16 where that is safe (autocast), the loss itself in float32.
+    """
     taken, learnt_BH = batch
-    error_BH: Tensor = (network(taken) - learnt_BH) / network.get_buffer("out_scale")
-    return (error_BH**2).mean()
+    with torch.autocast(taken.device.type, dtype=torch.bfloat16, enabled=taken.device.type == "cuda"):
+        said_BH = network(taken)
+    said_BH, scale_H = said_BH.float(), network.get_buffer("out_scale")
+    losses = []
+    for head in heads or (Head(name="all", start=0, stop=learnt_BH.shape[1]),):
+        said, learnt = said_BH[:, head.columns], learnt_BH[:, head.columns]
+        if head.labels:
+            losses.append(nn.functional.cross_entropy(said, learnt))
+        else:
+            losses.append((((said - learnt) / scale_H[head.columns]) ** 2).mean())
+    return torch.stack(losses).sum()
 
 
 @torch.inference_mode()
-def measure_loss(network: nn.Module, rows: tuple[Tensor, Tensor], batch_size: int) -> float:
+def measure_loss(network: nn.Module, rows: tuple[Tensor, Tensor], batch_size: int, heads: Sequence[Head] = ()) -> float:
     """Mean loss over all rows, without learning."""
     network.eval()
     batches = zip(*(torch.split(part, batch_size) for part in rows), strict=True)
-    return sum(scaled_mse(network, batch).item() * len(batch[0]) for batch in batches) / len(rows[0])
+    return sum(joint_loss(network, batch, heads).item() * len(batch[0]) for batch in batches) / len(rows[0])
 
 
 @torch.inference_mode()

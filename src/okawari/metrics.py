@@ -1,0 +1,147 @@
+"""Metrics as pure functions, and conformal intervals.
+
+Shapes: B windows, H columns of an answer, C labels. Metrics of numbers take arrays of one shape and are in the unit of
+what they get; those of labels take probabilities `p_BC` and places of the true labels `true_B`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from okawari.errors import InvalidInput
+from okawari.models.recipe import SMALLEST_SHARE, Interval
+
+Array = NDArray[np.float64]
+
+
+def pair(*values: ArrayLike) -> list[Array]:
+    """Arrays of one shape, or a refusal."""
+    arrays = [np.asarray(value, dtype=np.float64) for value in values]
+    shapes = [array.shape for array in arrays]
+    if len(set(shapes)) != 1 or arrays[0].size == 0:
+        raise InvalidInput(f"Scored arrays have shapes {shapes}; they need one common shape with at least one row.")
+    return arrays
+
+
+def rmse(true: ArrayLike, predicted: ArrayLike) -> float:
+    """Root of the mean squared error."""
+    y, p = pair(true, predicted)
+    return float(np.sqrt(np.mean((y - p) ** 2)))
+
+
+def mae(true: ArrayLike, predicted: ArrayLike) -> float:
+    """Mean absolute error."""
+    y, p = pair(true, predicted)
+    return float(np.mean(np.abs(y - p)))
+
+
+def mase(true: ArrayLike, predicted: ArrayLike, naive_mae: float) -> float:
+    """Mean absolute error as a multiple of `naive_mae`, the one-step naive forecast's error on the past.
+
+    Source: Hyndman and Koehler, Another look at measures of forecast accuracy, 2006.
+    """
+    if not naive_mae > 0:
+        raise InvalidInput(f"naive_mae is {naive_mae}; it must be above 0. A series that never moves has no MASE.")
+    return mae(true, predicted) / naive_mae
+
+
+def r_squared(true: ArrayLike, predicted: ArrayLike) -> float | None:
+    """Share of the truth's variance that is explained: `1 - sum((y - p)^2) / sum((y - mean(y))^2)`.
+
+    Below 0 where the mean of the truth would have been better; None where the truth never varies.
+    """
+    y, p = pair(true, predicted)
+    total = float(np.sum((y - y.mean()) ** 2))
+    return 1 - float(np.sum((y - p) ** 2)) / total if total > 0 else None
+
+
+def log_loss(true_B: NDArray[np.integer[Any]], p_BC: NDArray[Any]) -> float:
+    """Mean of `-log p` of the true labels, in nats; a probability counts as at least SMALLEST_SHARE.
+
+    Source: Good, Rational Decisions, 1952; a strictly proper score (Gneiting and Raftery, 2007, section 4.2).
+    """
+    _require_labels(true_B, p_BC)
+    return float(-np.mean(np.log(np.maximum(p_BC[np.arange(len(true_B)), true_B], SMALLEST_SHARE))))
+
+
+def accuracy(true_B: NDArray[np.integer[Any]], p_BC: NDArray[Any]) -> float:
+    """Share of rows whose most probable label is the true one."""
+    _require_labels(true_B, p_BC)
+    return float(np.mean(np.argmax(p_BC, axis=1) == true_B))
+
+
+def balanced_accuracy(true_B: NDArray[np.integer[Any]], p_BC: NDArray[Any]) -> float:
+    """Mean over the labels that occur of the share found (recall), so that rare labels count as much as common ones."""
+    _require_labels(true_B, p_BC)
+    hit_B = np.argmax(p_BC, axis=1) == true_B
+    return float(np.mean([hit_B[true_B == label].mean() for label in np.unique(true_B)]))
+
+
+def _require_labels(true_B: NDArray[Any], p_BC: NDArray[Any]) -> None:
+    if p_BC.ndim != 2 or len(true_B) != len(p_BC) or not len(p_BC):
+        raise InvalidInput(
+            f"There are {true_B.shape} labels and {p_BC.shape} probabilities; give one row for each label."
+        )
+
+
+def directional_accuracy(true: ArrayLike, predicted: ArrayLike, last: ArrayLike) -> float | None:
+    """Share of rows whose forecast moves to the side of the truth, among rows where both leave `last`.
+
+    None where no such row exists: a random walk names no direction.
+    """
+    y, p, at = pair(true, predicted, last)
+    moved = (y != at) & (p != at)
+    return float(np.mean(np.sign(y - at)[moved] == np.sign(p - at)[moved])) if moved.any() else None
+
+
+def interval_coverage(true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
+    """Share of truths inside the closed interval."""
+    y, low, high = pair(true, lower, upper)
+    return float(np.mean((low <= y) & (y <= high)))
+
+
+def interval_score(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage_share: float) -> float:
+    """Mean width plus `2 / alpha` times the distance of each truth outside, with `alpha = 1 - coverage_share`.
+
+    Source: Winkler 1972; Gneiting and Raftery, Strictly Proper Scoring Rules, 2007, eq. 43.
+    """
+    y, low, high = pair(true, lower, upper)
+    if not 0 < coverage_share < 1:
+        raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
+    outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
+    return float(np.mean(high - low + 2 / (1 - coverage_share) * outside))
+
+
+def skill_share(score: float, baseline: float) -> float:
+    """`1 - score / baseline` for an error: above 0 beats the baseline, 0 equals it."""
+    if not baseline > 0:
+        raise InvalidInput(f"The baseline's error is {baseline}; it must be above 0, because nothing beats perfect.")
+    return 1 - score / baseline
+
+
+def calibrate_interval(r_true_BH: NDArray[Any], r_pred_BH: NDArray[Any], coverage_share: float) -> Interval:
+    """Half widths that hold `coverage_share` of new truths: the ceil((n + 1) * share)-th smallest error of each step.
+
+    Split conformal prediction with its finite-sample quantile (Vovk, Gammerman and Shafer, Algorithmic Learning in a
+    Random World, 2005; Lei et al., Distribution-Free Predictive Inference for Regression, 2018, theorem 2.2). The
+    promise holds for exchangeable errors; a series whose volatility moves keeps it only roughly, so measure coverage.
+
+    Raises:
+        InvalidInput: fewer rows than the share needs, or a share that is none.
+    """
+    if not 0 < coverage_share < 1:
+        raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
+    true, predicted = pair(r_true_BH, r_pred_BH)
+    rank = math.ceil(round((len(true) + 1) * coverage_share, 9))  # 10 * 0.9 is not 9.000000000000002
+    if rank > len(true):
+        needed = math.ceil(round(coverage_share / (1 - coverage_share), 9))
+        raise InvalidInput(
+            f"There are {len(true)} calibration rows; covering {coverage_share} takes at least {needed}. "
+            "Calibrate on more rows or ask for less coverage."
+        )
+    half_width_H = np.sort(np.abs(true - predicted), axis=0)[rank - 1]
+    return Interval(coverage_share=coverage_share, half_width_H=half_width_H)

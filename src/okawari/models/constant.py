@@ -1,0 +1,53 @@
+"""The baseline of records: whatever the question, the training part's mean, which for labels is how often each came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.models.recipe import SMALLEST_SHARE, ConstantCore, Floats, Progress, TrainingData, WindowSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """Recipe of the naive answer: the mean of the number, or the shares of the labels, whose largest is the majority.
+
+    No other constant has a smaller squared error or log loss on the training part.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return "constant"
+
+    def fit(self, data: TrainingData, progress: Progress) -> ConstantModel:
+        """Take the means of the train part."""
+        r_H = data.train.r_BH.mean(axis=0, dtype=np.float64)
+        for head in data.heads:
+            if head.labels:
+                r_H[head.columns] = np.log(np.maximum(r_H[head.columns], SMALLEST_SHARE))
+        return ConstantModel(r_H=r_H)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "Constant"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantModel:
+    """The same answer for everything."""
+
+    r_H: NDArray[np.float64]
+    history: tuple[Mapping[str, float], ...] = ()
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """`r_BH`, all rows alike."""
+        return np.tile(self.r_H.astype(np.float32), (len(windows), 1))
+
+    def core(self) -> ConstantCore:
+        """The answer itself."""
+        return ConstantCore(self.r_H)

@@ -1,0 +1,115 @@
+"""Linear models on the features of the window in one row: least squares for numbers, logistic for labels.
+
+Shapes: B windows, N = S * K features of a window, H columns of an answer, C labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.errors import require
+from okawari.models.lags import flatten_lags
+from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
+from okawari.tasks import Head
+
+Array = NDArray[np.float64]
+_NEVER = -30.0
+"""Logit of a label that never came in training, beside logits near zero: a probability of some 1e-13."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """Recipe of a linear model; `penalty` is the weight of the squared coefficients of standardised features.
+
+    With no penalty, numbers are fitted by ordinary least squares, whose coefficients `solve(X'X, X'y)` are computed
+    from a singular value decomposition (Golub and Van Loan, Matrix Computations, 4th ed. 2013, section 5.5); with one,
+    by ridge regression (Hoerl and Kennard, 1970). Labels are fitted by multinomial logistic regression, whose penalty
+    is never 0 (labels that can be told apart without error have no finite coefficients).
+
+    Example:
+        >>> Linear().name, Linear(penalty=1.0).name
+        ('linear', 'linear_1')
+    """
+
+    penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.penalty >= 0, f"Linear.penalty is {self.penalty}; it is a weight of 0 or more. Use 0 for none.")
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return "linear" + (f"_{self.penalty:g}".replace(".", "_") if self.penalty else "")
+
+    def fit(self, data: TrainingData, progress: Progress) -> LinearModel:
+        """Fit each head on `data.train`; nothing is stopped early."""
+        x_BN = flatten_lags(data.train.z_BSK, data.train.z_BSK.shape[1]).astype(np.float64)
+        r_BH = data.train.r_BH.astype(np.float64)
+        heads = data.heads or (Head(name="all", start=0, stop=r_BH.shape[1]),)
+        fitted = [self._fit_head(x_BN, r_BH[:, head.columns], head) for head in heads]
+        weights, biases = zip(*fitted, strict=True)
+        return LinearModel(weight_HN=np.concatenate(weights), bias_H=np.concatenate(biases))
+
+    def _fit_head(self, x_BN: Array, r_BH: Array, head: Head) -> tuple[Array, Array]:
+        shift, scale = x_BN.mean(axis=0), x_BN.std(axis=0)
+        # A spread that is only rounding is no spread.
+        scale = np.where(scale > 1e-9 * np.maximum(np.abs(shift), 1e-30), scale, 1.0)
+        fit = _fit_labels if head.labels else _fit_numbers
+        weight_HN, bias_H = fit((x_BN - shift) / scale, r_BH, self.penalty)
+        weight_HN = weight_HN / scale
+        return weight_HN, bias_H - weight_HN @ shift
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "Linear", **asdict(self)}
+
+
+def _fit_numbers(x_BN: Array, r_BH: Array, penalty: float) -> tuple[Array, Array]:
+    """Coefficients [H, N] and intercepts [H] for centred features."""
+    bias_H = r_BH.mean(axis=0)
+    left, singular, right = np.linalg.svd(x_BN, full_matrices=False)
+    kept = singular > singular.max(initial=0.0) * np.finfo(np.float64).eps * max(x_BN.shape)
+    shrunk = np.where(kept, singular / (singular**2 + penalty + ~kept), 0.0)
+    weight_NH = right.T @ (shrunk[:, None] * (left.T @ (r_BH - bias_H)))
+    return weight_NH.T, bias_H
+
+
+def _fit_labels(x_BN: Array, r_BC: Array, penalty: float) -> tuple[Array, Array]:
+    """Coefficients [C, N] and intercepts [C] of the logits."""
+    from sklearn.linear_model import LogisticRegression
+
+    true_B, width = r_BC.argmax(axis=1), r_BC.shape[1]
+    weight_CN, bias_C = np.zeros((width, x_BN.shape[1])), np.full(width, _NEVER)
+    known = np.unique(true_B)
+    if len(known) == 1:
+        bias_C[known] = 0.0
+        return weight_CN, bias_C
+    fitted = LogisticRegression(C=1 / (penalty or 1.0), max_iter=1000).fit(x_BN, true_B)
+    if len(known) == 2:  # scikit-learn keeps one logit of two, of the second against the first
+        weight_CN[known], bias_C[known] = fitted.coef_ * [[-0.5], [0.5]], fitted.intercept_ * np.array([-0.5, 0.5])
+    else:
+        weight_CN[known], bias_C[known] = fitted.coef_, fitted.intercept_
+    return weight_CN, bias_C
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearModel:
+    """Fitted coefficients `weight_HN` and intercepts `bias_H`, of raw features."""
+
+    weight_HN: Array
+    bias_H: Array
+    history: tuple[Mapping[str, float], ...] = ()
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """`r_BH` by numpy in float64."""
+        x_BN = flatten_lags(windows.z_BSK, windows.z_BSK.shape[1]).astype(np.float64)
+        return (x_BN @ self.weight_HN.T + self.bias_H).astype(np.float32)
+
+    def core(self) -> AffineCore:
+        """The coefficients."""
+        return AffineCore(self.weight_HN, self.bias_H, reads="z")
