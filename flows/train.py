@@ -59,6 +59,10 @@ def train(case: str, cause: Cause = "schedule", reason: str = "", cause_id: str 
     """
     problem = load_case(case)
     decision = decide_retrain(gather_retrain_facts(problem, cause), problem.retrain)
+    if decision.action == "skip" and cause == "missing":
+        # Another training has met the request meanwhile: there is nothing left to decide, and nothing to record.
+        get_run_logger().info("%s: %s: %s", case, decision.action, decision.reason)
+        return {"action": "skip", "reason": decision.reason}
     if reason:
         decision = replace(decision, reason=f"{decision.reason} ({reason})")
     snapshot = store.load_snapshot(problem)

@@ -51,6 +51,8 @@ def _ration(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
         return "train", "the case has no champion yet"
     if facts.cause == "asked":
         return "train", "somebody asked for it"
+    if facts.cause == "missing":
+        return "skip", "the case has a champion by now"
     if facts.new_readings < rule.cooldown_readings:
         return "skip", (
             f"only {facts.new_readings} new readings since the last training; it takes {rule.cooldown_readings}"

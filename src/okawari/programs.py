@@ -40,6 +40,7 @@ def list_programs(settings: Settings) -> tuple[Program, ...]:
 def build_environment(settings: Settings) -> dict[str, str]:
     """What every program of the group is told: our settings, one home per engine, telemetry off, threads on purpose."""
     return {
+        **_prefect_database(settings),  # before the environment: who has a database of their own keeps it
         **os.environ,
         **_own_settings(settings),
         **_engine_homes(settings),
@@ -76,14 +77,21 @@ def _own_settings(settings: Settings) -> dict[str, str]:
     return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
 
 
+def _prefect_database(settings: Settings) -> dict[str, str]:
+    """Prefect's SQLite file, over one connection: with more, it locks the server up for a minute or two now and then.
+
+    Prefect opens a pool of fifteen, whatever its pool settings say, unless it reads `:memory:` in the address, and then
+    exactly one. SQLAlchemy leaves a query that it does not know aside, so the file stays a file.
+    """
+    file = settings.state_dir / "prefect" / "prefect.db"
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{file}?connections=:memory:"}
+
+
 def _engine_homes(settings: Settings) -> dict[str, str]:
     state = settings.state_dir
     return {
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_API_URL": f"{settings.prefect_base}/api",
-        # One connection: with more, SQLite locks up the event services for a minute now and then.
-        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "1",
-        "PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW": "0",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_PREFETCH_SECONDS": "5",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",

@@ -61,14 +61,9 @@ Heard = Callable[[], list[Event]]
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Prefect server; on one database connection, as an installation has it."""
-    single = {
-        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE": "1",
-        "PREFECT_SERVER_DATABASE_SQLALCHEMY_MAX_OVERFLOW": "0",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
+    """Address of a Prefect server of the tests' own."""
     with (
-        patch.dict(os.environ, single),
+        patch.dict(os.environ, {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}),
         temporary_settings({PREFECT_HOME: tmp_path_factory.mktemp("prefect")}),
         prefect_test_harness(server_startup_timeout=90),
     ):

@@ -45,7 +45,7 @@ def _facts(**change: Any) -> RetrainFacts:
         (_facts(trainings_today=2), "train", "the data has moved"),
         (_facts(rejections_in_a_row=2), "skip", "the last 2 challengers were rejected; a person has to ask"),
         (_facts(rejections_in_a_row=1), "train", "the data has moved"),
-        (_facts(cause="missing", new_readings=0), "skip", "only 0 new readings"),
+        (_facts(cause="missing", new_readings=0), "skip", "the case has a champion by now"),
         (_facts(cause="asked", new_readings=0, trainings_today=9, rejections_in_a_row=9), "train", "somebody asked"),
         (_facts(has_champion=False, new_readings=0, trainings_today=9), "train", "the case has no champion yet"),
         (_facts(has_champion=False, cause="schedule", rejections_in_a_row=9), "train", "the case has no champion yet"),

@@ -7,6 +7,7 @@ import os
 
 os.environ["DO_NOT_TRACK"] = "1"  # read while Prefect is imported
 
+import asyncio
 import inspect
 import re
 import sys
@@ -197,3 +198,24 @@ def test_every_event_is_emitted_by_some_flow() -> None:
     names = {name for name, value in vars(events).items() if isinstance(value, str) and value in events.ALL}
     assert len(names) == len(events.ALL)
     assert {name for name in names if f"events.{name}" not in written} == set()
+
+
+def test_the_local_server_keeps_one_connection_to_its_file(tmp_path: Path) -> None:
+    """More than one lock each other out; which address brings Prefect to that is its own affair and may change."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    url = build_environment(Settings(home=tmp_path))["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+
+    async def count() -> tuple[int, str | None]:
+        engine = await AioSqliteConfiguration(url).engine()
+        try:
+            return engine.pool.size() + engine.pool._max_overflow, engine.url.database  # type: ignore[attr-defined]
+        finally:
+            await engine.dispose()
+
+    assert asyncio.run(count()) == (1, str(tmp_path / "prefect" / "prefect.db"))
+
+
+def test_a_database_of_the_users_own_goes_before_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "postgresql+asyncpg://prefect@db/prefect")
+    assert build_environment(Settings())["PREFECT_SERVER_DATABASE_CONNECTION_URL"].startswith("postgresql")
