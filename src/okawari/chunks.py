@@ -154,16 +154,20 @@ def _read_csv(path: Path, columns: list[str], size: int, after: int, broken: dic
     last = 0
     with _open_csv(path, columns, broken) as reader:
         for batch in reader:
-            if batch.num_rows:
-                numbers = _number(last, batch.num_rows, broken)
-                last, skipped = int(numbers[-1]), int(np.searchsorted(numbers, after, side="right"))
-                if skipped < len(numbers):
-                    kept = batch.slice(skipped)
-                    yield pd.DataFrame(
-                        {name: _decode(kept.column(name)) for name in columns}, index=numbers[skipped:], dtype=object
-                    )
-            for number in [number for number in broken if number <= after]:
-                del broken[number]
+            if not batch.num_rows:
+                continue
+            numbers = _number(last, batch.num_rows, broken)
+            last, skipped = int(numbers[-1]), int(np.searchsorted(numbers, after, side="right"))
+            _forget(broken, min(after, last))
+            if skipped < len(numbers):
+                texts = {name: _decode(batch.column(name).slice(skipped)) for name in columns}
+                yield pd.DataFrame(texts, index=numbers[skipped:], dtype=object)
+    _forget(broken, after)
+
+
+def _forget(broken: dict[int, str], until: int) -> None:
+    for number in [number for number in broken if number <= until]:
+        del broken[number]
 
 
 def _open_csv(path: Path, columns: list[str], broken: dict[int, str]) -> Any:

@@ -61,9 +61,14 @@ class Parts:
         """What the last whole part was kept with; what the job began with, if there is none. Plain JSON values."""
         return dict(self._state["progress"])
 
+    @property
+    def n_parts(self) -> int:
+        """Whole parts so far."""
+        return int(self._state["n_parts"])
+
     def add(self, tables: Mapping[Kind, pd.DataFrame], progress: Mapping[str, Any]) -> None:
         """Keep a part, and the progress with it: both or, if this is broken off, neither."""
-        n_parts, n_rows = self._state["n_parts"], self._state["n_rows"]
+        n_parts, n_rows = self.n_parts, self._state["n_rows"]
         for kind, table in tables.items():
             _save_part(self._path(kind, n_parts), table, self._layouts[kind])
         kept = {kind: n_rows[kind] + len(table) for kind, table in tables.items()}
@@ -95,12 +100,12 @@ class Parts:
         return self._place.folder / f"{kind}-{number:06}.parquet"
 
     def _write(self, kind: Kind, target: Path, labels: Mapping[str, str]) -> None:
-        paths = [self._path(kind, number) for number in range(self._state["n_parts"])]
+        paths = [self._path(kind, number) for number in range(self.n_parts)]
         schema = _to_schema(self._layouts[kind]).with_metadata(dict(labels) or None)
         place = self._place.folder / f"{kind}{target.suffix.lower()}"
 
         def write(path: Path) -> None:
-            written = _write_csv(path, schema, paths) if target.suffix.lower() == ".csv" else _join(path, schema, paths)
+            written = _join(path, schema, paths, as_csv=target.suffix.lower() == ".csv")
             if written != self._state["n_rows"][kind]:
                 raise InvalidInput(
                     f"The parts in {self._place.folder} hold {written} rows instead of {self._state['n_rows'][kind]}; "
@@ -142,7 +147,12 @@ def open_parts(
         parts = Parts(place, layouts, state or {**new, "progress": dict(begin)})
         if state is None:
             parts.save_state()
-        yield parts
+        try:
+            yield parts
+        except OkawariError:
+            if not parts.n_parts:  # what could not begin stands in nobody's way
+                clear_parts(place.folder)
+            raise
 
 
 def require_free(place: Place, *, overwrite: bool) -> None:
@@ -276,21 +286,14 @@ def _read_parts(paths: list[Path]) -> Iterator[pa.Table]:
             raise InvalidInput(f"The part {path} cannot be read: {damage}. Begin anew with --overwrite.") from damage
 
 
-def _join(path: Path, schema: pa.Schema, paths: list[Path]) -> int:
-    from pyarrow import parquet
+def _join(path: Path, schema: pa.Schema, paths: list[Path], *, as_csv: bool) -> int:
+    """Write the parts one after the other; returns the rows written."""
+    from pyarrow import csv, parquet
 
-    with parquet.ParquetWriter(path, schema) as writer:
-        return sum(_hand_on(table, writer.write_table, schema) for table in _read_parts(paths))
-
-
-def _write_csv(path: Path, schema: pa.Schema, paths: list[Path]) -> int:
-    from pyarrow import csv
-
-    with csv.CSVWriter(path, schema) as writer:
-        return sum(_hand_on(table, writer.write_table, schema) for table in _read_parts(paths))
-
-
-def _hand_on(table: pa.Table, write: Callable[[pa.Table], None], schema: pa.Schema) -> int:
-    if table.num_rows:
-        write(table.replace_schema_metadata(schema.metadata))
-    return int(table.num_rows)
+    n_rows = 0
+    with csv.CSVWriter(path, schema) if as_csv else parquet.ParquetWriter(path, schema) as writer:
+        for table in _read_parts(paths):
+            if table.num_rows:
+                writer.write_table(table.replace_schema_metadata(schema.metadata))
+            n_rows += table.num_rows
+    return n_rows
