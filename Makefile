@@ -29,8 +29,9 @@ format: $(VENV)/dev.stamp ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## Measure serving speed and false alarms again
+bench: $(VENV)/dev.stamp ## Measure serving, batch scoring and false alarms again
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.false_alarms
 
 lock: ## Resolve all dependencies anew into requirements.lock
