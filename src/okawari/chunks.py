@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from pyarrow import compute
 from okawari.errors import InvalidInput
 
 ENDINGS = (".csv", ".parquet")
+LOOK_AHEAD = 64
+"""Rows after a chunk that its reader may look at, to tell which of two rows that contradict each other is wrong."""
 _BLOCK_BYTES = 1 << 20
 _MOST_BROKEN = 100_000
 """Broken lines in a row that are still held in memory; more say that the header is wrong, not the lines."""
@@ -30,10 +32,14 @@ _MISSING = ["", "#N/A", "N/A", "NA", "NULL", "NaN", "None", "nan", "null"]
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a file, indexed by their number, and the reasons of the broken lines among them."""
+    """Consecutive rows of a file, indexed by their number, and the reasons of the broken lines among them.
+
+    `following` are the first rows of the next chunk, to look at only.
+    """
 
     rows: pd.DataFrame
     broken: Mapping[int, str]
+    following: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def last(self) -> int:
@@ -98,17 +104,22 @@ def read_chunks(path: Path, columns: Sequence[str], *, size: int, after: int = 0
             break
         last = int(piece.index[-1])
         waiting = pd.concat([waiting, piece]) if len(waiting) else piece
-        while len(waiting) >= size:
-            yield _cut(waiting.iloc[:size], broken)
+        while len(waiting) >= size + LOOK_AHEAD:
+            yield _cut(waiting, size, broken)
             waiting = waiting.iloc[size:]
+    while len(waiting) > size:
+        yield _cut(waiting, size, broken)
+        waiting = waiting.iloc[size:]
     if len(waiting) or broken:
         yield Chunk(waiting, broken)
 
 
-def _cut(rows: pd.DataFrame, broken: dict[int, str]) -> Chunk:
-    """A chunk of these rows, which takes the broken lines before its last row with it."""
+def _cut(waiting: pd.DataFrame, size: int, broken: dict[int, str]) -> Chunk:
+    """The first rows as a chunk, which takes the broken lines before its last row with it."""
+    rows = waiting.iloc[:size]
     taken = [number for number in broken if number <= rows.index[-1]]
-    return Chunk(rows, {number: broken.pop(number) for number in taken})
+    found = {number: broken.pop(number) for number in taken}
+    return Chunk(rows, found, waiting.iloc[size : size + LOOK_AHEAD])
 
 
 # --- Parquet ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 A row is judged by the case's schema (`okawari.checks`) and, where rows are answered from those before them, by its
 time: it has to come after every good row before it, in this chunk or in an earlier one. So the time of the last good
 row is all that has to be remembered. A refused row has no say in the order: it cannot push out its repaired twin.
+
+One wrong time far ahead would make all later rows late. So a row that runs ahead is itself refused if the two good rows
+after it go on, in order, where the rows before it ended; a chunk shows the first rows of the next one for that.
 """
 
 from __future__ import annotations
@@ -40,14 +43,17 @@ def sift(
         last_at: time of the last good row before this chunk; None where there is none.
         ordered: whether times have to ascend.
     """
-    numbers = chunk.rows.index.to_numpy()
-    typed, found = judge_rows(chunk.rows.reset_index(drop=True), case, now)
+    rows = pd.concat([chunk.rows, chunk.following]) if len(chunk.following) else chunk.rows
+    numbers = rows.index.to_numpy()
+    typed, found = judge_rows(rows.reset_index(drop=True), case, now)
     reasons = {int(numbers[row]): "; ".join(why) for row, why in found.items()}
     good = typed.set_axis(numbers).drop(index=list(reasons))
-    for unfit in (_find_too_large(good, case), _find_late(good, case, last_at) if ordered else {}):
-        reasons |= unfit
-        good = good.drop(index=list(unfit))
-    return Sifted(good, reasons | dict(chunk.broken))
+    reasons |= _find_too_large(good, case)
+    good = good.drop(index=list(reasons), errors="ignore")
+    reasons |= _find_late(good[case.time], last_at) if ordered else {}
+    own = numbers[: len(chunk.rows)]
+    good = good.loc[good.index.isin(own) & ~good.index.isin(list(reasons))]
+    return Sifted(good, {row: reasons[row] for row in map(int, own) if row in reasons} | dict(chunk.broken))
 
 
 def show_refused(chunk: Chunk, reasons: dict[int, str]) -> pd.DataFrame:
@@ -67,16 +73,29 @@ def _find_too_large(good: pd.DataFrame, case: Case) -> dict[int, str]:
     return reasons
 
 
-def _find_late(good: pd.DataFrame, case: Case, last_at: pd.Timestamp | None) -> dict[int, str]:
-    """Rows whose time does not come after all before them."""
-    at = good[case.time].to_numpy().astype("datetime64[ns]")
-    before = np.datetime64("NaT") if last_at is None else last_at.to_datetime64()
-    # fmax passes over NaT, which stands for "no row before this one"; a comparison with NaT never holds.
-    newest = np.fmax.accumulate(np.concatenate(([before], at)).astype("datetime64[ns]"))[:-1]
-    is_late = at <= newest
-    late = zip(good.index[is_late], at[is_late], newest[is_late], strict=True)
-    return {int(row): f"{case.time} {_tell(came, known)}, came {pd.Timestamp(came)}" for row, came, known in late}
+def _find_late(times: pd.Series[pd.Timestamp], last_at: pd.Timestamp | None) -> dict[int, str]:
+    """Rows whose time does not come after the rows before them, or runs ahead of the rows after them."""
+    at_ns = times.to_numpy().astype("datetime64[ns]").astype(np.int64)
+    newest = np.iinfo(np.int64).min if last_at is None else int(last_at.value)
+    if len(at_ns) == 0 or (at_ns[0] > newest and bool((np.diff(at_ns) > 0).all())):
+        return {}
+    reasons: dict[int, str] = {}
+    known = at_ns.tolist()
+    for place, came in enumerate(known):
+        reason = _tell(newest, came, known[place + 1 : place + 3])
+        if reason:
+            reasons[int(times.index[place])] = f"{times.name} {reason}, came {pd.Timestamp(came)}"
+        else:
+            newest = came
+    return reasons
 
 
-def _tell(came: np.datetime64, known: np.datetime64) -> str:
-    return "appears more than once" if came == known else f"does not come after {pd.Timestamp(known)}, a row before it"
+def _tell(newest: int, came: int, after: list[int]) -> str:
+    """What is wrong with a time, given the newest good one before it and the next two; nothing, if empty."""
+    if came == newest:
+        return "appears more than once"
+    if came < newest:
+        return f"does not come after {pd.Timestamp(newest)}, a row before it"
+    if len(after) == 2 and newest < after[0] < after[1] <= came:
+        return f"runs ahead of {pd.Timestamp(after[0])} and {pd.Timestamp(after[1])}, the rows after it"
+    return ""

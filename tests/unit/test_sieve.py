@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okawari.case import Case
-from okawari.chunks import Chunk
+from okawari.chunks import LOOK_AHEAD, Chunk
 from okawari.sieve import show_refused, sift
 
 NOW = datetime(2003, 6, 1, tzinfo=UTC)
@@ -29,7 +29,9 @@ def _sift(rows: pd.DataFrame, case: Case, size: int, **options: Any) -> tuple[li
     reasons: dict[int, str] = {}
     last_at = None
     for start in range(0, len(rows), size):
-        sifted = sift(Chunk(rows.iloc[start : start + size], {}), case, NOW, last_at=last_at, **options)
+        following = rows.iloc[start + size : start + size + LOOK_AHEAD]
+        chunk = Chunk(rows.iloc[start : start + size], {}, following)
+        sifted = sift(chunk, case, NOW, last_at=last_at, **options)
         passed += [int(number) for number in sifted.good.index]
         reasons |= sifted.reasons
         last_at = sifted.good[case.time].iloc[-1] if len(sifted.good) else last_at
@@ -38,15 +40,36 @@ def _sift(rows: pd.DataFrame, case: Case, size: int, **options: Any) -> tuple[li
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30), st.integers(1, 30))
 @settings(max_examples=40, deadline=None)
-def test_exactly_those_rows_pass_that_come_after_all_before_them(order: list[int], size: int) -> None:
+def test_however_the_file_is_cut_the_same_rows_pass_in_the_order_of_time(order: list[int], size: int) -> None:
     from okawari.cases import load_case
 
     case = load_case("aapl")
     rows = _rows(_READINGS, order)
-    expected = [row for row in range(len(order)) if order[row] > max(order[:row], default=-1)]
     passed, reasons = _sift(rows, case, size)
-    assert passed == [row + 1 for row in expected]
+    assert (passed, reasons) == _sift(rows, case, len(order))
+    assert rows.loc[passed, "date"].is_monotonic_increasing and rows.loc[passed, "date"].is_unique
     assert sorted([*passed, *reasons]) == list(range(1, len(order) + 1))
+
+
+@pytest.mark.parametrize(
+    ("order", "refused"),
+    [
+        ([0, 1, 2, 3, 4], []),
+        ([0, 1, 1, 2], [3]),  # a repeat
+        ([0, 1, 2, 3, 1, 4], [5]),  # a late row
+        ([0, 1, 3, 2, 4], [4]),  # two rows in each other's place: the second one is late
+        ([0, 1, 20, 2, 3, 4], [3]),  # a time far ahead, which must not make all others late
+        ([20, 0, 1, 2], [1]),
+        ([0, 1, 20, 2], [4]),  # one row alone is no proof against another
+        ([0, 1, 2, 3, 4, 1, 2, 5], [6, 7]),  # an old piece once more
+        ([0, 1, 4, 2, 3, 4, 5], [3]),  # ahead of a row that comes in its place later
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 30])
+def test_a_wrong_time_costs_its_own_row_and_no_other(
+    size: int, order: list[int], refused: list[int], small_case: Case
+) -> None:
+    assert sorted(_sift(_rows(_READINGS, order), small_case, size)[1]) == refused
 
 
 def _make_readings() -> pd.DataFrame:
