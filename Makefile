@@ -29,8 +29,9 @@ format: $(VENV)/dev.stamp ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## Measure serving speed, false alarms and the luck of trees again
+bench: $(VENV)/dev.stamp ## Measure serving, batch scoring, false alarms and the luck of trees again
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.false_alarms
 	$(BIN)/python -m benchmarks.rolling_origins
 

@@ -191,6 +191,16 @@ class Case:
         return tuple(column.name for column in self.known_columns)
 
     @property
+    def reading_names(self) -> tuple[str, ...]:
+        """What a table of readings has to hold: the time of a series, and all columns."""
+        return (self.time, *self.known_names) if self.is_series else self.known_names
+
+    @property
+    def question_names(self) -> tuple[str, ...]:
+        """What a table of questions has to hold: that without a record's target."""
+        return self.reading_names if self.is_series else self.column_names
+
+    @property
     def is_series(self) -> bool:
         """Whether readings follow each other in time; else each is a record that stands for itself."""
         return isinstance(self.task, Forecast)

@@ -7,6 +7,7 @@ all other rows pass unchanged. A table without the needed columns is refused who
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from numbers import Number
@@ -49,18 +50,10 @@ def check_readings(raw: pd.DataFrame, case: Case, now: datetime, *, with_target:
     Raises:
         InvalidInput: a needed column is missing.
     """
-    columns = case.known_columns if with_target else case.columns
-    names = [column.name for column in columns]
-    needed = [case.time, *names] if case.is_series else names
-    missing = [name for name in needed if name not in raw.columns]
-    if missing:
-        raise InvalidInput(
-            f"The table lacks {missing}; case {case.name} needs {needed} and found {list(map(str, raw.columns))}."
-        )
-    raw = raw[needed].reset_index(drop=True)
-    typed = _convert(raw, case, columns)
-    reasons = _find_unreadable(raw, typed, case)
-    _collect(reasons, _build_schema(case, columns, now), typed.drop(index=list(reasons)))
+    names = case.reading_names if with_target else case.question_names
+    require_columns(list(raw.columns), case, names)
+    raw = raw[list(names)].reset_index(drop=True)
+    typed, reasons = judge_rows(raw, case, now)
     if not case.is_series:
         return _part(raw, typed, reasons)
     # Repeats are looked for last and among good rows only: a damaged row must not push out its repaired twin.
@@ -74,11 +67,44 @@ def _part(raw: pd.DataFrame, typed: pd.DataFrame, reasons: dict[int, list[str]])
     return Checked(good.reset_index(drop=True), refused.reset_index(drop=True))
 
 
+def require_columns(found: Sequence[object], case: Case, needed: Sequence[str]) -> None:
+    """Hold the names of a table's columns against those that are needed.
+
+    Raises:
+        InvalidInput: a needed column is missing; the message names it.
+    """
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise InvalidInput(
+            f"The table lacks {missing}; case {case.name} needs {list(needed)} and found {list(map(str, found))}."
+        )
+
+
+def judge_rows(raw: pd.DataFrame, case: Case, now: datetime) -> tuple[pd.DataFrame, dict[int, list[str]]]:
+    """Tell data from damage by what each row alone says; neither order nor repeats are looked at.
+
+    Args:
+        raw: columns of the case as found, rows numbered from 0; those that it holds are judged.
+        case: the schema.
+        now: aware time; a reading from later than this is damage.
+
+    Returns:
+        All rows with time and float64 columns (what cannot be read is missing), and the reasons by damaged row.
+    """
+    columns = tuple(column for column in case.known_columns if column.name in raw.columns)
+    typed = _convert(raw, case, columns)
+    reasons = _find_unreadable(raw, typed, case)
+    _collect(reasons, _build_schema(case, columns, now), typed.drop(index=list(reasons)))
+    return typed, reasons
+
+
 def _convert(raw: pd.DataFrame, case: Case, columns: tuple[Column, ...]) -> pd.DataFrame:
     numbers = {column.name: _convert_column(raw[column.name], column) for column in columns}
     if not case.is_series:
         return pd.DataFrame(numbers)
     at = pd.to_datetime(_blank(raw[case.time], Number), errors="coerce", utc=True, format="mixed")
+    if at.dt.unit != "ns":  # coarser times reach years that nanoseconds do not
+        at = at.where(at.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
     return pd.DataFrame({case.time: at.dt.tz_localize(None).astype("datetime64[ns]"), **numbers})
 
 
@@ -98,6 +124,8 @@ def _spell(value: object) -> str:
 def _to_numbers(values: pd.Series) -> pd.Series:
     """Numbers as float64, the nearest to a text; pandas' own parser may miss it by a digit, which looks revised."""
     found = pd.to_numeric(values, errors="coerce").astype("float64")
+    if values.dtype.kind in "fiu":
+        return found
     is_text = values.map(lambda value: isinstance(value, str)).astype(bool) & found.notna()
     return found.mask(is_text, values.where(is_text).astype("float64")) if is_text.any() else found
 
@@ -107,6 +135,9 @@ def _blank(values: pd.Series, *wrong: type) -> pd.Series:
 
     Pandas would convert them, too, but into nonsense: a number into nanoseconds after 1970, a time into a number.
     """
+    kind = values.dtype.kind
+    if (kind in "fiu" and Number not in wrong) or (kind == "M" and date not in wrong):
+        return values  # a column of one type has nothing to look for; asking every value takes most of a check's time
     unfit = values.map(lambda value: isinstance(value, (bool, np.bool_, *wrong))).astype(bool)
     return values.astype(object).mask(unfit, None) if unfit.any() else values
 

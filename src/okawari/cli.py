@@ -1,4 +1,4 @@
-"""The command line: `okawari up | run | status | predict | explain | loop`. Heavy imports wait inside the commands."""
+"""The command line: `okawari up | run | status | predict | score | explain | loop`. Heavy imports wait inside."""
 
 from __future__ import annotations
 
@@ -134,6 +134,30 @@ def predict(
 
 
 @app.command()
+def score(
+    case: CaseName,
+    source: Annotated[Path, typer.Argument(help="A .csv or .parquet file of readings, in the order of time.")],
+    target: Annotated[Path, typer.Argument(help="The .csv or .parquet file to write.")],
+    version: Annotated[str | None, typer.Option(help="A registered version instead of the champion.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, or another job's parts.")] = False,
+) -> None:
+    """Answer every row of a file with the champion's graph, however long the file; run again after a kill to go on.
+
+    Works in this process and needs the registry only. `flows/score.py` does the same as a Prefect run.
+    Example: okawari score aapl readings.parquet answers.parquet
+    """
+    from okawari.batch import load_model, score_file
+    from okawari.cases import load_case
+    from okawari.terminal import report_progress, show_scored
+
+    problem = load_case(case)
+    with report_progress() as report:
+        model = load_model(problem, version)
+        scored = score_file(problem, model, source, target, overwrite=overwrite, report=report)
+    show_scored(scored, model.version, target)
+
+
+@app.command()
 def explain(
     prediction: Annotated[str, typer.Argument(help="The id of an answer; id:3 for its fourth prediction.")],
 ) -> None:
@@ -156,13 +180,12 @@ def loop(
 
     Runs on ports and state of its own (OKAWARI_HOME/loop). Exits with 1 if any link of the loop does not hold.
     """
-    from okawari.terminal import report_progress, show_table
+    from okawari.terminal import report_progress, show_rehearsal
 
     settings = _isolate(load_settings(), fresh)
     with _stop_on_sigterm(), report_progress() as report:
         months, links = _rehearse(settings, until.date(), report)
-    show_table([_describe_month(month) for month in months])
-    show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
+    show_rehearsal(months, links)
     if not all(link.held for link in links):
         raise typer.Exit(1)
     (settings.state_dir / "finished").touch()
@@ -213,25 +236,6 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
         rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
-
-
-def _describe_month(month: Any) -> dict[str, Any]:
-    """A played month as a row that fits a terminal."""
-    return {
-        "month": month.month,
-        "ended": month.ended_at,
-        "snapshot": month.snapshot,
-        "asked": month.asked,
-        "RMSE": f"{month.rmse:.2f}",
-        "covered": f"{month.coverage:.0%}",
-        "drift": month.drift.replace("not enough data", "too few"),
-        "promise": month.performance.replace("not enough data", "too few"),
-        "gate": month.gate,
-        "serving": f"{month.serving} {month.champion.split(' ', 1)[1]}",
-        "swap s": "-" if month.swap_s is None else f"{month.swap_s:.1f}",
-        "failed": month.failed_requests,
-        "took s": round(month.seconds),
-    }
 
 
 def _isolate(settings: Settings, fresh: bool) -> Settings:

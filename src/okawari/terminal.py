@@ -6,7 +6,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -14,7 +15,12 @@ from rich.table import Table
 from rich.tree import Tree
 
 from okawari.lineage import Lineage
+from okawari.parts import Place
 from okawari.status import LoopState
+
+if TYPE_CHECKING:
+    from okawari.batch import Scored
+    from okawari.claims import Link, Month
 
 _STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
 
@@ -131,6 +137,38 @@ def show_lineage(lineage: Lineage) -> None:
     for row in lineage.decisions:
         branch = branch.add(f"{row['kind']} {row['action']} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
     console.print(tree)
+
+
+def show_scored(scored: Scored, version: str, target: Path) -> None:
+    """What became of the rows of a scored file, and where the answers and the refused rows lie."""
+    console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
+    if scored.refused:
+        console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
+
+
+def show_rehearsal(months: Sequence[Month], links: Sequence[Link]) -> None:
+    """The played months, and what is claimed of them."""
+    show_table([_describe_month(month) for month in months])
+    show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
+
+
+def _describe_month(month: Month) -> dict[str, Any]:
+    """A played month as a row that fits a terminal."""
+    return {
+        "month": month.month,
+        "ended": month.ended_at,
+        "snapshot": month.snapshot,
+        "asked": month.asked,
+        "RMSE": f"{month.rmse:.2f}",
+        "covered": f"{month.coverage:.0%}",
+        "drift": month.drift.replace("not enough data", "too few"),
+        "promise": month.performance.replace("not enough data", "too few"),
+        "gate": month.gate,
+        "serving": f"{month.serving} {month.champion.split(' ', 1)[1]}",
+        "swap s": "-" if month.swap_s is None else f"{month.swap_s:.1f}",
+        "failed": month.failed_requests,
+        "took s": round(month.seconds),
+    }
 
 
 def _bounds(interval: Mapping[str, Any] | None, step: int) -> dict[str, Any]:

@@ -198,3 +198,13 @@ def _without(readings: pd.DataFrame, *days: pd.Timestamp) -> pd.DataFrame:
 
 def _day(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["date"] == DAY]
+
+
+def test_a_time_beyond_what_nanoseconds_reach_is_damage_and_not_an_error(
+    small_case: Case, readings: pd.DataFrame
+) -> None:
+    coarse = readings.assign(date=readings["date"].astype("datetime64[us]"))
+    coarse.loc[3, "date"] = pd.Timestamp("9999-01-01").as_unit("us")
+    checked = check_readings(coarse, small_case, NOW)
+    assert checked.refused["reason"].tolist() == ["date is Timestamp('9999-01-01 00:00:00'), not a time"]
+    assert len(checked.good) == len(readings) - 1

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
-from okawari import control, records, registry
+from okawari import cases, control, records, registry
 from okawari.journal import Journal
 from okawari.registry import Version
 from okawari.settings import Settings, adopt_settings
@@ -175,6 +175,55 @@ def test_what_the_service_refuses_is_told_in_its_words(
     service.answers["POST /aapl/forecast"] = [(status, {"error": told})]
     said = call("predict", "aapl")
     assert (said.code, said.err) == (1, f"okawari: {told}\n")
+
+
+# --- score ----------------------------------------------------------------------------------------------------------
+
+
+SHORT = """
+from dataclasses import replace
+from okawari.case import Forecast
+from okawari.cases.aapl import CASE as AAPL
+
+CASE = replace(AAPL, task=Forecast(target="close", history=12, horizon=3))
+"""
+
+
+@pytest.fixture
+def short_windows(home: Path) -> Iterator[None]:
+    """A case file of the user's own, with the windows of the small case, in the place of the bundled one."""
+    Path("cases").mkdir()
+    Path("cases/aapl.py").write_text(SHORT)
+    cases.load_case.cache_clear()
+    yield
+    cases.load_case.cache_clear()
+
+
+def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
+    call: Call, train_version: Callable[..., Version], readings: pd.DataFrame, short_windows: None
+) -> None:
+    registry.set_champion("aapl", train_version().version)
+    damaged = readings.astype(object)
+    damaged.loc[459, "close"] = "?"
+    damaged.to_csv("new.csv", index=False)
+    said = call("score", "aapl", "new.csv", "answers.parquet")
+    assert (said.code, said.err) == (0, "")
+    told = "448 of 460 rows answered, 11 too early for a window, 1 refused; first: row 460: close is '?', not a number"
+    assert f"answers.parquet: {told} (version 1)" in said.out
+    assert "answers.refused.csv: the refused rows with their reasons" in said.out
+    answers = pd.read_parquet("answers.parquet")
+    assert answers["as_of"].tolist() == readings["date"][11:459].tolist()
+    assert set(answers["model_version"]) == {"1"}
+    again = call("score", "aapl", "new.csv", "answers.parquet")
+    assert (again.code, again.err.count("\n")) == (1, 1)
+    assert again.err.startswith("okawari: answers.parquet is there already; nothing was written.")
+    assert call("score", "aapl", "new.csv", "answers.parquet", "--overwrite").code == 0
+
+
+def test_a_file_cannot_be_scored_before_there_is_a_champion(call: Call, mlflow_database: Path) -> None:
+    said = call("score", "aapl", "new.csv", "answers.csv")
+    assert said.code == 1
+    assert said.err == "okawari: Case aapl has no champion to score with; make one with: okawari run aapl.\n"
 
 
 # --- run ----------------------------------------------------------------------------------------------------------

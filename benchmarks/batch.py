@@ -1,0 +1,143 @@
+"""How many rows a second does batch scoring answer, and does its memory grow with the file?
+
+Speed: the same Parquet file through `okawari.batch` (which also checks rows, keeps parts and joins them), through a
+loop that asks the graph for one window at a time, and through the script that one would write first: pandas reads the
+whole file, all windows go to ONNX Runtime at once, pandas writes the answers. Both others check nothing. The three take
+turns, so that a busy machine slows all of them; the table shows the median round and its ratio to the loop.
+
+Memory: the peak of a process of its own (VmHWM, Linux) on a file and on one eight times longer.
+
+    python -m benchmarks.batch             # one to two minutes
+    python -m benchmarks.batch --rounds 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.serving import CASE, ROOT, make_deployable
+from okawari.batch import Model, score_file
+from okawari.graph import Graph, build_graph
+from okawari.models.recipe import ConstantCore, Interval
+from okawari.windows import to_array
+
+SPEED_ROWS = {"random walk": 100_000, "LSTM 2 x 64": 6_000}
+MEMORY_ROWS = (100_000, 800_000)
+_STEPS = range(1, CASE.task.horizon + 1)
+
+
+def make_table(n_rows: int) -> pd.DataFrame:
+    noise = np.random.default_rng(5)
+    close = 400 * np.exp(np.cumsum(noise.normal(0, 0.001, n_rows)))
+    frame = pd.DataFrame({CASE.time: pd.date_range("1990-01-01", periods=n_rows, freq="5min").astype("datetime64[ns]")})
+    frame["open"], frame["high"], frame["low"] = close * 1.001, close * 1.02, close * 0.98
+    frame["close"], frame["volume"] = close, noise.integers(1, 9, n_rows) * 1e7
+    return frame
+
+
+def make_graphs() -> dict[str, bytes]:
+    horizon = CASE.task.horizon
+    constant = build_graph(ConstantCore(np.zeros(horizon)), CASE, Interval(0.9, np.full(horizon, 0.05)))
+    return {"random walk": constant, "LSTM 2 x 64": make_deployable(make_table(CASE.task.history)).graph}
+
+
+def score_in_chunks(source: Path, graph: Graph) -> None:
+    score_file(CASE, Model("1", graph), source, source.with_name("out.parquet"), overwrite=True)
+
+
+def score_one_by_one(source: Path, graph: Graph) -> None:
+    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.task.history
+    answers = [graph.answer(x_NF[None, end - history : end]).mean_BH for end in range(history, len(x_NF) + 1)]
+    pd.DataFrame(np.concatenate(answers), columns=[f"mean_{step}" for step in _STEPS]).to_parquet(
+        source.with_name("loop.parquet")
+    )
+
+
+def score_at_once(source: Path, graph: Graph) -> None:
+    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.task.history
+    x_BTF = np.stack([x_NF[end - history : end] for end in range(history, len(x_NF) + 1)])
+    mean_BH = graph.answer(x_BTF).mean_BH
+    pd.DataFrame(mean_BH, columns=[f"mean_{step}" for step in _STEPS]).to_parquet(source.with_name("once.parquet"))
+
+
+WAYS: dict[str, Callable[[Path, Graph], None]] = {
+    "one window at a time": score_one_by_one,
+    "all at once with pandas": score_at_once,
+    "okawari score": score_in_chunks,
+}
+
+
+def measure_speed(folder: Path, n_rounds: int) -> list[str]:
+    lines = ["| model | rows | way | rows/s | against the loop |", "|---|---|---|---|---|"]
+    for name, content in make_graphs().items():
+        source, graph = folder / "in.parquet", Graph.load(content)
+        make_table(SPEED_ROWS[name]).to_parquet(source)
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        for _ in range(n_rounds):
+            for way, score in WAYS.items():
+                start = time.perf_counter()
+                score(source, graph)
+                seconds[way].append(time.perf_counter() - start)
+        medians = {way: statistics.median(each) for way, each in seconds.items()}
+        for way, median in medians.items():
+            ratio = medians["one window at a time"] / median
+            lines.append(f"| {name} | {SPEED_ROWS[name]} | {way} | {SPEED_ROWS[name] / median:.0f} | {ratio:.1f} |")
+    return lines
+
+
+def measure_memory(folder: Path) -> list[str]:
+    (folder / "graph.onnx").write_bytes(make_graphs()["random walk"])
+    lines = [f"| way | file | {' | '.join(f'peak MB, {n} rows' for n in MEMORY_ROWS)} |", "|---|---|---|---|"]
+    peaks: dict[tuple[str, str], list[float]] = {}
+    for n_rows in MEMORY_ROWS:
+        table = make_table(n_rows)
+        table.to_parquet(folder / "long.parquet", row_group_size=n_rows)
+        table.to_csv(folder / "long.csv", index=False)
+        for way, ending in (("okawari score", "parquet"), ("okawari score", "csv"), (list(WAYS)[1], "parquet")):
+            peaks.setdefault((way, ending), []).append(measure_peak_mb(way, folder / f"long.{ending}"))
+    nothing = measure_peak_mb("", folder)
+    lines += [
+        f"| {way} | {ending} | {' | '.join(f'{each:.0f}' for each in mb)} |" for (way, ending), mb in peaks.items()
+    ]
+    return [*lines, f"(a process that imports all this and scores nothing: {nothing:.0f} MB)"]
+
+
+def measure_peak_mb(way: str, source: Path) -> float:
+    command = [sys.executable, "-m", "benchmarks.batch", "--way", way, "--source", str(source)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def run_one(way: str, source: Path) -> None:
+    """One way in this process; prints the peak of its memory in MB."""
+    if way:
+        WAYS[way](source, Graph.load((source.parent / "graph.onnx").read_bytes()))
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Rows a second and peak memory of batch scoring.")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the speed table (%(default)s)")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.source is not None:
+        run_one(given.way, given.source)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        print("\n".join([*measure_speed(Path(folder), given.rounds), "", *measure_memory(Path(folder))]))
+
+
+if __name__ == "__main__":
+    main()
