@@ -14,7 +14,7 @@ from okawari.errors import InvalidInput
 from okawari.graph import Answer, Graph, build_graph
 from okawari.models.recipe import Model, Progress, Recipe, TrainingData, WindowSet
 from okawari.policy import Card
-from okawari.scores import Scores, calibrate_interval, score_answer, skill_share
+from okawari.scores import Scores, StepScores, calibrate_interval, score_answer, skill_share
 from okawari.windows import Split
 
 
@@ -81,25 +81,35 @@ def build_card(name: str, scores: Scores) -> Card:
 
 
 def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
-    """One row per candidate, best first; the first contender is the baseline that skill is measured against."""
-    floor = contenders[0].scores.first.rmse
+    """One row per candidate, best first; the first contender is the baseline that skill is measured against.
+
+    Columns without a step are of the first step ahead, the others of the last; errors are in the target's own unit.
+    """
+    floor = contenders[0].scores
     rows = [{"candidate": each.recipe.name, **_summarise(each, floor)} for each in contenders]
     return sorted(rows, key=lambda row: float(row["rmse"]))
 
 
-def _summarise(contender: Contender, floor: float) -> Mapping[str, Any]:
+def _summarise(contender: Contender, floor: Scores) -> Mapping[str, Any]:
     first, last = contender.scores.first, contender.scores.last
+    later = _summarise_step(last, floor.last)
     return {
-        "rmse": first.rmse,
-        "skill_share": skill_share(first.rmse, floor),
-        "mae": first.mae,
-        "mase": first.mase,
-        "directional_accuracy": first.directional_accuracy,
-        "interval_score": first.interval_score,
-        "coverage_share": first.coverage_share,
-        f"rmse_step_{last.step}": last.rmse,
+        **_summarise_step(first, floor.first),
+        **({f"{name}_step_{last.step}": value for name, value in later.items()} if last.step > first.step else {}),
         "fit_s": contender.fit_s,
         "graph_bytes": len(contender.graph),
+    }
+
+
+def _summarise_step(step: StepScores, floor: StepScores) -> dict[str, float | None]:
+    return {
+        "rmse": step.rmse,
+        "skill_share": skill_share(step.rmse, floor.rmse),
+        "mae": step.mae,
+        "mase": step.mase,
+        "directional_accuracy": step.directional_accuracy,
+        "interval_score": step.interval_score,
+        "coverage_share": step.coverage_share,
     }
 
 

@@ -1,10 +1,11 @@
 """The graph: raw readings in, answer in the target's own unit out, as one self-contained ONNX file.
 
-A graph is joined from a reading stage, a fitted model's core and an answer stage (`okawari.graph_stages`).
+A graph is joined from a reading stage and an answer stage (`okawari.graph_stages`) with a fitted model's core between
+them (`okawari.graph_cores`, `okawari.graph_trees`).
 The reading stage is the one place where features are computed: training, drift and serving all run it.
 
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H steps ahead; everything float32.
-`okawari.graph`, `okawari.graph_stages` and `okawari.graph_weights` are the only homes of onnx, onnxruntime, onnxscript.
+The modules `okawari.graph*` are the only homes of onnx, onnxruntime, onnxscript, skl2onnx and onnxmltools.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from onnx import TensorProto, compose, helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph_stages import IR_VERSION, build_answer_stage, build_core_stage, build_reading_stage
+from okawari.graph_cores import build_core_stage
+from okawari.graph_stages import IR_VERSION, build_answer_stage, build_reading_stage
 from okawari.models.recipe import Core, Floats, Interval
 
 WEIGHTS_ONLY = "uint8"

@@ -1,7 +1,7 @@
-"""The three stages that a graph is joined from, as small ONNX models with named inputs and outputs.
+"""The outer stages that a graph is joined from, as small ONNX models with named inputs and outputs.
 
-    reading stage   x -> z features, level the last target level, w the centred log levels
-    core            z, w or level -> r, cumulative log returns: the fitted model's own part
+    reading stage   x -> z features, level the last target level, levels all of them, w their centred logs
+    core            z, w, levels or level -> r, cumulative log returns: the fitted model's own part (`graph_cores`)
     answer stage    level, r -> mean, lower, upper
 
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H steps ahead; everything float32.
@@ -10,11 +10,8 @@ Knows no session and no file: `okawari.graph` joins and runs what is built here.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,18 +20,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.models.recipe import AffineCore, ConstantCore, Core, Interval, TorchCore
-
-if TYPE_CHECKING:
-    from torch import nn
+from okawari.models.recipe import Interval
 
 OPSET = 20
+ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
+"""ONNX's own second set of operators, where trees live; every ONNX Runtime has it."""
 IR_VERSION = 10
 TINY = 1e-12
 """Floor under both sides of a ratio; it keeps Log finite in float32 (1e26 / 1e-12 is still below 3.4e38)."""
 _END = 2**63 - 1
-_FOLD_LIMIT = 2**28
-"""Largest tensor, in elements, that constant folding may read or write: every weight that belongs in one file."""
 
 Dims = tuple[int | str, ...]
 Constants = Mapping[str, NDArray[Any]]
@@ -46,6 +40,8 @@ def build_stage(
     inputs: Mapping[str, Dims],
     outputs: Mapping[str, Dims],
     constants: Constants,
+    *,
+    with_trees: bool = False,
 ) -> onnx.ModelProto:
     """One stage from its nodes; `inputs` and `outputs` map names to shapes, `constants` are its embedded tensors."""
     graph = helper.make_graph(
@@ -55,15 +51,22 @@ def build_stage(
         [helper.make_tensor_value_info(each, TensorProto.FLOAT, dims) for each, dims in outputs.items()],
         [numpy_helper.from_array(value, each) for each, value in constants.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    opsets = [("", OPSET), *([(ML_DOMAIN, ML_OPSET)] if with_trees else [])]
+    imports = [helper.make_opsetid(*each) for each in opsets]
+    return helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
 
 
 def build_reading_stage(case: Case, outputs: Sequence[str], length: int | str) -> onnx.ModelProto:
-    """Input `x` [B, length, F]; `outputs` chosen from "z", "level" and "w"."""
+    """Input `x` [B, length, F]; `outputs` chosen from "z", "level", "levels" and "w"."""
     steps = length - 1 if isinstance(length, int) else "S"
-    shapes: dict[str, Dims] = {"z": ("B", steps, len(case.features)), "level": ("B", 1), "w": ("B", length)}
+    shapes: dict[str, Dims] = {
+        "z": ("B", steps, len(case.features)),
+        "level": ("B", 1),
+        "levels": ("B", length),
+        "w": ("B", length),
+    }
     parts = [_feature_part(case)] if "z" in outputs else []
-    if {"level", "w"} & set(outputs):
+    if {"level", "levels", "w"} & set(outputs):
         parts.append(_level_part(case, with_logs="w" in outputs))
     nodes = [node for part_nodes, _ in parts for node in part_nodes]
     constants = {name: value for _, values in parts for name, value in values.items()}
@@ -88,23 +91,23 @@ def _feature_part(case: Case) -> tuple[list[onnx.NodeProto], Constants]:
         *_log_ratio("z/above", "z/below", "z"),
     ]
     constants: Constants = {
-        "z/zero": _ints(0), "z/one": _ints(1), "z/minus_one": _ints(-1), "z/end": _ints(_END), "z/axis": _ints(1),
-        "z/numerators": _ints(*numerators), "z/denominators": _ints(*denominators), "z/tiny": _tiny(),
+        "z/zero": ints(0), "z/one": ints(1), "z/minus_one": ints(-1), "z/end": ints(_END), "z/axis": ints(1),
+        "z/numerators": ints(*numerators), "z/denominators": ints(*denominators), "z/tiny": _tiny(),
     }  # fmt: skip
     return nodes, constants
 
 
 def _level_part(case: Case, *, with_logs: bool) -> tuple[list[onnx.NodeProto], Constants]:
-    """`level`, the target of the last reading, and on demand `w = log(target[t] / level)`."""
+    """`levels`, the target of each reading, `level`, that of the last, and on demand `w = log(levels / level)`."""
     nodes = [
-        helper.make_node("Gather", ["x", "level/target"], ["level/series"], axis=2),
-        helper.make_node("Gather", ["level/series", "level/newest"], ["level"], axis=1),
+        helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
+        helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
     ]
     target = np.array(case.column_names.index(case.task.target), dtype=np.int64)
-    constants = {"level/target": target, "level/newest": _ints(-1)}
+    constants = {"level/target": target, "level/newest": ints(-1)}
     if not with_logs:
         return nodes, constants
-    return [*nodes, *_log_ratio("level/series", "level", "w")], {**constants, "w/tiny": _tiny()}
+    return [*nodes, *_log_ratio("levels", "level", "w")], {**constants, "w/tiny": _tiny()}
 
 
 def _log_ratio(above: str, below: str, out: str) -> list[onnx.NodeProto]:
@@ -120,113 +123,19 @@ def _tiny() -> NDArray[np.float32]:
     return np.array(TINY, dtype=np.float32)
 
 
-def _ints(*values: int) -> NDArray[np.int64]:
+def ints(*values: int) -> NDArray[np.int64]:
+    """Integers as ONNX takes shapes, axes and indices."""
     return np.array(values, dtype=np.int64)
 
 
-def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
-    """The fitted model's own part; its one input is named "level", "w" or "z", its output is `r` [B, H].
+def require_shape(what: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Refuse numbers that were fitted for another history or horizon.
 
     Raises:
-        InvalidInput: the core's numbers do not have the case's history or horizon.
+        InvalidInput: `value` has another shape.
     """
-    if isinstance(core, ConstantCore):
-        return _constant_stage(core, case)
-    if isinstance(core, AffineCore):
-        return _affine_stage(core, case)
-    return _torch_stage(core, case)
-
-
-def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
-    horizon = case.task.horizon
-    _require_shape("ConstantCore.r_H", core.r_H, (horizon,))
-    nodes = [
-        helper.make_node("Shape", ["level"], ["batch"], start=0, end=1),
-        helper.make_node("Concat", ["batch", "horizon"], ["shape"], axis=0),
-        helper.make_node("Expand", ["r_H", "shape"], ["r"]),
-    ]
-    constants: Constants = {"r_H": core.r_H.astype(np.float32), "horizon": _ints(horizon)}
-    return build_stage("constant", nodes, {"level": ("B", 1)}, {"r": ("B", horizon)}, constants)
-
-
-def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
-    history, horizon = case.task.history, case.task.horizon
-    _require_shape("AffineCore.weight_HT", core.weight_HT, (horizon, history))
-    _require_shape("AffineCore.bias_H", core.bias_H, (horizon,))
-    nodes = [helper.make_node("Gemm", ["w", "weight_HT", "bias_H"], ["r"], transB=1)]
-    constants = {"weight_HT": core.weight_HT.astype(np.float32), "bias_H": core.bias_H.astype(np.float32)}
-    return build_stage("affine", nodes, {"w": ("B", history)}, {"r": ("B", horizon)}, constants)
-
-
-def _require_shape(what: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
     if value.shape != shape:
         raise InvalidInput(f"{what} has shape {value.shape}; the case asks for {shape}. Fit for this case.")
-
-
-def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
-    steps, n_features, horizon = case.task.history - 1, len(case.features), case.task.horizon
-    model = _export_module(core.module, (steps, n_features))
-    graph = model.graph
-    r_dims = [dim.dim_value or dim.dim_param for dim in graph.output[0].type.tensor_type.shape.dim]
-    if len(r_dims) != 2 or r_dims[1] != horizon:
-        raise InvalidInput(
-            f"The module gives r of shape {r_dims}; the case asks for [B, {horizon}]. Fit for this case."
-        )
-    return build_stage(
-        "network",
-        [_plain_node(node) for node in graph.node],
-        {"z": ("B", steps, n_features)},
-        {"r": ("B", horizon)},
-        {each.name: numpy_helper.to_array(each) for each in graph.initializer},
-    )
-
-
-def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:
-    """The node without the exporter's notes: source lines and paths of the machine that exported it."""
-    node.ClearField("metadata_props")
-    node.ClearField("doc_string")
-    return node
-
-
-def _export_module(module: nn.Module, shape: tuple[int, int]) -> onnx.ModelProto:
-    import torch
-    from onnxscript import ir, optimizer
-
-    was_training = module.training
-    example = torch.zeros(2, *shape, device=next(module.parameters()).device)
-    try:
-        with _quiet():
-            program = torch.onnx.export(
-                module.eval(),
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["z"],
-                output_names=["r"],
-                dynamic_shapes=({0: torch.export.Dim("B")},),
-                verbose=False,
-            )
-            assert program is not None
-            # The exporter reorders LSTM gates by Slice and Concat; folded, each weight is one tensor to quantize.
-            optimizer.fold_constants(program.model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
-            optimizer.optimize(program.model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
-            return ir.to_proto(program.model)
-    finally:
-        module.train(was_training)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns of its own deprecations and of libraries that it could support; none of it is ours."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def build_answer_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
@@ -234,7 +143,7 @@ def build_answer_stage(case: Case, interval: Interval | None) -> onnx.ModelProto
     dims: Dims = ("B", case.task.horizon)
     nodes, outputs, constants = _scaled_exponent("r", "mean"), {"mean": dims}, {}
     if interval is not None:
-        _require_shape("Interval.half_width_H", interval.half_width_H, (case.task.horizon,))
+        require_shape("Interval.half_width_H", interval.half_width_H, (case.task.horizon,))
         nodes += [
             helper.make_node("Sub", ["r", "half_width"], ["answer/low"]),
             *_scaled_exponent("answer/low", "lower"),

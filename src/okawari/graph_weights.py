@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from okawari.graph import WEIGHTS_ONLY, parse_model, read_labels, seal_model
+from okawari.graph_stages import ML_DOMAIN
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ def list_weights(content: bytes) -> dict[str, Weight]:
         if name in floats:
             found[name] = Weight(numpy_helper.to_array(floats[name]), axis)
     return found
+
+
+def has_trees(content: bytes) -> bool:
+    """Whether the graph answers by trees."""
+    return any(node.domain == ML_DOMAIN for node in parse_model(content).graph.node)
 
 
 def _weight_inputs(model: onnx.ModelProto) -> Iterator[tuple[str, int]]:

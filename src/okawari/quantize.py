@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.graph import Graph
-from okawari.graph_weights import QuantizedTensor, list_weights, quantize_dynamic, replace_weights
+from okawari.graph_weights import QuantizedTensor, has_trees, list_weights, quantize_dynamic, replace_weights
 from okawari.models.recipe import WindowSet
 from okawari.scores import rmse
 
@@ -73,7 +73,10 @@ class Variants:
 
 
 def build_variants(content: bytes) -> Variants:
-    """The graph in fp32, uint8 and int8; only fp32, with the reason, where no weight is worth quantizing."""
+    """The graph in fp32, uint8 and int8; only fp32, with the reason, for trees and where no weight is worth it."""
+    if has_trees(content):
+        reason = "Only fp32, because it answers by trees: no quantizer knows them, and a threshold in 8 bits sends "
+        return Variants(contents={"fp32": content}, reason=reason + "readings down other branches.")
     weights = list_weights(content)
     large = {name: weight for name, weight in weights.items() if weight.values.size >= MIN_ELEMENTS}
     if not large:

@@ -37,7 +37,7 @@ FILES = {
 EVERYWHERE = {"httpx", "numpy", "pandas", "pydantic", "pydantic_core", "typing_extensions"}
 """The ground that all rooms stand on."""
 
-_GRAPHS = ("src/okawari/graph.py", "src/okawari/graph_stages.py", "src/okawari/graph_weights.py")
+_GRAPHS = tuple(f"src/okawari/graph{part}.py" for part in ("", "_stages", "_cores", "_trees", "_weights"))
 HOMES: dict[str, tuple[str, ...]] = {
     "bentoml": ("bentos/",),
     "bokeh_sampledata": ("src/okawari/sources.py",),
@@ -46,9 +46,11 @@ HOMES: dict[str, tuple[str, ...]] = {
     "fastapi": ("bentos/face.py",),
     "google": _GRAPHS,
     "gradio": ("ui/",),
+    "keras": ("src/okawari/models/keras_lstm.py",),
     "matplotlib": ("src/okawari/figures.py",),
     "mlflow": ("src/okawari/registry.py", "src/okawari/tracking.py"),
     "onnx": _GRAPHS,
+    "onnxmltools": ("src/okawari/graph_trees.py",),
     "onnxruntime": _GRAPHS,
     "onnxscript": _GRAPHS,
     "pandera": ("src/okawari/checks.py",),
@@ -67,9 +69,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic_settings": ("src/okawari/settings.py",),
     "rich": ("src/okawari/terminal.py",),
     "scipy": ("monitoring/", "src/okawari/scores.py"),
+    "skl2onnx": ("src/okawari/graph_trees.py",),
+    "sklearn": ("src/okawari/models/forest.py",),
     "statsmodels": ("src/okawari/models/sarima.py",),
-    "torch": ("src/okawari/models/", "src/okawari/graph_stages.py"),
+    "torch": ("src/okawari/models/", "src/okawari/graph_cores.py"),
     "typer": ("src/okawari/cli.py",),
+    "xgboost": ("src/okawari/models/boosting.py",),
     "yaml": ("bentos/deploy.py",),
     "yfinance": ("src/okawari/sources.py",),
 }

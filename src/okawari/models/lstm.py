@@ -12,6 +12,7 @@ from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, Win
 
 if TYPE_CHECKING:
     from okawari.models.lstm_network import LstmNetwork
+    from okawari.models.training import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +53,10 @@ class Lstm:
         """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
         from okawari.models import training
 
-        schedule = training.Schedule(
-            epochs=self.epochs,
-            patience=self.patience,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-        )
         with training.reproducible(seed=data.seed, threads=data.threads):
-            network = self._build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
-            network.set_scaling(*training.to_tensors(data.train, training.choose_device("cpu")))
-            history = training.train_network(network, data, schedule, progress)
+            network = self.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
+            network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")))
+            history = training.train_network(network, data, self.schedule(), progress)
         return LstmModel(network=network, history=history, threads=data.threads)
 
     def load(self, path: Path, *, threads: int = 1) -> LstmModel:
@@ -73,18 +68,27 @@ class Lstm:
         import torch
 
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network = self._build(len(state["z_mean"]), len(state["r_mean"]))
+        network = self.build(len(state["in_shift"]), len(state["out_shift"]))
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise InvalidInput(f"{path} holds weights of another network than {self}. Use its settings.") from error
         return LstmModel(network=network.eval(), history=(), threads=threads)
 
-    def _build(self, n_features: int, horizon: int) -> LstmNetwork:
+    def build(self, n_features: int, horizon: int) -> LstmNetwork:
+        """An untrained network of these settings; torch's generator gives its first weights."""
         from okawari.models.lstm_network import LstmNetwork
 
         return LstmNetwork(
             n_features, horizon, hidden=self.hidden, layers=self.layers, fc=self.fc, dropout=self.dropout
+        )
+
+    def schedule(self) -> Schedule:
+        """The part of the settings that the training loop takes."""
+        from okawari.models.training import Schedule
+
+        return Schedule(
+            epochs=self.epochs, patience=self.patience, batch_size=self.batch_size, learning_rate=self.learning_rate
         )
 
     def describe(self) -> dict[str, Any]:

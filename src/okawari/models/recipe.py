@@ -11,15 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
     from torch import nn
+    from xgboost import Booster
 
 Floats = NDArray[np.float32]
+Reads = Literal["z", "levels"]
+"""What a network takes of a window: its features `z_BSK`, or the target's own levels `levels_BT`."""
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each step of a fit: steps done, steps planned, the numbers of this step (`train_mse`, `valid_mse`)."""
 
@@ -39,6 +43,11 @@ class WindowSet:
 
     def __len__(self) -> int:
         return len(self.level_B)
+
+    @property
+    def levels_BT(self) -> Floats:  # noqa: N802  (a tensor carries its shape in its name)
+        """The target's levels in each window, oldest first, in its own unit."""
+        return self.x_BTF[:, :, self.target_index]
 
     def __getitem__(self, rows: slice) -> WindowSet:
         return WindowSet(
@@ -74,12 +83,27 @@ class AffineCore:
 
 @dataclass(frozen=True)
 class TorchCore:
-    """A torch module from features `z_BSK` to log returns `r_BH`, with all scaling inside."""
+    """A torch module from what it `reads` to log returns `r_BH`, with all scaling inside."""
 
     module: nn.Module
+    reads: Reads = "z"
 
 
-Core = ConstantCore | AffineCore | TorchCore
+@dataclass(frozen=True)
+class TreesCore:
+    """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
+
+    `trees` is one forest for all steps ahead, or one booster for each; what they say is in training standard
+    deviations: `r_BH = said_BH * r_std_H + r_mean_H`.
+    """
+
+    trees: RandomForestRegressor | tuple[Booster, ...]
+    lags: int
+    r_mean_H: NDArray[np.float64]
+    r_std_H: NDArray[np.float64]
+
+
+Core = ConstantCore | AffineCore | TorchCore | TreesCore
 """What a fitted model hands to `okawari.graph`, the only place that speaks ONNX."""
 
 

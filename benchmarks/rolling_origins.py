@@ -1,0 +1,57 @@
+"""Whether trees beat the random walk, or only a lucky holdout: the same contest at the end of every half-year.
+
+    python -m benchmarks.rolling_origins
+
+Prints the skill of both tree models at each origin and its mean, then what the seed alone does before 2008.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.contest import build_leaderboard, fit_contender
+from okawari.models.boosting import Boosting
+from okawari.models.forest import RandomForest
+from okawari.models.random_walk import RandomWalk
+from okawari.models.recipe import Recipe, no_progress
+from okawari.windows import cut_windows, split_windows
+
+ORIGINS = tuple(date(year, month, 30) for year in range(2003, 2013) for month in (6, 12))
+SEEDED_ORIGIN = date(2007, 12, 31)
+SEEDS = range(5)
+TREES: tuple[Recipe, ...] = (RandomForest(), Boosting())
+
+
+def measure_skill(case: Case, origin: date, recipes: tuple[Recipe, ...]) -> list[tuple[float, float]]:
+    """Skill of each recipe at the first and the last step, on the holdout before the origin."""
+    split = split_windows(cut_windows(case.source.read(origin), case), case.gate, case.task.horizon)
+    contenders = [fit_contender(recipe, case, split, no_progress) for recipe in (RandomWalk(), *recipes)]
+    rows = {row["candidate"]: row for row in build_leaderboard(contenders)}
+    last = f"skill_share_step_{case.task.horizon}"
+    return [(rows[recipe.name]["skill_share"], rows[recipe.name][last]) for recipe in recipes]
+
+
+def main() -> None:
+    case = load_case("aapl")
+    found = []
+    for origin in ORIGINS:
+        found.append(measure_skill(case, origin, TREES))
+        told = (f"{tree.name} {first:+.1%} {last:+.1%}" for tree, (first, last) in zip(TREES, found[-1], strict=True))
+        print(origin, *told, sep="   ")
+    skill = np.array(found)
+    error = skill.std(axis=0, ddof=1) / np.sqrt(len(skill))
+    for tree, means, errors in zip(TREES, skill.mean(axis=0), error, strict=True):
+        first, last = (f"{mean:+.2%} (standard error {spread:.2%})" for mean, spread in zip(means, errors, strict=True))
+        print(f"mean of {tree.name}: {first} and {last}")
+    for seed in SEEDS:
+        [(first, last)] = measure_skill(replace(case, seed=seed), SEEDED_ORIGIN, TREES[:1])
+        print(f"{SEEDED_ORIGIN} seed {seed}: {TREES[0].name} {first:+.1%} {last:+.1%}")
+
+
+if __name__ == "__main__":
+    main()

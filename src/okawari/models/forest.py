@@ -1,0 +1,95 @@
+"""A random forest on lagged features, fitted with scikit-learn (imported inside `fit`).
+
+Shapes: B windows, S feature steps, K features, L newest steps, H steps ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from okawari.errors import InvalidInput
+from okawari.models.lags import ReturnScale, flatten_lags
+from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomForest:
+    """Recipe of a random forest from the newest `lags` feature steps to all log returns at once.
+
+    `min_leaf` keeps leaves large, because single returns are mostly noise; it keeps the graph small as well. A third of
+    the features is tried at each split. Source: Breiman, Random Forests, 2001.
+
+    Example:
+        >>> RandomForest(n_trees=50).name
+        'random_forest_50'
+    """
+
+    n_trees: int = 100
+    min_leaf: int = 20
+    lags: int = 20
+    feature_share: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        for field in ("n_trees", "min_leaf", "lags"):
+            if getattr(self, field) < 1:
+                raise InvalidInput(
+                    f"RandomForest.{field} is {getattr(self, field)}; it is a count of at least 1. Raise it."
+                )
+        if not 0 < self.feature_share <= 1:
+            raise InvalidInput(
+                f"RandomForest.feature_share is {self.feature_share}; it is a share above 0 and up to 1. Use 1 for all."
+            )
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return f"random_forest_{self.n_trees}"
+
+    def fit(self, data: TrainingData, progress: Progress) -> RandomForestModel:
+        """Fit on `data.train` alone; a forest has nothing to stop early.
+
+        Raises:
+            InvalidInput: a window has fewer than `lags` feature steps.
+        """
+        from sklearn.ensemble import RandomForestRegressor
+
+        scale = ReturnScale.measure(data.train.r_BH)
+        forest = RandomForestRegressor(
+            n_estimators=self.n_trees,
+            min_samples_leaf=self.min_leaf,
+            max_features=self.feature_share,
+            random_state=data.seed,
+            n_jobs=data.threads,
+        )
+        forest.fit(flatten_lags(data.train.z_BSK, self.lags), scale.shrink(data.train.r_BH))
+        # Threads would add up the trees in the order in which they end, and so round in another way each time.
+        forest.n_jobs = 1
+        return RandomForestModel(forest=forest, lags=self.lags, scale=scale)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "RandomForest", **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomForestModel:
+    """A fitted forest, which answers in training standard deviations of the log returns."""
+
+    forest: RandomForestRegressor
+    lags: int
+    scale: ReturnScale
+    history: tuple[Mapping[str, float], ...] = ()
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """Log returns `r_BH` by scikit-learn."""
+        said_BH = self.forest.predict(flatten_lags(windows.z_BSK, self.lags)).reshape(len(windows), -1)
+        return self.scale.grow(said_BH)
+
+    def core(self) -> TreesCore:
+        """The trees, and the scale of what they say."""
+        return TreesCore(self.forest, self.lags, self.scale.mean_H, self.scale.std_H)

@@ -1,0 +1,203 @@
+"""The LSTM once more, trained by Keras 3 on its torch backend (imported inside `fit`).
+
+Keras trains and predicts; for the graph its weights go into our own torch network, so that one exporter serves both.
+Shapes: B windows, S feature steps, K features, H steps ahead, U hidden units.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from okawari.errors import InvalidInput
+from okawari.models.lstm import Lstm
+from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
+
+if TYPE_CHECKING:
+    from okawari.models.lstm_network import LstmNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasLstm:
+    """Recipe of the network of `Lstm`, of the settings `lstm`, built and trained by Keras.
+
+    Keras starts from other weights (Glorot and orthogonal, a forget bias of 1) and shuffles in another order, so it
+    ends elsewhere; that is what two trainings of one architecture look like.
+
+    Example:
+        >>> KerasLstm(lstm=Lstm(hidden=32)).name
+        'keras_lstm_2x32'
+    """
+
+    lstm: Lstm = field(default_factory=Lstm)
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return f"keras_{self.lstm.name}"
+
+    def fit(self, data: TrainingData, progress: Progress) -> KerasLstmModel:
+        """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone.
+
+        Raises:
+            InvalidInput: this process has loaded Keras on another backend, or the training diverged.
+        """
+        from okawari.models import training
+
+        keras = load_keras()
+        device = training.choose_device(data.device).type
+        with training.reproducible(seed=data.seed, threads=data.threads):
+            network = self.lstm.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
+            network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")))
+            with keras.device(device):
+                trained = self._build(keras, data)
+                history = self._train(keras, trained, network, data, progress)
+            with keras.device("cpu"):
+                model = self._build(keras, data)
+                model.set_weights(trained.get_weights())
+        copy_weights(model, network)
+        return KerasLstmModel(keras_model=model, network=network.eval(), history=history, threads=data.threads)
+
+    def _build(self, keras: Any, data: TrainingData) -> Any:
+        """The Keras model [B, S, K] -> [B, H] on scaled numbers; every generator in it has a seed of its own."""
+        steps, n_features = data.train.z_BSK.shape[1:]
+        seeds = iter(range(data.seed * 1000, data.seed * 1000 + 1000))
+        layers = [keras.Input((steps, n_features))]
+        for layer in range(self.lstm.layers):
+            layers.append(
+                keras.layers.LSTM(
+                    self.lstm.hidden,
+                    return_sequences=layer < self.lstm.layers - 1,
+                    kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+                    recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+                    seed=next(seeds),
+                )
+            )
+            layers.append(keras.layers.Dropout(self.lstm.dropout, seed=next(seeds)))
+        for size, activation in ((self.lstm.fc, "relu"), (data.train.r_BH.shape[1], None)):
+            start = keras.initializers.GlorotUniform(next(seeds))
+            layers.append(keras.layers.Dense(size, activation, kernel_initializer=start))
+        return keras.Sequential(layers)
+
+    def _train(
+        self, keras: Any, model: Any, network: LstmNetwork, data: TrainingData, progress: Progress
+    ) -> tuple[Mapping[str, float], ...]:
+        from okawari.models.training import Schedule, require_finite
+
+        history: list[Mapping[str, float]] = []
+
+        def note(epoch: int, logs: Mapping[str, float]) -> None:
+            history.append({"train_mse": float(logs["loss"]), "valid_mse": float(logs["val_loss"])})
+            progress(epoch + 1, self.lstm.epochs, history[-1])
+            require_finite(history[-1], epoch + 1, self.lstm.learning_rate)
+
+        optimiser = keras.optimizers.Adam(self.lstm.learning_rate, global_clipnorm=Schedule.clip_norm)
+        model.compile(optimizer=optimiser, loss="mean_squared_error")
+        model.fit(
+            *_scale(network, data.train),
+            validation_data=_scale(network, data.validation),
+            epochs=self.lstm.epochs,
+            batch_size=self.lstm.batch_size,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_end=note),
+                keras.callbacks.EarlyStopping(patience=self.lstm.patience, restore_best_weights=True),
+            ],
+            verbose=0,
+        )
+        return tuple(history)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "KerasLstm", **asdict(self.lstm)}
+
+
+def load_keras() -> Any:
+    """Keras on its torch backend; what it would write into the home folder goes into one that is thrown away.
+
+    Raises:
+        InvalidInput: this process has loaded Keras on another backend, which cannot be changed any more.
+    """
+    with tempfile.TemporaryDirectory() as folder, _environment(KERAS_BACKEND="torch", KERAS_HOME=folder):
+        import keras
+
+    if keras.backend.backend() != "torch":
+        raise InvalidInput(
+            f"Keras runs on {keras.backend.backend()!r} in this process; KerasLstm takes 'torch'. Set "
+            "KERAS_BACKEND=torch before anything imports keras."
+        )
+    return keras
+
+
+@contextmanager
+def _environment(**wanted: str) -> Iterator[None]:
+    """Inside: these environment variables. Outside: what they were before."""
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _scale(network: LstmNetwork, windows: WindowSet) -> tuple[Floats, Floats]:
+    """Features and log returns, standardised by the buffers of the network."""
+    z_shift, z_scale, r_shift, r_scale = _list_scaling(network)
+    return (windows.z_BSK - z_shift) / z_scale, (windows.r_BH - r_shift) / r_scale
+
+
+def _list_scaling(network: LstmNetwork) -> list[Floats]:
+    return [network.get_buffer(name).numpy() for name in ("in_shift", "in_scale", "out_shift", "out_scale")]
+
+
+def copy_weights(keras_model: Any, network: LstmNetwork) -> None:
+    """Give a torch network the weights of the Keras model of the same settings.
+
+    Both keep the four gates in the order input, forget, cell, output. Keras stores matrices transposed, and one bias
+    where torch adds two, so the second is zero.
+    """
+    import torch
+
+    weighted = [each for each in (layer.get_weights() for layer in keras_model.layers) if each]
+    *recurrent, first, second = weighted
+    state = dict(network.state_dict())
+    for layer, (kernel, recurrent_kernel, bias) in enumerate(recurrent):
+        state[f"lstm.weight_ih_l{layer}"] = torch.tensor(kernel.T)
+        state[f"lstm.weight_hh_l{layer}"] = torch.tensor(recurrent_kernel.T)
+        state[f"lstm.bias_ih_l{layer}"] = torch.tensor(bias)
+        state[f"lstm.bias_hh_l{layer}"] = torch.zeros(len(bias))
+    for number, (kernel, bias) in ((1, first), (3, second)):  # the linear layers of the head
+        state[f"head.{number}.weight"], state[f"head.{number}.bias"] = torch.tensor(kernel.T), torch.tensor(bias)
+    network.load_state_dict(state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasLstmModel:
+    """A fitted Keras model, `network`, its double in torch, and the numbers per epoch (`train_mse`, `valid_mse`)."""
+
+    keras_model: Any
+    network: LstmNetwork
+    history: tuple[Mapping[str, float], ...]
+    threads: int = 1
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """Log returns `r_BH` by Keras itself."""
+        from okawari.models import training
+
+        keras, (z_shift, z_scale, r_shift, r_scale) = load_keras(), _list_scaling(self.network)
+        with training.reproducible(seed=0, threads=self.threads), keras.device("cpu"):
+            said_BH = self.keras_model.predict((windows.z_BSK - z_shift) / z_scale, batch_size=256, verbose=0)
+        return np.asarray(said_BH * r_scale + r_shift, dtype=np.float32)
+
+    def core(self) -> TorchCore:
+        """The double, scaling included."""
+        return TorchCore(self.network)

@@ -1,0 +1,81 @@
+"""The seasonal naive forecast: what the target was one season earlier. A second floor, for series that repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.errors import InvalidInput
+from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeasonalNaive:
+    """Recipe of the seasonal naive forecast: `level[t + h - season * k]`, with the smallest k that is known at t.
+
+    Where h is a multiple of `season` that is the last level itself, so there it equals the random walk.
+    Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed. 2021, section 5.2.
+
+    Example:
+        >>> SeasonalNaive(season=5).name
+        'seasonal_naive_5'
+    """
+
+    season: int = 5
+
+    def __post_init__(self) -> None:
+        if self.season < 1:
+            raise InvalidInput(
+                f"SeasonalNaive.season is {self.season}; it counts readings of a season, at least 1. Use 5 for a week "
+                "of trading days."
+            )
+
+    @property
+    def name(self) -> str:
+        """Short name of the candidate."""
+        return f"seasonal_naive_{self.season}"
+
+    def fit(self, data: TrainingData, progress: Progress) -> SeasonalNaiveModel:
+        """Nothing is estimated; history and horizon are taken from the data.
+
+        Raises:
+            InvalidInput: a window is shorter than the season.
+        """
+        history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
+        if history < self.season:
+            raise InvalidInput(
+                f"SeasonalNaive.season is {self.season}; a window holds {history} readings, and a season has to fit "
+                "into it. Shorten the season or lengthen the history."
+            )
+        ahead_H = np.arange(1, horizon + 1)
+        back_H = self.season * np.ceil(ahead_H / self.season).astype(int) - ahead_H
+        return SeasonalNaiveModel(n_history=history, back_H=back_H)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        return {"recipe": "SeasonalNaive", **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeasonalNaiveModel:
+    """For each step ahead, the level that lies `back_H` readings before the last one."""
+
+    n_history: int
+    back_H: NDArray[np.int64]
+    history: tuple[Mapping[str, float], ...] = ()
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """Log returns `r_BH` from the last level to the seasonal one."""
+        levels_BT = windows.levels_BT.astype(np.float64)
+        seasonal_BH = levels_BT[:, self.n_history - 1 - self.back_H]
+        return np.log(seasonal_BH / levels_BT[:, -1:]).astype(np.float32)
+
+    def core(self) -> AffineCore:
+        """One centred log level for each step ahead."""
+        weight_HT = np.zeros((len(self.back_H), self.n_history))
+        weight_HT[np.arange(len(self.back_H)), self.n_history - 1 - self.back_H] = 1.0
+        return AffineCore(weight_HT=weight_HT, bias_H=np.zeros(len(self.back_H)))

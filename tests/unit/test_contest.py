@@ -1,0 +1,46 @@
+"""The leaderboard: what it shows, in which order, and against whom skill is measured."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from okawari.case import Case
+from okawari.contest import Contender, build_leaderboard, fit_contender
+from okawari.models.random_walk import RandomWalk
+from okawari.models.recipe import no_progress
+from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.windows import cut_windows, split_windows
+
+PER_STEP = ("rmse", "skill_share", "mae", "mase", "directional_accuracy", "interval_score", "coverage_share")
+
+
+@pytest.fixture
+def contenders(small_case: Case, readings: pd.DataFrame) -> list[Contender]:
+    split = split_windows(cut_windows(readings, small_case), small_case.gate, small_case.task.horizon)
+    recipes = (RandomWalk(), SeasonalNaive(season=5), SeasonalNaive(season=3))
+    return [fit_contender(recipe, small_case, split, no_progress) for recipe in recipes]
+
+
+def test_every_row_tells_both_steps_the_seconds_and_the_size(contenders: list[Contender]) -> None:
+    for row in build_leaderboard(contenders):
+        assert set(row) == {"candidate", *PER_STEP, *(f"{name}_step_3" for name in PER_STEP), "fit_s", "graph_bytes"}
+        [contender] = [each for each in contenders if each.recipe.name == row["candidate"]]
+        assert row["graph_bytes"] == len(contender.graph) and row["fit_s"] == contender.fit_s
+        assert (row["rmse"], row["rmse_step_3"]) == (contender.scores.first.rmse, contender.scores.last.rmse)
+
+
+def test_skill_is_measured_against_the_baseline_at_the_same_step(contenders: list[Contender]) -> None:
+    rows = {row["candidate"]: row for row in build_leaderboard(contenders)}
+    assert (rows["random_walk"]["skill_share"], rows["random_walk"]["skill_share_step_3"]) == (0, 0)
+    # Three steps ahead a season of three is the random walk itself.
+    assert rows["seasonal_naive_3"]["skill_share_step_3"] == pytest.approx(0, abs=1e-6)
+    for step in ("", "_step_3"):
+        ratio = rows["seasonal_naive_5"][f"rmse{step}"] / rows["random_walk"][f"rmse{step}"]
+        assert rows["seasonal_naive_5"][f"skill_share{step}"] == pytest.approx(1 - ratio)
+
+
+def test_the_best_at_the_first_step_stands_first(contenders: list[Contender]) -> None:
+    rows = build_leaderboard(contenders)
+    assert rows[0]["candidate"] == "random_walk"
+    assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
