@@ -35,6 +35,21 @@ class Contender:
         return build_card(self.recipe.name, self.scores)
 
 
+def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
+    """The case's baseline and those of its candidates that are named; all, where none is named.
+
+    Raises:
+        InvalidInput: no candidate of the case is among the names.
+    """
+    chosen = tuple(recipe for recipe in case.candidates if recipe is case.baseline or recipe.name in names)
+    if names and not any(recipe.name in names for recipe in chosen):
+        known = ", ".join(recipe.name for recipe in case.candidates)
+        raise InvalidInput(
+            f"OKAWARI_CANDIDATES is {','.join(names)}; case {case.name} has {known}. Name one of these or unset it."
+        )
+    return chosen if names else case.candidates
+
+
 def fit_contender(
     recipe: Recipe, case: Case, split: Split, progress: Progress, *, device: str = "cpu", threads: int = 1
 ) -> Contender:

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.contest import Contender, build_leaderboard, fit_contender
+from okawari.contest import Contender, build_leaderboard, choose_candidates, fit_contender
+from okawari.errors import InvalidInput
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
@@ -44,3 +45,11 @@ def test_the_best_at_the_first_step_stands_first(contenders: list[Contender]) ->
     rows = build_leaderboard(contenders)
     assert rows[0]["candidate"] == "random_walk"
     assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
+
+
+def test_named_candidates_train_beside_the_baseline_and_a_name_of_none_is_refused(small_case: Case) -> None:
+    chosen = choose_candidates(small_case, ("sarima_211_1005", "of_another_case"))
+    assert [recipe.name for recipe in chosen] == ["random_walk", "sarima_211_1005"]
+    assert choose_candidates(small_case, ()) == small_case.candidates
+    with pytest.raises(InvalidInput, match="case aapl has random_walk, sarima_211_1005"):
+        choose_candidates(small_case, ("sarima",))
