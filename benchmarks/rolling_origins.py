@@ -29,7 +29,7 @@ TREES: tuple[Recipe, ...] = (RandomForest(), Boosting())
 
 def measure_skill(case: Case, origin: date, recipes: tuple[Recipe, ...]) -> list[tuple[float, float]]:
     """Skill of each recipe at the first and the last step, on the holdout before the origin."""
-    split = split_windows(cut_windows(case.source.read(origin), case), case.gate, case.task.horizon)
+    split = split_windows(cut_windows(case.source.read(origin), case), case)
     contenders = [fit_contender(recipe, case, split, no_progress) for recipe in (RandomWalk(), *recipes)]
     rows = {row["candidate"]: row for row in build_leaderboard(contenders)}
     last = f"skill_share_step_{case.task.horizon}"

@@ -20,7 +20,7 @@ from flows.quantize import quantize
 from okawari import events, figures, records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
-from okawari.contest import Contender, build_leaderboard, fit_contender, score_graph
+from okawari.contest import Contender, build_cards, build_leaderboard, choose_candidates, fit_contender, score_graph
 from okawari.errors import NotYet
 from okawari.graph import parse_model
 from okawari.history import gather_retrain_facts
@@ -77,7 +77,7 @@ def train(case: str, cause: Cause = "schedule", reason: str = "", cause_id: str 
 
 def _hold_contest(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -> dict[str, Any]:
     with _open_training(case, snapshot, retrain_id, cause) as training:
-        contenders = [_fit(training, recipe) for recipe in case.candidates]
+        contenders = [_fit(training, recipe) for recipe in choose_candidates(case, load_settings().candidate_names)]
         _publish_leaderboard(training, contenders)
         challenger = _choose(contenders, case)
         tracking.record_file(training.run_id, challenger.graph, "variants/fp32.onnx")
@@ -161,7 +161,7 @@ def _publish_leaderboard(training: Training, contenders: list[Contender]) -> Non
 
 
 def _choose(contenders: list[Contender], case: Case) -> Contender:
-    baseline, *others = (contender.card for contender in contenders)
+    baseline, *others = build_cards(contenders)
     chosen = choose_challenger(baseline, others, case.gate)
     return next(contender for contender in contenders if contender.recipe.name == chosen.candidate)
 

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from okawari.errors import InvalidInput
+from okawari.metrics import measure_worse_p_value
 
 Array = npt.NDArray[np.float64]
 
@@ -105,23 +106,6 @@ def measure_hits(
         f"{baseline_share:.1%} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
     )
     return PerformanceVerdict(verdict="degraded" if worse else "good", reason=reason, n=n, worse_p_value=p_value)
-
-
-def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
-    """One-sided p-value that `loss` is larger on average: Diebold and Mariano with a Newey-West variance.
-
-    Bartlett weights over floor(4 (n / 100)^(2/9)) lags (Newey and West, Review of Economic Studies 61, 1994),
-    Student's t with n - 1 degrees of freedom for small samples (Harvey, Leybourne and Newbold, 1997).
-    """
-    difference = loss - baseline_loss
-    mean, n = float(difference.mean()), len(difference)
-    centred = difference - mean
-    n_lags = int(4 * (n / 100) ** (2 / 9))
-    lagged = [float(centred[lag:] @ centred[: n - lag]) * (1 - lag / (n_lags + 1)) for lag in range(1, n_lags + 1)]
-    variance = (float(centred @ centred) + 2 * sum(lagged)) / n
-    if variance <= 0:  # the same difference in every row: nothing is left to chance
-        return float(mean <= 0)
-    return float(stats.t.sf(mean / np.sqrt(variance / n), n - 1))
 
 
 def _measure_errors(prediction: Array, level: Array, truth: Array) -> dict[str, float | None]:

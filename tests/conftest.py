@@ -116,7 +116,8 @@ def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFram
             "snapshot_digest": snapshot.digest,
             "trained_until": snapshot.last_at,
             "coverage_share": 0.9,
-            "rmse": 0.5,
+            "loss_name": "RMSE",
+            "loss": 0.5,
             "skill_share": 0.02,
             "decision_id": decision_id,
         }

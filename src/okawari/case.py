@@ -42,13 +42,15 @@ class Gate:
     """When a challenger may replace the champion. Shares are relative: 0.01 is one percent.
 
     `holdout` newest windows judge, the `calibration` windows before them set the intervals, and the last
-    `validation_share` of what remains stops the training early.
+    `validation_share` of what remains stops the training early. A candidate beats the baseline with a gain of at
+    least `min_gain_share` that luck would bring in at most `alpha` of all contests, however many candidates try.
     """
 
     holdout: int = 120
     calibration: int = 250
     validation_share: float = 0.1
     min_gain_share: float = 0.01
+    alpha: float = 0.05
     min_interval_gain_share: float = 0.05
     quantized_loss_share: float = 0.005
     quantized_saving_share: float = 0.3
@@ -57,6 +59,7 @@ class Gate:
     def __post_init__(self) -> None:
         require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; fewer than 20 windows judge nothing.")
         require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
+        require(0 < self.alpha < 0.5, f"Gate.alpha is {self.alpha}; use a probability between 0 and 0.5.")
         require(
             0 < self.validation_share < 0.5,
             f"Gate.validation_share is {self.validation_share}; use a share above 0 and below 0.5.",

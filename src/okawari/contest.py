@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import Answer, Graph, build_graph
-from okawari.metrics import calibrate_interval, skill_share
+from okawari.metrics import adjust_holm, calibrate_interval, measure_worse_p_value, skill_share
 from okawari.models.recipe import Interval, Model, Progress, Recipe, TrainingData, WindowSet
 from okawari.policy import Card
 from okawari.scores import Scores, score_answer
@@ -34,6 +34,21 @@ class Contender:
     def card(self) -> Card:
         """What the gate looks at."""
         return build_card(self.recipe.name, self.scores)
+
+
+def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
+    """The case's baseline and those of its candidates that are named; all, where none is named.
+
+    Raises:
+        InvalidInput: no candidate of the case is among the names.
+    """
+    chosen = tuple(recipe for recipe in case.candidates if recipe is case.baseline or recipe.name in names)
+    if names and not any(recipe.name in names for recipe in chosen):
+        known = ", ".join(recipe.name for recipe in case.candidates)
+        raise InvalidInput(
+            f"OKAWARI_CANDIDATES is {','.join(names)}; case {case.name} has {known}. Name one of these or unset it."
+        )
+    return chosen if names else case.candidates
 
 
 def fit_contender(
@@ -87,6 +102,16 @@ def build_card(name: str, scores: Scores) -> Card:
         interval_score=scores.interval_score,
         coverage_share=scores.coverage_share,
     )
+
+
+def build_cards(contenders: Sequence[Contender]) -> list[Card]:
+    """The cards of all contenders, the baseline first; each other one says how far its gain over it may be luck.
+
+    `p_value` is that of a paired test on the rows of the holdout, adjusted for the number of candidates (Holm).
+    """
+    floor, *others = contenders
+    worse = [measure_worse_p_value(floor.scores.row_losses, each.scores.row_losses) for each in others]
+    return [floor.card, *(replace(each.card, p_value=p) for each, p in zip(others, adjust_holm(worse), strict=True))]
 
 
 def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:

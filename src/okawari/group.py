@@ -22,7 +22,7 @@ import psutil
 
 from okawari import control
 from okawari.errors import OkawariError
-from okawari.programs import GROUP_MARK, WORK_POOL, Program, build_environment, list_programs
+from okawari.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.settings import Settings
 
 Show = Callable[[str], None]
@@ -77,6 +77,7 @@ class Group:
                 raise CannotStart(f"The {child.program.title} keeps dying; see {self._log_path(child.program)}.")
             self.show(f"The {child.program.title} ended with {child.process.returncode}; starting it again.")
             child.restarts += 1
+            self._free_port(child.program)
             child.process = self._launch(child.program)
         return [child.program.name for child in dead]
 
@@ -97,6 +98,12 @@ class Group:
         """Process id of a program."""
         return next(child.process.pid for child in self.children if child.program.name == name)
 
+    def _free_port(self, program: Program) -> None:
+        """Stop what a killed server has left behind, for it holds the port; the runs of a runner may end in peace."""
+        if program.port is not None:
+            mine = (str(self.settings.state_dir), program.name)
+            _stop_all([process for process in psutil.process_iter() if _read_marks(process) == mine])
+
     def _spawn(self, program: Program) -> None:
         self.show(f"Starting the {program.title}")
         self.children.append(_Child(program, self._launch(program)))
@@ -106,7 +113,7 @@ class Group:
             return subprocess.Popen(
                 program.command,
                 cwd=self.settings.root,
-                env=self.environment,
+                env={**self.environment, PROGRAM_MARK: program.name},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -187,14 +194,18 @@ def require_free_ports(settings: Settings, programs: Sequence[Program]) -> None:
 def stop_leftovers(settings: Settings) -> int:
     """Stop every process that carries this group's mark; returns how many there were."""
     mark = str(settings.state_dir)
-    found = [process for process in psutil.process_iter() if _read_mark(process) == mark]
+    found = [process for process in psutil.process_iter() if _read_marks(process)[0] == mark]
+    _stop_all(found)
+    return len(found)
+
+
+def _stop_all(found: list[psutil.Process]) -> None:
     for process in found:
         _quietly(process.terminate)
     _, stubborn = psutil.wait_procs(found, timeout=5)
     for process in stubborn:
         _quietly(process.kill)
     psutil.wait_procs(stubborn, timeout=5)
-    return len(found)
 
 
 def is_group_running(settings: Settings) -> bool:
@@ -255,12 +266,13 @@ def _name_holder(port: int | None) -> str:
     return ""
 
 
-def _read_mark(process: psutil.Process) -> str | None:
+def _read_marks(process: psutil.Process) -> tuple[str | None, str | None]:
+    """The group and the program that a process belongs to."""
     try:
-        mark: str | None = process.environ().get(GROUP_MARK)
-        return mark
+        environment = process.environ()
+        return environment.get(GROUP_MARK), environment.get(PROGRAM_MARK)
     except (psutil.Error, OSError):
-        return None
+        return None, None
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

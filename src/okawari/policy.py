@@ -87,13 +87,19 @@ class Card:
     candidate: str
     loss: float
     loss_name: str = "RMSE"
+    p_value: float | None = None
+    """Chance of such a gain over the baseline by luck alone, adjusted for all candidates; None where not asked."""
     interval_score: float | None = None
     coverage_share: float | None = None
 
 
 def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
-    """The best of those that beat the baseline by `min_gain_share`; if none does, the baseline itself."""
-    better = [card for card in others if _gain(card.loss, baseline.loss) >= gate.min_gain_share]
+    """The best of those that beat the baseline by `min_gain_share`, and not by luck; if none does, the baseline."""
+    better = [
+        card
+        for card in others
+        if _gain(card.loss, baseline.loss) >= gate.min_gain_share and (card.p_value or 0.0) <= gate.alpha
+    ]
     return min(better, key=lambda card: card.loss, default=baseline)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from okawari.settings import Settings
 
 GROUP_MARK = "OKAWARI_GROUP"
+PROGRAM_MARK = "OKAWARI_PROGRAM"
 """Environment variable that every process of a group carries, so that none is ever left behind."""
 
 WORK_POOL = "local"

@@ -7,6 +7,7 @@ second thread all the while. What was seen is kept in the state folder, so that 
 
 from __future__ import annotations
 
+import _thread
 import json
 import threading
 import time
@@ -23,7 +24,7 @@ from okawari.case import Case
 from okawari.claims import Link, Month, judge_rehearsal
 from okawari.control import Run
 from okawari.errors import OkawariError, ServerUnreachable
-from okawari.group import Group
+from okawari.group import CannotStart, Group
 from okawari.history import gather_loop
 from okawari.metrics import interval_coverage, rmse
 from okawari.policy import decide_repairs
@@ -246,6 +247,7 @@ class _keep_alive:  # noqa: N801  (reads as a statement)
 
     def __init__(self, group: Group) -> None:
         self._group, self._stop = group, threading.Event()
+        self._trouble: CannotStart | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
@@ -254,10 +256,16 @@ class _keep_alive:  # noqa: N801  (reads as a statement)
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._trouble is not None:
+            raise self._trouble
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self._group.watch()
+        try:
+            while not self._stop.wait(0.5):
+                self._group.watch()
+        except CannotStart as trouble:
+            self._trouble = trouble
+            _thread.interrupt_main()  # whatever the body waits for will not come
 
 
 def _patiently(call: Callable[[], Result]) -> Result:

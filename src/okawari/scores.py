@@ -6,7 +6,7 @@ Shapes: B windows, H steps ahead or labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from okawari.metrics import (
     r_squared,
     rmse,
 )
-from okawari.models.recipe import WindowSet
+from okawari.models.recipe import SMALLEST_SHARE, WindowSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,8 @@ class Scores:
     loss_name: str
     loss: float
     numbers: Mapping[str, float | None]
+    row_losses: Array = field(repr=False)
+    """What each window adds to the loss, [B]: squared errors, or `-log p`; paired tests compare them."""
     interval_score: float | None = None
     coverage_share: float | None = None
 
@@ -74,15 +76,17 @@ def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
         InvalidInput: the answer has other rows or columns than the windows.
     """
     if case.is_series:
-        return _sum_up(score_series(answer, windows), len(windows))
+        true_B = windows.level_B * np.exp(windows.r_BH[:, 0].astype(np.float64))
+        return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - true_B) ** 2)
     return _score_labels(answer, windows) if case.target.labels else _score_numbers(answer, windows)
 
 
-def _sum_up(scores: SeriesScores, n_windows: int) -> Scores:
+def _sum_up(scores: SeriesScores, row_losses: Array) -> Scores:
     first, last = scores.first, scores.last
     later = {f"{name}_step_{last.step}": value for name, value in _name(last).items()} if last.step > 1 else {}
     return Scores(
-        n_windows=n_windows,
+        n_windows=len(row_losses),
+        row_losses=row_losses,
         loss_name="RMSE",
         loss=first.rmse,
         numbers={**_name(first), **later},
@@ -100,7 +104,10 @@ def _score_numbers(answer: Answer, windows: WindowSet) -> Scores:
     interval = _score_interval(answer, true_B, 0)
     loss = rmse(true_B, mean_B)
     numbers = {"rmse": loss, "mse": loss**2, "mae": mae(true_B, mean_B), "r2": r_squared(true_B, mean_B), **interval}
-    return Scores(n_windows=len(windows), loss_name="RMSE", loss=loss, numbers=numbers, **interval)
+    squared_B = (mean_B - true_B) ** 2
+    return Scores(
+        n_windows=len(windows), loss_name="RMSE", loss=loss, numbers=numbers, row_losses=squared_B, **interval
+    )
 
 
 def _score_labels(answer: Answer, windows: WindowSet) -> Scores:
@@ -111,7 +118,8 @@ def _score_labels(answer: Answer, windows: WindowSet) -> Scores:
         "accuracy": accuracy(true_B, p_BC),
         "balanced_accuracy": balanced_accuracy(true_B, p_BC),
     }
-    return Scores(n_windows=len(windows), loss_name="log loss", loss=loss, numbers=numbers)
+    surprise_B = -np.log(np.maximum(p_BC[np.arange(len(true_B)), true_B], SMALLEST_SHARE).astype(np.float64))
+    return Scores(n_windows=len(windows), loss_name="log loss", loss=loss, numbers=numbers, row_losses=surprise_B)
 
 
 def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:

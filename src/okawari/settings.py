@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     service_url: str = Field("", description="Prediction service elsewhere; empty means the local one.")
     data_url: str = Field("", description="Place of the Delta tables (a folder or s3://...); empty means in `home`.")
     cases: str = Field("aapl", description="Comma-separated cases that the service answers for.")
+    candidates: str = Field(
+        "", description="Comma-separated recipes that may train beside the baseline; empty for all."
+    )
     cases_dir: Path = Field(Path("cases"), description="Folder of the user's own case files.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch models train.")
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
@@ -77,7 +80,16 @@ class Settings(BaseSettings):
     @property
     def case_names(self) -> tuple[str, ...]:
         """The cases of `cases`, in order, without blanks."""
-        return tuple(name.strip() for name in self.cases.split(",") if name.strip())
+        return _split_names(self.cases)
+
+    @property
+    def candidate_names(self) -> tuple[str, ...]:
+        """The recipes of `candidates`; none stands for all."""
+        return _split_names(self.candidates)
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @cache

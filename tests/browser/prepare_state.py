@@ -52,7 +52,8 @@ def _promote(case: Case, snapshot: store.Snapshot, trained_until: str) -> None:
         "snapshot_digest": snapshot.digest,
         "trained_until": trained_until,
         "decision_id": decision_id,
-        "rmse": 1.021,
+        "loss_name": "RMSE",
+        "loss": 1.021,
         "skill_share": 0.0,
     }
     with tracking.record_training(case, snapshot, store.load_readings(case).tail(5), {}) as run_id:

@@ -18,6 +18,7 @@ import pytest
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import Graph, build_graph, parse_model
+from okawari.metrics import calibrate_interval
 from okawari.models.boosting import Boosting
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
@@ -27,7 +28,6 @@ from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, WindowSet, no_progress
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.scores import calibrate_interval
 from okawari.windows import Split, cut_windows, last_window, split_windows
 
 CANDIDATES: tuple[Recipe, ...] = (
@@ -68,7 +68,7 @@ class Fitted:
 
 def _split(case: Case) -> Split:
     windows = cut_windows(case.source.read(until=date(2001, 12, 31)), case)
-    return split_windows(windows, case.gate, case.task.horizon)
+    return split_windows(windows, case)
 
 
 @pytest.fixture(scope="module", params=CANDIDATES, ids=lambda recipe: recipe.name)
@@ -111,7 +111,7 @@ def test_fitting_leaves_its_input_and_the_global_seed_alone(fitted: Fitted) -> N
 
 def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
     assert fitted.data.train.at_B.max() < fitted.data.validation.at_B.min() < fitted.split.holdout.at_B.min()
-    assert set(vars(fitted.data)) == {"train", "validation", "seed", "device", "threads"}
+    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "device", "threads"}
 
 
 def test_graph_equals_model(fitted: Fitted) -> None:

@@ -19,7 +19,7 @@ def _record_lstm(case: Case) -> str:
     """A run like a training's, with the graph of an LSTM that is large enough to be worth quantizing."""
     snapshot, readings = store.load_snapshot(case), store.load_readings(case)
     assert snapshot is not None
-    split = split_windows(cut_windows(readings, case), case.gate, case.task.horizon)
+    split = split_windows(cut_windows(readings, case), case)
     contender = fit_contender(Lstm(hidden=64, layers=1, epochs=1), case, split, no_progress)
     with tracking.record_training(case, snapshot, readings, {}) as run_id:
         tracking.record_file(run_id, contender.graph, "variants/fp32.onnx")

@@ -112,7 +112,7 @@ def test_the_training_keeps_its_leaderboard_variants_case_and_verdict(trained: C
     rows = _load_leaderboard(training)
     assert {row["candidate"] for row in rows} == {recipe.name for recipe in trained.candidates}
     assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
-    assert training.data.metrics["best_rmse"] == pytest.approx(rows[0]["rmse"])
+    assert training.data.metrics["best_loss"] == pytest.approx(rows[0]["rmse"])
     assert training.data.tags["okawari.cause"] == "missing"
     verdict = tracking.load_file(training.info.run_id, "verdict.txt").decode()
     assert verdict == f"promote: {first.result['reason']}\n"
@@ -173,11 +173,11 @@ def test_champion_and_challenger_are_scored_on_the_same_rows_and_the_lesser_is_r
     promotion = records.load_decisions("small", kind="promotion")[0]
     first_champion = registry.load_version("small", "1")
     windows = cut_windows(store.load_readings(trained, promotion["snapshot_version"]), trained)
-    holdout = split_windows(windows, trained.gate, trained.task.horizon).holdout
-    again = score_graph("random_walk", registry.load_graph(first_champion), holdout)
+    holdout = split_windows(windows, trained).holdout
+    again = score_graph("random_walk", registry.load_graph(first_champion), holdout, trained)
     assert again is not None
-    assert promotion["facts"]["champion"]["rmse"] == pytest.approx(again.rmse)
-    assert promotion["facts"]["champion"]["rmse"] != pytest.approx(first_champion.rmse)
+    assert promotion["facts"]["champion"]["loss"] == pytest.approx(again.loss)
+    assert promotion["facts"]["champion"]["loss"] != pytest.approx(first_champion.loss)
 
     # The baseline again: it cannot be better than the baseline that serves.
     assert (done["action"], done["version"]) == ("keep", "2")

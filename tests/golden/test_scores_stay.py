@@ -58,7 +58,7 @@ def case() -> Case:
 
 @pytest.fixture(scope="module")
 def split(case: Case) -> Split:
-    return split_windows(cut_windows(case.source.read(UNTIL), case), case.gate, case.task.horizon)
+    return split_windows(cut_windows(case.source.read(UNTIL), case), case)
 
 
 def _measure_moves(contender: Contender, holdout: WindowSet) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okawari.case import AtLeast, Case, Column
+from okawari.case import AtLeast, Case, Column, LogRatio
 from okawari.cases import load_case
 from okawari.checks import check_readings
 from okawari.errors import InvalidInput
@@ -132,7 +132,8 @@ def test_the_whole_bundled_history_is_data() -> None:
 def test_a_columns_bounds_hold_to_the_very_edge(
     column: Column, good: float, bad: float, told: str, small_case: Case
 ) -> None:
-    case = replace(small_case, columns=(column,), rules=(), features=())
+    step = LogRatio(name="step", numerator="close", denominator="close", lag=1)
+    case = replace(small_case, columns=(column,), rules=(), features=(step,))
     raw = pd.DataFrame({"date": ["2001-06-04", "2001-06-05"], "close": [good, bad]})
     checked = check_readings(raw, case, NOW)
     assert checked.good["close"].tolist() == [good]

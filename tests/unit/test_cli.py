@@ -54,9 +54,9 @@ def test_the_version_can_be_asked_for(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run", "tsla"], "There is no case 'tsla'; there are aapl."),
-        (["status", "tsla"], "There is no case 'tsla'; there are aapl."),
-        (["predict", "tsla", "--file", "new.csv"], "There is no case 'tsla'; there are aapl."),
+        (["run", "tsla"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
+        (["status", "tsla"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
+        (["predict", "tsla", "--file", "new.csv"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
         (["predict", "aapl", "--file", "gone.csv"], "There is no file gone.csv; give the path of a .csv or .parquet"),
         (["explain", "nobody"], "No prediction 'nobody' with index 0 is on record; the id is the `id` of a service's"),
         (["explain", "nobody:3"], "No prediction 'nobody' with index 3 is on record"),

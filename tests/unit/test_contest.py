@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.contest import Contender, build_leaderboard, fit_contender
+from okawari.contest import Contender, build_leaderboard, choose_candidates, fit_contender
+from okawari.errors import InvalidInput
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
@@ -17,7 +18,7 @@ PER_STEP = ("rmse", "skill_share", "mae", "mase", "directional_accuracy", "inter
 
 @pytest.fixture
 def contenders(small_case: Case, readings: pd.DataFrame) -> list[Contender]:
-    split = split_windows(cut_windows(readings, small_case), small_case.gate, small_case.task.horizon)
+    split = split_windows(cut_windows(readings, small_case), small_case)
     recipes = (RandomWalk(), SeasonalNaive(season=5), SeasonalNaive(season=3))
     return [fit_contender(recipe, small_case, split, no_progress) for recipe in recipes]
 
@@ -27,7 +28,8 @@ def test_every_row_tells_both_steps_the_seconds_and_the_size(contenders: list[Co
         assert set(row) == {"candidate", *PER_STEP, *(f"{name}_step_3" for name in PER_STEP), "fit_s", "graph_bytes"}
         [contender] = [each for each in contenders if each.recipe.name == row["candidate"]]
         assert row["graph_bytes"] == len(contender.graph) and row["fit_s"] == contender.fit_s
-        assert (row["rmse"], row["rmse_step_3"]) == (contender.scores.first.rmse, contender.scores.last.rmse)
+        numbers = contender.scores.numbers
+        assert (row["rmse"], row["rmse_step_3"]) == (numbers["rmse"], numbers["rmse_step_3"])
 
 
 def test_skill_is_measured_against_the_baseline_at_the_same_step(contenders: list[Contender]) -> None:
@@ -44,3 +46,11 @@ def test_the_best_at_the_first_step_stands_first(contenders: list[Contender]) ->
     rows = build_leaderboard(contenders)
     assert rows[0]["candidate"] == "random_walk"
     assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
+
+
+def test_named_candidates_train_beside_the_baseline_and_a_name_of_none_is_refused(small_case: Case) -> None:
+    chosen = choose_candidates(small_case, ("sarima_211_1005", "of_another_case"))
+    assert [recipe.name for recipe in chosen] == ["random_walk", "sarima_211_1005"]
+    assert choose_candidates(small_case, ()) == small_case.candidates
+    with pytest.raises(InvalidInput, match="case aapl has random_walk, sarima_211_1005"):
+        choose_candidates(small_case, ("sarima",))

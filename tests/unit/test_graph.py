@@ -74,7 +74,7 @@ def test_a_graph_knows_its_case_and_its_digest(small_case: Case) -> None:
     content = build_graph(ConstantCore(np.zeros(3)), small_case, None)
     graph = Graph.load(content)
     assert graph.history == 12 and graph.n_columns == 5 and len(graph.sha256) == 64
-    expected = {"case": "aapl", "history": "12", "horizon": "3", "unit": "USD", "target": "close", "variant": "fp32"}
+    expected = {"case": "aapl", "history": "12", "width": "3", "unit": "USD", "target": "close", "variant": "fp32"}
     assert expected.items() <= graph.labels.items()
     assert graph.labels["inputs"] == "open,high,low,close,volume" and graph.labels["outputs"] == "mean"
 

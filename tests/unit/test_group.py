@@ -157,6 +157,23 @@ def test_a_dead_program_is_started_again_and_a_living_one_left_alone(
     assert psutil.pid_exists(group.pid("worker"))
 
 
+def test_a_server_comes_back_though_a_worker_of_the_killed_one_still_holds_its_port(
+    group: Group, settings: Settings
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    fork = "import subprocess, sys; subprocess.run([*sys.argv[1:]], start_new_session=True)"
+    service = _program("service", "-c", fork, *_python(str(PREFECT), "serve", str(port)), port=port)
+    group.start([_server("prefect", settings.prefect_port), service, _program("worker", "-c", FOREVER)])
+    others, before = {group.pid("prefect"), group.pid("worker")}, set(_processes_marked(settings))
+    _end(group, "service")
+    assert group.watch() == ["service"]
+    group._wait_ready(service)
+    after = set(_processes_marked(settings))
+    assert before & after == others
+    assert len(after) == 4
+
+
 def test_a_program_that_keeps_dying_is_given_up_with_a_sentence(group: Group, settings: Settings) -> None:
     group.start([_server("prefect", settings.prefect_port), _program("worker", "-c", "")])
     for _ in range(5):

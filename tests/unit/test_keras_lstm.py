@@ -21,7 +21,7 @@ from okawari.windows import cut_windows, split_windows
 
 @pytest.fixture
 def data(small_case: Case, readings: pd.DataFrame) -> TrainingData:
-    split = split_windows(cut_windows(readings, small_case), small_case.gate, small_case.task.horizon)
+    split = split_windows(cut_windows(readings, small_case), small_case)
     return TrainingData(split.train, split.validation, seed=7)
 
 

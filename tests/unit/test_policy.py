@@ -83,7 +83,7 @@ def test_more_readings_never_turn_a_training_down(
 # --- which challenger? --------------------------------------------------------------------------------------------
 
 GATE = Gate(min_gain_share=0.01, min_interval_gain_share=0.05)
-FLOOR = Card(candidate="random_walk", rmse=1.0, interval_score=4.0, coverage_share=0.9)
+FLOOR = Card(candidate="random_walk", loss=1.0, interval_score=4.0, coverage_share=0.9)
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ FLOOR = Card(candidate="random_walk", rmse=1.0, interval_score=4.0, coverage_sha
 def test_the_challenger_is_the_best_that_beats_the_baseline_or_the_baseline(
     scores: dict[str, float], chosen: str
 ) -> None:
-    others = [Card(candidate=name, rmse=rmse) for name, rmse in scores.items()]
+    others = [Card(candidate=name, loss=loss) for name, loss in scores.items()]
     assert choose_challenger(FLOOR, others, GATE).candidate == chosen
 
 
 @given(st.lists(st.floats(0.01, 3), max_size=6))
 def test_the_challenger_is_never_worse_than_the_baseline(scores: list[float]) -> None:
-    others = [Card(candidate=str(number), rmse=rmse) for number, rmse in enumerate(scores)]
+    others = [Card(candidate=str(number), loss=loss) for number, loss in enumerate(scores)]
     chosen = choose_challenger(FLOOR, others, GATE)
-    assert chosen.rmse == min((score for score in scores if 1 - score >= 0.01), default=FLOOR.rmse)
+    assert chosen.loss == min((score for score in scores if 1 - score >= 0.01), default=FLOOR.loss)
 
 
 # --- promote? -----------------------------------------------------------------------------------------------------
 
 
-def _card(rmse: float, interval_score: float | None = 4.0, candidate: str = "lstm") -> Card:
+def _card(loss: float, interval_score: float | None = 4.0, candidate: str = "lstm") -> Card:
     coverage = None if interval_score is None else 0.9
-    return Card(candidate=candidate, rmse=rmse, interval_score=interval_score, coverage_share=coverage)
+    return Card(candidate=candidate, loss=loss, interval_score=interval_score, coverage_share=coverage)
 
 
 @pytest.mark.parametrize(
@@ -163,43 +163,43 @@ def test_a_gain_of_just_the_least_is_enough() -> None:
 
 
 @given(st.floats(0.1, 3), st.floats(0.1, 9))
-def test_a_champion_is_never_replaced_by_its_equal(rmse: float, interval_score: float) -> None:
-    card = _card(rmse, interval_score)
+def test_a_champion_is_never_replaced_by_its_equal(loss: float, interval_score: float) -> None:
+    card = _card(loss, interval_score)
     assert decide_promotion(card, card, FLOOR, GATE).action == "keep"
 
 
 @given(st.tuples(*[st.floats(0.1, 3)] * 2), st.tuples(*[st.floats(0.1, 9)] * 2))
-def test_two_models_never_replace_each_other_in_turns(rmse: tuple[float, float], scores: tuple[float, float]) -> None:
-    one, other = _card(rmse[0], scores[0]), _card(rmse[1], scores[1])
+def test_two_models_never_replace_each_other_in_turns(loss: tuple[float, float], scores: tuple[float, float]) -> None:
+    one, other = _card(loss[0], scores[0]), _card(loss[1], scores[1])
     there, back = decide_promotion(one, other, FLOOR, GATE), decide_promotion(other, one, FLOOR, GATE)
     assert "keep" in (there.action, back.action)
 
 
 # --- which variant? -----------------------------------------------------------------------------------------------
 
-FP32 = VariantFacts(variant="fp32", bytes=1000, latency_ms=1.0, rmse=1.0)
+FP32 = VariantFacts(variant="fp32", bytes=1000, latency_ms=1.0, loss=1.0)
 STRICT = Gate(quantized_loss_share=0.005, quantized_saving_share=0.3, max_slowdown_share=0.1)
 
 
-def _variant(name: str = "uint8", bytes: int = 300, latency_ms: float = 1.0, rmse: float = 1.0) -> VariantFacts:
-    return VariantFacts(variant=name, bytes=bytes, latency_ms=latency_ms, rmse=rmse)
+def _variant(name: str = "uint8", bytes: int = 300, latency_ms: float = 1.0, loss: float = 1.0) -> VariantFacts:
+    return VariantFacts(variant=name, bytes=bytes, latency_ms=latency_ms, loss=loss)
 
 
 @pytest.mark.parametrize(
     ("quantized", "chosen", "told"),
     [
         ([], "fp32", "the graph has no weights worth quantizing"),
-        ([_variant()], "uint8", "uint8 is 30% of the size at +0.00% RMSE gain and 1.00 of the time"),
-        ([_variant(rmse=1.005)], "uint8", "uint8 is 30%"),
-        ([_variant(rmse=1.006)], "fp32", "uint8 loses 0.60% of RMSE (at most 0.50%)"),
+        ([_variant()], "uint8", "uint8 is 30% of the size at +0.00% gain and 1.00 of the time"),
+        ([_variant(loss=1.005)], "uint8", "uint8 is 30%"),
+        ([_variant(loss=1.006)], "fp32", "uint8 loses 0.60% (at most 0.50%)"),
         ([_variant(latency_ms=1.1)], "uint8", "uint8 is 30%"),
         ([_variant(latency_ms=1.2)], "fp32", "uint8 takes 1.20 times as long"),
         ([_variant(bytes=800)], "fp32", "uint8 saves only 20% of size and 0% of time"),
         ([_variant(bytes=800, latency_ms=0.6)], "uint8", "uint8 is 80% of the size"),
         ([_variant(bytes=1500, latency_ms=0.6)], "uint8", "uint8 is 150% of the size"),
         ([_variant(), _variant("int8", bytes=250)], "int8", "int8 is 25% of the size"),
-        ([_variant(), _variant("int8", bytes=250, rmse=1.1)], "uint8", "uint8 is 30% of the size"),
-        ([_variant(bytes=900), _variant("int8", rmse=2.0)], "fp32", "uint8 saves only 10%"),
+        ([_variant(), _variant("int8", bytes=250, loss=1.1)], "uint8", "uint8 is 30% of the size"),
+        ([_variant(bytes=900), _variant("int8", loss=2.0)], "fp32", "uint8 saves only 10%"),
     ],
 )
 def test_a_variant_serves_only_where_it_is_equivalent_and_pays(
@@ -211,18 +211,16 @@ def test_a_variant_serves_only_where_it_is_equivalent_and_pays(
 
 
 def test_every_refused_variant_is_told_with_its_reason() -> None:
-    decision = decide_variant(FP32, [_variant(bytes=900), _variant("int8", rmse=2.0)], STRICT)
-    assert decision.reason == (
-        "uint8 saves only 10% of size and 0% of time; int8 loses 100.00% of RMSE (at most 0.50%)"
-    )
+    decision = decide_variant(FP32, [_variant(bytes=900), _variant("int8", loss=2.0)], STRICT)
+    assert decision.reason == ("uint8 saves only 10% of size and 0% of time; int8 loses 100.00% (at most 0.50%)")
 
 
 @given(st.lists(st.builds(VariantFacts, variant=st.uuids().map(str), bytes=st.integers(1, 3000),
-                          latency_ms=st.floats(0.1, 3), rmse=st.floats(0.5, 1.5)), max_size=4))  # fmt: skip
+                          latency_ms=st.floats(0.1, 3), loss=st.floats(0.5, 1.5)), max_size=4))  # fmt: skip
 def test_what_is_chosen_is_never_noticeably_worse_than_fp32(quantized: list[VariantFacts]) -> None:
     decision = decide_variant(FP32, quantized, STRICT)
     chosen = next((each for each in quantized if each.variant == decision.action), FP32)
-    assert chosen.rmse <= 1.005 + 1e-9
+    assert chosen.loss <= 1.005 + 1e-9
     assert chosen.latency_ms <= 1.1 + 1e-9
     assert decision.action == "fp32" or chosen.bytes <= 700 or chosen.latency_ms <= 0.7 + 1e-9
 

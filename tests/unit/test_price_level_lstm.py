@@ -11,19 +11,19 @@ import torch
 
 from okawari.case import Case
 from okawari.graph import Graph, build_graph
+from okawari.metrics import rmse
 from okawari.models import training
 from okawari.models.lstm import Lstm
 from okawari.models.networks import SMALLEST_LEVEL_SHARE, LevelNetwork, LstmNetwork
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import TorchCore, TrainingData, WindowSet, no_progress
-from okawari.scores import rmse
 from okawari.windows import Split, cut_windows, split_windows
 
 
 @pytest.fixture
 def split(small_case: Case, readings: pd.DataFrame) -> Split:
-    return split_windows(cut_windows(readings, small_case), small_case.gate, small_case.task.horizon)
+    return split_windows(cut_windows(readings, small_case), small_case)
 
 
 def test_the_range_is_the_train_parts_alone(split: Split) -> None:
@@ -79,7 +79,7 @@ def test_the_loop_learns_levels_from_levels(split: Split) -> None:
 
 def test_above_its_range_it_is_worse_than_the_same_network_on_returns(small_case: Case) -> None:
     windows: WindowSet = cut_windows(small_case.source.read(until=date(2006, 6, 30)), small_case)
-    split = split_windows(windows, small_case.gate, small_case.task.horizon)
+    split = split_windows(windows, small_case)
     assert split.holdout.level_B.min() > split.train.levels_BT.max()  # prices have left the range
     data, lstm = TrainingData(split.train, split.validation, seed=7), Lstm(hidden=8, epochs=2)
     truth_BH = split.holdout.r_BH

@@ -122,16 +122,18 @@ def test_a_graph_without_large_weights_has_only_fp32_and_says_why(core, small_ca
     assert variants.reason is not None and "8 bits save nothing" in variants.reason
 
 
-def test_the_comparison_measures_every_variant_on_the_same_windows(network_graph: bytes, windows: WindowSet) -> None:
+def test_the_comparison_measures_every_variant_on_the_same_windows(
+    network_graph: bytes, windows: WindowSet, small_case: Case
+) -> None:
     variants = build_variants(network_graph)
-    rows = {row.variant: row for row in measure_variants(variants, windows, rounds=3)}
+    rows = {row.variant: row for row in measure_variants(variants, windows, small_case, rounds=3)}
     assert list(rows) == ["fp32", "uint8", "int8"]
-    truth_BH = windows.level_B[:, None] * np.exp(windows.r_BH)
+    truth_B = windows.level_B * np.exp(windows.r_BH[:, 0])
     for name, row in rows.items():
         answer = Graph.load(variants.contents[name]).answer(windows.x_BTF).mean_BH
         assert row.n_bytes == len(variants.contents[name]) and row.load_ms > 0 and row.latency_ms > 0
         assert row.sha256 == hashlib.sha256(variants.contents[name]).hexdigest()
-        assert row.rmse == pytest.approx(float(np.sqrt(((truth_BH - answer) ** 2).mean())), rel=1e-5)
+        assert row.loss == pytest.approx(float(np.sqrt(((truth_B - answer[:, 0]) ** 2).mean())), rel=1e-5)
     assert rows["fp32"].max_abs_diff_share == 0 < rows["uint8"].max_abs_diff_share < rows["int8"].max_abs_diff_share
     assert rows["uint8"].n_bytes < rows["fp32"].n_bytes
     assert (rows["fp32"].mean_weight_error, rows["int8"].mean_weight_error) == (0.0, None)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import Answer
-from okawari.scores import (
+from okawari.metrics import (
     calibrate_interval,
     directional_accuracy,
     interval_coverage,
@@ -20,9 +20,9 @@ from okawari.scores import (
     mae,
     mase,
     rmse,
-    score_answer,
     skill_share,
 )
+from okawari.scores import score_series
 from okawari.windows import cut_windows
 
 numbers = arrays(np.float64, 7, elements=st.floats(-1e6, 1e6))
@@ -84,8 +84,8 @@ def test_an_answer_is_scored_in_the_targets_unit_at_both_ends(small_case: Case, 
     windows = cut_windows(readings, small_case)[-30:]
     truth_BH = windows.level_B[:, None] * np.exp(windows.r_BH)
     mean_BH = (truth_BH + np.array([1.0, 2.0, 3.0])).astype(np.float32)
-    scores = score_answer(Answer(mean_BH, mean_BH - 2.5, mean_BH + 2.5, 0.9), windows)
-    assert (scores.n_windows, scores.first.step, scores.last.step) == (30, 1, 3)
+    scores = score_series(Answer(mean_BH, mean_BH - 2.5, mean_BH + 2.5, 0.9), windows)
+    assert (scores.first.step, scores.last.step) == (1, 3)
     assert scores.first.rmse == pytest.approx(1, rel=1e-5) and scores.last.mae == pytest.approx(3, rel=1e-5)
     assert (scores.first.coverage_share, scores.last.coverage_share) == (1.0, 0.0)
     assert scores.last.interval_score == pytest.approx(5 + 20 * 0.5, rel=1e-4)
@@ -96,7 +96,7 @@ def test_an_answer_is_scored_in_the_targets_unit_at_both_ends(small_case: Case, 
 def test_an_answer_that_stands_still_has_no_direction_and_no_interval(small_case: Case, readings: pd.DataFrame) -> None:
     windows = cut_windows(readings, small_case)[-30:]
     still_BH = np.repeat(windows.x_BTF[:, -1, 3:4], 3, axis=1)
-    scores = score_answer(Answer(still_BH), windows)
+    scores = score_series(Answer(still_BH), windows)
     assert scores.first.directional_accuracy is None
     assert scores.first.coverage_share is None and scores.last.interval_score is None
 

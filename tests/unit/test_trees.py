@@ -25,7 +25,7 @@ RECIPES: tuple[Recipe, ...] = (RandomForest(n_trees=20, lags=8), Boosting(rounds
 
 @pytest.fixture
 def split(small_case: Case, readings: pd.DataFrame) -> Split:
-    return split_windows(cut_windows(readings, small_case), small_case.gate, small_case.task.horizon)
+    return split_windows(cut_windows(readings, small_case), small_case)
 
 
 @pytest.fixture

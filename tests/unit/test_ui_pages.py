@@ -54,7 +54,14 @@ def full(bare: Facts, readings: pd.DataFrame) -> Facts:
         id="f", model=MODEL, as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
         mean=(10.1, 10.2, 10.3), band=BAND, note=None, source="ingested",
     )  # fmt: skip
-    champion = {"version": "7", "candidate": "lstm", "variant": "uint8", "rmse": 1.234, "skill_share": 0.0231}
+    champion = {
+        "version": "7",
+        "candidate": "lstm",
+        "variant": "uint8",
+        "loss_name": "RMSE",
+        "loss": 1.234,
+        "skill_share": 0.0231,
+    }
     snapshot = Snapshot(version=3, digest="e" * 64, rows=3270, first_at="2000-03-01", last_at="2001-12-31")
     state = LoopState(
         case="aapl", title="Apple closing price", snapshot=snapshot,
@@ -82,7 +89,14 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
     columns = [{"column": EVIL, "p_value": 0.5, "drifted": False}]
     state = replace(
         full.state,
-        champion={"version": EVIL, "candidate": EVIL, "variant": EVIL, "rmse": 1.0, "skill_share": 0.1},
+        champion={
+            "version": EVIL,
+            "candidate": EVIL,
+            "variant": EVIL,
+            "loss_name": EVIL,
+            "loss": 1.0,
+            "skill_share": 0.1,
+        },
         snapshot=Snapshot(version=1, digest=EVIL, rows=1, first_at=EVIL, last_at=EVIL),
         drift={**verdict, "facts": {"columns": columns}},
         quality=verdict,

@@ -101,9 +101,12 @@ def test_a_case_of_another_size_is_cut_to_its_size(small_case: Case, readings: p
     holdout=st.integers(20, 40),
     calibration=st.integers(30, 50),
 )
-def test_no_truth_crosses_a_border(n_windows: int, horizon: int, holdout: int, calibration: int) -> None:
+def test_no_truth_crosses_a_border(
+    n_windows: int, horizon: int, holdout: int, calibration: int, small_case: Case
+) -> None:
     gate = Gate(holdout=holdout, calibration=calibration)
-    split = split_windows(_numbered(n_windows, horizon), gate, horizon)
+    case = replace(small_case, gate=gate, task=Forecast(target="close", history=2, horizon=horizon))
+    split = split_windows(_numbered(n_windows, horizon), case)
     parts = (split.train, split.validation, split.calibration, split.holdout)
     for earlier, later in pairwise(parts):
         newest_truth, oldest_truth = earlier.level_B[-1] + horizon, later.level_B[0] + 1
@@ -113,11 +116,14 @@ def test_no_truth_crosses_a_border(n_windows: int, horizon: int, holdout: int, c
 
 
 @pytest.mark.parametrize("validation_share", [0.05, 0.1, 0.3, 0.49])
-def test_the_least_number_that_the_message_names_is_enough_and_one_less_is_not(validation_share: float) -> None:
+def test_the_least_number_that_the_message_names_is_enough_and_one_less_is_not(
+    validation_share: float, small_case: Case
+) -> None:
     gate = Gate(holdout=20, calibration=30, validation_share=validation_share)
+    case = replace(small_case, gate=gate, task=Forecast(target="close", history=2, horizon=5))
     with pytest.raises(InvalidInput, match="There are 60 windows; a split takes at least") as refused:
-        split_windows(_numbered(60), gate, 5)
+        split_windows(_numbered(60), case)
     least = int(str(refused.value).split("at least ")[1].split(":")[0])
-    assert len(split_windows(_numbered(least), gate, 5).train) >= 30
+    assert len(split_windows(_numbered(least), case).train) >= 30
     with pytest.raises(InvalidInput):
-        split_windows(_numbered(least - 1), gate, 5)
+        split_windows(_numbered(least - 1), case)

@@ -68,7 +68,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     ),
     "pydantic_settings": ("src/okawari/settings.py",),
     "rich": ("src/okawari/terminal.py",),
-    "scipy": ("monitoring/", "src/okawari/scores.py"),
+    "scipy": ("monitoring/", "src/okawari/metrics.py"),
     "skl2onnx": ("src/okawari/graph_trees.py",),
     "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/bundled.py"),
     "statsmodels": ("src/okawari/models/sarima.py",),

@@ -1,4 +1,4 @@
-"""Which of four blobs a point belongs to; the best possible share of right answers is known (`Blobs.bayes_accuracy`)."""
+"""Which of four blobs a point belongs to; the best possible answer is known (`Blobs.bayes_accuracy`)."""
 
 from okawari.bundled import Blobs
 from okawari.case import ARRIVED, Case, Classify, Column, Gate
