@@ -5,24 +5,7 @@ questions (`okawari.questions`), which may reach back into the chunk before; the
 are kept as parts (`okawari.parts`) and joined at the end. The graph is the very bytes of the registered version, on
 ONNX Runtime: neither torch nor the service is needed.
 
-The output has one row for each good row with enough good rows before it. Of a series:
-
-    as_of               time of the row that is answered from, UTC
-    level               the target's value in that row
-    mean_1 ... mean_H   the answer, one column a step ahead, in the target's unit
-    lower_1, upper_1 .. the interval, where the model has one
-
-Of records, `row` is the number of the row in the input (1 is the first below the header), and then:
-
-    mean, lower, upper  the number and its interval, in the target's unit
-    label, p_<label> .. or the most probable label, and the probability of each
-
-Both end with
-
-    model_version       version in the registry
-    graph_sha256        digest of the graph's bytes
-
-and `out.refused.csv` the others: `row` (1 is the first below the header), the columns as they came, `reason`.
+`okawari.scored_table` says what the columns of the output are.
 
 Shapes: N good rows, B questions, F columns, H columns of an answer.
 """
@@ -47,8 +30,9 @@ from okawari.chunks import Chunk, count_rows, read_chunks, read_names, require_e
 from okawari.errors import InvalidInput, NotYet
 from okawari.graph import Graph
 from okawari.manifest import digest
-from okawari.parts import Layout, Parts, Place, clear_parts, open_parts, require_free
+from okawari.parts import Parts, Place, clear_parts, open_parts, require_free
 from okawari.questions import Questions, choose_questions
+from okawari.scored_table import lay_out_answers, lay_out_refused, name_numbers
 from okawari.settings import load_settings
 from okawari.sieve import show_refused, sift
 
@@ -165,7 +149,7 @@ def score_file(
     require_columns(read_names(source), case, case.question_names)
     require_free(place, overwrite=overwrite)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
-    layouts = {"answers": _lay_out(case, model.graph), "refused": _lay_out_refused(case)}
+    layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
     job = _identify(case, model, source)
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
         scored = _score_chunks(case, model, source, parts, report)
@@ -217,7 +201,7 @@ def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame)
     """Answers of all rows that have enough before them, and the reasons of those that got no finite number."""
     x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
     asked = known.iloc[len(known) - len(x) :]
-    names = _name_numbers(case, model.graph)
+    names = name_numbers(case, model.graph)
     numbers = np.concatenate([np.empty((0, len(names)), np.float32), *_run(model.graph, x)])
     answers = pd.DataFrame(numbers, columns=names, index=asked.index)
     if case.is_series:
@@ -248,27 +232,7 @@ def _carry_nothing(case: Case) -> pd.DataFrame:
     return pd.DataFrame({**times, **numbers})
 
 
-# --- what is written ----------------------------------------------------------------------------------------------
-
-
-def _name_numbers(case: Case, graph: Graph) -> list[str]:
-    """Names of the graph's numbers, in the order in which they stand side by side."""
-    if case.target.labels:
-        return [f"p_{label}" for label in case.target.labels]
-    parts = graph.labels.get("outputs", "mean").split(",")
-    steps = [f"_{step}" for step in range(1, case.task.width + 1)] if case.is_series else [""]
-    return [f"{part}{step}" for part in parts for step in steps]
-
-
-def _lay_out(case: Case, graph: Graph) -> Layout:
-    known = {"as_of": "timestamp[ns]", "level": "double"} if case.is_series else {"row": "int64"}
-    label = {"label": "string"} if case.target.labels else {}
-    numbers = dict.fromkeys(_name_numbers(case, graph), "float")
-    return {**known, **label, **numbers, "model_version": "string", "graph_sha256": "string"}
-
-
-def _lay_out_refused(case: Case) -> Layout:
-    return {"row": "int64", **dict.fromkeys(case.question_names, "string"), "reason": "string"}
+# --- the job ------------------------------------------------------------------------------------------------------
 
 
 def _label(case: Case, model: Model) -> dict[str, str]:

@@ -18,7 +18,7 @@ import pytest
 
 from okawari.case import Case
 from okawari.cases import load_case
-from okawari.contest import Contender, describe_scores, fit_contender
+from okawari.contest import Contender, fit_contender
 from okawari.models.recipe import WindowSet, no_progress
 from okawari.windows import Split, cut_windows, split_windows
 
@@ -83,7 +83,7 @@ def test_every_candidate_has_a_tolerance(case: Case) -> None:
 def test_scores_stay(name: str, case: Case, split: Split) -> None:
     [recipe] = [recipe for recipe in case.candidates if recipe.name == name]
     contender = fit_contender(recipe, case, split, no_progress)
-    scores = {**describe_scores(contender.scores), **_measure_moves(contender, split.holdout)}
+    scores = {**contender.scores.numbers, **_measure_moves(contender, split.holdout)}
     if os.environ.get("WRITE_SCORES"):
         _store(name, scores)
     stored = json.loads(STORED.read_text())[name]

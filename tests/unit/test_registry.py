@@ -46,7 +46,7 @@ def snapshot(mlflow_database: Path, small_case: Case, readings: pd.DataFrame) ->
 def test_a_registered_version_comes_back_with_all_that_is_known_of_it(train_version: TrainVersion) -> None:
     version = train_version()
     assert (version.case, version.version, version.candidate, version.variant) == ("aapl", "1", "constant", "fp32")
-    assert (version.coverage_share, version.rmse, version.skill_share) == (0.9, 0.5, 0.02)
+    assert (version.coverage_share, version.loss, version.skill_share) == (0.9, 0.5, 0.02)
     assert version.snapshot_version == 0
     assert tracking.load_snapshot_version(version.run_id) == 0
     assert registry.load_version("aapl", "1") == version

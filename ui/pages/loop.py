@@ -88,7 +88,7 @@ def _champion_card(state: LoopState, unit: str, baseline: str) -> str:
 
 def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
     name = str(champion["loss_name"])
-    return name, format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
+    return escape(name), format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
 
 
 def _decision_card(state: LoopState) -> str:
