@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help up loop test check format bench lock clean
+.PHONY: help up loop cases test check format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ up: $(VENV)/all.stamp ## Install, start everything, take each case once round th
 
 loop: $(VENV)/all.stamp ## Prove that the loop closes on real drift (a few minutes, no browser needed)
 	@exec $(BIN)/okawari loop
+
+cases: export OKAWARI_CASES = aapl,blobs,diabetes,digits
+cases: $(VENV)/all.stamp ## Take all bundled cases round the loop, print their leaderboards, stop
+	@exec $(BIN)/okawari up --once
 
 test: $(VENV)/dev.stamp ## Run all tests
 	@exec $(BIN)/python -m pytest

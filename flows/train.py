@@ -133,7 +133,7 @@ def _record_contender(training: Training, contender: Contender, run_id: str) -> 
     if history:
         tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
     figure = figures.draw_holdout(contender.answer, training.split.holdout, training.case, f"{name} on the holdout")
-    tracking.record_figure(run_id, figure, "holdout.png")
+    tracking.record_figure(run_id, figure, "confusion.png" if training.case.target.labels else "holdout.png")
 
 
 def _log_progress(case: Case, recipe: Recipe) -> Progress:

@@ -6,7 +6,7 @@ One connection pool per process. Whatever goes wrong comes out as `ServiceTroubl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -70,13 +70,31 @@ class Prediction:
     source: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordAnswer:
+    """The answer for one record: a `value` with its `band` (of one step), or a `label` with the probability of each."""
+
+    id: str
+    model: ServedModel
+    unit: str = ""
+    value: float | None = None
+    band: Band | None = None
+    label: str | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    note: str | None = None
+    source: str
+
+
+Said = Prediction | RecordAnswer
+
+
 def fetch_cases() -> tuple[ServedCase, ...]:
     """Ask which cases the service answers for, and with which models."""
     body = _ask("GET", "/cases")
     return _read(lambda: tuple(_to_case(each) for each in body["cases"]))
 
 
-def fetch_forecast(case: str) -> Prediction:
+def fetch_forecast(case: str) -> Said:
     """Ask for the next steps from the newest readings. The service records every such answer: ask only when needed."""
     body = _ask("POST", f"/{case}/forecast", json={})
     return _read(lambda: _to_prediction(body))
@@ -162,11 +180,13 @@ def _to_model(body: Mapping[str, Any]) -> ServedModel:
     )
 
 
-def _to_prediction(body: Mapping[str, Any]) -> Prediction:
-    first = body["predictions"][0]
+def _to_prediction(body: Mapping[str, Any]) -> Said:
+    first, model = body["predictions"][0], _to_model(body["model"])
+    if "mean" not in first:
+        return _to_record_answer(body, model)
     return Prediction(
         id=body["id"],
-        model=_to_model(body["model"]),
+        model=model,
         as_of=datetime.fromisoformat(first["as_of"]).isoformat(),
         unit=first["unit"],
         level=float(first["level"]),
@@ -174,6 +194,24 @@ def _to_prediction(body: Mapping[str, Any]) -> Prediction:
         band=_to_band(first["interval"]) if first.get("interval") else None,
         note=first.get("note"),
         source=body.get("source", "ingested"),
+    )
+
+
+def _to_record_answer(body: Mapping[str, Any], model: ServedModel) -> RecordAnswer:
+    first, source = body["predictions"][0], body.get("source", "ingested")
+    if "label" in first:
+        shares = {str(label): float(share) for label, share in first["probabilities"].items()}
+        return RecordAnswer(id=body["id"], model=model, label=str(first["label"]), probabilities=shares, source=source)
+    bounds = first.get("interval")
+    share = bounds and {**bounds, "lower": [bounds["lower"]], "upper": [bounds["upper"]]}
+    return RecordAnswer(
+        id=body["id"],
+        model=model,
+        unit=first["unit"],
+        value=float(first["value"]),
+        band=_to_band(share) if share else None,
+        note=first.get("note"),
+        source=source,
     )
 
 

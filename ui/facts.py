@@ -19,7 +19,7 @@ from okawari.records import load_decisions
 from okawari.settings import load_settings
 from okawari.status import LoopState, read_state
 from okawari.store import load_readings, snapshot_number
-from ui.client import Prediction, ServedCase, ServiceTrouble, fetch_cases, fetch_forecast
+from ui.client import Said, ServedCase, ServiceTrouble, fetch_cases, fetch_forecast
 
 Answer = TypeVar("Answer")
 SHOWN_READINGS = 250  # a year of trading days
@@ -51,7 +51,7 @@ class Facts:
     state: LoopState | None = None
     decisions: tuple[Mapping[str, Any], ...] = ()
     served: ServedCase | None = None
-    forecast: Prediction | None = None
+    forecast: Said | None = None
     trouble: tuple[str, ...] = ()
 
 
@@ -117,14 +117,14 @@ def _find_case(name: str) -> ServedCase:
     return cases[name]
 
 
-def _load_forecast(served: ServedCase | None, snapshot_version: int | None) -> Prediction | None:
+def _load_forecast(served: ServedCase | None, snapshot_version: int | None) -> Said | None:
     if served is None or served.model is None or not served.ready:
         return None
     return _ask_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version)
 
 
 @lru_cache(maxsize=16)
-def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Prediction:
+def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Said:
     """Once per model and snapshot: the service journals every answer, and watching must not fill that record."""
     return fetch_forecast(name)
 

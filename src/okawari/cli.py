@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import typer
 
 from okawari import __version__
 from okawari.errors import InvalidInput, OkawariError
-from okawari.settings import Settings, adopt_settings, load_settings
+from okawari.settings import Settings, load_settings
 
 app = typer.Typer(
     name="okawari",
@@ -62,6 +61,8 @@ def up(
             group = running.enter_context(run_group(settings, report))
             for name in settings.case_names:
                 _go_round(name, report)
+        for name in settings.case_names:
+            _show_leaderboard(name)
         show_urls(_list_urls(settings))
         if once:
             return
@@ -73,7 +74,8 @@ def up(
 
 @app.command()
 def run(
-    case: CaseName,
+    case: Annotated[str | None, typer.Argument(help="Name of a case, such as aapl.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All cases of OKAWARI_CASES, one after the other.")] = False,
     until: Day = None,
     file: Annotated[Path | None, typer.Option(help="A .csv or .parquet file instead of the case's source.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
@@ -86,11 +88,20 @@ def run(
     from okawari.cases import load_case
     from okawari.terminal import report_progress
 
-    load_case(case)
+    if (case is None) is not every:
+        raise InvalidInput(
+            "Name one case, such as `okawari run aapl`, or take all served ones with `okawari run --all`."
+        )
+    names = load_settings().case_names if case is None else (case,)
+    for name in names:
+        load_case(name)
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
     with report_progress() as report:
-        _go_round(case, report, retrain=retrain, **{name: value for name, value in given.items() if value})
-    status(case)
+        for name in names:
+            _go_round(name, report, retrain=retrain, **{key: value for key, value in given.items() if value})
+    for name in names:
+        _show_leaderboard(name)
+        status(name)
 
 
 @app.command()
@@ -181,9 +192,10 @@ def loop(
     Random walk, SARIMA and LSTM train, to keep it short; OKAWARI_CANDIDATES names others. Runs on ports and state of
     its own (OKAWARI_HOME/loop). Exits with 1 if any link of the loop does not hold.
     """
+    from okawari.isolation import isolate
     from okawari.terminal import report_progress, show_rehearsal
 
-    settings = _isolate(load_settings(), fresh)
+    settings = isolate(load_settings(), fresh)
     with _stop_on_sigterm(), report_progress() as report:
         months, links = _rehearse(settings, until.date(), report)
     show_rehearsal(months, links)
@@ -209,6 +221,16 @@ def _go_round(name: str, report: Any, *, retrain: bool = False, **source: Any) -
     follow("reconcile")
 
 
+def _show_leaderboard(name: str) -> None:
+    """How the candidates did in the training that made the champion."""
+    from okawari import registry, tracking
+    from okawari.terminal import show_table
+
+    champion = registry.load_champion(name)
+    if champion is not None:
+        show_table(tracking.load_leaderboard(champion.run_id), f"\n{name}: the training of version {champion.version}")
+
+
 def _predict_from(name: str, file: Path) -> dict[str, Any]:
     from datetime import UTC
 
@@ -218,10 +240,12 @@ def _predict_from(name: str, file: Path) -> dict[str, Any]:
     from okawari.sources import TableFile
 
     case = load_case(name)
-    checked = check_readings(TableFile(file, time=case.time).read(), case, datetime.now(UTC))
+    source = TableFile(file, time=case.time if case.is_series else None)
+    checked = check_readings(source.read(), case, datetime.now(UTC), with_target=False)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
-    answer: dict[str, Any] = service_client.request_prediction(case, [checked.good.tail(case.history)])
+    asked = checked.good.tail(case.history) if case.is_series else checked.good
+    answer: dict[str, Any] = service_client.request_prediction(case, [asked])
     return answer
 
 
@@ -237,33 +261,6 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
         rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
-
-
-def _isolate(settings: Settings, fresh: bool) -> Settings:
-    """The same settings with state, servers and free ports of their own; a finished rehearsal makes room."""
-    import shutil
-
-    from okawari.group import is_group_running
-
-    home = settings.state_dir / "loop"
-    names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
-    ports = dict(zip(names, _find_free_ports(len(names)), strict=True))
-    here = dict.fromkeys(("prefect_url", "mlflow_url", "service_url", "data_url"), "")
-    # Three candidates of eight, so that seven trainings take minutes; whoever names others gets those.
-    few = settings.candidates or "random_walk,sarima_211_1005,lstm_2x64"
-    own = settings.model_copy(update={"home": home, "cases": "aapl", "candidates": few, **here, **ports})
-    if (fresh or (home / "finished").exists()) and not is_group_running(own):
-        shutil.rmtree(home, ignore_errors=True)
-    adopt_settings(own)
-    return load_settings()
-
-
-def _find_free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @contextmanager

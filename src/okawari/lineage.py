@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ class Lineage:
     run_url: str
     snapshot: Snapshot
     decisions: tuple[Mapping[str, Any], ...]
+    said: str
+    """The answer in words."""
 
 
 def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
@@ -55,7 +57,15 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         run_url=tracking.page_url(version.run_id),
         snapshot=snapshot,
         decisions=tuple(_walk_causes(case.name, version.decision_id)),
+        said=_word(case, prediction["mean"]),
     )
+
+
+def _word(case: Case, mean: Sequence[float]) -> str:
+    if case.is_series:
+        return f"{mean[0]:.5g} one step ahead"
+    labels = case.target.labels
+    return f"{labels[max(range(len(mean)), key=mean.__getitem__)]} ({max(mean):.1%})" if labels else f"{mean[0]:.5g}"
 
 
 def _load_snapshot(case: Case, version: int) -> Snapshot:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet, ServerUnreachable
+from okawari.readings import format_time
 from okawari.settings import load_settings
 
 
@@ -20,8 +21,12 @@ def request_forecast(case_name: str, *, client: httpx.Client | None = None) -> d
 
 
 def request_prediction(case: Case, windows: Sequence[pd.DataFrame], *, client: httpx.Client | None = None) -> Any:
-    """Predictions for windows of readings, each a frame of at least `history` rows, oldest first."""
-    return _call("POST", f"/{case.name}/predict", {"instances": [_to_records(case, each) for each in windows]}, client)
+    """Predictions for windows of readings, each a frame of at least `history` rows, oldest first; or for every record
+    of frames of records.
+    """
+    instances = [_to_records(case, each) for each in windows]
+    body = {"instances": instances if case.is_series else [record for records in instances for record in records]}
+    return _call("POST", f"/{case.name}/predict", body, client)
 
 
 def load_serving(case_name: str) -> dict[str, Any] | None:
@@ -34,8 +39,13 @@ def load_serving(case_name: str) -> dict[str, Any] | None:
 
 
 def _to_records(case: Case, window: pd.DataFrame) -> list[dict[str, Any]]:
-    dates = window[case.time].dt.strftime("%Y-%m-%d")
-    return window[list(case.column_names)].assign(**{case.time: dates}).to_dict("records")  # type: ignore[return-value]
+    times = {case.time: window[case.time].map(format_time)} if case.is_series else {}
+    words = {
+        column.name: [column.labels[int(place)] for place in window[column.name]]
+        for column in case.columns
+        if column.labels
+    }
+    return window[list(case.column_names)].assign(**words, **times).to_dict("records")  # type: ignore[return-value]
 
 
 def _call(verb: str, path: str, body: Any, client: httpx.Client | None) -> Any:

@@ -107,8 +107,10 @@ def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
 
 
 def show_forecast(answer: Mapping[str, Any]) -> None:
-    """The first prediction of a service's answer, step by step."""
+    """A service's answer: the first prediction of a forecast step by step, or one row for each record."""
     prediction, model = answer["predictions"][0], answer["model"]
+    if "mean" not in prediction:
+        return _show_records(answer)
     interval, unit = prediction["interval"], prediction["unit"]
     rows = [
         {"step": step, f"mean ({unit})": mean, **_bounds(interval, step)}
@@ -120,10 +122,24 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
     console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
 
 
+def _show_records(answer: Mapping[str, Any]) -> None:
+    model = answer["model"]
+    rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer["predictions"])]
+    show_table(rows, f"{model['candidate']} version {model['version']}")
+    console.print(f"id {answer['id']}  (okawari explain {answer['id']}:0 for the first)")
+
+
+def _describe_record(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    if "label" in prediction:
+        return {"label": prediction["label"], "probability": prediction["probabilities"][prediction["label"]]}
+    bounds = prediction["interval"] or {"lower": None, "upper": None}
+    return {f"value ({prediction['unit']})": prediction["value"], "lower": bounds["lower"], "upper": bounds["upper"]}
+
+
 def show_lineage(lineage: Lineage) -> None:
     """The chain behind a prediction."""
     told, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
-    tree = Tree(f"prediction [bold]{told['id']}[/] of {told['at']}: {_format(told['mean'][0])} one step ahead")
+    tree = Tree(f"prediction [bold]{told['id']}[/] of {told['at']}: {lineage.said}")
     made = tree.add(
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,6 +136,12 @@ def load_file(run_id: str, path: str) -> bytes:
     missing = f"Run {run_id} has no artefact {path}; train the case again."
     with tempfile.TemporaryDirectory() as folder, asking(missing):
         return Path(load_client().download_artifacts(run_id, path, folder)).read_bytes()
+
+
+def load_leaderboard(run_id: str) -> list[dict[str, Any]]:
+    """The rows of a training's leaderboard, best first, as they were shown."""
+    table = json.loads(load_file(run_id, "leaderboard.json"))
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
 def load_snapshot_version(run_id: str) -> int:

@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from okawari import __version__, cli
+from okawari.isolation import isolate
 from okawari.settings import Settings, adopt_settings, load_settings
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def test_a_rehearsal_touches_no_state_port_or_server_but_its_own(home: Path) -> 
             prefect_url="http://team:1", mlflow_url="http://team:2", service_url="http://team:3", data_url="s3://team"
         )
     )
-    own = cli._isolate(load_settings(), fresh=False)
+    own = isolate(load_settings(), fresh=False)
     assert own == load_settings()
     assert own.state_dir == home / "loop"
     assert own.data_base == str(home / "loop/data")
@@ -159,5 +160,5 @@ def test_a_killed_rehearsal_goes_on_and_a_finished_one_makes_room(
     (home / "loop/rehearsal.json").write_text("[]")
     if finished:
         (home / "loop/finished").touch()
-    cli._isolate(load_settings(), fresh=fresh)
+    isolate(load_settings(), fresh=fresh)
     assert (home / "loop/rehearsal.json").exists() == kept

@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.graph_objects import Figure
 
-from ui.client import Prediction
+from ui.client import Prediction, RecordAnswer
 from ui.facts import Facts
 from ui.pages.formats import format_amount, format_day, format_share
 
@@ -66,11 +66,13 @@ def draw_history(facts: Facts) -> Figure | None:
     """The newest readings with the forecast at their end; None where nothing has been ingested."""
     if facts.recent is None:
         return None
+    if not facts.case.is_series:
+        return _draw_spread(facts, facts.recent[facts.case.target.name])
     days, values = facts.recent[facts.case.time], facts.recent[facts.case.target.name]
     unit = _unit(facts)
     figure = Figure(layout=_layout(unit))
     figure.add_scatter(x=days, y=values, name="reading", line={"color": _INK, "width": 1.6}, **_hover(unit, values))
-    if facts.forecast is not None:
+    if isinstance(facts.forecast, Prediction):
         _add_forecast(figure, lay_out_steps(facts.forecast, days), facts.forecast, by_step=False)
     figure.update_xaxes(hoverformat="%a %-d %b %Y", tickformat="%b ’%y", nticks=6)
     figure.update_xaxes(range=[days.iloc[0], days.iloc[-1] + (days.iloc[-1] - days.iloc[0]) * 0.05])
@@ -81,6 +83,8 @@ def draw_ahead(facts: Facts) -> Figure | None:
     """The last readings and the steps ahead, close up; None where there is no forecast."""
     if facts.forecast is None:
         return None
+    if isinstance(facts.forecast, RecordAnswer):
+        return _draw_probabilities(facts.forecast) if facts.forecast.label is not None else None
     figure = Figure(layout=_layout(facts.forecast.unit))
     days = list_days(facts)
     known = days[days <= pd.Timestamp(facts.forecast.as_of)].tail(AHEAD_READINGS)
@@ -89,6 +93,36 @@ def draw_ahead(facts: Facts) -> Figure | None:
     steps = lay_out_steps(facts.forecast, days)
     _add_forecast(figure, steps, facts.forecast, by_step=True)
     figure.update_xaxes(**_step_axis(len(known), steps))
+    return figure
+
+
+def _draw_spread(facts: Facts, values: pd.Series) -> Figure:
+    """How often each label came, or how the numbers are spread, with the answer for the newest record."""
+    labels, answer = facts.case.target.labels, facts.forecast
+    figure = Figure(layout=_layout(""))
+    if labels:
+        counts = values.astype(int).value_counts().reindex(range(len(labels)), fill_value=0)
+        figure.add_bar(
+            x=list(labels), y=counts.tolist(), marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>"
+        )
+        figure.update_xaxes(type="category")
+        return figure
+    figure.add_histogram(x=values, nbinsx=30, marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>")
+    figure.update_xaxes(title=_unit(facts), tickformat=",~r")
+    if isinstance(answer, RecordAnswer) and answer.value is not None:
+        figure.add_vline(x=answer.value, line={"color": _ACCENT, "width": 2, "dash": "dot"})
+    return figure
+
+
+def _draw_probabilities(answer: RecordAnswer) -> Figure:
+    figure = Figure(layout=_layout(""))
+    colors = [_ACCENT if label == answer.label else _INK for label in answer.probabilities]
+    shares = list(answer.probabilities.values())
+    figure.add_bar(
+        x=list(answer.probabilities), y=shares, marker={"color": colors}, hovertemplate="%{x}: %{y:.1%}<extra></extra>"
+    )
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
     return figure
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
-from ui.client import Prediction
+from ui.client import Prediction, RecordAnswer
 from ui.facts import Facts
 from ui.pages.chart import lay_out_steps, list_days
 from ui.pages.formats import format_amount, format_day, format_share
@@ -13,9 +14,10 @@ from ui.pages.formats import format_amount, format_day, format_share
 def write_heading(facts: Facts) -> str:
     """Heading above the chart: what it shows, which model speaks, and how sure it is."""
     target = facts.case.target
+    named = ", ".join(filter(None, (target.name.replace("_", " ").capitalize(), target.unit)))
     return (
         f'<div class="ok-heading"><h2>{escape(facts.case.title)}</h2>'
-        f"<p>{escape(target.name.capitalize())}, {escape(target.unit)}. {_name_speaker(facts)}</p></div>"
+        f"<p>{escape(named)}. {_name_speaker(facts)}</p></div>"
     )
 
 
@@ -24,10 +26,13 @@ def _name_speaker(facts: Facts) -> str:
     if forecast is None:
         return "No forecast yet."
     model = forecast.model
+    said = "Forecast" if isinstance(forecast, Prediction) else "Answer for the newest record"
     text = (
-        f"Forecast by <b>{escape(model.candidate)}</b> version {escape(model.version)} ({escape(model.variant)}), "
+        f"{said} by <b>{escape(model.candidate)}</b> version {escape(model.version)} ({escape(model.variant)}), "
         f"trained on readings until {format_day(model.trained_until)}."
     )
+    if isinstance(forecast, RecordAnswer) and forecast.label is not None:
+        return text
     if forecast.band is None:
         return f"{text} <b>No interval:</b> {escape(forecast.note or 'this model has none that is calibrated.')}"
     share = format_share(forecast.band.coverage_share, digits=0)
@@ -39,6 +44,8 @@ def write_outlook(facts: Facts) -> str:
     forecast = facts.forecast
     if forecast is None:
         return write_placeholder(facts)
+    if isinstance(forecast, RecordAnswer):
+        return _outlook(_list_record_tiles(forecast))
     days = lay_out_steps(forecast, list_days(facts)).days
     tiles = [_tile("Last value", format_day(days[0]), format_amount(forecast.level, forecast.unit), "")]
     for step in sorted({1, len(forecast.mean)}):
@@ -46,18 +53,44 @@ def write_outlook(facts: Facts) -> str:
         when = f"expected {days[step]:%a} {format_day(days[step])}"
         amount = format_amount(forecast.mean[step - 1], forecast.unit)
         tiles.append(_tile(label, when, amount, _explain_step(forecast, step - 1)))
+    return _outlook(tiles)
+
+
+def _outlook(tiles: Sequence[str]) -> str:
     return f'<div class="ok-outlook" data-testid="outlook">{"".join(tiles)}</div>'
+
+
+def _list_record_tiles(answer: RecordAnswer) -> list[str]:
+    """The answer for the newest record: its number and interval, or its most probable labels."""
+    if answer.label is None:
+        assert answer.value is not None, "an answer is a label or a number"
+        band = answer.band
+        note = "no interval" if band is None else (
+            f"{format_amount(band.lower[0], answer.unit)} to {format_amount(band.upper[0], answer.unit)}"
+        )  # fmt: skip
+        return [_tile("Newest record", "answer", format_amount(answer.value, answer.unit), note)]
+    likeliest = sorted(answer.probabilities.items(), key=lambda each: -each[1])[:3]
+    ranks = ("Most probable", "Second", "Third")
+    return [
+        _tile(rank, "label", escape(label), format_share(share, digits=1))
+        for rank, (label, share) in zip(ranks, likeliest, strict=False)
+    ]
 
 
 def write_history_caption(facts: Facts) -> str:
     """What the long chart shows."""
-    return "" if facts.recent is None else f'<p class="ok-label">The last {len(facts.recent)} readings</p>'
+    if facts.recent is None:
+        return ""
+    what = "readings" if facts.case.is_series else f"records: {escape(facts.case.target.name.replace('_', ' '))}"
+    return f'<p class="ok-label">The last {len(facts.recent)} {what}</p>'
 
 
 def write_ahead_caption(facts: Facts) -> str:
     """What the close-up shows: its x axis counts steps, because nobody promised on which days readings come."""
     if facts.forecast is None:
         return ""
+    if isinstance(facts.forecast, RecordAnswer):
+        return '<p class="ok-label">Probabilities</p>' if facts.forecast.label is not None else ""
     n_steps = len(facts.forecast.mean)
     return f'<p class="ok-label">Next {n_steps} steps<span>in business days; holidays not known</span></p>'
 
