@@ -1,0 +1,216 @@
+"""Records: what a case may say of them, how they are kept, split, scored and judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitoring.drift import measure_drift
+from monitoring.performance import measure_hits
+from okawari import store
+from okawari.bundled import Blobs
+from okawari.case import ARRIVED, Case, Classify, Column, Drift, Gate, LogRatio, Regress
+from okawari.cases import load_case
+from okawari.checks import check_readings
+from okawari.errors import InvalidInput
+from okawari.graph import Answer, compute_features
+from okawari.metrics import accuracy, adjust_holm, balanced_accuracy, log_loss, r_squared
+from okawari.models.constant import Constant
+from okawari.models.recipe import WindowSet
+from okawari.scores import score_answer
+from okawari.truth import match_records
+from okawari.windows import cut_windows, split_windows
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+CASE = Case(
+    name="fruit", title="Fruit", source=Blobs(), time=ARRIVED,
+    columns=(Column(name="grams", above=0), Column(name="colour", labels=("red", "green"))),
+    task=Classify(target=Column(name="fruit", labels=("apple", "pear", "3"))),
+    candidates=(Constant(),), gate=Gate(holdout=20),
+)  # fmt: skip
+RAW = pd.DataFrame(
+    {"grams": [100, 120.5, 80, 100], "colour": ["red", "green", "red", "red"], "fruit": ["apple", "pear", 3, "apple"]}
+)
+
+
+# --- what a case may say ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda: Column(name="a", labels=("x",)), "has one label"),
+        (lambda: Column(name="a", labels=("x", "y", "x")), r"names the labels \['x'\] twice"),
+        (lambda: Column(name="a", labels=("x", "y"), minimum=0), "labels and also bounds"),
+        (lambda: Classify(target=Column(name="a")), "has no labels; use Regress"),
+        (lambda: Regress(target=Column(name="a", labels=("x", "y"))), "has labels; use Classify"),
+        (lambda: replace(CASE, columns=(*CASE.columns, Column(name="fruit"))), "lists its target fruit as a column"),
+        (lambda: replace(CASE, time="date"), "Write time=ARRIVED"),
+        (
+            lambda: replace(CASE, features=(LogRatio(name="f", numerator="grams", denominator="grams"),)),
+            "columns are its features",
+        ),
+        (lambda: replace(load_case("aapl"), features=()), "has no features"),
+    ],
+)
+def test_a_case_that_makes_no_sense_is_refused(build, told: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidInput, match=told):
+        build()
+
+
+# --- how records are checked and kept -----------------------------------------------------------------------------
+
+
+def test_labels_become_their_places_whatever_type_a_file_gave_them() -> None:
+    checked = check_readings(RAW, CASE, NOW)
+    assert checked.refused.empty
+    assert checked.good["colour"].tolist() == [0, 1, 0, 0] and checked.good["fruit"].tolist() == [0, 1, 2, 0]
+
+
+def test_a_word_that_is_no_label_is_refused_with_those_there_are() -> None:
+    checked = check_readings(RAW.assign(colour=["red", "blue", None, "red"]), CASE, NOW)
+    assert len(checked.good) == 2
+    assert checked.refused["reason"].tolist() == ["colour is 'blue', not one of red, green", "colour is missing"]
+
+
+def test_a_question_needs_no_target() -> None:
+    assert len(check_readings(RAW.drop(columns="fruit"), CASE, NOW, with_target=False).good) == 4
+    with pytest.raises(InvalidInput, match=r"lacks \['fruit'\]"):
+        check_readings(RAW.drop(columns="fruit"), CASE, NOW)
+
+
+def test_records_are_known_by_their_values_and_each_of_two_equal_ones_counts(home: Path) -> None:
+    checked = check_readings(RAW, CASE, NOW)
+    first = store.record_readings(CASE, checked.good, checked.refused, NOW)
+    assert (first.new_rows, first.snapshot.rows) == (4, 4)
+    again = store.record_readings(CASE, checked.good.iloc[::-1], checked.refused, NOW)
+    assert (again.new_rows, again.revised_rows, again.snapshot) == (0, 0, first.snapshot)
+    more = store.record_readings(CASE, pd.concat([checked.good, checked.good.iloc[[1]]]), checked.refused, NOW)
+    assert (more.new_rows, more.snapshot.rows) == (1, 5)
+    kept = store.load_readings(CASE)
+    assert kept[ARRIVED].is_monotonic_increasing and kept[ARRIVED].is_unique
+    assert kept["grams"].tolist() == [100, 120.5, 80, 100, 120.5]
+
+
+def test_a_snapshots_digest_says_nothing_of_when_records_arrived(home: Path) -> None:
+    checked = check_readings(RAW, CASE, NOW)
+    one = store.record_readings(CASE, checked.good, checked.refused, NOW).snapshot
+    later = datetime(2025, 1, 1, tzinfo=UTC)
+    other = store.record_readings(replace(CASE, name="other"), checked.good, checked.refused, later).snapshot
+    assert one.digest == other.digest and one.last_at != other.last_at
+
+
+# --- how they are cut, split and read by a graph ------------------------------------------------------------------
+
+
+def _windows(values: list[float]) -> WindowSet:
+    frame = pd.DataFrame({"grams": values, "colour": 0.0, "fruit": [place % 3 for place in range(len(values))]})
+    return cut_windows(frame.assign(arrived=pd.date_range("2020", periods=len(values), freq="s")), CASE)
+
+
+def test_a_record_is_a_window_of_one_whose_words_are_columns() -> None:
+    windows = _windows([100.0, 50.0])
+    assert windows.x_BTF.tolist() == [[[100, 0]], [[50, 0]]]
+    assert windows.z_BSK.tolist() == [[[100, 1, 0]], [[50, 1, 0]]]
+    assert windows.r_BH.tolist() == [[1, 0, 0], [0, 1, 0]]
+    x_B1F = np.array([[[3.0, 1.0]]])
+    assert compute_features(CASE, x_B1F).tolist() == [[[3, 0, 1]]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(80, 120), n_more=st.integers(1, 80), seed=st.integers(0, 99))
+def test_a_record_that_was_learned_from_never_judges_however_many_come(n: int, n_more: int, seed: int) -> None:
+    values = (1.0 + np.random.default_rng(seed).permutation(5000)[: n + n_more]).tolist()
+    before, after = (split_windows(_windows(part), CASE) for part in (values[:n], values))
+    learned = {row.tobytes() for part in (before.train, before.validation) for row in part.x_BTF}
+    assert not learned & {row.tobytes() for row in after.holdout.x_BTF}
+    assert len(after.holdout) == 20
+
+
+def test_too_few_records_say_how_many_it_takes() -> None:
+    with pytest.raises(InvalidInput, match="There are 30 windows; a split takes at least 55: 35 to learn from, 0"):
+        split_windows(_windows(list(range(1, 31))), CASE)
+
+
+# --- how they are scored ------------------------------------------------------------------------------------------
+
+
+def test_scores_of_labels_equal_their_naive_versions() -> None:
+    p_BC = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.0, 1.0, 0.0]])
+    true_B = np.array([0, 1, 0])
+    assert log_loss(true_B, p_BC) == pytest.approx(-(np.log(0.7) + np.log(0.3) + np.log(1e-6)) / 3)
+    assert accuracy(true_B, p_BC) == pytest.approx(1 / 3)
+    assert balanced_accuracy(true_B, p_BC) == pytest.approx((1 / 2 + 0) / 2)
+    with pytest.raises(InvalidInput):
+        accuracy(true_B[:2], p_BC)
+
+
+def test_the_explained_share_is_one_of_the_truth_and_zero_of_its_mean() -> None:
+    assert r_squared([1, 2, 3], [1, 2, 3]) == 1 and r_squared([1, 2, 3], [2, 2, 2]) == 0
+    assert r_squared([2, 2], [1, 3]) is None
+
+
+def test_the_loss_is_the_mean_of_the_rows_losses() -> None:
+    windows = _windows([1.0, 2.0, 3.0])
+    scores = score_answer(Answer(np.array([[0.5, 0.25, 0.25]] * 3)), windows, CASE)
+    assert scores.loss_name == "log loss" and scores.loss == pytest.approx(scores.row_losses.mean())
+    assert scores.numbers["accuracy"] == pytest.approx(1 / 3)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holms_levels_equal_the_textbook(p_values: list[float]) -> None:
+    adjusted = adjust_holm(p_values)
+    for alpha in (0.01, 0.05, 0.2):
+        rejected, left = set(), sorted(range(len(p_values)), key=lambda place: p_values[place])
+        while left and p_values[left[0]] <= alpha / len(left):
+            rejected.add(left.pop(0))
+        close = {place for place, p in enumerate(adjusted) if abs(p - alpha) < 1e-12}
+        assert {place for place, p in enumerate(adjusted) if p <= alpha} - close == rejected - close
+
+
+# --- how they are watched -----------------------------------------------------------------------------------------
+
+
+def test_drift_of_records_takes_no_order_for_granted() -> None:
+    random, rule = np.random.default_rng(1), Drift(reference=750, current=100)
+    names = [f"c{number}" for number in range(30)]
+    reference = pd.DataFrame(random.normal(size=(400, 30)), columns=names)
+    quiet = pd.DataFrame(random.normal(size=(100, 30)), columns=names)
+    moved = quiet.assign(c7=quiet["c7"] + 1)
+    assert measure_drift(reference, quiet, rule, in_order=False).verdict == "stable"
+    verdict = measure_drift(reference, moved, rule, in_order=False)
+    assert [column.column for column in verdict.columns if column.drifted] == ["c7"]
+    assert measure_drift(reference, moved, rule).verdict == "not enough data"  # too few blocks for thirty columns
+
+
+def test_answers_meet_the_truth_that_was_sent_for_them() -> None:
+    answered = pd.DataFrame(
+        {"id": ["a", "a", "b"], "index": [0, 1, 0], "version": "1", "mean": [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]],
+         "lower": None, "upper": None}
+    )  # fmt: skip
+    told = pd.DataFrame({"id": ["a", "a"], "index": [0, 1], "step": 1, "value": [0.0, 0.0]})
+    pairs = match_records(answered, told)
+    assert pairs["hit"].tolist() == [1, 0] and pairs["truth"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(39, "not enough data"), (30, "degraded"), (90, "good")])
+def test_labels_are_judged_against_the_most_common_one(right: int, verdict: str) -> None:
+    n = 39 if verdict == "not enough data" else 100
+    hits = pd.Series([1.0] * right + [0.0] * (n - right))
+    assert measure_hits(hits, baseline_share=0.5).verdict == verdict
+
+
+def test_blobs_are_written_as_csv_once_and_their_best_answer_is_the_quadrant(home: Path) -> None:
+    source = Blobs(n=20_000, distance=1.0, seed=9)
+    frame = source.read()
+    assert (home / "sources").is_dir() and source.read().equals(frame)
+    x, y = (frame[name].astype(float) for name in ("x", "y"))
+    best = np.where(y > 0, "north_", "south_") + np.where(x > 0, "east", "west").astype(object)
+    assert np.mean(best == frame["blob"]) == pytest.approx(source.bayes_accuracy, abs=0.01)
