@@ -103,6 +103,7 @@ class Kitchen:
     home: Path
     made: int = 0
     opened: bool = False
+    cases: str = "aapl"
 
     @property
     def bentoml_home(self) -> Path:
@@ -115,6 +116,7 @@ class Kitchen:
         return {
             **os.environ,
             "OKAWARI_HOME": str(self.home),
+            "OKAWARI_CASES": self.cases,
             "BENTOML_HOME": str(self.bentoml_home),
             "BENTOML_DO_NOT_TRACK": "True",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
