@@ -19,6 +19,7 @@ from okawari.settings import load_settings
 
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _ENGINE_WORDS = re.compile(r"^Flow run encountered an exception: (\w+: )?")
+_PAGE = 200
 _LAST_LINES_S = 1.0
 """A run hands its log over in batches every half second; the last one may come after the run's end."""
 _BUSY_PAUSE_S = 0.5
@@ -27,6 +28,10 @@ _BUSY_ATTEMPTS = 20
 
 class RunFailed(OkawariError, RuntimeError):
     """A flow run ended without success."""
+
+
+class RunOverdue(OkawariError, TimeoutError):
+    """A flow run takes longer than somebody wants to wait."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def follow_run(run_id: str, show: Callable[[str], None], *, poll_s: float = 0.5,
     """Show the run's log lines about its case as they come, its subflows' included, until it ends.
 
     Raises:
-        TimeoutError: the run takes longer than `timeout_s`.
+        RunOverdue: the run takes longer than `timeout_s`.
     """
     until, seen = time.monotonic() + timeout_s, 0
     while time.monotonic() < until:
@@ -111,7 +116,7 @@ def follow_run(run_id: str, show: Callable[[str], None], *, poll_s: float = 0.5,
         if run.ended:
             return run
         time.sleep(poll_s)
-    raise TimeoutError(f"Flow run {run_id} has not ended after {timeout_s:.0f} s; look at it on the Prefect page.")
+    raise RunOverdue(f"Flow run {run_id} has not ended after {timeout_s:.0f} s; look at it on the Prefect page.")
 
 
 def require_success(run: Run) -> Run:
@@ -145,14 +150,13 @@ def ensure_work_pool(name: str) -> None:
 def _read_log(run_id: str, seen: int) -> Iterator[str]:
     children = _request("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
     ids = [run_id, *(run["id"] for run in children)]
-    query = {
-        "logs": {"flow_run_id": {"any_": ids}, "level": {"ge_": 20}},
-        "sort": "TIMESTAMP_ASC",
-        "limit": 200,
-        "offset": seen,
-    }
-    for entry in _request("POST", "/logs/filter", query):
-        yield str(entry["message"])
+    query = {"logs": {"flow_run_id": {"any_": ids}, "level": {"ge_": 20}}, "sort": "TIMESTAMP_ASC", "limit": _PAGE}
+    while True:
+        page = _request("POST", "/logs/filter", {**query, "offset": seen})
+        yield from (str(entry["message"]) for entry in page)
+        seen += len(page)
+        if len(page) < _PAGE:
+            return
 
 
 def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:

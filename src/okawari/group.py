@@ -135,9 +135,14 @@ class Group:
         raise CannotStart(f"The {program.title} does not answer at {url}; see {self._log_path(program)}.")
 
     def _deploy(self) -> None:
-        """Apply prefect.yaml. No runner is alive yet, so runs that still claim to be running are dead."""
+        """Apply prefect.yaml.
+
+        No runner of ours is alive yet, so runs of our own server that still claim to be running are dead; a server
+        elsewhere has runners elsewhere.
+        """
         control.ensure_work_pool(WORK_POOL)
-        control.abandon_dead_runs()
+        if not self.settings.prefect_url:
+            control.abandon_dead_runs()
         self.show("Applying prefect.yaml")
         prefect = next(child.program for child in self.children if child.program.name == "prefect")
         command = (*prefect.command[:3], "--no-prompt", "deploy", "--all")
