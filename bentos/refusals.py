@@ -77,10 +77,21 @@ def _say_wrong(complaint: dict[str, Any], case: Case) -> str:
     return f"{_where(complaint)} is {_show(complaint['input'])}; {_allowed(complaint, case)}. Correct it."
 
 
+def _say_no_picture(complaint: dict[str, Any], _: Case) -> str:
+    came, asked = complaint["input"], complaint["ctx"]
+    n_rows = len(came)
+    widths = sorted({len(row) if isinstance(row, list) else 0 for row in came})
+    return (
+        f"{_where(complaint)} is a list of {n_rows} rows of {', '.join(map(str, widths)) or 'no'} pixels; a picture "
+        f"has {asked['height']} rows of {asked['width']}. Resize it, or send a record by column names."
+    )
+
+
 _SENTENCES: dict[str, Callable[[dict[str, Any], Case], str]] = {
     "json_invalid": _say_not_json,
     "missing": _say_missing,
     "extra_forbidden": _say_unknown,
+    "picture_shape": _say_no_picture,
     "too_short": _say_too_short,
     "too_long": _say_too_long,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from okawari.case import Case, Column, Forecast
@@ -171,10 +173,33 @@ def _build_value(column: Column) -> Any:
 def build_predict_type(case: Case) -> TypeAdapter[Any]:
     """The validator of a predict request. It stops at the first bad record, so a huge bad request costs little."""
     reading: Any = build_reading_type(case)
+    if case.picture is not None:
+        reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
     window: Any = Annotated[list[reading], Field(min_length=case.history), FailFast()]
     instance: Any = window if case.is_series else reading
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     return TypeAdapter(_build_object("PredictRequest", {"instances": instances}))
+
+
+def _read_picture(case: Case, value: Any) -> Any:
+    """A picture as the record of its pixels; anything that is no list is left to the record's own checks."""
+    assert case.picture is not None
+    if not isinstance(value, list):
+        return value
+    height, width = case.picture
+    if len(value) != height or any(not isinstance(row, list) or len(row) != width for row in value):
+        raise PydanticCustomError("picture_shape", "a list of {height} rows of {width} numbers", {
+            "height": height, "width": width,
+        })  # fmt: skip
+    return dict(zip(case.column_names, (pixel for row in value for pixel in row), strict=True))
+
+
+def _describe_picture(case: Case, reading: Any) -> WithJsonSchema:
+    assert case.picture is not None
+    height, width = case.picture
+    row = {"type": "array", "items": {"type": "number"}, "minItems": width, "maxItems": width}
+    picture = {"type": "array", "items": row, "minItems": height, "maxItems": height, "description": "Rows of pixels."}
+    return WithJsonSchema({"anyOf": [picture, TypeAdapter(reading).json_schema()]})
 
 
 def build_outcomes_type(case: Case) -> TypeAdapter[Any]:

@@ -136,6 +136,8 @@ class Case:
     drift: Drift = field(default_factory=Drift)
     retrain: Retrain = field(default_factory=Retrain)
     serving: Serving = field(default_factory=Serving)
+    picture: tuple[int, int] | None = None
+    """Rows and columns of a picture whose pixels, row by row, the columns are; a request may send it as such."""
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -147,6 +149,13 @@ class Case:
             require(not missing, f"{where} of case {self.name} uses {missing}; its columns are {sorted(known)}.")
         require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
         self._check_kind()
+        if self.picture is not None:
+            n_pixels = self.picture[0] * self.picture[1]
+            require(
+                n_pixels == len(self.columns) and not self.is_series and not any(each.labels for each in self.columns),
+                f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture takes a "
+                "record with a number for each pixel. Correct one of them.",
+            )
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
 

@@ -41,7 +41,11 @@ def served(make_kitchen, serve):
     kitchen.put(_deploy("diabetes", linear, Interval(0.9, np.array([30.0])), {**PATIENT, "sex": 1}))
     sides = AffineCore(np.array([[2.0, 0], [-2.0, 0], [-2.0, 0], [2.0, 0]]), np.zeros(4), reads="z")
     kitchen.put(_deploy("blobs", sides, None, {"x": 1.0, "y": 1.0}))
-    kitchen.cases = "diabetes,blobs"
+    brightest = np.zeros((10, 64))
+    brightest[range(10), range(10)] = 1.0  # digit d: how dark the d-th pixel is
+    dark = dict.fromkeys(load_case("digits").column_names, 0.0)
+    kitchen.put(_deploy("digits", AffineCore(brightest, np.zeros(10), reads="z"), None, {**dark, "pixel_04": 16}))
+    kitchen.cases = "diabetes,blobs,digits"
     with serve(kitchen) as running:
         yield running
 
@@ -105,3 +109,29 @@ def test_the_api_page_documents_labels_and_leaves_the_target_out(served):
     assert record["sex"]["enum"] == ["one", "two"] and set(record) == set(PATIENT)
     shown = {case["name"]: case for case in served.client.get("/cases").json()["cases"]}
     assert shown["blobs"]["labels"][0] == "north_east" and shown["blobs"]["horizon"] is None
+
+
+def test_a_picture_is_sent_as_its_rows_or_by_column_names(served):
+    rows = np.zeros((8, 8))
+    rows[1, 1] = 16  # the tenth pixel
+    named = dict(zip(load_case("digits").column_names, rows.ravel().tolist(), strict=True))
+    answer = _post(served, "/digits/predict", instances=[rows.tolist(), named]).json()
+    first, second = answer["predictions"]
+    assert first == second and first["label"] == "9" and first["probabilities"]["9"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("picture", "sentence"),
+    [
+        ([[0] * 8] * 7, "instances[0] is a list of 7 rows of 8 pixels; a picture has 8 rows of 8. Resize it"),
+        ([[0] * 9] * 8, "instances[0] is a list of 8 rows of 9 pixels"),
+        ([], "instances[0] is a list of 0 rows of no pixels"),
+        (
+            [[0] * 7 + [17]] + [[0] * 8] * 7,
+            "instances[0].pixel_07 is 17; pixel_07 is a number at least 0 and at most 16",
+        ),
+        ([["dark"] + [0] * 7] + [[0] * 8] * 7, 'instances[0].pixel_00 is "dark"; pixel_00 is a number'),
+    ],
+)
+def test_what_is_no_picture_is_refused(served, picture, sentence):
+    assert _post(served, "/digits/predict", instances=[picture]).json()["error"].startswith(sentence)

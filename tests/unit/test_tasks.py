@@ -58,6 +58,7 @@ RAW = pd.DataFrame(
             "columns are its features",
         ),
         (lambda: replace(load_case("aapl"), features=()), "has no features"),
+        (lambda: replace(load_case("digits"), picture=(8, 9)), "picture of 72 pixels and 64 columns"),
     ],
 )
 def test_a_case_that_makes_no_sense_is_refused(build, told: str) -> None:  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ CASE = Case(
     columns=tuple(Column(name=name, minimum=0, maximum=16, description="darkness") for name in PIXELS),
     task=Classify(target=Column(name="digit", labels=tuple("0123456789"))),
     candidates=(Constant(), Linear(penalty=10.0), Mlp(hidden=(128,), dropout=0.2), Cnn(channels=32)),
+    picture=(8, 8),
     gate=Gate(holdout=360),
     serving=Serving(max_batch_size=64),
 )
