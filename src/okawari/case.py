@@ -153,8 +153,8 @@ class Case:
             n_pixels = self.picture[0] * self.picture[1]
             require(
                 n_pixels == len(self.columns) and not self.is_series and not any(each.labels for each in self.columns),
-                f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture takes a "
-                "record with a number for each pixel. Correct one of them.",
+                f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture takes "
+                "a record with a number for each pixel. Correct one of them.",
             )
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
