@@ -6,12 +6,13 @@ Torch is imported inside `fit` only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput, require
-from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
+from okawari.models.network_model import NetworkModel
+from okawari.models.recipe import Progress, TrainingData
 
 if TYPE_CHECKING:
     from okawari.models.networks import ScaledNetwork
@@ -145,22 +146,3 @@ def _fit_network(
         network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
         history = training.train_network(network, data, schedule, progress)
     return NetworkModel(network=network, history=history, threads=data.threads)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkModel:
-    """A fitted network with its numbers per epoch (`train_loss`, `valid_loss`)."""
-
-    network: ScaledNetwork
-    history: tuple[Mapping[str, float], ...]
-    threads: int = 1
-
-    def predict(self, windows: WindowSet) -> Floats:
-        """`r_BH` by torch."""
-        from okawari.models.training import predict_network
-
-        return predict_network(self.network, windows.z_BSK, threads=self.threads)
-
-    def core(self) -> TorchCore:
-        """The network, scaling included."""
-        return TorchCore(self.network)

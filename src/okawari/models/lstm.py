@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput
-from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
+from okawari.models.network_model import NetworkModel
+from okawari.models.recipe import Progress, TrainingData
 
 if TYPE_CHECKING:
     from okawari.models.networks import LstmNetwork
@@ -49,7 +49,7 @@ class Lstm:
         """Short name of the candidate."""
         return f"lstm_{self.layers}x{self.hidden}"
 
-    def fit(self, data: TrainingData, progress: Progress) -> LstmModel:
+    def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
         """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
         from okawari.models import training
 
@@ -57,10 +57,10 @@ class Lstm:
             network = self.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
             network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
             history = training.train_network(network, data, self.schedule(), progress)
-        return LstmModel(network=network, history=history, threads=data.threads)
+        return NetworkModel(network=network, history=history, threads=data.threads)
 
-    def load(self, path: Path, *, threads: int = 1) -> LstmModel:
-        """A model from weights that `LstmModel.save_weights` wrote for the same settings.
+    def load(self, path: Path, *, threads: int = 1) -> NetworkModel:
+        """A model from weights that `NetworkModel.save_weights` wrote for the same settings.
 
         Raises:
             InvalidInput: the weights belong to other settings.
@@ -73,7 +73,7 @@ class Lstm:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise InvalidInput(f"{path} holds weights of another network than {self}. Use its settings.") from error
-        return LstmModel(network=network.eval(), history=(), threads=threads)
+        return NetworkModel(network=network.eval(), history=(), threads=threads)
 
     def build(self, n_features: int, horizon: int) -> LstmNetwork:
         """An untrained network of these settings; torch's generator gives its first weights."""
@@ -94,28 +94,3 @@ class Lstm:
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""
         return {"recipe": "Lstm", **asdict(self)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LstmModel:
-    """A fitted LSTM with its numbers per epoch (`train_loss`, `valid_loss`, in training variances)."""
-
-    network: LstmNetwork
-    history: tuple[Mapping[str, float], ...]
-    threads: int = 1
-
-    def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` by torch."""
-        from okawari.models.training import predict_network
-
-        return predict_network(self.network, windows.z_BSK, threads=self.threads)
-
-    def core(self) -> TorchCore:
-        """The network, scaling included."""
-        return TorchCore(self.network)
-
-    def save_weights(self, path: Path) -> None:
-        """Write the `state_dict`, for a later warm start; `Lstm.load` reads it with `weights_only=True`."""
-        import torch
-
-        torch.save(self.network.state_dict(), path)

@@ -5,15 +5,12 @@ Shapes: B windows, T readings, H steps ahead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from okawari.models.lstm import Lstm
-from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
-
-if TYPE_CHECKING:
-    from okawari.models.networks import LevelNetwork
+from okawari.models.network_model import NetworkModel
+from okawari.models.recipe import Progress, TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +33,7 @@ class PriceLevelLstm:
         """Short name of the candidate."""
         return f"price_level_{self.lstm.name}"
 
-    def fit(self, data: TrainingData, progress: Progress) -> PriceLevelLstmModel:
+    def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
         """Fit levels on `data.train`, stop early by `data.validation`; the range comes from the train part alone."""
         from okawari.models import training
         from okawari.models.networks import LevelNetwork
@@ -45,27 +42,8 @@ class PriceLevelLstm:
             ahead = self.lstm.build(1, data.train.r_BH.shape[1])
             ahead.squeeze_by(*training.to_tensors(data.train, training.choose_device("cpu"), "levels"))
             history = training.train_network(ahead, data, self.lstm.schedule(), progress, reads="levels")
-        return PriceLevelLstmModel(network=LevelNetwork(ahead).eval(), history=history, threads=data.threads)
+        return NetworkModel(network=LevelNetwork(ahead).eval(), history=history, threads=data.threads, reads="levels")
 
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""
         return {"recipe": "PriceLevelLstm", **asdict(self.lstm)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PriceLevelLstmModel:
-    """A fitted network on levels with its numbers per epoch (losses in squared training ranges)."""
-
-    network: LevelNetwork
-    history: tuple[Mapping[str, float], ...]
-    threads: int = 1
-
-    def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` by torch."""
-        from okawari.models.training import predict_network
-
-        return predict_network(self.network, windows.levels_BT, threads=self.threads)
-
-    def core(self) -> TorchCore:
-        """The network, scaling and logarithm included."""
-        return TorchCore(self.network, reads="levels")

@@ -1,0 +1,40 @@
+"""A fitted torch network as a model. Torch is imported inside its methods only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from okawari.models.recipe import Floats, Reads, TorchCore, WindowSet
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkModel:
+    """A fitted network, scaling included, with its numbers per epoch (`train_loss`, `valid_loss`, see `training`)."""
+
+    network: nn.Module
+    history: tuple[Mapping[str, float], ...]
+    threads: int = 1
+    reads: Reads = "z"
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """`r_BH` by torch."""
+        from okawari.models.training import predict_network
+
+        taken = windows.z_BSK if self.reads == "z" else windows.levels_BT
+        return predict_network(self.network, taken, threads=self.threads)
+
+    def core(self) -> TorchCore:
+        """The network itself."""
+        return TorchCore(self.network, reads=self.reads)
+
+    def save_weights(self, path: Path) -> None:
+        """Write the `state_dict`, which is read back with `weights_only=True`."""
+        import torch
+
+        torch.save(self.network.state_dict(), path)
