@@ -237,10 +237,10 @@ def _predict_from(name: str, file: Path) -> dict[str, Any]:
     from okawari import service_client
     from okawari.cases import load_case
     from okawari.checks import check_readings
-    from okawari.sources import TableFile
+    from okawari.sources import read_instead
 
     case = load_case(name)
-    source = TableFile(file, time=case.time if case.is_series else None)
+    source = read_instead(file, case.source, case.time if case.is_series else None)
     checked = check_readings(source.read(), case, datetime.now(UTC), with_target=False)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
