@@ -37,13 +37,16 @@ def load_case(name: str) -> Case:
     return _read_case(_load_file(own) if own.is_file() else importlib.import_module(f"okawari.cases.{name}"), name)
 
 
-def load_file(path: Path, name: str) -> Case:
-    """The case of that name in a file, wherever that lies.
+def load_text(text: str, path: Path, name: str) -> Case:
+    """The case of that name in the text of a file that is yet to be written to `path`.
 
     Raises:
-        InvalidInput: the file defines no such `CASE`.
+        InvalidInput: the text defines no such `CASE`.
     """
-    return _read_case(_load_file(path), name)
+    module = ModuleType(f"okawari_case_{name}")
+    module.__file__ = str(path)
+    exec(compile(text, path, "exec"), module.__dict__)
+    return _read_case(module, name)
 
 
 def _read_case(module: ModuleType, name: str) -> Case:
