@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -238,8 +238,13 @@ Table = TableFile | SqlQuery
 
 
 def read_instead(path: Path, source: Source | None, time: str | None) -> TableFile:
-    """A file that is read in place of a case's own source: as that one is, if that is a table, else as it stands."""
-    return TableFile(path, time=time, rename=source.rename if isinstance(source, (TableFile, SqlQuery)) else ())
+    """A file that is read in place of a case's own source, and under the names that this one gives."""
+    return TableFile(path, time=time, rename=getattr(source, "rename", ()))
+
+
+def find_told(found: Sequence[str], source: Source | None) -> dict[str, str]:
+    """The case's names for columns of a table and what the table calls them, where it does not call them so."""
+    return {name: told for told, name in getattr(source, "rename", ()) if told in found and name not in found}
 
 
 def _hide(text: str, url: URL) -> str:
