@@ -61,8 +61,9 @@ def check_target(target: Profile) -> None:
     if target.kind == "words" and target.n_different > MAX_WORDS:
         each = "all different" if target.n_different == target.n_rows - target.n_damaged else "names or free text"
         raise InvalidInput(
-            f"Column {told} has {target.n_different} different words in {target.n_rows} rows, {each}; a label is one "
-            f"of at most {MAX_WORDS}. Name another with --target or join the rare ones."
+            f"Column {told} has {target.n_different} different words in {target.n_rows} rows, {each}, such as "
+            f"{target.words[0]!r}; a label is one of at most {MAX_WORDS}, and a number is written like 1234.5. Name "
+            "another with --target, join the rare ones or repair the numbers."
         )
 
 

@@ -54,7 +54,8 @@ def measure_rhythm(times: pd.Series) -> Rhythm:
             if name == "a day" and not (ordered.dt.dayofweek >= 5).any():
                 return Rhythm(said="one a working day, so 5 make a season", season=5)
             return Rhythm(said=f"one {name}, so {season} make a season", season=season)
-    return Rhythm(said=f"one every {hours:.3g} hours, which says nothing of a season", season=0)
+    gap = str(pd.Timedelta(hours=hours).round("s")).removeprefix("0 days ")
+    return Rhythm(said=f"one every {gap}, which says nothing of a season", season=0)
 
 
 def plan_reach(n: int, season: int) -> Reach:
@@ -62,7 +63,7 @@ def plan_reach(n: int, season: int) -> Reach:
     a step ahead for each 60 rows, from 1 to 5.
     """
     history, horizon = min(30, max(_MIN_HISTORY, n // 10)), min(5, max(1, n // 60))
-    if season > history and season <= n // 5 and _has_room(n, season, horizon):
+    if history < season <= n // 5 and _has_room(n, season, horizon):
         history = season
     return Reach(history=history, horizon=horizon, season=season if season <= history else 0)
 

@@ -116,7 +116,7 @@ class TableFile:
             kinds = "columns" if self.time is None else "a time column, number columns"
             raise InvalidInput(
                 f"{self.path} holds {len(frame)} rows of {len(frame.columns)} columns; a table of readings has "
-                f"{kinds} and at least one row."
+                f"{kinds} and at least one row, and a .csv separates them by commas."
             )
         return _cut(frame, self, str(self.path), until)
 

@@ -98,6 +98,14 @@ def test_damaged_rows_are_counted_and_do_not_spoil_the_guess() -> None:
     assert found.rows == "2 of 200 rows refused; first: units is 'n.a.', not a number"
 
 
+def test_a_rhythm_is_told_as_a_person_reads_it() -> None:
+    times = pd.Series(pd.date_range("2024-01-01", periods=9, freq="min"))
+    assert measure_rhythm(times).said == "one every 00:01:00, which says nothing of a season"
+    days = pd.Series(pd.date_range("2024-01-01", periods=9, freq="13D"))
+    assert measure_rhythm(days).said.startswith("one every 13 days")
+    assert measure_rhythm(days.iloc[::-1]) == measure_rhythm(days)
+
+
 @pytest.mark.parametrize("freq", ["D", "W", "MS", "QS", "h", "B", "13D"])
 @pytest.mark.parametrize("n", [97, 101, 120, 179, 300, 1000])
 def test_a_forecast_of_any_length_and_rhythm_can_be_split(n: int, freq: str) -> None:
@@ -188,8 +196,19 @@ def test_times_that_order_no_forecast_are_left_out_with_the_reason() -> None:
         ({"units": ["7", "many"] * 100}, "units", None, "'units' mixes numbers and other values, such as 'many'"),
         ({"units": [7] * 200}, "units", None, "Column 'units' is '7' in every row, so there is nothing to learn"),
         ({"units": [None] * 200}, "units", None, "Column 'units' holds no values"),
-        ({}, "note", None, "200 different words in 200 rows, all different; a label is one of at most 30"),
+        (
+            {},
+            "note",
+            None,
+            "200 different words in 200 rows, all different, such as 'note 0'; a label is one of at most 30",
+        ),
         ({"note": [f"n{i % 50}" for i in range(200)]}, "note", None, "50 different words in 200 rows, names or free"),
+        (
+            {"units": [f"{i},5" for i in range(200)]},
+            "units",
+            None,
+            "such as '0,5'; a label is one of at most 30, and a",
+        ),
         ({}, "date", None, "Column 'date' holds times; a target is numbers or labels"),
         ({}, "promo", "date", "Forecast of such numbers is not supported yet, as its models learn the logarithm"),
         ({}, "promo", "date", "Leave out --time to predict each row from its other columns, without 'date'"),
