@@ -5,7 +5,6 @@ A recipe, a column or a gate is written as the call that makes it, with those se
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -186,10 +185,14 @@ def _write_plain(value: Any) -> str:
 
 def _quote(text: str) -> str:
     # As formatters write it: double quotes, unless the text holds more of them than of single ones.
-    quoted = json.dumps(text, ensure_ascii=not text.isprintable())
-    if text.count('"') > text.count("'"):
-        return "'" + quoted[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
-    return quoted
+    mark = "'" if text.count('"') > text.count("'") else '"'
+    return mark + "".join(_escape_letter(each, mark) for each in text) + mark
+
+
+def _escape_letter(letter: str, mark: str) -> str:
+    if letter in (mark, "\\"):
+        return f"\\{letter}"
+    return letter if letter.isprintable() else repr(letter)[1:-1]
 
 
 def describe_guess(guess: Guess) -> Mapping[str, str]:

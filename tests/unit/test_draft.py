@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from okawari.case import Case, Column, Regress
 from okawari.cases import load_case, load_text
@@ -86,7 +88,7 @@ def test_its_candidates_train_and_their_graphs_answer_as_they_do(guess: Guess, t
 
 
 def test_the_file_is_formatted_as_our_own_code_is(guess: Guess, tmp_path: Path) -> None:
-    labels = ('say "so"', "it's", "both \" and '", "tab\t", *(f"{n} meters" for n in range(20)))
+    labels = ('say "so"', "it's", "both \" and '", "tab\t", "\U00010d3a", *(f"{n} meters" for n in range(20)))
     awkward = () if guess.case.is_series else (Column(name="x", labels=labels),)
     case = replace(guess.case, title='A "title"', columns=(*guess.case.columns, *awkward))
     longer = replace(guess, case=case, left_out={'"""\\': "a reason that goes on and on, " * 8})
@@ -110,6 +112,42 @@ def test_the_file_is_formatted_as_our_own_code_is(guess: Guess, tmp_path: Path) 
             )
             assert done.returncode == 0, done.stdout
         assert load_text(file.read_text(), file, "mine") == each.case
+
+
+_VALUES = st.one_of(
+    st.integers(-3, 3),
+    st.floats(),
+    st.sampled_from(["red", "green", "2024-01-01", "31/12/2024", "7", "7.0", "1,5", "", " ", "inf", "n.a.", "True"]),
+    st.dates(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+)
+
+
+@st.composite
+def _draw_table(draw: st.DrawFn) -> pd.DataFrame:
+    """Columns of any name that repeat a few values of any kind, and beside them some that make a case possible."""
+    names = draw(st.lists(st.text(max_size=50), max_size=4, unique=True))
+    columns = {name: (draw(st.lists(_VALUES, min_size=1, max_size=9)) * 120)[:120] for name in names}
+    columns |= {"y": list(np.linspace(draw(st.sampled_from([-1, 1])), 9, 120)), "x": [1, 2, 4, 7, 2, 9] * 20}
+    if draw(st.booleans()):
+        columns["day"] = pd.date_range("2024-01-01", periods=120).strftime("%Y-%m-%d").tolist()
+    return pd.DataFrame(columns, dtype=object)
+
+
+@settings(max_examples=60, deadline=None)
+@given(table=_draw_table(), place=st.integers(0, 5), timed=st.booleans())
+def test_any_table_is_a_case_that_its_file_gives_again_or_one_clear_refusal(
+    table: pd.DataFrame, place: int, timed: bool
+) -> None:
+    target = table.columns[place % len(table.columns)]
+    wish = Wish(name="mine", target=target, time=table.columns[0] if timed else None)
+    try:
+        guess = guess_case(table, TableFile(Path("t.parquet"), time=None), wish, NOW)
+    except InvalidInput:
+        return
+    assert load_text(write_draft(guess), Path("mine.py"), "mine") == guess.case
 
 
 def test_the_file_says_what_was_assumed_and_left_out(home: Path, tmp_path: Path) -> None:
