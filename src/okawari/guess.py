@@ -108,18 +108,7 @@ def _guess_forecast(seen: Seen, source: Table, wish: Wish, time: Profile, now: d
     left_out = {each.told: why for each in seen.others(time) if (why := why_not_in_series(each))}
     kept = [seen.target, *(each for each in seen.others(time) if each.told not in left_out)]
     kept.sort(key=seen.profiles.index)
-    sketch = Case(
-        name=wish.name,
-        title=_entitle(wish.name, seen.target),
-        source=_name_columns(source, [time, *kept], time.name),
-        time=time.name,
-        columns=tuple(_describe(each, above=0) for each in kept),
-        features=tuple(
-            LogRatio(name=f"{each.name}_growth", numerator=each.name, denominator=each.name, lag=1) for each in kept
-        ),
-        task=Forecast(target=seen.target.name),
-        candidates=(RandomWalk(),),
-    )
+    sketch = _sketch_forecast(seen, source, wish, time, kept)
     checked = check_readings(_rename(seen.table, sketch), sketch, now)
     n = len(checked.good)
     _require_rows(n, count_fewest_readings())
@@ -146,6 +135,22 @@ def _guess_forecast(seen: Seen, source: Table, wish: Wish, time: Profile, now: d
     return Guess(case=case, assumed=assumed, left_out=left_out, rows=checked.reason)
 
 
+def _sketch_forecast(seen: Seen, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile]) -> Case:
+    """The case as far as the checks need it."""
+    return Case(
+        name=wish.name,
+        title=_entitle(wish.name, seen.target),
+        source=_name_columns(source, [time, *kept], time.name),
+        time=time.name,
+        columns=tuple(_describe(each, above=0) for each in kept),
+        features=tuple(
+            LogRatio(name=f"{each.name}_growth", numerator=each.name, denominator=each.name, lag=1) for each in kept
+        ),
+        task=Forecast(target=seen.target.name),
+        candidates=(RandomWalk(),),
+    )
+
+
 def _say_season(season: int) -> str:
     first = "The first is the baseline, which all others have to beat."
     return f"{first} A season has {season} readings." if season else f"{first} No season fits into the history."
@@ -164,16 +169,7 @@ def _guess_records(seen: Seen, source: Table, wish: Wish, why_no_time: Mapping[s
             "labels, or name a column of times with --time to forecast."
         )
     labelled = is_label(seen.target)
-    target = _describe(seen.target, as_labels=labelled)
-    sketch = Case(
-        name=wish.name,
-        title=_entitle(wish.name, seen.target),
-        source=_name_columns(source, [*kept, seen.target], None),
-        time=ARRIVED,
-        columns=tuple(_describe(each) for each in kept),
-        task=Classify(target=target) if labelled else Regress(target=target),
-        candidates=(Constant(),),
-    )
+    sketch = _sketch_records(seen, source, wish, kept, labelled=labelled)
     checked = check_readings(_rename(seen.table, sketch), sketch, now)
     n = len(checked.good)
     _require_rows(n, count_fewest_records(labelled=labelled))
@@ -191,6 +187,20 @@ def _guess_records(seen: Seen, source: Table, wish: Wish, why_no_time: Mapping[s
         **_say_sizes(case, n, "records"),
     }
     return Guess(case=case, assumed=assumed, left_out=left_out, rows=checked.reason)
+
+
+def _sketch_records(seen: Seen, source: Table, wish: Wish, kept: Sequence[Profile], *, labelled: bool) -> Case:
+    """The case as far as the checks need it."""
+    target = _describe(seen.target, as_labels=labelled)
+    return Case(
+        name=wish.name,
+        title=_entitle(wish.name, seen.target),
+        source=_name_columns(source, [*kept, seen.target], None),
+        time=ARRIVED,
+        columns=tuple(_describe(each) for each in kept),
+        task=Classify(target=target) if labelled else Regress(target=target),
+        candidates=(Constant(),),
+    )
 
 
 def _say_task(target: Profile, labelled: bool) -> str:
