@@ -15,7 +15,7 @@ from okawari.cases import load_case
 from okawari.checks import Checked, check_readings
 from okawari.errors import InvalidInput
 from okawari.policy import Decision
-from okawari.sources import Source, TableFile
+from okawari.sources import Source, read_instead
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
@@ -40,7 +40,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
 
 def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
     if file is not None:
-        return TableFile(file, time=case.time if case.is_series else None)
+        return read_instead(file, case.source, case.time if case.is_series else None)
     if live and case.live is None:
         raise InvalidInput(f"Case {case.name} has no live source; run ingest without live.")
     return case.live if live and case.live is not None else case.source

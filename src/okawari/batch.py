@@ -35,6 +35,7 @@ from okawari.questions import Questions, choose_questions
 from okawari.scored_table import lay_out_answers, lay_out_refused, name_numbers
 from okawari.settings import load_settings
 from okawari.sieve import show_refused, sift
+from okawari.sources import find_told
 
 CHUNK_ROWS = 65_536
 """Rows in memory at a time, and rows of a part: some five seconds of a 2 x 64 LSTM, which is what a kill costs."""
@@ -146,7 +147,7 @@ def score_file(
     require_ending(target)
     if source.resolve() == target.resolve():
         raise InvalidInput(f"{target} is the input, too; give the output another name.")
-    require_columns(read_names(source), case, case.question_names)
+    require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
     require_free(place, overwrite=overwrite)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
@@ -163,7 +164,8 @@ def score_file(
 def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, report: Report | None) -> Scored:
     progress = _Progress.restore(parts.progress, case.time)
     planned, told_share = count_rows(source), -1.0
-    for chunk in read_chunks(source, list(case.question_names), size=CHUNK_ROWS, after=progress.last_row):
+    names, told = list(case.question_names), _find_told(case, source)
+    for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, told=told):
         answers, refused, progress = _score_chunk(case, model, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
         scored = progress.scored
@@ -242,6 +244,11 @@ def _label(case: Case, model: Model) -> dict[str, str]:
     return {f"okawari.{name}": value for name, value in told.items()}
 
 
+def _find_told(case: Case, source: Path) -> dict[str, str]:
+    """What the file calls columns that it does not call as the case does."""
+    return find_told(read_names(source), case.source)
+
+
 def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
     """What makes two calls the same job: the file's content, the version, and what the case calls data."""
     found = source.stat()
@@ -255,6 +262,7 @@ def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
         "version": model.version,
         "graph_sha256": model.graph.sha256,
         "input": {"bytes": found.st_size, "changed_at_ns": found.st_mtime_ns, "head_sha256": head},
+        "told": _find_told(case, source),
     }
 
 

@@ -102,21 +102,31 @@ def _convert(raw: pd.DataFrame, case: Case, columns: tuple[Column, ...]) -> pd.D
     numbers = {column.name: _convert_column(raw[column.name], column) for column in columns}
     if not case.is_series:
         return pd.DataFrame(numbers)
-    at = pd.to_datetime(_blank(raw[case.time], Number), errors="coerce", utc=True, format="mixed")
+    return pd.DataFrame({case.time: parse_times(raw[case.time]), **numbers})
+
+
+def parse_times(values: pd.Series) -> pd.Series:
+    """Times in UTC (datetime64[ns], without zone) as the checks read them; what is no time is missing."""
+    at = pd.to_datetime(_blank(values, Number), errors="coerce", utc=True, format="mixed")
     if at.dt.unit != "ns":  # coarser times reach years that nanoseconds do not
         at = at.where(at.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
-    return pd.DataFrame({case.time: at.dt.tz_localize(None).astype("datetime64[ns]"), **numbers})
+    return at.dt.tz_localize(None).astype("datetime64[ns]")
 
 
 def _convert_column(values: pd.Series, column: Column) -> pd.Series:
     """Numbers, or the places of labels; what is neither becomes NaN."""
     if not column.labels:
-        return _to_numbers(_blank(values, date, timedelta))
+        return parse_numbers(values)
     places = {label: float(place) for place, label in enumerate(column.labels)}
-    return values.map(lambda value: places.get(_spell(value), np.nan)).astype("float64")
+    return values.map(lambda value: places.get(spell_label(value), np.nan)).astype("float64")
 
 
-def _spell(value: object) -> str:
+def parse_numbers(values: pd.Series) -> pd.Series:
+    """Numbers (float64) as the checks read them; truth values, times and what else is no number are missing."""
+    return _to_numbers(_blank(values, date, timedelta))
+
+
+def spell_label(value: object) -> str:
     """A label as a word, whatever type a file gave it: 3, 3.0 and "3" are the same label."""
     return str(int(value)) if isinstance(value, (float, np.floating)) and value == value // 1 else str(value).strip()
 

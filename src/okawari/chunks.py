@@ -87,22 +87,27 @@ def count_rows(path: Path) -> int:
         return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK_BYTES), b"")) - 1)
 
 
-def read_chunks(path: Path, columns: Sequence[str], *, size: int, after: int = 0) -> Iterator[Chunk]:
+def read_chunks(
+    path: Path, columns: Sequence[str], *, size: int, after: int = 0, told: Mapping[str, str] | None = None
+) -> Iterator[Chunk]:
     """The rows after number `after`, in chunks of at most `size` rows; values as found.
+
+    `told` says what the file calls a column, where that is not its name.
 
     Raises:
         InvalidInput: the file breaks off or is damaged; the message says after which row.
     """
     broken: dict[int, str] = {}
     readers: dict[str, Callable[..., Iterator[pd.DataFrame]]] = {".csv": _read_csv, ".parquet": _read_parquet}
-    pieces = readers[require_ending(path)](path, list(columns), size, after, broken)
+    names = [(told or {}).get(name, name) for name in columns]
+    pieces = readers[require_ending(path)](path, names, size, after, broken)
     waiting, last = pd.DataFrame(columns=list(columns), index=pd.RangeIndex(0)), after
     while True:
         with _reading(path, f"what follows row {last}"):
             piece = next(pieces, None)
         if piece is None:
             break
-        last = int(piece.index[-1])
+        piece, last = piece.set_axis(list(columns), axis="columns"), int(piece.index[-1])
         waiting = pd.concat([waiting, piece]) if len(waiting) else piece
         while len(waiting) >= size + LOOK_AHEAD:
             yield _cut(waiting, size, broken)

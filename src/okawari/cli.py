@@ -1,4 +1,4 @@
-"""The command line: `okawari up | run | status | predict | score | explain | loop`. Heavy imports wait inside."""
+"""The command line: `okawari new | up | run | status | predict | score | explain | loop`. Heavy imports wait inside."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli_new import new
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, load_settings
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(new)
 CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
 
@@ -237,10 +239,10 @@ def _predict_from(name: str, file: Path) -> dict[str, Any]:
     from okawari import service_client
     from okawari.cases import load_case
     from okawari.checks import check_readings
-    from okawari.sources import TableFile
+    from okawari.sources import read_instead
 
     case = load_case(name)
-    source = TableFile(file, time=case.time if case.is_series else None)
+    source = read_instead(file, case.source, case.time if case.is_series else None)
     checked = check_readings(source.read(), case, datetime.now(UTC), with_target=False)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)

@@ -6,15 +6,23 @@ dropped or repaired here (that is `okawari.checks`). Heavy or optional libraries
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, require
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+
+Names = tuple[tuple[str, str], ...]
+"""Pairs of what a table calls a column and what the case calls it, which is a name of letters, digits and _."""
 
 _PRICES = ["open", "high", "low", "close"]
 
@@ -81,10 +89,19 @@ class YahooStock:
 
 @dataclass(frozen=True)
 class TableFile:
-    """A CSV or Parquet file on disk, told apart by its ending."""
+    """A CSV or Parquet file on disk, told apart by its ending.
+
+    `rename` gives columns other names as they are read, so that everything after knows one name only; `time` is the
+    new one. A column of `rename` that the file lacks is left to the checks, so a file with the new names is read, too.
+
+    Example:
+        >>> TableFile(Path("sales.csv"), time="day", rename=(("Sold on", "day"), ("Unit Price", "unit_price"))).time
+        'day'
+    """
 
     path: Path
     time: str | None = "date"
+    rename: Names = ()
 
     def read(self, until: date | None = None) -> pd.DataFrame:
         """The file's columns as they are.
@@ -99,13 +116,9 @@ class TableFile:
             kinds = "columns" if self.time is None else "a time column, number columns"
             raise InvalidInput(
                 f"{self.path} holds {len(frame)} rows of {len(frame.columns)} columns; a table of readings has "
-                f"{kinds} and at least one row."
+                f"{kinds} and at least one row, and a .csv separates them by commas."
             )
-        if self.time is None:
-            return frame
-        if self.time not in frame.columns:
-            raise InvalidInput(f"{self.path} has no column {self.time!r}; it has {list(map(str, frame.columns))}.")
-        return _up_to(frame, until, self.time)
+        return _cut(frame, self, str(self.path), until)
 
     def _parse(self) -> pd.DataFrame:
         import pyarrow as pa
@@ -119,10 +132,144 @@ class TableFile:
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowException, OSError) as bad:
             kind = self.path.suffix.lower().lstrip(".")
             raise InvalidInput(f"{self.path} is not a {kind} table: {bad}. Nothing was ingested.") from bad
-        twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
-        if twice:
-            raise InvalidInput(f"{self.path} names the columns {twice} more than once; give each column its own name.")
+        return _refuse_repeats(frame, str(self.path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlQuery:
+    """The rows of a query on a database that SQLAlchemy knows; needs the extra `sql` and that database's driver.
+
+    The database is named by its `url` or, as an address with a password belongs into no file, by `url_env`, the
+    environment variable that holds it. Nothing is ever committed. `rename` and `time` are as in `TableFile`.
+
+    Example:
+        >>> SqlQuery(url="postgresql://me:secret@host/shop", query="select day, units from sales", time="day")
+        SqlQuery(database='postgresql://me:***@host/shop', query='select day, units from sales', time='day')
+    """
+
+    query: str
+    url: str = ""
+    url_env: str = ""
+    time: str | None = "date"
+    rename: Names = ()
+
+    def __post_init__(self) -> None:
+        require(bool(self.query.strip()), "SqlQuery.query is empty; write what to read, such as select * from sales.")
+        given = [name for name in ("url", "url_env") if getattr(self, name)]
+        require(len(given) == 1, f"SqlQuery has {given or 'neither url nor url_env'}; give one of url and url_env.")
+
+    def __repr__(self) -> str:
+        renamed = f", rename={self.rename!r}" if self.rename else ""
+        return f"SqlQuery(database={self.database!r}, query={self.query!r}, time={self.time!r}{renamed})"
+
+    @property
+    def database(self) -> str:
+        """The database as a person may read it: without password and options, or the variable that names it."""
+        if self.url_env:
+            return f"${self.url_env}"
+        return re.sub(r"://([^:@/]*):.*@", r"://\1:***@", self.url).partition("?")[0]
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """The query's columns as they are.
+
+        Raises:
+            InvalidInput: SQLAlchemy or the driver is not installed, no address or a bad one, no database there, a
+                query that fails or gives no rows, a column named twice or missing. No message holds the password.
+        """
+        url = self._parse_url()
+        frame = self._ask(url)
+        if frame.empty:
+            raise InvalidInput(f"The query {self.query!r} gave no rows from {self.database}; check its conditions.")
+        return _cut(_refuse_repeats(frame, "The query"), self, "The query", until)
+
+    def _parse_url(self) -> URL:
+        try:
+            from sqlalchemy import exc, make_url
+        except ImportError as missing:
+            raise InvalidInput(
+                "SqlQuery needs SQLAlchemy, which is not installed; run: pip install 'okawari[sql]'."
+            ) from missing
+        text = os.environ.get(self.url_env, "") if self.url_env else self.url
+        require(bool(text), f"The environment variable {self.url_env} is not set; it has to hold the database's URL.")
+        try:
+            url = make_url(text)
+        except (exc.ArgumentError, ValueError):  # whose message holds the whole address
+            raise InvalidInput(
+                "The database's URL cannot be read; it looks like sqlite:///shop.db or "
+                f"postgresql://user@host/name. Correct it{f' in {self.url_env}' if self.url_env else ''}."
+            ) from None
+        file = url.database if url.get_backend_name() == "sqlite" else None
+        # SQLite would make an empty database of that name and then miss the table in it.
+        if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+            raise InvalidInput(f"There is no database {Path(file).resolve()}; give the path of a SQLite file.")
+        return url
+
+    def _ask(self, url: URL) -> pd.DataFrame:
+        from sqlalchemy import create_engine, exc, pool
+
+        try:
+            engine = create_engine(url, poolclass=pool.NullPool)
+        except exc.NoSuchModuleError:
+            raise InvalidInput(
+                f"SQLAlchemy knows no database {url.drivername!r}; use another name or install its dialect."
+            ) from None
+        except ImportError as missing:
+            raise InvalidInput(
+                f"The driver for {url.drivername!r} is not installed ({missing}); install it with pip."
+            ) from None
+        try:
+            with engine.connect() as connection:
+                return self._fetch(connection)
+        except exc.SQLAlchemyError as failed:
+            told = _hide(str(getattr(failed, "orig", None) or failed), url)
+            raise InvalidInput(
+                f"{self.database} did not answer {self.query!r}: {told}. Check the address and the query."
+            ) from None
+
+    def _fetch(self, connection: Connection) -> pd.DataFrame:
+        # Without parameters a driver takes the text as it is; colons and percent signs stay what they are.
+        found = connection.execution_options(no_parameters=True).exec_driver_sql(self.query)
+        require(found.returns_rows, f"{self.query!r} is no query that gives rows; write a select.")
+        return pd.DataFrame([tuple(row) for row in found], columns=list(found.keys()), dtype=object).infer_objects()
+
+
+Table = TableFile | SqlQuery
+"""Sources that read whatever table they are pointed at."""
+
+
+def read_instead(path: Path, source: Source | None, time: str | None) -> TableFile:
+    """A file that is read in place of a case's own source, and under the names that this one gives."""
+    return TableFile(path, time=time, rename=getattr(source, "rename", ()))
+
+
+def find_told(found: Sequence[str], source: Source | None) -> dict[str, str]:
+    """The case's names for columns of a table and what the table calls them, where it does not call them so."""
+    return {name: told for told, name in getattr(source, "rename", ()) if told in found and name not in found}
+
+
+def _hide(text: str, url: URL) -> str:
+    """A driver's message without the password and without the values of the address's options."""
+    options = [value for values in url.query.values() for value in ([values] if isinstance(values, str) else values)]
+    for secret in filter(None, (url.password, *options)):
+        text = text.replace(str(secret), "***")
+    return text.strip().rstrip(".")
+
+
+def _refuse_repeats(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise InvalidInput(f"{what} names the columns {twice} more than once; give each column its own name.")
+    return frame
+
+
+def _cut(frame: pd.DataFrame, table: Table, what: str, until: date | None) -> pd.DataFrame:
+    """The table under the case's names, up to and including `until`."""
+    frame = _refuse_repeats(frame.rename(columns=dict(table.rename)), f"{what}, renamed,")
+    if table.time is None:
         return frame
+    if table.time not in frame.columns:
+        raise InvalidInput(f"{what} has no column {table.time!r}; it has {list(map(str, frame.columns))}.")
+    return _up_to(frame, until, table.time)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -132,13 +132,19 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
         InvalidInput: too few windows; the message says how many there are and how many it takes.
     """
     gap = case.task.horizon if isinstance(case.task, Forecast) else 0
-    sizes = _size_parts(len(windows), case, gap)
+    sizes = size_parts(len(windows), case)
     starts = np.cumsum((0, *(size + gap for size in sizes[:-1])))
     ordered = windows if case.is_series else windows.pick(_order_records(windows))
     return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
 
 
-def _size_parts(n_windows: int, case: Case, gap: int) -> tuple[int, int, int, int]:
+def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
+    """Windows in train, validation, calibration and holdout.
+
+    Raises:
+        InvalidInput: too few windows, as in `split_windows`.
+    """
+    gap = case.task.horizon if isinstance(case.task, Forecast) else 0
     gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration
     n_learn = n_windows - gate.holdout - calibration - 3 * gap
     n_validation = max(MIN_VALIDATION, round(gate.validation_share * n_learn))

@@ -24,6 +24,7 @@ from okawari.errors import InvalidInput, NotYet, OkawariError
 from okawari.graph import Answer, Graph, build_graph
 from okawari.models.recipe import AffineCore, ConstantCore, Interval
 from okawari.registry import Version
+from okawari.sources import TableFile
 from okawari.windows import last_window
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,22 @@ def test_every_row_gets_the_answer_of_its_own_window(
     expected = _answer_one_by_one(readings, small_case, model)
     pd.testing.assert_frame_equal(_read(tmp_path / target), expected, rtol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source, target])
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_with_the_names_of_the_cases_own_table_is_answered_alike(
+    ending: str, small_case: Case, model: Model, readings: pd.DataFrame, tmp_path: Path
+) -> None:
+    own = TableFile(tmp_path / "own.csv", rename=(("Last Price", "close"), ("Day", "date")))
+    case = replace(small_case, source=own)
+    readings.loc[readings.index[-50], "close"] = -1.0
+    plain = _write(readings.tail(120), tmp_path / f"plain.{ending}")
+    renamed = readings.tail(120).rename(columns={"close": "Last Price", "date": "Day"})
+    told = _write(renamed, tmp_path / f"told.{ending}")
+    for name, source in (("plain", plain), ("told", told)):
+        score_file(case, model, source, tmp_path / f"{name}_out.csv")
+    for name in ("out.csv", "out.refused.csv"):
+        assert (tmp_path / f"told_{name}").read_bytes() == (tmp_path / f"plain_{name}").read_bytes()
 
 
 @pytest.mark.parametrize("size", [1, 11, 12, 13, 459, 1000])

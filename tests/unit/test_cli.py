@@ -36,7 +36,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert COMMANDS == ["explain", "loop", "predict", "run", "score", "status", "up"]
+    assert COMMANDS == ["explain", "loop", "new", "predict", "run", "score", "status", "up"]
 
 
 def test_without_a_command_it_shows_what_there_is(call: Call) -> None:

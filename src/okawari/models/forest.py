@@ -66,7 +66,9 @@ class RandomForest:
             random_state=data.seed,
             n_jobs=data.threads,
         )
-        forest.fit(flatten_lags(data.train.z_BSK, self.lags), scale.shrink(data.train.r_BH))
+        said_BH = scale.shrink(data.train.r_BH)
+        # scikit-learn warns of a single column, which it makes a row of its own.
+        forest.fit(flatten_lags(data.train.z_BSK, self.lags), said_BH[:, 0] if said_BH.shape[1] == 1 else said_BH)
         # Threads would add up the trees in the order in which they end, and so round in another way each time.
         forest.n_jobs = 1
         return RandomForestModel(forest=forest, lags=self.lags, scale=scale)

@@ -1,0 +1,56 @@
+"""Candidates that are worth a try for a case that nobody has thought about yet: a floor, some simple, one network."""
+
+from __future__ import annotations
+
+from okawari.models.boosting import Boosting
+from okawari.models.constant import Constant
+from okawari.models.dense import Mlp
+from okawari.models.forest import RandomForest
+from okawari.models.linear import Linear
+from okawari.models.lstm import Lstm
+from okawari.models.random_walk import RandomWalk
+from okawari.models.recipe import Recipe
+from okawari.models.sarima import Sarima
+from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.sizes import Reach
+
+_LONGEST_SEASON = 24
+"""Of a SARIMA: its state grows with the season, and so does the time of its fit."""
+
+
+def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
+    """For a series of `n` readings."""
+    lags, leaf = min(20, reach.history - 1), _size_leaf(n)
+    seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
+    season = reach.season if 1 < reach.season <= _LONGEST_SEASON else 0
+    return (
+        RandomWalk(),
+        *seasonal,
+        Sarima(seasonal_order=(1 if season else 0, 0, 0, season)),
+        RandomForest(lags=lags, min_leaf=leaf),
+        Boosting(lags=lags, min_leaf=leaf),
+        Lstm(hidden=32),
+    )
+
+
+def list_regressors(n: int) -> tuple[Recipe, ...]:
+    """For a number of `n` records; a record is one step, so trees look at one."""
+    leaf = _size_leaf(n)
+    return (
+        Constant(),
+        Linear(),
+        Linear(penalty=10.0),
+        RandomForest(lags=1, min_leaf=leaf),
+        Boosting(lags=1, min_leaf=leaf),
+        Mlp(hidden=(64, 64), dropout=0.2),
+    )
+
+
+def list_labellers() -> tuple[Recipe, ...]:
+    """For labels."""
+    return (Constant(), Linear(penalty=1.0), Mlp(hidden=(64, 64), dropout=0.2))
+
+
+def _size_leaf(n: int) -> int:
+    """A fiftieth of the rows, from 2 to 20: where there are few, large leaves would leave no tree."""
+    return min(20, max(2, n // 50))

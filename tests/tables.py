@@ -1,0 +1,36 @@
+"""Tables as people have them, drawn anew for a test: daily sales, and things with a size and a price."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def draw_sales(n: int) -> pd.DataFrame:
+    """A series with a week in it: date, units, Unit Price, promo (0 or 1) and a note that differs in every row."""
+    random = np.random.default_rng(3)
+    days = np.arange(n)
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2022-01-03", periods=n).strftime("%Y-%m-%d"),
+            "units": np.round(np.exp(3 + 0.4 * np.sin(days * 2 * np.pi / 7) + random.normal(0, 0.05, n)), 1),
+            "Unit Price": np.round(random.uniform(1, 2, n), 2),
+            "promo": days % 5 // 4,
+            "note": [f"note {day}" for day in days],
+        }
+    )
+
+
+def draw_things(n: int) -> pd.DataFrame:
+    """Records: id, width, colour (three words), price (a number that follows from both) and size (big or small)."""
+    random = np.random.default_rng(4)
+    width, colour = random.normal(size=n), np.array(["red", "green", "blue"])[np.arange(n) % 3]
+    return pd.DataFrame(
+        {
+            "id": [f"thing {place}" for place in range(n)],
+            "width": width.round(4),
+            "colour": colour,
+            "price": (3 * width + (colour == "red") + random.normal(0, 0.1, n)).round(4),
+            "size": np.where(width + random.normal(0, 0.1, n) > 0, "big", "small"),
+        }
+    )

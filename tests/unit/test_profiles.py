@@ -1,0 +1,92 @@
+"""Profiles: each column is taken for what the checks can read of it, and gets a name that a case may use."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from okawari.columns import NAME
+from okawari.profiles import MAX_WORDS, Profile, name_columns, profile_table
+
+
+def _profile(*values: Any) -> Profile:
+    return profile_table(pd.DataFrame({"x": pd.Series(values, dtype=object)}))[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1", "2.5", "-3e2"], "numbers"),
+        ([1, 2.5, Decimal("3.25")], "numbers"),
+        (["2024-01-31", "2024-02-01T10:30"], "times"),
+        ([dt.date(2024, 1, 31), dt.datetime(2024, 2, 1)], "times"),
+        (["red", "green", "red"], "words"),
+        ([True, False, True], "words"),
+        (["True", "False"], "words"),
+        (["1", "2", "many"], "mixed"),
+        (["red", 3, None], "mixed"),
+        (["red", dt.date(2024, 1, 31)], "mixed"),
+        ([[1, 2], [3]], "other"),
+        ([None, np.nan, " "], "nothing"),
+    ],
+)
+def test_a_column_is_what_can_be_read_of_it(values: list[Any], kind: str) -> None:
+    assert _profile(*values).kind == kind
+
+
+def test_a_few_damaged_values_do_not_change_what_a_column_is() -> None:
+    found = _profile(*map(str, range(98)), "n.a.", None)
+    assert (found.kind, found.n_damaged, found.n_missing, found.example) == ("numbers", 2, 1, "n.a.")
+    assert _profile(*map(str, range(90)), *["n.a."] * 10).kind == "mixed"
+
+
+def test_numbers_are_told_by_their_range() -> None:
+    found = _profile("3", "0", "-2", "3")
+    assert (found.low, found.high, found.n_different, found.n_not_positive, found.is_whole) == (-2, 3, 3, 2, True)
+    assert not _profile("0.5", "1").is_whole
+
+
+def test_words_are_listed_sorted_and_only_while_they_are_few() -> None:
+    assert _profile("red", "green ", "red").words == ("green", "red")
+    assert _profile("10", "9", "-1", 9.0).words == ("-1", "9", "10")
+    assert len(_profile(*(f"name {number}" for number in range(100))).words) == MAX_WORDS + 1
+
+
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [(["3", "1", "2"], True), (["1", "2", "4"], False), (["1", "2", "2"], False), (["1.5", "2.5", "3.5"], False)],
+)
+def test_a_column_that_counts_the_rows_is_recognised(values: list[str], counts: bool) -> None:
+    assert _profile(*values).is_row_number is counts
+
+
+@pytest.mark.parametrize(
+    ("values", "doubtful"),
+    [
+        (["31/12/2024", "01/01/2025"], "31/12/2024"),
+        (["01/02/2024", "01/03/2024"], "01/02/2024"),
+        (["1.2.24", "2.2.24"], "1.2.24"),
+        (["12/31/2024", "1/1/2025"], ""),
+        (["2024-01-02", "2024-01-03"], ""),
+    ],
+)
+def test_days_that_may_be_months_are_doubtful(values: list[str], doubtful: str) -> None:
+    assert _profile(*values).example_of_doubt == doubtful
+
+
+def test_a_category_is_its_words() -> None:
+    assert profile_table(pd.DataFrame({"x": pd.Categorical(["a", "b", "a"])}))[0].words == ("a", "b")
+
+
+def test_names_that_a_case_may_use_stay_and_others_become_such() -> None:
+    told = ["units", "Unit Price", "unit_price", "2024", "Größe", "%", "", "reason", "x" * 60, "x" * 61]
+    names = name_columns(told)
+    assert names[:6] == ["units", "unit_price_2", "unit_price", "column_2024", "grosse", "column_6"]
+    assert len(set(names)) == len(names)
+    assert all(NAME.match(name) for name in names)
+    assert not {"reason", "row", "arrived"} & set(names)
