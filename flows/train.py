@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -27,13 +28,14 @@ from okawari.history import gather_retrain_facts
 from okawari.manifest import digest
 from okawari.metrics import skill_share
 from okawari.models.recipe import Progress, Recipe
+from okawari.models.trials import SearchedModel
 from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
 from okawari.registry import Version
 from okawari.settings import load_settings
 from okawari.store import Snapshot
 from okawari.windows import Split, cut_windows, split_windows
 
-_EPOCHS_PER_LINE = 5
+_LINES_PER_FIT = 12
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
             _log_progress(training.case, recipe),
             device=settings.device,
             threads=settings.threads,
+            study=_locate_study(training, recipe),
         )
         _record_contender(training, contender, run_id)
     card = contender.card
@@ -130,10 +133,18 @@ def _record_contender(training: Training, contender: Contender, run_id: str) -> 
     name, history = contender.recipe.name, contender.model.history
     tracking.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
     tracking.record_history(run_id, history)
+    if isinstance(contender.model, SearchedModel):
+        tracking.record_search(training.case, run_id, contender.model)
     if history:
         tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
     figure = figures.draw_holdout(contender.answer, training.split.holdout, training.case, f"{name} on the holdout")
     tracking.record_figure(run_id, figure, "confusion.png" if training.case.target.labels else "holdout.png")
+
+
+def _locate_study(training: Training, recipe: Recipe) -> Path:
+    """Where a search keeps its trials, so that the next training on this snapshot goes on where a killed one was."""
+    folder = load_settings().studies_dir / training.case.name / f"snapshot_{training.snapshot.version}"
+    return folder / f"{recipe.name}.db"
 
 
 def _log_progress(case: Case, recipe: Recipe) -> Progress:
@@ -141,7 +152,7 @@ def _log_progress(case: Case, recipe: Recipe) -> Progress:
     logger = get_run_logger()
 
     def show(done: int, planned: int, numbers: Mapping[str, float]) -> None:
-        if done % _EPOCHS_PER_LINE == 0 or done == planned:
+        if done % max(1, planned // _LINES_PER_FIT) == 0 or done == planned:
             values = ", ".join(f"{key} {value:.4g}" for key, value in numbers.items())
             logger.info("%s: %s: step %d of %d, %s", case.name, recipe.name, done, planned, values)
 

@@ -53,6 +53,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnxmltools": ("src/okawari/graph_trees.py",),
     "onnxruntime": _GRAPHS,
     "onnxscript": _GRAPHS,
+    "optuna": ("src/okawari/models/search.py",),
     "pandera": ("src/okawari/checks.py",),
     "plotly": ("ui/pages/chart.py",),
     "prefect": ("flows/",),

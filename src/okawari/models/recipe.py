@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -77,7 +78,8 @@ class WindowSet:
 class TrainingData:
     """What a recipe may see: windows to learn from, others to stop early by, and nothing that judges.
 
-    `heads` name the columns of `r_BH`; without any, all of them are numbers.
+    `heads` name the columns of `r_BH`; without any, all of them are numbers. `study` is the file where a search keeps
+    its trials, so that a training that was killed goes on; None where nothing is to be kept.
     """
 
     train: WindowSet
@@ -86,6 +88,7 @@ class TrainingData:
     heads: tuple[Head, ...] = ()
     device: str = "cpu"
     threads: int = 1
+    study: Path | None = None
 
 
 @dataclass(frozen=True)
