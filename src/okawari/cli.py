@@ -1,4 +1,4 @@
-"""The command line: `okawari up | run | status | predict | score | explain | loop`. Heavy imports wait inside."""
+"""The command line: `okawari up | run | status | predict | score | quantize | ...`. Heavy imports wait inside."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli_quantize import quantize
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, load_settings
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(quantize)
 CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
 

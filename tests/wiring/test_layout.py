@@ -74,7 +74,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/bundled.py"),
     "statsmodels": ("src/okawari/models/sarima.py",),
     "torch": ("src/okawari/models/", "src/okawari/graph_cores.py"),
-    "typer": ("src/okawari/cli.py",),
+    "typer": ("src/okawari/cli.py", "src/okawari/cli_quantize.py"),
     "xgboost": ("src/okawari/models/boosting.py",),
     "yaml": ("bentos/deploy.py",),
     "yfinance": ("src/okawari/sources.py",),
