@@ -61,6 +61,7 @@ def fit_contender(
     device: str = "cpu",
     threads: int = 1,
     study: Path | None = None,
+    start: Path | None = None,
 ) -> Contender:
     """Fit one recipe, calibrate its interval, build its graph and score that on the holdout.
 
@@ -72,6 +73,7 @@ def fit_contender(
         device: where a torch model trains: auto, cpu or cuda.
         threads: compute threads.
         study: the file where a search keeps its trials; None for a search that nobody goes on with.
+        start: a file of weights to begin with, for a warm recipe.
     """
     data = TrainingData(
         split.train,
@@ -81,6 +83,7 @@ def fit_contender(
         device=device,
         threads=threads,
         study=study,
+        start=start,
     )
     started = time.perf_counter()
     model = recipe.fit(data, progress)

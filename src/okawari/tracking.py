@@ -179,6 +179,13 @@ def load_leaderboard(run_id: str) -> list[dict[str, Any]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
+def find_candidate(case: Case, training_id: str, name: str) -> str | None:
+    """The run of the candidate of that name in a training; None where it did not take part."""
+    wanted = f"tags.`mlflow.parentRunId` = '{training_id}' and tags.`mlflow.runName` = '{name}'"
+    found = load_client().search_runs([_find_experiment(case)], wanted)
+    return str(found[0].info.run_id) if found else None
+
+
 def load_snapshot_version(run_id: str) -> int:
     """The snapshot that a training learned from."""
     return int(load_client().get_run(run_id).data.tags["okawari.snapshot_version"])

@@ -115,7 +115,7 @@ def test_fitting_leaves_its_input_and_the_global_seed_alone(fitted: Fitted) -> N
 
 def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
     assert fitted.data.train.at_B.max() < fitted.data.validation.at_B.min() < fitted.split.holdout.at_B.min()
-    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "device", "threads", "study"}
+    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "device", "threads", "study", "start"}
 
 
 def test_graph_equals_model(fitted: Fitted) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from okawari.errors import require
 from okawari.models.lstm import Lstm
 from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
 
@@ -30,6 +31,12 @@ class PriceLevelLstm:
     """
 
     lstm: Lstm = field(default_factory=Lstm)
+
+    def __post_init__(self) -> None:
+        require(
+            not self.lstm.warm,
+            "PriceLevelLstm.lstm is warm; only an Lstm of its own starts from weights. Leave warm out.",
+        )
 
     @property
     def name(self) -> str:
