@@ -33,11 +33,12 @@ format: $(VENV)/dev.stamp ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## Measure serving, batch scoring, false alarms and the luck of trees again
+bench: $(VENV)/dev.stamp ## Measure serving, batch scoring, false alarms, the luck of trees and records again
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.false_alarms
 	$(BIN)/python -m benchmarks.rolling_origins
+	$(BIN)/python -m benchmarks.records
 
 lock: ## Resolve all dependencies anew into requirements.lock
 	$(PYTHON) -m venv .venv.lock

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from prefect import flow, get_run_logger
 
 from flows.announce import show_table
 from okawari import records, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
+from okawari.comparison import compare_variants
 from okawari.models.recipe import WindowSet
-from okawari.policy import VariantFacts, decide_variant
-from okawari.quantize import VariantRow, build_variants, measure_variants
 from okawari.settings import load_settings
 from okawari.windows import cut_windows, split_windows
 
@@ -27,14 +24,13 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
         cause_id: the recorded decision that this belongs to.
     """
     problem = load_case(case)
-    variants = build_variants(tracking.load_file(run_id, "variants/fp32.onnx"))
-    rows = measure_variants(variants, _load_holdout(problem, run_id), problem, threads=load_settings().threads)
-    for row in rows:
-        tracking.record_file(run_id, variants.contents[row.variant], f"variants/{row.variant}.onnx")
-    tracking.record_table(run_id, [asdict(row) for row in rows], "variants.json")
-    fp32, *quantized = (_to_facts(row) for row in rows)
-    decision = decide_variant(fp32, quantized, problem.gate)
-    show_table(problem, "variants", [asdict(row) for row in rows], f"{decision.action}: {decision.reason}")
+    content = tracking.load_file(run_id, "variants/fp32.onnx")
+    found = compare_variants(content, _load_holdout(problem, run_id), problem, threads=load_settings().threads)
+    for name, variant in found.contents.items():
+        tracking.record_file(run_id, variant, f"variants/{name}.onnx")
+    tracking.record_table(run_id, found.table, "variants.json")
+    decision = found.decision
+    show_table(problem, "variants", found.table, f"{decision.action}: {decision.reason}")
     records.record_decision(case, decision, cause=cause_id, run_id=run_id)
     get_run_logger().info("%s: variant %s serves: %s", case, decision.action, decision.reason)
     return decision.action
@@ -43,7 +39,3 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
 def _load_holdout(case: Case, run_id: str) -> WindowSet:
     readings = store.load_readings(case, tracking.load_snapshot_version(run_id))
     return split_windows(cut_windows(readings, case), case).holdout
-
-
-def _to_facts(row: VariantRow) -> VariantFacts:
-    return VariantFacts(variant=row.variant, bytes=row.n_bytes, latency_ms=row.latency_ms, loss=row.loss)

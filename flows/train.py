@@ -6,9 +6,11 @@ register, record, alias, deploy: whichever process dies in between, `reconcile` 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -26,14 +28,16 @@ from okawari.graph import parse_model
 from okawari.history import gather_retrain_facts
 from okawari.manifest import digest
 from okawari.metrics import skill_share
-from okawari.models.recipe import Progress, Recipe
+from okawari.models.recipe import Progress, Recipe, Storable
+from okawari.models.trials import SearchedModel
 from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
 from okawari.registry import Version
 from okawari.settings import load_settings
 from okawari.store import Snapshot
 from okawari.windows import Split, cut_windows, split_windows
 
-_EPOCHS_PER_LINE = 5
+_LINES_PER_FIT = 12
+_WEIGHTS = "weights.pt"
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,10 @@ def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) 
 @task(task_run_name="fit {recipe.name}", cache_policy=NO_CACHE)
 def _fit(training: Training, recipe: Recipe) -> Contender:
     settings = load_settings()
-    with tracking.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id:
+    with (
+        tracking.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         contender = fit_contender(
             recipe,
             training.case,
@@ -112,6 +119,8 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
             _log_progress(training.case, recipe),
             device=settings.device,
             threads=settings.threads,
+            study=_locate_study(training, recipe),
+            start=_fetch_start(training, recipe, Path(folder)),
         )
         _record_contender(training, contender, run_id)
     card = contender.card
@@ -130,10 +139,43 @@ def _record_contender(training: Training, contender: Contender, run_id: str) -> 
     name, history = contender.recipe.name, contender.model.history
     tracking.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
     tracking.record_history(run_id, history)
+    if isinstance(contender.model, Storable):
+        _record_weights(run_id, contender.model)
+    if isinstance(contender.model, SearchedModel):
+        tracking.record_search(training.case, run_id, contender.model)
     if history:
         tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
     figure = figures.draw_holdout(contender.answer, training.split.holdout, training.case, f"{name} on the holdout")
     tracking.record_figure(run_id, figure, "confusion.png" if training.case.target.labels else "holdout.png")
+
+
+def _record_weights(run_id: str, model: Storable) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _WEIGHTS
+        model.save_weights(path)
+        tracking.record_file(run_id, path.read_bytes(), _WEIGHTS)
+
+
+def _fetch_start(training: Training, recipe: Recipe, folder: Path) -> Path | None:
+    """The weights that a warm recipe had in the champion's training, as a file; None where there are none."""
+    champion = registry.load_champion(training.case.name)
+    if champion is None or not getattr(recipe, "warm", False):
+        return None
+    run_id = tracking.find_candidate(training.case, champion.run_id, recipe.name)
+    if run_id is None:
+        return None
+    try:
+        (folder / _WEIGHTS).write_bytes(tracking.load_file(run_id, _WEIGHTS))
+    except NotYet:
+        return None
+    get_run_logger().info("%s: %s starts from champion version %s", training.case.name, recipe.name, champion.version)
+    return folder / _WEIGHTS
+
+
+def _locate_study(training: Training, recipe: Recipe) -> Path:
+    """Where a search keeps its trials, so that the next training on this snapshot goes on where a killed one was."""
+    folder = load_settings().studies_dir / training.case.name / f"snapshot_{training.snapshot.version}"
+    return folder / f"{recipe.name}.db"
 
 
 def _log_progress(case: Case, recipe: Recipe) -> Progress:
@@ -141,7 +183,7 @@ def _log_progress(case: Case, recipe: Recipe) -> Progress:
     logger = get_run_logger()
 
     def show(done: int, planned: int, numbers: Mapping[str, float]) -> None:
-        if done % _EPOCHS_PER_LINE == 0 or done == planned:
+        if done % max(1, planned // _LINES_PER_FIT) == 0 or done == planned:
             values = ", ".join(f"{key} {value:.4g}" for key, value in numbers.items())
             logger.info("%s: %s: step %d of %d, %s", case.name, recipe.name, done, planned, values)
 

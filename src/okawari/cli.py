@@ -1,4 +1,4 @@
-"""The command line: `okawari new | up | run | status | predict | score | explain | loop`. Heavy imports wait inside."""
+"""The command line: `okawari new | up | run | status | predict | score | quantize | ...`. Heavy imports wait inside."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import typer
 
 from okawari import __version__
 from okawari.cli_new import new
+from okawari.cli_quantize import quantize
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, load_settings
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(new)
+app.command()(quantize)
 CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
 
@@ -91,9 +93,7 @@ def run(
     from okawari.terminal import report_progress
 
     if (case is None) is not every:
-        raise InvalidInput(
-            "Name one case, such as `okawari run aapl`, or take all served ones with `okawari run --all`."
-        )
+        raise typer.BadParameter("Name one case, or take all served ones with --all.")
     names = load_settings().case_names if case is None else (case,)
     for name in names:
         load_case(name)

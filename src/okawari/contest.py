@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from okawari.case import Case
@@ -52,7 +53,15 @@ def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
 
 
 def fit_contender(
-    recipe: Recipe, case: Case, split: Split, progress: Progress, *, device: str = "cpu", threads: int = 1
+    recipe: Recipe,
+    case: Case,
+    split: Split,
+    progress: Progress,
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+    study: Path | None = None,
+    start: Path | None = None,
 ) -> Contender:
     """Fit one recipe, calibrate its interval, build its graph and score that on the holdout.
 
@@ -63,9 +72,18 @@ def fit_contender(
         progress: called after each step of the fit.
         device: where a torch model trains: auto, cpu or cuda.
         threads: compute threads.
+        study: the file where a search keeps its trials; None for a search that nobody goes on with.
+        start: a file of weights to begin with, for a warm recipe.
     """
     data = TrainingData(
-        split.train, split.validation, seed=case.seed, heads=case.task.heads, device=device, threads=threads
+        split.train,
+        split.validation,
+        seed=case.seed,
+        heads=case.task.heads,
+        device=device,
+        threads=threads,
+        study=study,
+        start=start,
     )
     started = time.perf_counter()
     model = recipe.fit(data, progress)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.case import Case
-from okawari.graph import Graph
-from okawari.graph_weights import QuantizedTensor, has_trees, list_weights, quantize_dynamic, replace_weights
+from okawari.graph import Answer, Graph
+from okawari.graph_weights import QuantizedTensor, Weight, has_trees, list_weights, quantize_dynamic, replace_weights
 from okawari.models.recipe import Floats, WindowSet
 from okawari.scores import score_answer
 
 MIN_ELEMENTS = 1024
-"""Smallest weight worth 8 bits: it saves 3 bytes an element and costs some 300 bytes of names, scales and a node."""
+"""Smallest weight worth 8 bits: they save 3 bytes an element and cost some 300 bytes of names, scales and a node, so
+below this at most 3 kB are to be had, and from some hundred elements down nothing."""
 _LEVELS = 255
 _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
@@ -73,18 +74,18 @@ class Variants:
     reason: str | None = None
 
 
-def build_variants(content: bytes) -> Variants:
-    """The graph in fp32, uint8 and int8; only fp32, with the reason, for trees and where no weight is worth it."""
+def build_variants(content: bytes, *, min_elements: int = MIN_ELEMENTS) -> Variants:
+    """The graph in fp32, uint8 and int8; only fp32, with the reason, for trees and where no weight is worth it.
+
+    A weight is worth it from `min_elements` numbers on; 1 quantizes all of them, which shows what that would bring.
+    """
     if has_trees(content):
         reason = "Only fp32, because it answers by trees: no quantizer knows them, and a threshold in 8 bits sends "
         return Variants(contents={"fp32": content}, reason=reason + "readings down other branches.")
     weights = list_weights(content)
-    large = {name: weight for name, weight in weights.items() if weight.values.size >= MIN_ELEMENTS}
+    large = {name: weight for name, weight in weights.items() if weight.values.size >= min_elements}
     if not large:
-        largest = max((weight.values.size for weight in weights.values()), default=0)
-        found = f"its largest weight has {largest} numbers" if largest else "it has no weights"
-        reason = f"Only fp32, because {found}; below {MIN_ELEMENTS} numbers 8 bits save nothing."
-        return Variants(contents={"fp32": content}, reason=reason)
+        return Variants(contents={"fp32": content}, reason=_explain_small(weights.values(), min_elements))
     quantized = {name: quantize_affine(weight.values, weight.channel_axis) for name, weight in large.items()}
     errors = [np.abs(weight.values - dequantize(quantized[name])).ravel() for name, weight in large.items()]
     sizes = [np.abs(weight.values).ravel() for weight in large.values()]
@@ -97,6 +98,16 @@ def build_variants(content: bytes) -> Variants:
     return Variants(contents=contents, mean_weight_error=share)
 
 
+def _explain_small(weights: Collection[Weight], min_elements: int) -> str:
+    if not weights:
+        return "Only fp32, because it has no weights."
+    largest, saved_kb = max(weight.values.size for weight in weights), 3 * min_elements / 1000
+    return (
+        f"Only fp32, because its largest weight has {largest} numbers; 8 bits save at most {saved_kb:.0f} kB of one "
+        f"below {min_elements}."
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class VariantRow:
     """One row of the comparison. Times are medians on this machine, errors are over all windows and steps."""
@@ -107,8 +118,15 @@ class VariantRow:
     load_ms: float
     latency_ms: float
     """One window at a time, interleaved with the other variants."""
+    loss_name: str
     loss: float
     """RMSE in the target's own unit, or log loss of labels."""
+    accuracy: float | None
+    """Share of labels that are right; None of numbers."""
+    r2: float | None
+    """Share of the variance explained, of records' numbers; None of labels and forecasts."""
+    mse: float | None
+    """The loss squared, of numbers; None of labels."""
     max_abs_diff_share: float
     """Largest |mean - fp32's mean|, of numbers as a share of fp32's mean, of labels in probability."""
     flips_share: float | None
@@ -134,13 +152,48 @@ def measure_variants(
             sha256=hashlib.sha256(content).hexdigest(),
             load_ms=loads[name],
             latency_ms=latencies[name],
-            loss=score_answer(answers[name], windows, case).loss,
+            **_score(answers[name], windows, case),
             max_abs_diff_share=_largest_difference(answers[name].mean_BH, full_BH, relative=not is_labelled),
             flips_share=_count_flips(answers[name].mean_BH, full_BH) if is_labelled else None,
             mean_weight_error=weight_errors.get(name),
         )
         for name, content in variants.contents.items()
     )
+
+
+def _score(answer: Answer, windows: WindowSet, case: Case) -> dict[str, Any]:
+    scores = score_answer(answer, windows, case)
+    return {
+        "loss_name": scores.loss_name,
+        "loss": scores.loss,
+        "accuracy": scores.numbers.get("accuracy"),
+        "r2": scores.numbers.get("r2"),
+        "mse": None if case.target.labels else scores.loss**2,
+    }
+
+
+def tabulate_variants(rows: Sequence[VariantRow]) -> list[dict[str, Any]]:
+    """The comparison as a table, fp32 first: every number of its rows, and what each loses and saves against fp32.
+
+    `parameters` is the type that large weights are stored in. Columns that mean nothing for this target are left out.
+    """
+    full = rows[0]
+    table = []
+    for row in rows:
+        line: dict[str, Any] = {"variant": row.variant}
+        line["parameters"] = "float32" if row.variant == "fp32" else row.variant
+        line |= {"n_bytes": row.n_bytes, "size_share": row.n_bytes / full.n_bytes}
+        line |= {name: getattr(row, name) for name in ("load_ms", "latency_ms", "loss_name", "loss")}
+        for score in ("accuracy", "r2"):
+            line |= {score: getattr(row, score), f"{score}_lost": _subtract(getattr(full, score), getattr(row, score))}
+        line |= {name: getattr(row, name) for name in ("mse", "flips_share", "max_abs_diff_share", "mean_weight_error")}
+        table.append(line | {"sha256": row.sha256})
+    told = [name for name in table[0] if any(line[name] is not None for line in table)]
+    return [{name: line[name] for name in told} for line in table]
+
+
+def _subtract(full: float | None, value: float | None) -> float | None:
+    return None if full is None or value is None else full - value
 
 
 def _largest_difference(mean_BH: Floats, full_BH: Floats, *, relative: bool) -> float:

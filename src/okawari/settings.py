@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         return self.state_dir / "reports"
 
     @property
+    def studies_dir(self) -> Path:
+        """Folder of the trials of searches, one file for each case, snapshot and candidate."""
+        return self.state_dir / "studies"
+
+    @property
     def data_base(self) -> str:
         """Address under which each case has its Delta tables."""
         return self.data_url.rstrip("/") or str(self.state_dir / "data")

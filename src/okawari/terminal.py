@@ -21,6 +21,7 @@ from okawari.status import LoopState
 if TYPE_CHECKING:
     from okawari.batch import Scored
     from okawari.claims import Link, Month
+    from okawari.comparison import Compared
 
 _STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
 
@@ -160,6 +161,38 @@ def show_scored(scored: Scored, version: str, target: Path) -> None:
     console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
     if scored.refused:
         console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
+
+
+def show_variants(compared: Compared) -> None:
+    """A candidate's variants side by side, and which of them would serve; only why, where there is but one."""
+    found = compared.comparison
+    title = f"[bold]{compared.candidate}[/], fitted on {compared.n_train}, scored on {compared.n_holdout} held out"
+    console.print()
+    if len(found.rows) > 1:
+        show_table([_describe_variant(row) for row in found.table], title)
+        title = f"{found.decision.action} serves"
+    console.print(f"{title}: {found.decision.reason}", soft_wrap=True)
+
+
+def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the comparison under names that a person reads; what this target has none of is left out."""
+    line = {
+        "variant": row["variant"],
+        "parameters": row["parameters"],
+        "bytes": row["n_bytes"],
+        "of fp32": f"{row['size_share']:.1%}",
+        "load ms": row["load_ms"],
+        "latency ms": row["latency_ms"],
+        row["loss_name"]: row["loss"],
+    }
+    for name, words in (("accuracy", "accuracy"), ("r2", "R2"), ("mse", "MSE")):
+        if name in row:
+            line[words] = row[name]
+        if f"{name}_lost" in row:
+            line[f"{words} lost"] = row[f"{name}_lost"]
+    if "flips_share" in row:
+        line["flips"] = f"{row['flips_share']:.1%}"
+    return line
 
 
 def show_rehearsal(months: Sequence[Month], links: Sequence[Link]) -> None:

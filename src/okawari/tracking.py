@@ -23,8 +23,12 @@ from okawari.settings import load_settings
 from okawari.store import Snapshot
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
+
+    from okawari.models.trials import SearchedModel, Trial
 
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
@@ -49,6 +53,37 @@ def record_candidate(case: Case, parent_id: str, name: str, settings: Mapping[st
         for key, value in settings.items():
             load_client().log_param(run_id, key, str(value)[:500])
         yield run_id
+
+
+def record_search(case: Case, candidate_id: str, found: SearchedModel) -> None:
+    """A search's trials as child runs of its candidate's run, and there the settings that it chose."""
+    client, experiment = load_client(), _find_experiment(case)
+    for name, value in found.recipe.describe().items():
+        client.log_param(candidate_id, f"chosen.{name}", str(value)[:500])
+    for trial in found.trials:
+        _record_trial(experiment, candidate_id, trial)
+
+
+def _record_trial(experiment_id: str, candidate_id: str, trial: Trial) -> None:
+    tags = {
+        "okawari.kind": "trial",
+        "okawari.trial_state": trial.state,
+        "mlflow.parentRunId": candidate_id,
+        **({"okawari.reason": trial.reason} if trial.reason else {}),
+    }
+    run = load_client().create_run(
+        experiment_id, start_time=_to_ms(trial.started_at), run_name=f"trial {trial.number}", tags=tags
+    )
+    for name, value in trial.settings.items():
+        load_client().log_param(run.info.run_id, name, value[:500])
+    record_history(run.info.run_id, [{"valid_loss": loss} for loss in trial.valid_losses])
+    record_metrics(run.info.run_id, {"loss": trial.loss})
+    ended = {"finished": "FINISHED", "pruned": "FINISHED", "refused": "FAILED", "killed": "KILLED"}[trial.state]
+    load_client().set_terminated(run.info.run_id, ended, end_time=_to_ms(trial.ended_at))
+
+
+def _to_ms(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp() * 1000)
 
 
 def record_monitoring(case: Case, snapshot: Snapshot, report: bytes, numbers: Mapping[str, float]) -> str:
@@ -142,6 +177,13 @@ def load_leaderboard(run_id: str) -> list[dict[str, Any]]:
     """The rows of a training's leaderboard, best first, as they were shown."""
     table = json.loads(load_file(run_id, "leaderboard.json"))
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
+def find_candidate(case: Case, training_id: str, name: str) -> str | None:
+    """The run of the candidate of that name in a training; None where it did not take part."""
+    wanted = f"tags.`mlflow.parentRunId` = '{training_id}' and tags.`mlflow.runName` = '{name}'"
+    found = load_client().search_runs([_find_experiment(case)], wanted)
+    return str(found[0].info.run_id) if found else None
 
 
 def load_snapshot_version(run_id: str) -> int:

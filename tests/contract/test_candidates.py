@@ -20,6 +20,7 @@ from okawari.errors import InvalidInput
 from okawari.graph import Graph, build_graph, parse_model
 from okawari.metrics import calibrate_interval
 from okawari.models.boosting import Boosting
+from okawari.models.dense import Mlp
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.lstm import Lstm
@@ -27,7 +28,9 @@ from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, WindowSet, no_progress
 from okawari.models.sarima import Sarima
+from okawari.models.search import Search
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.space import Range
 from okawari.windows import Split, cut_windows, last_window, split_windows
 
 CANDIDATES: tuple[Recipe, ...] = (
@@ -44,13 +47,14 @@ CANDIDATES: tuple[Recipe, ...] = (
     KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     KerasLstm(lstm=Lstm(hidden=12, layers=1, fc=8, epochs=1, batch_size=128)),
     PriceLevelLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
+    Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
 )
 TOLERANCE = 1e-6
 """Largest difference of a log return between library and graph: float32 arithmetic in another order.
 
 For trees too: their thresholds are compared in float32 on both sides, so only the sum of the leaves may round apart.
 """
-LEARNERS = ("torch", "statsmodels", "onnxscript", "sklearn", "xgboost", "keras", "skl2onnx", "onnxmltools")
+LEARNERS = ("torch", "statsmodels", "onnxscript", "optuna", "sklearn", "xgboost", "keras", "skl2onnx", "onnxmltools")
 """What recipes and converters need, and neither a case nor a finished graph."""
 
 
@@ -111,7 +115,7 @@ def test_fitting_leaves_its_input_and_the_global_seed_alone(fitted: Fitted) -> N
 
 def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
     assert fitted.data.train.at_B.max() < fitted.data.validation.at_B.min() < fitted.split.holdout.at_B.min()
-    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "device", "threads"}
+    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "device", "threads", "study", "start"}
 
 
 def test_graph_equals_model(fitted: Fitted) -> None:

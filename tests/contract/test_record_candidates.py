@@ -19,6 +19,8 @@ from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.linear import Linear
 from okawari.models.recipe import Interval, Model, Recipe, TrainingData, no_progress
+from okawari.models.search import Search
+from okawari.models.space import Range
 from okawari.windows import Split, cut_windows, split_windows
 
 TOLERANCE = 1e-4
@@ -56,6 +58,10 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
     *((case, recipe) for case in (NUMBER, LABEL) for recipe in (Constant(), Linear(), Linear(penalty=3.0))),
     *((case, Mlp(hidden=(8,), epochs=60, learning_rate=0.01)) for case in (NUMBER, LABEL)),
     (PICTURE, Cnn(channels=4, fc=8, epochs=2)),
+    *(
+        (case, Search(recipe=Linear(), space=(Range("penalty", 0.1, 10.0, log=True),), trials=3))
+        for case in (NUMBER, LABEL)
+    ),
 )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from mlflow import MlflowClient
 
 from flows.quantize import quantize
@@ -36,6 +37,8 @@ def test_an_existing_run_gets_its_variants_their_comparison_and_a_decision(train
     table = json.loads(tracking.load_file(run_id, "variants.json"))
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["variant"] for row in rows] == ["fp32", "uint8", "int8"]
+    assert [row["parameters"] for row in rows] == ["float32", "uint8", "int8"]
+    assert [row["size_share"] for row in rows] == pytest.approx([row["n_bytes"] / rows[0]["n_bytes"] for row in rows])
     assert all(row["n_bytes"] == len(contents[row["variant"]]) and row["latency_ms"] > 0 for row in rows)
     decision = records.load_decisions("small", kind="variant")[0]
     assert (decision["action"], decision["run_id"], decision["cause"]) == (chosen, run_id, "c" * 32)

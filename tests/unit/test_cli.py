@@ -36,7 +36,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert COMMANDS == ["explain", "loop", "new", "predict", "run", "score", "status", "up"]
+    assert COMMANDS == ["explain", "loop", "new", "predict", "quantize", "run", "score", "status", "up"]
 
 
 def test_without_a_command_it_shows_what_there_is(call: Call) -> None:
@@ -59,6 +59,7 @@ def test_the_version_can_be_asked_for(call: Call) -> None:
         (["status", "tsla"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
         (["predict", "tsla", "--file", "new.csv"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
         (["predict", "aapl", "--file", "gone.csv"], "There is no file gone.csv; give the path of a .csv or .parquet"),
+        (["quantize", "diabetes", "--candidate", "tree"], "Case diabetes has no candidate 'tree'; it has constant, "),
         (["explain", "nobody"], "No prediction 'nobody' with index 0 is on record; the id is the `id` of a service's"),
         (["explain", "nobody:3"], "No prediction 'nobody' with index 3 is on record"),
         (["explain", "nobody:third"], "'nobody:third' is no prediction; use an id, or id:3 for its fourth prediction"),

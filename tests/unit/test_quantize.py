@@ -115,11 +115,25 @@ def test_uint8_answers_as_a_float_graph_with_the_restored_weights_would(
     np.testing.assert_allclose(stored, restored, rtol=1e-6)
 
 
-@pytest.mark.parametrize("core", [ConstantCore(np.zeros(3)), AffineCore(np.ones((3, 12)), np.zeros(3))])
-def test_a_graph_without_large_weights_has_only_fp32_and_says_why(core, small_case: Case) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    ("core", "told"),
+    [
+        (ConstantCore(np.zeros(3)), "it has no weights"),
+        (AffineCore(np.ones((3, 12)), np.zeros(3)), "its largest weight has 36 numbers; 8 bits save at most 3 kB"),
+    ],
+)
+def test_a_graph_without_large_weights_has_only_fp32_and_says_why(
+    core: ConstantCore | AffineCore, told: str, small_case: Case
+) -> None:
     variants = build_variants(build_graph(core, small_case, None))
     assert list(variants.contents) == ["fp32"]
-    assert variants.reason is not None and "8 bits save nothing" in variants.reason
+    assert variants.reason is not None and told in variants.reason
+
+
+def test_small_weights_are_quantized_where_that_is_asked_for(network_graph: bytes) -> None:
+    variants = build_variants(network_graph, min_elements=1)
+    assert variants.reason is None
+    assert list_weights(variants.contents["uint8"]) == {}
 
 
 def test_the_comparison_measures_every_variant_on_the_same_windows(
@@ -137,3 +151,5 @@ def test_the_comparison_measures_every_variant_on_the_same_windows(
     assert rows["fp32"].max_abs_diff_share == 0 < rows["uint8"].max_abs_diff_share < rows["int8"].max_abs_diff_share
     assert rows["uint8"].n_bytes < rows["fp32"].n_bytes
     assert (rows["fp32"].mean_weight_error, rows["int8"].mean_weight_error) == (0.0, None)
+    assert rows["uint8"].mse == pytest.approx(rows["uint8"].loss ** 2)
+    assert (rows["uint8"].accuracy, rows["uint8"].r2, rows["uint8"].flips_share) == (None, None, None)

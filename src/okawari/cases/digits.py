@@ -5,6 +5,8 @@ from okawari.case import ARRIVED, Case, Classify, Column, Gate, Serving
 from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.linear import Linear
+from okawari.models.search import Search
+from okawari.models.space import Choice, Range, Whole
 
 CASE = Case(
     name="digits",
@@ -13,7 +15,21 @@ CASE = Case(
     time=ARRIVED,
     columns=tuple(Column(name=name, minimum=0, maximum=16, description="darkness") for name in PIXELS),
     task=Classify(target=Column(name="digit", labels=tuple("0123456789"))),
-    candidates=(Constant(), Linear(penalty=10.0), Mlp(hidden=(128,), dropout=0.2), Cnn(channels=32)),
+    candidates=(
+        Constant(),
+        Linear(penalty=10.0),
+        Search(
+            recipe=Mlp(epochs=40, patience=6),
+            space=(
+                Choice("hidden", ((64,), (128,), (256,), (128, 64))),
+                Range("dropout", 0.0, 0.5),
+                Range("learning_rate", 5e-4, 1e-2, log=True),
+                Whole("batch_size", 16, 128, log=True),
+            ),
+            trials=12,
+        ),
+        Cnn(channels=32),
+    ),
     picture=(8, 8),
     gate=Gate(holdout=360),
     serving=Serving(max_batch_size=64),

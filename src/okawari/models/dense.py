@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Mlp:
     """Recipe of a multi-layer perceptron with one layer for each entry of `hidden`, trained by Adam.
 
+    When `warm`, it begins with the weights that it had in the champion's training.
+
     Example:
         >>> Mlp(hidden=(64, 32)).name
         'mlp_64_32'
@@ -34,6 +36,7 @@ class Mlp:
     patience: int = 8
     batch_size: int = 64
     learning_rate: float = 1e-3
+    warm: bool = False
 
     def __post_init__(self) -> None:
         require(bool(self.hidden), "Mlp.hidden is empty; name at least one layer's size, such as (64,).")
@@ -66,7 +69,7 @@ class Mlp:
 class Cnn:
     """Recipe of a small convolutional network over records whose columns are the pixels of a picture, row by row.
 
-    `height` counts the picture's rows; 0 stands for a square picture.
+    `height` counts the picture's rows; 0 stands for a square picture. `warm` as in `Mlp`.
 
     Example:
         >>> Cnn(channels=16).name
@@ -81,6 +84,7 @@ class Cnn:
     patience: int = 10
     batch_size: int = 32
     learning_rate: float = 2e-3
+    warm: bool = False
 
     def __post_init__(self) -> None:
         for name in ("channels", "fc"):
@@ -143,6 +147,7 @@ def _fit_network(
     )
     with training.reproducible(seed=data.seed, threads=data.threads):
         network = build()
+        training.start_from(network, data.start if recipe.warm else None)
         network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
         history = training.train_network(network, data, schedule, progress)
     return NetworkModel(network=network, history=history, threads=data.threads)

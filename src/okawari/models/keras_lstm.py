@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, require
 from okawari.models.lstm import Lstm
 from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
 
@@ -36,6 +36,11 @@ class KerasLstm:
     """
 
     lstm: Lstm = field(default_factory=Lstm)
+
+    def __post_init__(self) -> None:
+        require(
+            not self.lstm.warm, "KerasLstm.lstm is warm; only an Lstm of its own starts from weights. Leave warm out."
+        )
 
     @property
     def name(self) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Lstm:
     """Recipe of a stacked LSTM with a small dense head, trained by Adam on standardised log returns.
 
+    When `warm`, it begins with the weights that it had in the champion's training.
+
     Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Kingma and Ba, Adam, 2015.
 
     Example:
@@ -34,6 +36,7 @@ class Lstm:
     patience: int = 5
     batch_size: int = 64
     learning_rate: float = 1e-3
+    warm: bool = False
 
     def __post_init__(self) -> None:
         for field in ("hidden", "layers", "fc", "epochs", "patience", "batch_size"):
@@ -55,6 +58,7 @@ class Lstm:
 
         with training.reproducible(seed=data.seed, threads=data.threads):
             network = self.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
+            training.start_from(network, data.start if self.warm else None)
             network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
             history = training.train_network(network, data, self.schedule(), progress)
         return NetworkModel(network=network, history=history, threads=data.threads)

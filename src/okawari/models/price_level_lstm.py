@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from okawari.errors import require
 from okawari.models.lstm import Lstm
 from okawari.models.network_model import NetworkModel
 from okawari.models.recipe import Progress, TrainingData
@@ -27,6 +28,12 @@ class PriceLevelLstm:
     """
 
     lstm: Lstm = field(default_factory=Lstm)
+
+    def __post_init__(self) -> None:
+        require(
+            not self.lstm.warm,
+            "PriceLevelLstm.lstm is warm; only an Lstm of its own starts from weights. Leave warm out.",
+        )
 
     @property
     def name(self) -> str:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,9 @@ class WindowSet:
 class TrainingData:
     """What a recipe may see: windows to learn from, others to stop early by, and nothing that judges.
 
-    `heads` name the columns of `r_BH`; without any, all of them are numbers.
+    `heads` name the columns of `r_BH`; without any, all of them are numbers. `study` is the file where a search keeps
+    its trials, so that a training that was killed goes on; None where nothing is to be kept. `start` is a file of
+    weights to begin with, for recipes that are warm.
     """
 
     train: WindowSet
@@ -86,6 +89,8 @@ class TrainingData:
     heads: tuple[Head, ...] = ()
     device: str = "cpu"
     threads: int = 1
+    study: Path | None = None
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,15 @@ class Model(Protocol):
 
     def core(self) -> Core:
         """The part of the graph that is this model's own."""
+        ...
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """A model whose weights a later training of the same recipe may begin with."""
+
+    def save_weights(self, path: Path) -> None:
+        """Write the weights as a file that is loaded without running code."""
         ...
 
 

@@ -7,11 +7,13 @@ of an answer (`joint_loss`). More than its buffer `out_scale` it does not know o
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from torch import Tensor, nn
 from okawari.errors import InvalidInput
 from okawari.models.recipe import Floats, Progress, Reads, TrainingData, WindowSet
 from okawari.tasks import Head
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,25 @@ def _move(values: Floats, device: torch.device) -> Tensor:
     """A copy on the device; to a GPU from pinned memory, which it reads without the help of the CPU."""
     copied = torch.tensor(values)
     return copied.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else copied
+
+
+def start_from(network: nn.Module, start: Path | None) -> bool:
+    """Take the weights of a file, if there is one and it holds a network of the same shapes; whether it did.
+
+    Call it before the scaling is set, which belongs to the data that is learned from now.
+    """
+    if start is None:
+        return False
+    state = torch.load(start, map_location="cpu", weights_only=True)
+    if _list_shapes(state) != _list_shapes(network.state_dict()):
+        _logger.warning("%s holds the weights of another network; this one starts anew.", start.name)
+        return False
+    network.load_state_dict(state)
+    return True
+
+
+def _list_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(values.shape) for name, values in state.items()}
 
 
 def train_network(

@@ -1,0 +1,85 @@
+"""How good the networks on records are, over several seeds, on held-out records that no fit has seen.
+
+    python -m benchmarks.records
+
+Digits: accuracy of the convolutional network, mean and spread. Blobs: accuracy of the perceptron beside that of the
+best possible rule, over the case's holdout and over many fresh points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from okawari.bundled import Blobs
+from okawari.case import ARRIVED, Case
+from okawari.cases import load_case
+from okawari.checks import check_readings
+from okawari.contest import Contender, fit_contender
+from okawari.graph import Graph
+from okawari.metrics import accuracy
+from okawari.models.recipe import WindowSet, no_progress
+from okawari.windows import cut_windows, split_windows
+
+SEEDS = range(1, 6)
+N_FRESH = 20_000
+"""Fresh points: the standard error of an accuracy of 87 % over them is sqrt(0.87 * 0.13 / 20000), 0.24 points."""
+
+
+def cut_records(frame: pd.DataFrame, case: Case) -> WindowSet:
+    """Windows of the records that pass the check, a second apart."""
+    good = check_readings(frame, case, datetime.now(UTC)).good
+    return cut_windows(good.assign(**{ARRIVED: pd.date_range("2000-01-01", periods=len(good), freq="s")}), case)
+
+
+def fit_over_seeds(case: Case, name: str) -> Iterator[Contender]:
+    """The named candidate, fitted once with each seed on the same split."""
+    split = split_windows(cut_records(case.source.read(), case), case)
+    [recipe] = [recipe for recipe in case.candidates if recipe.name == name]
+    for seed in SEEDS:
+        yield fit_contender(recipe, replace(case, seed=seed), split, no_progress)
+
+
+def tell(what: str, shares: list[float]) -> None:
+    values = np.array(shares)
+    told = "  ".join(f"{value:.2%}" for value in values)
+    print(f"{what}: mean {values.mean():.2%}, standard deviation {values.std(ddof=1):.2%}, least {values.min():.2%}")
+    print(f"    each seed: {told}")
+
+
+def measure_digits() -> None:
+    case = load_case("digits")
+    found = list(fit_over_seeds(case, "cnn_32"))
+    tell(f"digits, cnn_32, {case.gate.holdout} held-out pictures", [each.scores.numbers["accuracy"] for each in found])
+    print(f"    a fit takes {np.mean([each.fit_s for each in found]):.1f} s")
+
+
+def measure_blobs() -> None:
+    case = load_case("blobs")
+    assert isinstance(case.source, Blobs)
+    fresh = cut_records(replace(case.source, n=N_FRESH, seed=case.source.seed + 1).draw(), case)
+    true_B = fresh.r_BH.argmax(axis=1)
+    held, drawn = [], []
+    for contender in fit_over_seeds(case, "mlp_32_32"):
+        held.append(contender.scores.numbers["accuracy"])
+        drawn.append(accuracy(true_B, Graph.load(contender.graph).answer(fresh.x_BTF).mean_BH))
+    print(f"blobs, no rule exceeds {case.source.bayes_accuracy:.2%}")
+    # Where this sample of points itself lies well or ill, the best rule scores above or below its expectation.
+    east_B, north_B = fresh.x_BTF[:, 0, 0] > 0, fresh.x_BTF[:, 0, 1] > 0
+    best_B = np.where(north_B, np.where(east_B, 0, 1), np.where(east_B, 3, 2))
+    print(f"blobs, the best rule on the fresh points: {np.mean(best_B == true_B):.2%}")
+    tell(f"blobs, mlp_32_32, {case.gate.holdout} held-out points", held)
+    tell(f"blobs, mlp_32_32, {N_FRESH} fresh points", drawn)
+
+
+def main() -> None:
+    measure_digits()
+    measure_blobs()
+
+
+if __name__ == "__main__":
+    main()
