@@ -267,19 +267,21 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def _stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM stop the group as Ctrl-C does, and end quietly on either."""
+    """Make SIGTERM stop the group as Ctrl-C does, and end quietly on either, however we were started."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # A shell that starts us in the background has SIGINT ignored, and would have it so for good.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     except KeyboardInterrupt:
         print("Stopped.")
         raise SystemExit(130) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _list_urls(settings: Settings) -> dict[str, str]:
