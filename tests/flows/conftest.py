@@ -183,3 +183,16 @@ def deployed(server: str, applied: None) -> Iterator[None]:
         left = client.post("/flow_runs/filter", json={"flow_runs": {"deployment_id": {"is_null_": False}}})
         for run in left.raise_for_status().json():
             client.delete(f"/flow_runs/{run['id']}").raise_for_status()
+
+
+@pytest.fixture
+def shelf(fresh: Case) -> Iterator[None]:
+    """Let this process read the fresh installation's model store, whichever BentoML opened here before."""
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.models import ModelStore
+
+    folder = Path(os.environ["BENTOML_HOME"]) / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    BentoMLContainer.model_store.set(ModelStore(folder))
+    yield
+    BentoMLContainer.model_store.reset()

@@ -85,7 +85,7 @@ def test_heavier_patients_are_drift(patients: Case, tmp_path: Path) -> None:
     assert (load_settings().reports_dir / "patients" / "drift.html").is_file()
 
 
-def test_outcomes_that_are_sent_judge_the_champion(patients: Case) -> None:
+def test_outcomes_that_are_sent_judge_the_champion(patients: Case, shelf: None) -> None:
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(patients, Engine("cpu", 1), worker)
         runner.check_store()
