@@ -21,6 +21,7 @@ from okawari import cli, registry, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.settings import load_settings
+from tests.flows.conftest import Heard
 
 
 def _draw_sales(n: int = 140) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def _draw_visits(n: int = 120) -> pd.DataFrame:
     ("name", "table", "target"), [("demand", _draw_sales(), "Units Sold"), ("visits", _draw_visits(), "outcome")]
 )
 def test_a_table_becomes_a_case_that_serves(
-    name: str, table: pd.DataFrame, target: str, fresh: Case, shelf: None, tmp_path: Path
+    name: str, table: pd.DataFrame, target: str, fresh: Case, heard: Heard, shelf: None, tmp_path: Path
 ) -> None:
     table.to_csv(tmp_path / "table.csv", index=False)
     said = CliRunner().invoke(cli.app, ["new", name, "--csv", str(tmp_path / "table.csv"), "--target", target])

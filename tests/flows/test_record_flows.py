@@ -23,6 +23,7 @@ from okawari import records, registry, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.settings import load_settings
+from tests.flows.conftest import Heard
 
 PATIENTS = '''
 """Diabetes with a small gate and a network that fits in a second."""
@@ -44,8 +45,8 @@ CASE = replace(
 
 
 @pytest.fixture
-def patients(fresh: Case) -> Case:
-    """The case, ingested and trained."""
+def patients(fresh: Case, heard: Heard) -> Case:
+    """The case, ingested and trained; its events start nothing."""
     (load_settings().cases_dir / "patients.py").write_text(PATIENTS)
     load_case.cache_clear()
     assert ingest("patients")["new"] == 442

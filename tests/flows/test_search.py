@@ -12,27 +12,31 @@ from okawari.cases import load_case
 from okawari.settings import load_settings
 from tests.flows.conftest import SMALL, Heard
 
-SEARCHING = SMALL.replace(
-    "Lstm(hidden=16, layers=1, epochs=3)",
-    "Search(recipe=Mlp(epochs=2), space=(Whole('batch_size', 16, 64),), trials=2)",
-).replace(
-    "CASE =",
-    "from okawari.models.dense import Mlp\nfrom okawari.models.search import Search\n"
-    "from okawari.models.space import Whole\n\nCASE =",
+SEARCHING = (
+    SMALL.replace('name="small"', 'name="searching"')
+    .replace(
+        "Lstm(hidden=16, layers=1, epochs=3)",
+        "Search(recipe=Mlp(epochs=2), space=(Whole('batch_size', 16, 64),), trials=2)",
+    )
+    .replace(
+        "CASE =",
+        "from okawari.models.dense import Mlp\nfrom okawari.models.search import Search\n"
+        "from okawari.models.space import Whole\n\nCASE =",
+    )
 )
 
 
 def test_a_search_leaves_its_trials_as_runs_and_the_next_training_on_the_snapshot_repeats_none(
     fresh: Case, heard: Heard
 ) -> None:
-    (load_settings().cases_dir / "small.py").write_text(SEARCHING)
+    (load_settings().cases_dir / "searching.py").write_text(SEARCHING)
     load_case.cache_clear()
-    ingest("small", until=date(2007, 12, 31))
-    train("small", cause="missing")
-    train("small", cause="asked")
+    ingest("searching", until=date(2007, 12, 31))
+    train("searching", cause="missing")
+    train("searching", cause="asked")
 
     client = MlflowClient(load_settings().mlflow_base)
-    experiment = client.get_experiment_by_name("small")
+    experiment = client.get_experiment_by_name("searching")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     candidates = [run for run in runs if run.info.run_name == "search_mlp"]
