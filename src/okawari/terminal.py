@@ -85,6 +85,19 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     console.print(table)
 
 
+def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """A leaderboard; the columns of a forecast's last step stand in a table of their own, for both fit a terminal."""
+    later = [name for name in rows[0] if "_step_" in name]
+    show_table([{name: value for name, value in row.items() if name not in later} for row in rows], title)
+    if later:
+        step = later[0].rpartition("_")[2]
+        show_table([{"candidate": row["candidate"], **_drop_step(row, later)} for row in rows], f"{step} steps ahead")
+
+
+def _drop_step(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name.partition("_step_")[0]: row[name] for name in names}
+
+
 def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
     """The loop of one case at a glance."""
     tree = Tree(f"[bold]{state.case}[/]  {state.title}")

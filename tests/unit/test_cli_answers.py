@@ -304,3 +304,14 @@ def test_a_flow_that_fails_ends_the_round_with_its_reason(call: Call, flows: Sma
     assert said.code == 1
     assert said.err == "okawari: ingest aapl failed: None of the 3 rows for case aapl is data\n"
     assert list(_list_started(flows)) == ["ingest"]
+
+
+def test_a_leaderboard_shows_a_forecasts_last_step_in_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    from okawari.terminal import show_leaderboard
+
+    show_leaderboard([{"candidate": "lstm", "rmse": 1.25, "rmse_step_5": 3.5, "graph_bytes": 7}], "the training")
+    title, names, numbers, later, names_later, numbers_later = (
+        line.split() for line in capsys.readouterr().out.strip().splitlines()
+    )
+    assert (title, names, numbers) == (["the", "training"], ["candidate", "rmse", "graph_bytes"], ["lstm", "1.25", "7"])
+    assert (later, names_later, numbers_later) == (["5", "steps", "ahead"], ["candidate", "rmse"], ["lstm", "3.5"])
