@@ -5,6 +5,7 @@ Shapes: B windows, T readings, F columns. Everything is refused here, before it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -17,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bentos.refusals import Place, Refused, explain, write_place
 from bentos.schemas import build_outcomes_type, build_predict_type
-from okawari.case import AtLeast, Case
+from okawari.case import Anticipate, AtLeast, Case, Column
 from okawari.models.recipe import Floats
 
 Record = dict[str, Any]
@@ -40,11 +41,8 @@ class Reader:
         self.predict_type = build_predict_type(case)
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
-        self._places = {
-            column.name: {label: place for place, label in enumerate(column.labels)}
-            for column in case.known_columns
-            if column.labels
-        }
+        self._places = _place_words(case.known_columns)
+        self._targets = [target.column for target in case.task.targets] if isinstance(case.task, Anticipate) else []
 
     def read_question(self, body: bytes) -> Question:
         """The question of a predict request.
@@ -80,8 +78,15 @@ class Reader:
     def read_outcomes(self, body: bytes) -> list[Record]:
         """The outcomes of an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
-        places = self._places.get(self.case.target.name)
-        return [{**each, "value": float(places[each["value"]])} for each in outcomes] if places else outcomes
+        return [self._read_outcome(outcome) for outcome in outcomes]
+
+    def _read_outcome(self, outcome: Record) -> Record:
+        """The outcome with its value as a number; one of several targets has its place among them as its `step`."""
+        if not self._targets:
+            return _place_value(outcome, self.case.target)
+        name = outcome.pop("target")
+        step, target = next((step, each) for step, each in enumerate(self._targets, start=1) if each.name == name)
+        return {**_place_value(outcome, target), "step": step}
 
     def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
         try:
@@ -140,6 +145,17 @@ class Reader:
                 "of an instance or in none. Write it so or leave it out.",
                 ("instances", place, row, name),
             ) from error
+
+
+def _place_words(columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+    """The places of each labelled column's words."""
+    return {
+        column.name: {label: place for place, label in enumerate(column.labels)} for column in columns if column.labels
+    }
+
+
+def _place_value(outcome: Record, target: Column) -> Record:
+    return {**outcome, "value": float(target.labels.index(outcome["value"]))} if target.labels else outcome
 
 
 def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from okawari.case import Case, Column
+from okawari.case import Anticipate, Case, Column
 from okawari.errors import InvalidInput, OkawariError
 
 Place = tuple[str | int, ...]
@@ -34,10 +34,18 @@ class UnknownCase(OkawariError):
 
 def explain(error: ValidationError, case: Case) -> Refused:
     """A validator's complaints as sentences; the first one is the message."""
-    found = error.errors(include_url=False)[:_MOST_DETAILS]
-    said = [_explain_one(dict(each), case) for each in found]
+    found = [_name_target(dict(each), case) for each in error.errors(include_url=False)[:_MOST_DETAILS]]
+    said = [_explain_one(each, case) for each in found]
     detail = [{"loc": list(each["loc"]), "msg": message} for each, message in zip(found, said, strict=True)]
     return Refused(said[0], detail=detail)
+
+
+def _name_target(complaint: dict[str, Any], case: Case) -> dict[str, Any]:
+    """A complaint about the outcome of one of several targets, whose name the validator has put into its place."""
+    place = complaint["loc"]
+    if isinstance(case.task, Anticipate) and len(place) > 2 and place[0] == "outcomes":
+        return {**complaint, "loc": (*place[:2], *place[3:]), "target": place[2]}
+    return complaint
 
 
 def _explain_one(complaint: dict[str, Any], case: Case) -> str:
@@ -87,11 +95,19 @@ def _say_no_picture(complaint: dict[str, Any], _: Case) -> str:
     )
 
 
+def _say_no_target(complaint: dict[str, Any], case: Case) -> str:
+    names = ", ".join(head.name for head in case.task.heads)
+    came = "is missing" if complaint["type"] == "union_tag_not_found" else f"is {_show(complaint['ctx']['tag'])}"
+    return f"{_where(complaint)}.target {came}; it names what the outcome is of, one of {names}. Correct it."
+
+
 _SENTENCES: dict[str, Callable[[dict[str, Any], Case], str]] = {
     "json_invalid": _say_not_json,
     "missing": _say_missing,
     "extra_forbidden": _say_unknown,
     "picture_shape": _say_no_picture,
+    "union_tag_invalid": _say_no_target,
+    "union_tag_not_found": _say_no_target,
     "too_short": _say_too_short,
     "too_long": _say_too_long,
 }
@@ -115,12 +131,19 @@ def _allowed(complaint: dict[str, Any], case: Case) -> str:
     if name in case.column_names:
         return describe_range(case.column(str(name)))
     if name == "value":
-        return describe_range(case.target)
+        return describe_range(_find_target(complaint, case))
     if name == "instances":
         return f"it is a list of {'instances, each a list of records, oldest first' if case.is_series else 'records'}"
     if name == "outcomes":
-        return f"it is a list of objects with id, index, {'step ' if case.is_series else ''}and value"
+        which = "step " if case.is_forecast else "target " if case.is_series else ""
+        return f"it is a list of objects with id, index, {which}and value"
     return f"it is {_expected(complaint)}"
+
+
+def _find_target(complaint: dict[str, Any], case: Case) -> Column:
+    if not isinstance(case.task, Anticipate):
+        return case.target
+    return next((each.column for each in case.task.targets if each.name == complaint.get("target")), case.target)
 
 
 def _expected(complaint: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Ty
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from okawari.case import Case, Column, Forecast
+from okawari.case import Anticipate, Case, Column, Forecast, Growth
 
 MAX_OUTCOMES = 10_000
 
@@ -70,7 +70,16 @@ class Label(BaseModel):
     probabilities: dict[str, float]
 
 
-Said = TypeVar("Said", Prediction, Estimate, Label)
+class Outlook(BaseModel):
+    """One instance's answer where several things are asked at once, each by its name."""
+
+    as_of: str | None = Field(description="Time of the instance's last record, where records carry one.")
+    unit: str = Field(description="Unit of `level`.")
+    level: float = Field(description="The value, in the last record, of the column whose growth is asked for.")
+    heads: dict[str, Estimate | Label] = Field(description="A number or a label for each target.")
+
+
+Said = TypeVar("Said", Prediction, Outlook, Estimate, Label)
 
 
 class PredictAnswer(BaseModel, Generic[Said]):
@@ -113,6 +122,15 @@ class ColumnInfo(BaseModel):
     labels: list[str]
 
 
+class TargetInfo(BaseModel):
+    """One of several things that a case answers at once."""
+
+    name: str
+    unit: str
+    description: str
+    labels: list[str]
+
+
 class CaseInfo(BaseModel):
     """A case that this service answers for, and what it answers with."""
 
@@ -127,6 +145,7 @@ class CaseInfo(BaseModel):
     horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str
     labels: list[str] = Field(description="What an answer may be, where it is a label.")
+    targets: list[TargetInfo] = Field(description="What is asked for, where it is several things at once.")
 
 
 class CaseList(BaseModel):
@@ -207,19 +226,31 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
     fields = {
         "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
         "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
-        "value": _build_value(case.target),
     }
-    if isinstance(case.task, Forecast):
-        fields["step"] = Annotated[int, Field(strict=True, ge=1, le=case.task.horizon, description="Which step ahead.")]
-    outcome: Any = _build_object("Outcome", fields)
+    outcome: Any = _build_outcome(case, fields)
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
     return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
 
 
-def name_prediction(case: Case) -> type[Prediction | Estimate | Label]:
+def _build_outcome(case: Case, fields: dict[str, Any]) -> Any:
+    """One outcome: of a forecast with its step, of several targets with the name of the one that it is about."""
+    task = case.task
+    if isinstance(task, Forecast):
+        step = Annotated[int, Field(strict=True, ge=1, le=task.horizon, description="Which step ahead.")]
+        return _build_object("Outcome", {**fields, "step": step, "value": _build_value(case.target)})
+    if not isinstance(task, Anticipate):
+        return _build_object("Outcome", {**fields, "value": _build_value(case.target)})
+    each = [
+        _build_object(f"Outcome_{target.name}", {**fields, "target": Literal[target.name], "value": value})
+        for target, value in ((target, _build_value(target.column)) for target in task.targets)
+    ]
+    return Annotated[tuple(each), Field(discriminator="target")] if len(each) > 1 else each[0]
+
+
+def name_prediction(case: Case) -> type[Prediction | Outlook | Estimate | Label]:
     """What the case answers with."""
     if case.is_series:
-        return Prediction
+        return Prediction if case.is_forecast else Outlook
     return Label if case.target.labels else Estimate
 
 
@@ -250,4 +281,12 @@ def describe_case(case: Case) -> dict[str, Any]:
         "horizon": case.task.horizon if isinstance(case.task, Forecast) else None,
         "unit": case.target.unit,
         "labels": list(case.target.labels),
+        "targets": [_describe_target(target) for target in case.task.targets]
+        if isinstance(case.task, Anticipate)
+        else [],
     }
+
+
+def _describe_target(target: Growth) -> dict[str, Any]:
+    told = {"name": target.name, "unit": target.unit, "description": target.description, "labels": list(target.labels)}
+    return TargetInfo.model_validate(told).model_dump(mode="json")

@@ -10,27 +10,33 @@ from typing import Any
 from bentos.questions import Question
 from bentos.runner import Answered
 from okawari.case import Case
+from okawari.tasks import Head
 
 NO_INTERVAL = "This model has no calibrated interval."
 
 
 def word_prediction(case: Case, answered: Answered, question: Question, place: int) -> dict[str, Any]:
-    """One instance's answer as JSON values: a `Prediction`, `Estimate` or `Label` of `bentos.schemas`."""
-    if case.target.labels:
-        return _word_label(case, answered, place)
+    """One instance's answer as JSON values: a `Prediction`, `Outlook`, `Estimate` or `Label` of `bentos.schemas`."""
+    heads = case.task.heads
+    if not case.is_series:
+        return _word_head(heads[0], answered, place)
+    known = {"as_of": question.as_of[place], "unit": case.target.unit, "level": question.levels[place]}
+    if not case.is_forecast:
+        return {**known, "heads": {head.name: _word_head(head, answered, place) for head in heads}}
+    interval, mean = _word_interval(answered, place), answered.mean_BH[place].tolist()
+    return {**known, "mean": mean, "interval": interval, "note": None if interval else NO_INTERVAL}
+
+
+def _word_head(head: Head, answered: Answered, place: int) -> dict[str, Any]:
+    said = answered.mean_BH[place, head.columns].tolist()
+    if head.labels:
+        shares = dict(zip(head.labels, said, strict=True))
+        return {"label": max(shares, key=shares.__getitem__), "probabilities": shares}
     interval = _word_interval(answered, place)
-    note = None if interval else NO_INTERVAL
-    mean = answered.mean_BH[place].tolist()
-    if case.is_series:
-        known = {"as_of": question.as_of[place], "unit": case.target.unit, "level": question.levels[place]}
-        return {**known, "mean": mean, "interval": interval, "note": note}
-    bounds = interval and {**interval, "lower": interval["lower"][0], "upper": interval["upper"][0]}
-    return {"unit": case.target.unit, "value": mean[0], "interval": bounds, "note": note}
-
-
-def _word_label(case: Case, answered: Answered, place: int) -> dict[str, Any]:
-    shares = dict(zip(case.target.labels, answered.mean_BH[place].tolist(), strict=True))
-    return {"label": max(shares, key=shares.__getitem__), "probabilities": shares}
+    bounds = interval and {
+        **interval, "lower": interval["lower"][head.start], "upper": interval["upper"][head.start]
+    }  # fmt: skip
+    return {"unit": head.unit, "value": said[0], "interval": bounds, "note": None if interval else NO_INTERVAL}
 
 
 def _word_interval(answered: Answered, place: int) -> dict[str, Any] | None:

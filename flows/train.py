@@ -145,8 +145,10 @@ def _record_contender(training: Training, contender: Contender, run_id: str) -> 
         tracking.record_search(training.case, run_id, contender.model)
     if history:
         tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
-    figure = figures.draw_holdout(contender.answer, training.split.holdout, training.case, f"{name} on the holdout")
-    tracking.record_figure(run_id, figure, "confusion.png" if training.case.target.labels else "holdout.png")
+    case, title = training.case, f"{name} on the holdout"
+    figure = figures.draw_holdout(contender.answer, training.split.holdout, case, title)
+    all_labels = all(head.labels for head in case.task.heads)
+    tracking.record_figure(run_id, figure, "confusion.png" if all_labels else "holdout.png")
 
 
 def _record_weights(run_id: str, model: Storable) -> None:

@@ -32,7 +32,7 @@ from okawari.graph import Graph
 from okawari.manifest import digest
 from okawari.parts import Parts, Place, clear_parts, open_parts, require_free
 from okawari.questions import Questions, choose_questions
-from okawari.scored_table import lay_out_answers, lay_out_refused, name_numbers
+from okawari.scored_table import lay_out_answers, lay_out_refused, name_answers
 from okawari.settings import load_settings
 from okawari.sieve import show_refused, sift
 from okawari.sources import find_told
@@ -203,20 +203,22 @@ def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame)
     """Answers of all rows that have enough before them, and the reasons of those that got no finite number."""
     x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
     asked = known.iloc[len(known) - len(x) :]
-    names = name_numbers(case, model.graph)
-    numbers = np.concatenate([np.empty((0, len(names)), np.float32), *_run(model.graph, x)])
-    answers = pd.DataFrame(numbers, columns=names, index=asked.index)
+    numbers = np.concatenate([_run_nothing(case, model.graph), *_run(model.graph, x)])
+    answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     if case.is_series:
         answers.insert(0, "as_of", asked[case.time])
         answers.insert(1, "level", asked[case.target.name])
     else:
         answers.insert(0, "row", asked.index)
-    if case.target.labels:
-        answers.insert(1, "label", np.array(case.target.labels)[numbers.argmax(axis=1)] if len(asked) else "")
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
     is_finite = np.isfinite(numbers).all(axis=1)
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
     return answers[is_finite], reasons
+
+
+def _run_nothing(case: Case, graph: Graph) -> np.ndarray[Any, Any]:
+    n_outputs = len(graph.labels.get("outputs", "mean").split(","))
+    return np.empty((0, n_outputs * case.task.width), dtype=np.float32)
 
 
 def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from okawari.columns import NAME, AtLeast, Column, LogRatio
+from okawari.columns import NAME, AtLeast, Change, Column, Feature, LogRatio
 from okawari.errors import require
-from okawari.tasks import Classify, Forecast, Regress, Task
+from okawari.tasks import Anticipate, Classify, Forecast, Growth, Regress, SeriesTask, Task
 
 if TYPE_CHECKING:
     from okawari.models.recipe import Recipe
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARRIVED",
+    "Anticipate",
     "AtLeast",
     "Case",
+    "Change",
     "Classify",
     "Column",
     "Drift",
     "Forecast",
     "Gate",
+    "Growth",
     "LogRatio",
     "Regress",
     "Retrain",
@@ -114,8 +117,8 @@ class Serving:
 class Case:
     """One prediction problem. `columns` give the order of a question's numbers everywhere, the graph's input included.
 
-    A forecast's target is one of them; that of a record is a column of its own, which no question holds. Records stand
-    for themselves: they have no time but that of their arrival, and their columns are their features.
+    What is predicted of a series is one of them; a record's target is a column of its own, which no question holds.
+    Records stand for themselves: they have no time but that of their arrival, and their columns are their features.
     The first of `candidates` is the baseline: the naive model that everything has to beat.
 
     Raises:
@@ -129,7 +132,7 @@ class Case:
     time: str = "date"
     columns: tuple[Column, ...]
     rules: tuple[AtLeast, ...] = ()
-    features: tuple[LogRatio, ...] = ()
+    features: tuple[Feature, ...] = ()
     task: Task
     candidates: tuple[Recipe, ...]
     gate: Gate = field(default_factory=Gate)
@@ -161,8 +164,8 @@ class Case:
 
     def _check_kind(self) -> None:
         """What a series needs and records have no use for, and the other way round."""
-        if isinstance(self.task, Forecast):
-            require(bool(self.features), f"Case {self.name} has no features; a forecast learns from some, so name one.")
+        if isinstance(self.task, SeriesTask):
+            require(bool(self.features), f"Case {self.name} has no features; a series is learned by some, so name one.")
             labelled = [column.name for column in self.columns if column.labels]
             require(not labelled, f"Case {self.name} has the labels of {labelled} in a series; use numbers there.")
             return
@@ -183,8 +186,9 @@ class Case:
     def _references(self) -> Mapping[str, set[str]]:
         return {
             "task.target": {self.task.target} if isinstance(self.task, Forecast) else set(),
+            "task.column": {self.task.column} if isinstance(self.task, Anticipate) else set(),
             "rules": {name for rule in self.rules for name in (rule.greater, rule.smaller)},
-            "features": {name for each in self.features for name in (each.numerator, each.denominator)},
+            "features": {name for each in self.features for name in each.columns},
         }
 
     @property
@@ -195,7 +199,7 @@ class Case:
     @property
     def known_columns(self) -> tuple[Column, ...]:
         """All columns of a reading: the question's, and a record's target after them."""
-        return self.columns if isinstance(self.task, Forecast) else (*self.columns, self.task.target)
+        return self.columns if isinstance(self.task, SeriesTask) else (*self.columns, self.task.target)
 
     @property
     def known_names(self) -> tuple[str, ...]:
@@ -215,17 +219,27 @@ class Case:
     @property
     def is_series(self) -> bool:
         """Whether readings follow each other in time; else each is a record that stands for itself."""
+        return isinstance(self.task, SeriesTask)
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether answers are the target's next values, in its own unit; else they are what the task's heads name."""
         return isinstance(self.task, Forecast)
 
     @property
     def history(self) -> int:
         """Readings in a question: those of a window, or the one record."""
-        return self.task.history if isinstance(self.task, Forecast) else 1
+        return self.task.history if isinstance(self.task, SeriesTask) else 1
+
+    @property
+    def horizon(self) -> int:
+        """Readings after a question until its truth is known; 0 of records, whose truth comes with them."""
+        return self.task.horizon if isinstance(self.task, Forecast) else int(self.is_series)
 
     @property
     def target(self) -> Column:
-        """The column that is predicted."""
-        return self.column(self.task.target) if isinstance(self.task, Forecast) else self.task.target
+        """The column that is predicted, or whose growth is."""
+        return self.column(_name_series(self.task)) if isinstance(self.task, SeriesTask) else self.task.target
 
     @property
     def coverage_share(self) -> float | None:
@@ -253,3 +267,7 @@ class Case:
         plain["live"] = repr(self.live)
         plain["candidates"] = [repr(recipe) for recipe in self.candidates]
         return plain
+
+
+def _name_series(task: SeriesTask) -> str:
+    return task.target if isinstance(task, Forecast) else task.column

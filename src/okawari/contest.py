@@ -4,6 +4,7 @@ same held-out rows through its graph. What is scored here is the very file that 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from okawari.models.recipe import Interval, Model, Progress, Recipe, TrainingDat
 from okawari.policy import Card
 from okawari.scores import Scores, score_answer
 from okawari.windows import Split
+
+_LOSS = re.compile(r"(?P<head>\w+_)??(?:rmse|log_loss|joint_loss)(?P<step>_step_\d+)?$")
+"""Names of losses, of a head or of a step ahead; each is followed by its skill."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +100,14 @@ def fit_contender(
 
 
 def _calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
-    """Half widths for numbers; labels have none."""
+    """Half widths for numbers; labels have none, or 0 beside numbers."""
     if case.coverage_share is None:
         return None
-    return calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
+    interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
+    for head in case.task.heads:
+        if head.labels:
+            interval.half_width_H[head.columns] = 0.0
+    return interval
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
@@ -135,8 +143,8 @@ def build_cards(contenders: Sequence[Contender]) -> list[Card]:
 def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     """One row per candidate, best first; the first contender is the baseline that skill is measured against.
 
-    Of a forecast, columns without a step are of the first step ahead, the others of the last; errors are in the
-    target's own unit.
+    Of a forecast, columns without a step are of the first step ahead, the others of the last; several heads have their
+    columns below their names. Errors are in the target's own unit.
     """
     floor = contenders[0].scores
     ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
@@ -148,10 +156,10 @@ def _summarise(contender: Contender, floor: Scores) -> Mapping[str, Any]:
     row: dict[str, Any] = {}
     for name, value in contender.scores.numbers.items():
         row[name] = value
-        loss, _, step = name.partition("_step_")
-        if loss in ("rmse", "log_loss"):
+        found = _LOSS.match(name)
+        if found:
             better_than = floor.numbers[name]
             assert value is not None, "a loss is always measured"
             assert better_than is not None, "of every candidate"
-            row["skill_share" + (f"_step_{step}" if step else "")] = skill_share(value, better_than)
+            row[f"{found['head'] or ''}skill_share{found['step'] or ''}"] = skill_share(value, better_than)
     return {**row, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}

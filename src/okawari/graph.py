@@ -158,12 +158,10 @@ def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
     """
     core_model = build_core_stage(core, case)
     taken = core_model.graph.input[0].name
-    kept = ["level"] if case.is_series else []
-    if case.is_series:
-        reading = build_reading_stage(case, tuple(dict.fromkeys((taken, *kept))), length=case.history)
-        answer = build_answer_stage(case, interval)
-    else:
-        reading, answer = build_record_stage(case), build_heads_stage(case, interval)
+    kept = ["level"] if case.is_forecast else []
+    wanted = tuple(dict.fromkeys((taken, *kept)))
+    reading = build_reading_stage(case, wanted, length=case.history) if case.is_series else build_record_stage(case)
+    answer = build_answer_stage(case, interval) if case.is_forecast else build_heads_stage(case, interval)
     fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
     merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
     return seal_model(merged, _make_labels(case, interval))
@@ -194,6 +192,14 @@ def build_feature_graph(case: Case) -> bytes:
 def compute_features(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
     """Features `z_BSK` of raw readings, by running the feature graph; a whole series of n readings is [1, n, F]."""
     return _load_cached(build_feature_graph(case)).run(x_BTF)["z"]
+
+
+def compute_standing(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
+    """Where the targets of an `Anticipate` case stand in the last reading of each window, [B, H]: numbers as they are,
+    a label as one column for each word; by the same nodes that every graph of the case has.
+    """
+    stage = build_reading_stage(case, ("now",), length=case.history)
+    return _load_cached(seal_model(stage, {"case": case.name})).run(x_BTF)["now"]
 
 
 @lru_cache(maxsize=32)

@@ -30,7 +30,7 @@ _FOLD_LIMIT = 2**28
 
 
 def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
-    """The fitted model's own part; its one input is named "level", "levels", "w" or "z", its output is `r` [B, H].
+    """The fitted model's own part: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
 
     Raises:
         InvalidInput: the core's numbers do not have the case's history or horizon.
@@ -59,7 +59,7 @@ def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
 
 
 def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
-    dims = (case.history,) if core.reads == "w" else (count_steps(case), count_features(case))
+    dims = _measure_input(core.reads, case)
     n_inputs, width = math.prod(dims), case.task.width
     require_shape("AffineCore.weight_HN", core.weight_HN, (width, n_inputs))
     require_shape("AffineCore.bias_H", core.bias_H, (width,))
@@ -73,6 +73,12 @@ def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
         "bias_H": core.bias_H.astype(np.float32),
     }
     return build_stage("affine", nodes, {core.reads: ("B", *dims)}, {"r": ("B", width)}, constants)
+
+
+def _measure_input(reads: str, case: Case) -> tuple[int, ...]:
+    if reads == "now":
+        return (case.task.width,)
+    return (case.history,) if reads == "w" else (count_steps(case), count_features(case))
 
 
 def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:

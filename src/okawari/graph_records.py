@@ -1,4 +1,5 @@
-"""The reading and the answer stage of records: columns in as features, numbers and probabilities out.
+"""The reading stage of records, columns in as features, and the answer stage of all but forecasts: numbers and
+probabilities out.
 
     reading stage   x -> z, numbers as they are, a label as one column for each word it may be
     answer stage    r -> mean, lower, upper; the columns of a labelled head become probabilities
@@ -16,12 +17,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from okawari.case import Case, Column
+from okawari.graph_growth import Part
 from okawari.graph_stages import Dims, build_stage, count_features, require_shape
 from okawari.models.recipe import Interval
 from okawari.tasks import Head
-
-Part = tuple[list[onnx.NodeProto], dict[str, NDArray[Any]]]
-"""Nodes and their constants."""
 
 
 def build_record_stage(case: Case) -> onnx.ModelProto:

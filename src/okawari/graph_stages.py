@@ -1,8 +1,9 @@
 """The outer stages that a graph is joined from, as small ONNX models with named inputs and outputs.
 
-    reading stage   x -> z features, level the last target level, levels all of them, w their centred logs
-    core            z, w, levels or level -> r, cumulative log returns: the fitted model's own part (`graph_cores`)
-    answer stage    level, r -> mean, lower, upper
+    reading stage   x -> z features, level the last target level, levels all of them, w their centred logs, and where
+                    there are several targets now, where they stand (`graph_growth`)
+    core            z, w, now, levels or level -> r, what models learn: the fitted model's own part (`graph_cores`)
+    answer stage    level, r -> mean, lower, upper of a forecast; other tasks have that of `graph_records`
 
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H steps ahead; everything float32.
 Knows no session and no file: `okawari.graph` joins and runs what is built here.
@@ -18,8 +19,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from okawari.case import Case
+from okawari.case import Anticipate, Case
+from okawari.columns import Change, Feature, LogRatio
 from okawari.errors import InvalidInput
+from okawari.graph_growth import Part, build_growth_part
 from okawari.models.recipe import Interval
 
 OPSET = 20
@@ -57,54 +60,98 @@ def build_stage(
 
 
 def build_reading_stage(case: Case, outputs: Sequence[str], length: int | str) -> onnx.ModelProto:
-    """Input `x` [B, length, F]; `outputs` chosen from "z", "level", "levels" and "w"."""
+    """Input `x` [B, length, F]; `outputs` chosen from "z", "level", "levels", "w" and "now"."""
     steps = length - 1 if isinstance(length, int) else "S"
     shapes: dict[str, Dims] = {
         "z": ("B", steps, len(case.features)),
         "level": ("B", 1),
         "levels": ("B", length),
         "w": ("B", length),
+        "now": ("B", case.task.width),
     }
-    parts = [_feature_part(case)] if "z" in outputs else []
-    if {"level", "levels", "w"} & set(outputs):
-        parts.append(_level_part(case, with_logs="w" in outputs))
+    parts: list[Part] = [_feature_part(case)] if "z" in outputs else []
+    if {"level", "levels", "w", "now"} & set(outputs):
+        parts.append(_level_part(case, with_logs=bool({"w", "now"} & set(outputs))))
+    if "now" in outputs:
+        assert isinstance(case.task, Anticipate), "only several targets have a state"
+        parts.append(build_growth_part(case.task))
     nodes = [node for part_nodes, _ in parts for node in part_nodes]
     constants = {name: value for _, values in parts for name, value in values.items()}
     chosen = {name: shapes[name] for name in outputs}
     return build_stage("reading", nodes, {"x": ("B", length, len(case.columns))}, chosen, constants)
 
 
-def _feature_part(case: Case) -> tuple[list[onnx.NodeProto], Constants]:
-    """`z = log(numerator[t] / denominator[t - lag])`, all features at once.
+def _feature_part(case: Case) -> Part:
+    """All features at once: `log(numerator[t] / denominator[t - lag])` or `column[t] - column[t - 1]`.
 
     Newest and previous readings stand side by side as 2F columns, so that a lagged column is a column like any other.
     """
-    names = case.column_names
-    numerators = [names.index(each.numerator) for each in case.features]
-    denominators = [names.index(each.denominator) + each.lag * len(names) for each in case.features]
+    places = {name: place for place, name in enumerate(case.column_names)}
+    pairs = [_place_pair(feature, places) for feature in case.features]
     nodes = [
         helper.make_node("Slice", ["x", "z/one", "z/end", "z/axis"], ["z/newest"]),
         helper.make_node("Slice", ["x", "z/zero", "z/minus_one", "z/axis"], ["z/previous"]),
         helper.make_node("Concat", ["z/newest", "z/previous"], ["z/pairs"], axis=2),
-        helper.make_node("Gather", ["z/pairs", "z/numerators"], ["z/above"], axis=2),
-        helper.make_node("Gather", ["z/pairs", "z/denominators"], ["z/below"], axis=2),
-        *_log_ratio("z/above", "z/below", "z"),
     ]
-    constants: Constants = {
+    constants: dict[str, NDArray[Any]] = {
         "z/zero": ints(0), "z/one": ints(1), "z/minus_one": ints(-1), "z/end": ints(_END), "z/axis": ints(1),
-        "z/numerators": ints(*numerators), "z/denominators": ints(*denominators), "z/tiny": _tiny(),
     }  # fmt: skip
+    ratios, changes = (
+        [place for place, feature in enumerate(case.features) if isinstance(feature, kind)]
+        for kind in (LogRatio, Change)
+    )
+    if not changes:
+        return [*nodes, *_take_ratios(pairs, "z", constants)], constants
+    nodes += _take_changes([pairs[place] for place in changes], constants)
+    parts = ["z/changes"]
+    if ratios:
+        nodes += _take_ratios([pairs[place] for place in ratios], "z/ratios", constants)
+        parts = ["z/ratios", "z/changes"]
+    constants["z/order"] = np.argsort([*ratios, *changes])
+    nodes += [
+        helper.make_node("Concat", parts, ["z/grouped"], axis=2),
+        helper.make_node("Gather", ["z/grouped", "z/order"], ["z"], axis=2),
+    ]
     return nodes, constants
 
 
-def _level_part(case: Case, *, with_logs: bool) -> tuple[list[onnx.NodeProto], Constants]:
+def _place_pair(feature: Feature, places: Mapping[str, int]) -> tuple[int, int]:
+    """Where the two numbers of a feature stand among newest and previous readings."""
+    if isinstance(feature, Change):
+        return places[feature.column], places[feature.column] + len(places)
+    return places[feature.numerator], places[feature.denominator] + feature.lag * len(places)
+
+
+def _take_ratios(
+    pairs: Sequence[tuple[int, int]], out: str, constants: dict[str, NDArray[Any]]
+) -> list[onnx.NodeProto]:
+    numerators, denominators = zip(*pairs, strict=True)
+    constants |= {"z/numerators": ints(*numerators), "z/denominators": ints(*denominators), f"{out}/tiny": _tiny()}
+    return [
+        helper.make_node("Gather", ["z/pairs", "z/numerators"], ["z/above"], axis=2),
+        helper.make_node("Gather", ["z/pairs", "z/denominators"], ["z/below"], axis=2),
+        *_log_ratio("z/above", "z/below", out),
+    ]
+
+
+def _take_changes(pairs: Sequence[tuple[int, int]], constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
+    newest, previous = zip(*pairs, strict=True)
+    constants |= {"z/now": ints(*newest), "z/before": ints(*previous)}
+    return [
+        helper.make_node("Gather", ["z/pairs", "z/now"], ["z/later"], axis=2),
+        helper.make_node("Gather", ["z/pairs", "z/before"], ["z/earlier"], axis=2),
+        helper.make_node("Sub", ["z/later", "z/earlier"], ["z/changes"]),
+    ]
+
+
+def _level_part(case: Case, *, with_logs: bool) -> Part:
     """`levels`, the target of each reading, `level`, that of the last, and on demand `w = log(levels / level)`."""
     nodes = [
         helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
         helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
     ]
     target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
-    constants = {"level/target": target, "level/newest": ints(-1)}
+    constants: dict[str, NDArray[Any]] = {"level/target": target, "level/newest": ints(-1)}
     if not with_logs:
         return nodes, constants
     return [*nodes, *_log_ratio("levels", "level", "w")], {**constants, "w/tiny": _tiny()}

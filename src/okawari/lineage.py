@@ -14,6 +14,7 @@ from okawari.manifest import digest
 from okawari.registry import Version
 from okawari.store import Snapshot
 from okawari.tables import Unreadable
+from okawari.tasks import Head
 
 
 class BrokenChain(OkawariError, RuntimeError):
@@ -62,10 +63,19 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
 
 
 def _word(case: Case, mean: Sequence[float]) -> str:
-    if case.is_series:
+    if case.is_forecast:
         return f"{mean[0]:.5g} one step ahead"
-    labels = case.target.labels
-    return f"{labels[max(range(len(mean)), key=mean.__getitem__)]} ({max(mean):.1%})" if labels else f"{mean[0]:.5g}"
+    heads = case.task.heads
+    said = [_word_head(head, mean[head.columns]) for head in heads]
+    return (
+        said[0] if len(heads) == 1 else ", ".join(f"{head.name} {word}" for head, word in zip(heads, said, strict=True))
+    )
+
+
+def _word_head(head: Head, mean: Sequence[float]) -> str:
+    if not head.labels:
+        return f"{mean[0]:.5g}"
+    return f"{head.labels[max(range(len(mean)), key=mean.__getitem__)]} ({max(mean):.1%})"
 
 
 def _load_snapshot(case: Case, version: int) -> Snapshot:

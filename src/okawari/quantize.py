@@ -25,6 +25,7 @@ from okawari.graph import Answer, Graph
 from okawari.graph_weights import QuantizedTensor, Weight, has_trees, list_weights, quantize_dynamic, replace_weights
 from okawari.models.recipe import Floats, WindowSet
 from okawari.scores import score_answer
+from okawari.tasks import Head
 
 MIN_ELEMENTS = 1024
 """Smallest weight worth 8 bits: they save 3 bytes an element and cost some 300 bytes of names, scales and a node, so
@@ -120,17 +121,17 @@ class VariantRow:
     """One window at a time, interleaved with the other variants."""
     loss_name: str
     loss: float
-    """RMSE in the target's own unit, or log loss of labels."""
+    """RMSE in the target's own unit, log loss of labels, or the joint loss of several heads."""
     accuracy: float | None
-    """Share of labels that are right; None of numbers."""
+    """Share of labels that are right; None of numbers and of several heads."""
     r2: float | None
     """Share of the variance explained, of records' numbers; None of labels and forecasts."""
     mse: float | None
     """The loss squared, of numbers; None of labels."""
     max_abs_diff_share: float
-    """Largest |mean - fp32's mean|, of numbers as a share of fp32's mean, of labels in probability."""
+    """Largest |mean - fp32's mean|, of numbers as a share of fp32's largest |mean|, of labels in probability."""
     flips_share: float | None
-    """Share of windows that get another label than from fp32; None of numbers."""
+    """Share of windows that get another label than from fp32, in any head; None of numbers."""
     mean_weight_error: float | None
     """As in `Variants`; 0 for fp32, None where the quantizer is not ours."""
 
@@ -143,7 +144,7 @@ def measure_variants(
     loads = _measure_loads(variants.contents, threads)
     latencies = _measure_latencies(graphs, windows, rounds)
     answers = {name: graph.answer(windows.x_BTF) for name, graph in graphs.items()}
-    full_BH, is_labelled = answers["fp32"].mean_BH, bool(case.target.labels)
+    full_BH, heads = answers["fp32"].mean_BH, case.task.heads
     weight_errors = {"fp32": 0.0, "uint8": variants.mean_weight_error}
     return tuple(
         VariantRow(
@@ -153,8 +154,8 @@ def measure_variants(
             load_ms=loads[name],
             latency_ms=latencies[name],
             **_score(answers[name], windows, case),
-            max_abs_diff_share=_largest_difference(answers[name].mean_BH, full_BH, relative=not is_labelled),
-            flips_share=_count_flips(answers[name].mean_BH, full_BH) if is_labelled else None,
+            max_abs_diff_share=max(_measure_difference(answers[name].mean_BH, full_BH, head) for head in heads),
+            flips_share=_count_flips(answers[name].mean_BH, full_BH, heads),
             mean_weight_error=weight_errors.get(name),
         )
         for name, content in variants.contents.items()
@@ -168,7 +169,7 @@ def _score(answer: Answer, windows: WindowSet, case: Case) -> dict[str, Any]:
         "loss": scores.loss,
         "accuracy": scores.numbers.get("accuracy"),
         "r2": scores.numbers.get("r2"),
-        "mse": None if case.target.labels else scores.loss**2,
+        "mse": scores.loss**2 if scores.loss_name == "RMSE" else None,
     }
 
 
@@ -196,13 +197,17 @@ def _subtract(full: float | None, value: float | None) -> float | None:
     return None if full is None or value is None else full - value
 
 
-def _largest_difference(mean_BH: Floats, full_BH: Floats, *, relative: bool) -> float:
-    difference_BH = np.abs(mean_BH.astype(np.float64) - full_BH)
-    return float(np.max(difference_BH / np.abs(full_BH) if relative else difference_BH))
+def _measure_difference(mean_BH: Floats, full_BH: Floats, head: Head) -> float:
+    full_BC = full_BH[:, head.columns].astype(np.float64)
+    largest = float(np.max(np.abs(mean_BH[:, head.columns] - full_BC)))
+    return largest if head.labels else largest / (float(np.max(np.abs(full_BC))) or 1.0)
 
 
-def _count_flips(mean_BH: Floats, full_BH: Floats) -> float:
-    return float(np.mean(mean_BH.argmax(axis=1) != full_BH.argmax(axis=1)))
+def _count_flips(mean_BH: Floats, full_BH: Floats, heads: Sequence[Head]) -> float | None:
+    """Share of windows in which any label changes; None without labels."""
+    labelled = [head.columns for head in heads if head.labels]
+    flips_KB = [mean_BH[:, part].argmax(axis=1) != full_BH[:, part].argmax(axis=1) for part in labelled]
+    return float(np.mean(np.any(flips_KB, axis=0))) if flips_KB else None
 
 
 def _measure_loads(contents: Mapping[str, bytes], threads: int, rounds: int = 5) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.case import Case
+from okawari.case import Case, LogRatio
 from okawari.errors import InvalidInput
 
 
@@ -50,7 +50,8 @@ def to_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
 def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
     if not case.is_series:
         return
-    logged = {case.target.name, *(each.numerator for each in case.features), *(e.denominator for e in case.features)}
+    ratios = [feature for feature in case.features if isinstance(feature, LogRatio)]
+    logged = {case.target.name, *(name for ratio in ratios for name in ratio.columns)}
     for name, values in zip(case.column_names, readings.T, strict=True):
         bad = np.flatnonzero(values <= 0) if name in logged else np.empty(0, dtype=np.int64)
         if bad.size:

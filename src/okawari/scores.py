@@ -1,14 +1,16 @@
 """How good the answer of a graph is: the numbers that the gate, the leaderboard and the record are made of.
 
-Shapes: B windows, H steps ahead or labels.
+Shapes: B windows, H columns of an answer, C columns of one head, K heads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.graph import Answer
@@ -27,6 +29,7 @@ from okawari.metrics import (
     rmse,
 )
 from okawari.models.recipe import SMALLEST_SHARE, WindowSet
+from okawari.tasks import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ class Scores:
     loss: float
     numbers: Mapping[str, float | None]
     row_losses: Array = field(repr=False)
-    """What each window adds to the loss, [B]: squared errors, or `-log p`; paired tests compare them."""
+    """What each window adds to the loss, [B]: squared errors, `-log p`, or joint ones; paired tests compare them."""
     interval_score: float | None = None
     coverage_share: float | None = None
 
@@ -70,15 +73,52 @@ class SeriesScores:
 
 
 def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
-    """Score an answer against the truth of its windows: RMSE of a number (of the first step), log loss of a label.
+    """Score an answer against the truth of its windows: RMSE of a number (of the first step), log loss of a label, the
+    joint loss of several heads.
 
     Raises:
         InvalidInput: the answer has other rows or columns than the windows.
     """
-    if case.is_series:
+    if case.is_forecast:
         true_B = windows.level_B * np.exp(windows.r_BH[:, 0].astype(np.float64))
         return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - true_B) ** 2)
-    return _score_labels(answer, windows) if case.target.labels else _score_numbers(answer, windows)
+    pair(answer.mean_BH, windows.r_BH)
+    heads = case.task.heads
+    scored = [
+        _score_label(answer, windows, head) if head.labels else _score_number(answer, windows, head) for head in heads
+    ]
+    return scored[0] if len(scored) == 1 else _join(scored, heads, windows)
+
+
+def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -> Scores:
+    """All heads' numbers under their names, and the joint loss: the mean over the heads of each one's loss as a
+    multiple of what it costs to know nothing, which is `log C` for one of C labels and the truth's own variance for a
+    number.
+
+    So 1.0 is worth nothing, and no head outweighs another by its unit. Intervals are those of the first number.
+    """
+    both = list(zip(scored, heads, strict=True))
+    relative_KB = [one.row_losses / _price_ignorance(windows.r_BH[:, head.columns], head) for one, head in both]
+    row_losses: Array = np.mean(relative_KB, axis=0)
+    loss = float(row_losses.mean())
+    named = {f"{head.name}_{name}": value for one, head in both for name, value in one.numbers.items()}
+    first = next((one for one in scored if one.interval_score is not None), None)
+    return Scores(
+        n_windows=len(windows),
+        loss_name="joint loss",
+        loss=loss,
+        numbers={"joint_loss": loss, **named},
+        row_losses=row_losses,
+        interval_score=None if first is None else first.interval_score,
+        coverage_share=None if first is None else first.coverage_share,
+    )
+
+
+def _price_ignorance(true_BC: NDArray[Any], head: Head) -> float:
+    """What a row costs whoever knows nothing of the head; 1 where a number never varies."""
+    if head.labels:
+        return float(np.log(len(head.labels)))
+    return float(true_BC.astype(np.float64).var()) or 1.0
 
 
 def _sum_up(scores: SeriesScores, row_losses: Array) -> Scores:
@@ -99,9 +139,12 @@ def _name(step: StepScores) -> dict[str, float | None]:
     return {name: value for name, value in asdict(step).items() if name != "step"}
 
 
-def _score_numbers(answer: Answer, windows: WindowSet) -> Scores:
-    true_B, mean_B = windows.level_B, answer.mean_BH[:, 0]
-    interval = _score_interval(answer, true_B, 0)
+def _score_number(answer: Answer, windows: WindowSet, head: Head) -> Scores:
+    column = head.start
+    # A record's number is scored as it was read, not as float32 has rounded it.
+    true_B = windows.level_B if windows.target_index is None else windows.r_BH[:, column].astype(np.float64)
+    mean_B = answer.mean_BH[:, column]
+    interval = _score_interval(answer, true_B, column)
     loss = rmse(true_B, mean_B)
     numbers = {"rmse": loss, "mse": loss**2, "mae": mae(true_B, mean_B), "r2": r_squared(true_B, mean_B), **interval}
     squared_B = (mean_B - true_B) ** 2
@@ -110,8 +153,8 @@ def _score_numbers(answer: Answer, windows: WindowSet) -> Scores:
     )
 
 
-def _score_labels(answer: Answer, windows: WindowSet) -> Scores:
-    true_B, p_BC = windows.r_BH.argmax(axis=1), answer.mean_BH
+def _score_label(answer: Answer, windows: WindowSet, head: Head) -> Scores:
+    true_B, p_BC = windows.r_BH[:, head.columns].argmax(axis=1), answer.mean_BH[:, head.columns]
     loss = log_loss(true_B, p_BC)
     numbers = {
         "log_loss": loss,

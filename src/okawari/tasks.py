@@ -1,19 +1,25 @@
 """What is to be predicted: a task says what a question looks like and what an answer consists of.
 
     Forecast    the next values of one of the columns, from a window of readings in the order of time
+    Anticipate  several things at once about the next value of one of the columns, numbers and labels, from a window
     Regress     a number, from one record
     Classify    one of some labels, from one record
 
-An answer is a row of numbers, one column for each step ahead or label, and `heads` names those columns. A label's
-number is its probability, which is the mean of "it is this label"; so an answer is a row of means whatever the task.
+An answer is a row of numbers, one column for each step ahead, number or label, and `heads` names those columns. A
+label's number is its probability, which is the mean of "it is this label"; so an answer is a row of means whatever
+the task.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-from okawari.columns import Column
+from okawari.columns import NAME, Column
 from okawari.errors import require
+
+RESERVED = ("as_of", "level", "model_version", "graph_sha256")
+"""Columns of a table of answers beside the answers themselves; no target is called so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,7 @@ class Head:
     start: int
     stop: int
     labels: tuple[str, ...] = ()
+    unit: str = ""
 
     @property
     def columns(self) -> slice:
@@ -61,6 +68,99 @@ class Forecast:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Growth:
+    """How fast a column x grows or, with `change`, how that has changed since the reading before.
+
+        g[t] = factor * log(x[t] / x[t - lag])        change: g[t] - g[t - 1]
+
+    A `factor` of 100 gives percent over `lag` readings, one of 400 percent a year where a reading is a quarter (both of
+    continuous growth). With `labels`, it is the word of the band that it lies in: the first below `bounds[0]`, the next
+    from there to below `bounds[1]`, the last from the last bound on.
+
+    Example:
+        >>> Growth(name="trend", lag=4, change=True, bounds=(-0.25, 0.25), labels=("falling", "stable", "rising")).reach
+        5
+    """
+
+    name: str
+    lag: int = 1
+    factor: float = 100.0
+    change: bool = False
+    bounds: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    unit: str = "%"
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        require(bool(NAME.match(self.name)), f"Growth name is {self.name!r}; use lower-case letters, digits and _.")
+        require(
+            self.name not in RESERVED, f"Growth name is {self.name!r}, which tables of answers use; choose another."
+        )
+        require(self.lag >= 1, f"Growth.lag of {self.name} is {self.lag}; it counts readings back, at least 1.")
+        require(self.factor > 0, f"Growth.factor of {self.name} is {self.factor}; use 100 for percent.")
+        n_bounds, n_labels = len(self.bounds), len(self.labels)
+        require(
+            n_bounds == max(0, n_labels - 1) and n_labels != 1,
+            f"Growth {self.name} has {n_labels} labels and {n_bounds} bounds; one bound stands between two labels.",
+        )
+        ascending = all(lower < upper for lower, upper in pairwise(self.bounds))
+        require(
+            ascending, f"Growth.bounds of {self.name} are {self.bounds}; write them from the lowest to the highest."
+        )
+        require(len(set(self.labels)) == n_labels, f"Growth {self.name} names a label twice: {self.labels}.")
+
+    @property
+    def reach(self) -> int:
+        """How many readings back it looks."""
+        return self.lag + self.change
+
+    @property
+    def column(self) -> Column:
+        """The same as a column: its unit, or its labels."""
+        unit = "" if self.labels else self.unit
+        return Column(name=self.name, unit=unit, labels=self.labels, description=self.description)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anticipate:
+    """Predict where each of `targets` will stand after the next reading of `column`, from the last `history` readings.
+
+    One model answers all of them: each is a head of its answer.
+    """
+
+    column: str
+    targets: tuple[Growth, ...]
+    history: int
+    coverage_share: float = 0.9
+
+    def __post_init__(self) -> None:
+        require(bool(self.targets), "Anticipate.targets is empty; name what is to be predicted, at least one Growth.")
+        names = [target.name for target in self.targets]
+        require(len(set(names)) == len(names), f"Anticipate.targets has two of one name: {names}.")
+        needed = 1 + max(target.reach for target in self.targets)
+        require(
+            self.history >= needed,
+            f"Anticipate.history is {self.history}; its targets look {needed - 1} readings back; use {needed} or more.",
+        )
+        _check_coverage("Anticipate", self.coverage_share)
+
+    @property
+    def width(self) -> int:
+        """Columns of an answer: one for each number, and one for each label of the others."""
+        return self.heads[-1].stop
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The targets in their order."""
+        heads: list[Head] = []
+        for target in self.targets:
+            start = heads[-1].stop if heads else 0
+            stop = start + (len(target.labels) or 1)
+            heads.append(Head(name=target.name, start=start, stop=stop, labels=target.labels, unit=target.column.unit))
+        return tuple(heads)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Regress:
     """Predict the number `target` of a record from its other columns; `target` is no input."""
 
@@ -79,7 +179,7 @@ class Regress:
     @property
     def heads(self) -> tuple[Head, ...]:
         """The number."""
-        return (Head(name=self.target.name, start=0, stop=1),)
+        return (Head(name=self.target.name, start=0, stop=1, unit=self.target.unit),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +204,9 @@ class Classify:
         return (Head(name=self.target.name, start=0, stop=self.width, labels=self.target.labels),)
 
 
+SeriesTask = Forecast | Anticipate
 RecordTask = Regress | Classify
-Task = Forecast | RecordTask
+Task = SeriesTask | RecordTask
 
 
 def _check_coverage(task: str, share: float) -> None:

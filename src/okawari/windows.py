@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from okawari.case import Case, Forecast
+from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph import compute_features
+from okawari.graph import compute_features, compute_standing
 from okawari.models.recipe import Floats, WindowSet
 from okawari.readings import to_array, to_numbers
 
@@ -39,36 +39,40 @@ class Split:
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
     """All windows of the frame whose truth is complete, oldest first: n - T - H + 1 of a series, n records.
 
-    The truth `r_BH` is what models learn: `log(level[t + h] / level[t])` of a series, t the last reading of the
-    window; the number itself of a record, or 1 for its label and 0 for all others.
+    The truth `r_BH` is what models learn: `log(level[t + h] / level[t])` of a forecast, t the last reading of the
+    window; where several targets stand in the reading after it; the number itself of a record, or 1 for its label and
+    0 for all others.
 
     Raises:
         InvalidInput: too few readings, or readings that `to_array` refuses.
     """
-    task = case.task
-    return _cut_series(frame, case, task) if isinstance(task, Forecast) else _cut_records(frame, case)
+    return _cut_series(frame, case) if case.is_series else _cut_records(frame, case)
 
 
-def _cut_series(frame: pd.DataFrame, case: Case, task: Forecast) -> WindowSet:
-    history, horizon = task.history, task.horizon
+def _cut_series(frame: pd.DataFrame, case: Case) -> WindowSet:
+    history, horizon = case.history, case.horizon
     readings, times = to_array(frame, case), _times(frame, case)
     n_windows = len(readings) - history - horizon + 1
     if n_windows < 1:
         raise InvalidInput(
             f"There are {len(readings)} readings; one window with its truth takes {history} + {horizon}. Ingest more."
         )
-    target = case.column_names.index(task.target)
+    target = case.column_names.index(case.target.name)
     levels = readings[:, target]
     last = slice(history - 1, history - 1 + n_windows)
-    truth_BH = sliding_window_view(levels[history:], horizon)
     x_1NF = readings.astype(np.float32)[None]
+    x_BTF = _slide(x_1NF[0], history)
+    # Where targets stand after the window is where they stand now in the next window.
+    now_BH = None if case.is_forecast else compute_standing(case, x_BTF)
+    truth_BH = np.log(sliding_window_view(levels[history:], horizon) / levels[last, None])
     return WindowSet(
-        x_BTF=_slide(x_1NF[0], history)[:n_windows],
+        x_BTF=x_BTF[:n_windows],
         z_BSK=_slide(compute_features(case, x_1NF)[0], history - 1)[:n_windows],
-        r_BH=np.log(truth_BH / levels[last, None]).astype(np.float32),
+        r_BH=truth_BH.astype(np.float32) if now_BH is None else now_BH[1:],
         level_B=levels[last].copy(),
         at_B=times[last].copy(),
         target_index=target,
+        now_BH=None if now_BH is None else now_BH[:-1],
     )
 
 
@@ -120,8 +124,8 @@ def last_window(frame: pd.DataFrame, case: Case) -> Floats:
 def split_windows(windows: WindowSet, case: Case) -> Split:
     """Split into train, validation, calibration and holdout.
 
-    A series is split in the order of time, and `horizon` windows are dropped between parts, which keeps the truth of
-    one part out of the truth of the next (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
+    A series is split in the order of time, and `Case.horizon` windows are dropped between parts, which keeps the truth
+    of one part out of the truth of the next (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
     section 7.4.1).
 
     Records are ordered by a digest of their values; the smallest ones are the holdout, then come calibration,
@@ -131,9 +135,8 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
     Raises:
         InvalidInput: too few windows; the message says how many there are and how many it takes.
     """
-    gap = case.task.horizon if isinstance(case.task, Forecast) else 0
     sizes = size_parts(len(windows), case)
-    starts = np.cumsum((0, *(size + gap for size in sizes[:-1])))
+    starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
     ordered = windows if case.is_series else windows.pick(_order_records(windows))
     return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
 
@@ -144,7 +147,7 @@ def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
     Raises:
         InvalidInput: too few windows, as in `split_windows`.
     """
-    gap = case.task.horizon if isinstance(case.task, Forecast) else 0
+    gap = case.horizon
     gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration
     n_learn = n_windows - gate.holdout - calibration - 3 * gap
     n_validation = max(MIN_VALIDATION, round(gate.validation_share * n_learn))

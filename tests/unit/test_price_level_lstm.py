@@ -47,7 +47,7 @@ def test_its_losses_are_those_of_the_scaled_levels(split: Split) -> None:
 
 
 def _answer_always(level: float, horizon: int) -> LevelNetwork:
-    network = LstmNetwork(1, horizon, hidden=2, layers=1, fc=2, dropout=0.0)
+    network = LstmNetwork(1, [horizon], hidden=2, layers=1, fc=2, dropout=0.0)
     with torch.no_grad():
         for weights in network.parameters():
             weights.zero_()

@@ -51,14 +51,16 @@ class KerasLstm:
         """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone.
 
         Raises:
-            InvalidInput: this process has loaded Keras on another backend, or the training diverged.
+            InvalidInput: this process has loaded Keras on another backend, the training diverged, or the task is no
+                forecast.
         """
         from okawari.models import training
 
+        data.require_forecast("KerasLstm")
         keras = load_keras()
         device = training.choose_device(data.device).type
         with training.reproducible(seed=data.seed, threads=data.threads):
-            network = self.lstm.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
+            network = self.lstm.build(data.train.z_BSK.shape[2], [data.train.r_BH.shape[1]])
             network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")))
             with keras.device(device):
                 trained = self._build(keras, data)
@@ -181,7 +183,7 @@ def copy_weights(keras_model: Any, network: LstmNetwork) -> None:
         state[f"lstm.bias_ih_l{layer}"] = torch.tensor(bias)
         state[f"lstm.bias_hh_l{layer}"] = torch.zeros(len(bias))
     for number, (kernel, bias) in ((1, first), (3, second)):  # the linear layers of the head
-        state[f"head.{number}.weight"], state[f"head.{number}.bias"] = torch.tensor(kernel.T), torch.tensor(bias)
+        state[f"heads.0.{number}.weight"], state[f"heads.0.{number}.bias"] = torch.tensor(kernel.T), torch.tensor(bias)
     network.load_state_dict(state)
 
 

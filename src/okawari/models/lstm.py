@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Lstm:
-    """Recipe of a stacked LSTM with a small dense head, trained by Adam on standardised log returns.
+    """Recipe of a stacked LSTM with small dense layers for each head of the answer, trained by Adam on the joint loss.
 
     When `warm`, it begins with the weights that it had in the champion's training.
 
@@ -57,7 +58,7 @@ class Lstm:
         from okawari.models import training
 
         with training.reproducible(seed=data.seed, threads=data.threads):
-            network = self.build(data.train.z_BSK.shape[2], data.train.r_BH.shape[1])
+            network = self.build(data.train.z_BSK.shape[2], _measure_heads(data))
             training.start_from(network, data.start if self.warm else None)
             network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
             history = training.train_network(network, data, self.schedule(), progress)
@@ -72,20 +73,19 @@ class Lstm:
         import torch
 
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network = self.build(len(state["in_shift"]), len(state["out_shift"]))
+        last_layers = sorted(name for name in state if name.startswith("heads.") and name.endswith(".3.bias"))
+        network = self.build(len(state["in_shift"]), [len(state[name]) for name in last_layers])
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise InvalidInput(f"{path} holds weights of another network than {self}. Use its settings.") from error
         return NetworkModel(network=network.eval(), history=(), threads=threads)
 
-    def build(self, n_features: int, horizon: int) -> LstmNetwork:
-        """An untrained network of these settings; torch's generator gives its first weights."""
+    def build(self, n_features: int, widths: Sequence[int]) -> LstmNetwork:
+        """An untrained network of these settings, with a head of each width; torch's generator gives its weights."""
         from okawari.models.networks import LstmNetwork
 
-        return LstmNetwork(
-            n_features, horizon, hidden=self.hidden, layers=self.layers, fc=self.fc, dropout=self.dropout
-        )
+        return LstmNetwork(n_features, widths, hidden=self.hidden, layers=self.layers, fc=self.fc, dropout=self.dropout)
 
     def schedule(self) -> Schedule:
         """The part of the settings that the training loop takes."""
@@ -98,3 +98,8 @@ class Lstm:
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""
         return {"recipe": "Lstm", **asdict(self)}
+
+
+def _measure_heads(data: TrainingData) -> list[int]:
+    """Columns of each head; all of them, where none is named."""
+    return [head.stop - head.start for head in data.heads] or [data.train.r_BH.shape[1]]

@@ -62,22 +62,27 @@ class ScaledNetwork(nn.Module):
 
 
 class LstmNetwork(ScaledNetwork):
-    """LSTM, then two dense layers on the last state.
+    """An LSTM, and on its last state two dense layers for each head of the answer; `widths` are the heads' columns.
 
-    Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997.
+    Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; one body and several heads: Caruana, Multitask
+    Learning, 1997.
     """
 
-    def __init__(self, n_features: int, width: int, *, hidden: int, layers: int, fc: int, dropout: float) -> None:
-        super().__init__(n_features, width)
+    def __init__(
+        self, n_features: int, widths: Sequence[int], *, hidden: int, layers: int, fc: int, dropout: float
+    ) -> None:
+        super().__init__(n_features, sum(widths))
         between = dropout if layers > 1 else 0.0
         self.lstm = nn.LSTM(n_features, hidden, layers, batch_first=True, dropout=between)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, fc), nn.ReLU(), nn.Linear(fc, width))
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Dropout(dropout), nn.Linear(hidden, fc), nn.ReLU(), nn.Linear(fc, width))
+            for width in widths
+        )
 
     def answer(self, scaled_BSK: Tensor) -> Tensor:
         """From the state after the last step."""
         states_BSU, _ = self.lstm(scaled_BSK)
-        out_BH: Tensor = self.head(states_BSU[:, -1])
-        return out_BH
+        return torch.cat([head(states_BSU[:, -1]) for head in self.heads], dim=1)
 
 
 class LevelNetwork(nn.Module):

@@ -21,7 +21,8 @@ class RandomWalk:
         return "random_walk"
 
     def fit(self, data: TrainingData, progress: Progress) -> RandomWalkModel:
-        """Nothing is estimated; only the horizon is taken from the data."""
+        """Nothing is estimated; only the horizon is taken from the data; a forecast's alone."""
+        data.require_forecast("RandomWalk")
         return RandomWalkModel(horizon=data.train.r_BH.shape[1])
 
     def describe(self) -> dict[str, Any]:

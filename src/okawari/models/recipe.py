@@ -3,7 +3,7 @@
 Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 of a
 record), H columns of an answer: steps ahead, or one for a number, or one for each label.
 `x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: cumulative
-log returns of a series, a record's number, or 1 for its label and 0 for all others.
+log returns of a forecast, else a number itself, or 1 for its label and 0 for all others.
 
 A recipe has no `predict`, so "not fitted yet" cannot happen. Recipe modules import their heavy library
 inside `fit`: the serving image loads cases, and has neither torch nor statsmodels.
@@ -12,12 +12,14 @@ inside `fit`: the serving image loads cases, and has neither torch nor statsmode
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from okawari.errors import InvalidInput
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -39,7 +41,8 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 class WindowSet:
     """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` what is learned, `level_B` the last
     target level of a series (its own unit) or the truth itself of a record, `at_B` the time of the last reading
-    (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them.
+    (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them, and `now_BH` where
+    several targets stand in the last reading, laid out like `r_BH`; None of other tasks.
     """
 
     x_BTF: Floats
@@ -48,6 +51,7 @@ class WindowSet:
     level_B: NDArray[np.float64]
     at_B: NDArray[np.datetime64]
     target_index: int | None
+    now_BH: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.level_B)
@@ -58,19 +62,21 @@ class WindowSet:
         return self.x_BTF[:, :, self.target_index]
 
     def __getitem__(self, rows: slice) -> WindowSet:
-        return WindowSet(
-            self.x_BTF[rows], self.z_BSK[rows], self.r_BH[rows], self.level_B[rows], self.at_B[rows], self.target_index
-        )
+        return self._take(rows)
 
     def pick(self, places: NDArray[np.int64]) -> WindowSet:
         """The windows at these places, in this order."""
-        return WindowSet(
-            self.x_BTF[places],
-            self.z_BSK[places],
-            self.r_BH[places],
-            self.level_B[places],
-            self.at_B[places],
-            self.target_index,
+        return self._take(places)
+
+    def _take(self, rows: slice | NDArray[np.int64]) -> WindowSet:
+        return replace(
+            self,
+            x_BTF=self.x_BTF[rows],
+            z_BSK=self.z_BSK[rows],
+            r_BH=self.r_BH[rows],
+            level_B=self.level_B[rows],
+            at_B=self.at_B[rows],
+            now_BH=None if self.now_BH is None else self.now_BH[rows],
         )
 
 
@@ -92,6 +98,18 @@ class TrainingData:
     study: Path | None = None
     start: Path | None = None
 
+    def require_forecast(self, recipe: str) -> None:
+        """Refuse windows of records and of several targets, for a recipe that only knows growth against a last level.
+
+        Raises:
+            InvalidInput: the task is no forecast.
+        """
+        if self.train.target_index is None or self.train.now_BH is not None:
+            raise InvalidInput(
+                f"{recipe} forecasts the next values of a series, and this case asks for something else; leave it out "
+                "of the case's candidates."
+            )
+
 
 @dataclass(frozen=True)
 class ConstantCore:
@@ -103,12 +121,13 @@ class ConstantCore:
 @dataclass(frozen=True)
 class AffineCore:
     """An affine map `weight_HN @ input_N + bias_H` of what it reads: "w", the centred log levels of a series,
-    `w_T = log(level_T) - log(level_last)`, or "z", all features of the window in one row.
+    `w_T = log(level_T) - log(level_last)`, "z", all features of the window in one row, or "now", where several targets
+    stand.
     """
 
     weight_HN: NDArray[np.float64]
     bias_H: NDArray[np.float64]
-    reads: Literal["w", "z"] = "w"
+    reads: Literal["w", "z", "now"] = "w"
 
 
 @dataclass(frozen=True)

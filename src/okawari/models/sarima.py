@@ -56,7 +56,8 @@ class Sarima:
         return "sarima_" + "_".join("".join(map(str, numbers)) for numbers in (self.order, self.seasonal_order))
 
     def fit(self, data: TrainingData, progress: Progress) -> SarimaModel:
-        """Fit on the one contiguous series that the train windows cover; deterministic."""
+        """Fit on the one contiguous series that the train windows cover; deterministic; a forecast's alone."""
+        data.require_forecast("Sarima")
         levels = join_levels(data.train)
         parameters, facts = self._estimate(np.log(levels))
         progress(1, 1, facts)

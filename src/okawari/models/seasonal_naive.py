@@ -45,6 +45,7 @@ class SeasonalNaive:
         Raises:
             InvalidInput: a window is shorter than the season.
         """
+        data.require_forecast("SeasonalNaive")
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
         if history < self.season:
             raise InvalidInput(
