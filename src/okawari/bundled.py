@@ -1,4 +1,6 @@
-"""Bundled data of records: two well-known tables from scikit-learn, and points whose best possible answer is known."""
+"""Bundled data that works offline: the quarterly economy from statsmodels, two well-known tables of records from
+scikit-learn, and points whose best possible answer is known.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,32 @@ import pandas as pd
 
 from okawari.errors import require
 from okawari.settings import load_settings
-from okawari.sources import TableFile
+from okawari.sources import TableFile, keep_until
 
 PIXELS = tuple(f"pixel_{row}{column}" for row in range(8) for column in range(8))
 """Columns of a digit's picture, row by row from the top left."""
+
+
+@dataclass(frozen=True)
+class BundledMacro:
+    """Prices, unemployment and interest in the United States, 203 quarters from 1959 to September 2009.
+
+    Source: statsmodels' data set `macrodata`, which Skipper Seabold put together in December 2009 from FRED (Federal
+    Reserve Bank of St. Louis) and, for unemployment, the Bureau of Labor Statistics; in the public domain. These are
+    the figures as they were known then, while `okawari.live.Fred` has them as revised since.
+    """
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """Columns date (a quarter's last day), cpi (consumer prices at its end, 1982-84 = 100, seasonally adjusted),
+        unemployment (percent, seasonally adjusted) and bill_rate (3-month Treasury bill, percent a year, its average).
+        """
+        from statsmodels.datasets import macrodata
+
+        found = macrodata.load_pandas().data
+        last_month = pd.to_datetime({"year": found["year"], "month": 3 * found["quarter"], "day": 1})
+        dates = last_month + pd.offsets.MonthEnd()
+        kept = found[["cpi", "unemp", "tbilrate"]].set_axis(["cpi", "unemployment", "bill_rate"], axis="columns")
+        return keep_until(kept.assign(date=dates)[["date", *kept.columns]], until)
 
 
 @dataclass(frozen=True)

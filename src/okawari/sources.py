@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Names = tuple[tuple[str, str], ...]
 """Pairs of what a table calls a column and what the case calls it, which is a name of letters, digits and _."""
 
-_PRICES = ["open", "high", "low", "close"]
+PRICES = ["open", "high", "low", "close"]
+"""The four prices of a trading day."""
 
 
 class Source(Protocol):
@@ -53,38 +54,7 @@ class BundledStock:
         if found is None:
             known = sorted(name for name in vars(stocks) if name.isupper())
             raise InvalidInput(f"There is no bundled history for {self.symbol!r}; there is one for {known}.")
-        return _up_to(_adjust(pd.DataFrame(found)), until)
-
-
-@dataclass(frozen=True)
-class YahooStock:
-    """Daily prices of one company from Yahoo Finance, today's included; needs the extra `live` and the internet."""
-
-    symbol: str
-    since: str = "2000-01-01"
-
-    def read(self, until: date | None = None) -> pd.DataFrame:
-        """Columns date, open, high, low, close (adjusted), volume.
-
-        Raises:
-            InvalidInput: the extra is not installed, or Yahoo knows no such symbol or gives no rows.
-        """
-        try:
-            import yfinance
-        except ImportError as missing:
-            raise InvalidInput(
-                "YahooStock needs the package yfinance, which is not installed; run: pip install 'okawari[live]'."
-            ) from missing
-        try:
-            found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
-        except (yfinance.exceptions.YFException, OSError, ValueError) as failed:
-            # Its own errors, those of the network, and answers that are no JSON.
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r}: {failed}; try again later.") from failed
-        if found.empty:
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network.")
-        frame = found.rename(columns=str.lower).rename_axis("date").reset_index()
-        frame["date"] = frame["date"].dt.tz_localize(None).dt.normalize()
-        return _up_to(frame[["date", *_PRICES, "volume"]], until)
+        return keep_until(_adjust(pd.DataFrame(found)), until)
 
 
 @dataclass(frozen=True)
@@ -269,7 +239,7 @@ def _cut(frame: pd.DataFrame, table: Table, what: str, until: date | None) -> pd
         return frame
     if table.time not in frame.columns:
         raise InvalidInput(f"{what} has no column {table.time!r}; it has {list(map(str, frame.columns))}.")
-    return _up_to(frame, until, table.time)
+    return keep_until(frame, until, table.time)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -288,11 +258,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _adjust(frame: pd.DataFrame) -> pd.DataFrame:
     factor = frame["adj_close"] / frame["close"]
-    prices = frame[_PRICES].mul(factor, axis=0)
-    return prices.assign(date=pd.to_datetime(frame["date"]), volume=frame["volume"])[["date", *_PRICES, "volume"]]
+    prices = frame[PRICES].mul(factor, axis=0)
+    return prices.assign(date=pd.to_datetime(frame["date"]), volume=frame["volume"])[["date", *PRICES, "volume"]]
 
 
-def _up_to(frame: pd.DataFrame, until: date | None, time: str = "date") -> pd.DataFrame:
+def keep_until(frame: pd.DataFrame, until: date | None, time: str = "date") -> pd.DataFrame:
+    """The readings up to and including a day (all of them, if None), numbered from 0."""
     if until is None:
         return frame.reset_index(drop=True)
     # An unreadable time stays in: the checks will refuse it with a reason instead of losing it here.

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from okawari.bundled import BundledMacro
 from okawari.errors import InvalidInput
 from okawari.sources import BundledStock, TableFile
 
@@ -186,3 +187,19 @@ def test_damaged_files_are_read_or_refused_but_never_crash(
         except InvalidInput:
             continue
         assert "date" in frame.columns
+
+
+# --- the bundled economy ------------------------------------------------------------------------------------------
+
+
+def test_the_bundled_economy_has_a_reading_for_each_quarter_from_1959_to_2009() -> None:
+    frame = BundledMacro().read()
+    assert list(frame.columns) == ["date", "cpi", "unemployment", "bill_rate"]
+    assert frame["date"].tolist() == list(pd.date_range("1959-03-31", "2009-09-30", freq="QE"))
+    assert frame.iloc[0].tolist()[1:] == [28.98, 5.8, 2.82]
+    assert frame.iloc[-1].tolist()[1:] == [216.385, 9.6, 0.12]
+
+
+def test_the_bundled_economy_is_read_until_the_last_quarter_that_had_ended() -> None:
+    assert BundledMacro().read(until=date(2008, 6, 29))["date"].iloc[-1] == pd.Timestamp("2008-03-31")
+    assert BundledMacro().read(until=date(2008, 6, 30))["date"].iloc[-1] == pd.Timestamp("2008-06-30")

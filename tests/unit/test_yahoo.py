@@ -14,7 +14,7 @@ import pytest
 from okawari.case import Case
 from okawari.checks import check_readings
 from okawari.errors import InvalidInput
-from okawari.sources import YahooStock
+from okawari.live import YahooStock
 
 CHART = Path(__file__).with_name("yahoo_chart.json")
 """An answer in Yahoo's format, put together by hand: five days of June 2014, about as they were, with a split."""

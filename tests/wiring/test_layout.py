@@ -73,12 +73,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     "skl2onnx": ("src/okawari/graph_trees.py",),
     "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/bundled.py"),
     "sqlalchemy": ("src/okawari/sources.py",),
-    "statsmodels": ("src/okawari/models/sarima.py",),
+    "statsmodels": ("src/okawari/models/sarima.py", "src/okawari/bundled.py"),
     "torch": ("src/okawari/models/", "src/okawari/graph_cores.py"),
     "typer": ("src/okawari/cli.py", "src/okawari/cli_new.py", "src/okawari/cli_quantize.py"),
     "xgboost": ("src/okawari/models/boosting.py",),
     "yaml": ("bentos/deploy.py",),
-    "yfinance": ("src/okawari/sources.py",),
+    "yfinance": ("src/okawari/live.py",),
 }
 """Where each third-party library may be imported: files, or folders that end in a slash."""
 
