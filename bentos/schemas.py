@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -244,7 +244,10 @@ def _build_outcome(case: Case, fields: dict[str, Any]) -> Any:
         _build_object(f"Outcome_{target.name}", {**fields, "target": Literal[target.name], "value": value})
         for target, value in ((target, _build_value(target.column)) for target in task.targets)
     ]
-    return Annotated[tuple(each), Field(discriminator="target")] if len(each) > 1 else each[0]
+    if len(each) == 1:
+        return each[0]
+    any_of: Any = Union[tuple(each)]  # noqa: UP007  (the members are known when a case is loaded)
+    return Annotated[any_of, Field(discriminator="target")]
 
 
 def name_prediction(case: Case) -> type[Prediction | Outlook | Estimate | Label]:

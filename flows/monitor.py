@@ -15,17 +15,20 @@ from prefect import flow, get_run_logger
 
 from flows.announce import emit, show_link, show_table
 from monitoring.drift import DriftVerdict, measure_drift
-from monitoring.performance import PerformanceVerdict, measure_hits, measure_performance
+from monitoring.performance import ALPHA, PerformanceVerdict, join_verdicts, measure_hits, measure_performance
 from monitoring.report import build_report
 from okawari import events, records, registry, store, tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.features import compute_feature_frame
+from okawari.models.recipe import Floats
 from okawari.policy import Decision
 from okawari.registry import Version
 from okawari.settings import load_settings
 from okawari.store import Snapshot
-from okawari.truth import match_records, match_truth
+from okawari.tasks import Head
+from okawari.truth import match_records, match_targets, match_truth
+from okawari.windows import cut_windows
 
 
 @dataclass(frozen=True)
@@ -120,25 +123,55 @@ def _watch_performance(watched: Watched, drift_id: str | None) -> str:
 def _measure_promise(watched: Watched) -> PerformanceVerdict:
     case, name = watched.case, watched.case.name
     predictions, outcomes = records.load_predictions(name), records.load_outcomes(name)
+    known = watched.readings[watched.readings[case.time] <= pd.Timestamp(watched.champion.trained_until)]
     if not case.is_series:
-        return _measure_records(watched, match_records(predictions, outcomes))
-    pairs = match_truth(case, predictions, outcomes, watched.readings)
-    own = pairs[pairs["version"] == watched.champion.version]
-    # A champion without intervals has empty bounds, which promise nothing and are not judged.
-    promised = watched.champion.coverage_share or case.coverage_share
-    assert promised is not None, "a forecast's case names the coverage that it wants"
-    return measure_performance(own, coverage_share=promised)
+        [head] = case.task.heads
+        return _measure_head(watched, match_records(predictions, outcomes), known[case.target.name], head)
+    if not case.is_forecast:
+        return _measure_targets(watched, match_targets(case, predictions, outcomes, watched.readings), known)
+    own = _pick_own(watched, match_truth(case, predictions, outcomes, watched.readings))
+    return measure_performance(own, coverage_share=_promised(watched), min_rows=case.retrain.min_outcomes)
 
 
-def _measure_records(watched: Watched, pairs: pd.DataFrame) -> PerformanceVerdict:
-    """Against the constant baseline over the records that the champion knew."""
-    case, champion = watched.case, watched.champion
-    own = pairs[pairs["version"] == champion.version]
-    known = watched.readings[watched.readings[case.time] <= pd.Timestamp(champion.trained_until)][case.target.name]
-    if case.coverage_share is None:
-        return measure_hits(own["hit"], baseline_share=float(known.value_counts(normalize=True).iloc[0]))
-    promised = champion.coverage_share or case.coverage_share
-    return measure_performance(own.assign(level=known.mean()), coverage_share=promised, baseline="the mean")
+def _measure_targets(watched: Watched, pairs: Mapping[str, pd.DataFrame], known: pd.DataFrame) -> PerformanceVerdict:
+    """All targets, each with its share of the false alarms."""
+    case = watched.case
+    heads, past_BH = case.task.heads, cut_windows(known, case).r_BH
+    return join_verdicts({
+        head.name: _measure_head(
+            watched, pairs[head.name], _number_truth(past_BH[:, head.columns], head), head, alpha=ALPHA / len(heads)
+        )
+        for head in heads
+    })  # fmt: skip
+
+
+def _number_truth(past_BC: Floats, head: Head) -> pd.Series:
+    return pd.Series(past_BC.argmax(axis=1) if head.labels else past_BC[:, 0])
+
+
+def _measure_head(
+    watched: Watched, pairs: pd.DataFrame, known: pd.Series, head: Head, *, alpha: float = ALPHA
+) -> PerformanceVerdict:
+    """Against the constant baseline over what the champion knew."""
+    own, min_rows = _pick_own(watched, pairs), watched.case.retrain.min_outcomes
+    if head.labels:
+        common = float(known.value_counts(normalize=True).iloc[0])
+        return measure_hits(own["hit"], baseline_share=common, min_rows=min_rows, alpha=alpha)
+    measured = own.assign(level=known.mean())
+    return measure_performance(
+        measured, coverage_share=_promised(watched), baseline="the mean", min_rows=min_rows, alpha=alpha
+    )
+
+
+def _pick_own(watched: Watched, pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[pairs["version"] == watched.champion.version]
+
+
+def _promised(watched: Watched) -> float:
+    """Share of truths that intervals promise; a champion without any has empty bounds, which are not judged."""
+    promised = watched.champion.coverage_share or watched.case.coverage_share
+    assert promised is not None, "a case of numbers names the coverage that it wants"
+    return promised
 
 
 def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> str:

@@ -6,6 +6,7 @@ value (the random walk), and that its interval covers what it promised. Knows no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ from okawari.metrics import measure_worse_p_value
 
 Array = npt.NDArray[np.float64]
 
+Kind = Literal["degraded", "good", "not enough data"]
+ALPHA = 0.01
+"""Share of false alarms of one verdict."""
 REQUIRED, BOUNDS = ("prediction", "level", "truth"), ("lower", "upper")
 
 
@@ -31,7 +35,7 @@ class PerformanceVerdict:
     too few outcomes, a model without intervals, a baseline that was exact.
     """
 
-    verdict: Literal["degraded", "good", "not enough data"]
+    verdict: Kind
     reason: str
     n: int
     promised_share: float | None = None
@@ -42,6 +46,8 @@ class PerformanceVerdict:
     worse_p_value: float | None = None
     under_p_value: float | None = None
     note: str | None = None
+    targets: Mapping[str, PerformanceVerdict] | None = None
+    """Of several targets, each one's own verdict."""
 
     def facts(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -54,7 +60,7 @@ def measure_performance(
     coverage_share: float,
     baseline: str = "the random walk",
     min_rows: int = 40,
-    alpha: float = 0.01,
+    alpha: float = ALPHA,
 ) -> PerformanceVerdict:
     """Judge matured one-step predictions against their truth, the baseline and the promised coverage.
 
@@ -85,7 +91,7 @@ def measure_performance(
 
 
 def measure_hits(
-    hits: pd.Series, *, baseline_share: float, min_rows: int = 40, alpha: float = 0.01
+    hits: pd.Series, *, baseline_share: float, min_rows: int = 40, alpha: float = ALPHA
 ) -> PerformanceVerdict:
     """Judge labels by how many were right: degraded where the most common label would have been right more often.
 
@@ -106,6 +112,24 @@ def measure_hits(
         f"{baseline_share:.1%} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
     )
     return PerformanceVerdict(verdict="degraded" if worse else "good", reason=reason, n=n, worse_p_value=p_value)
+
+
+def join_verdicts(verdicts: Mapping[str, PerformanceVerdict]) -> PerformanceVerdict:
+    """One verdict over several targets: degraded where one of them is, for which the others' reasons are left out.
+
+    Each is to be measured with its share of `alpha` (Bonferroni), so that all together keep it.
+    """
+    kinds: tuple[Kind, ...] = ("degraded", "good", "not enough data")
+    worst = next(kind for kind in kinds if any(each.verdict == kind for each in verdicts.values()))
+    told = {name: each for name, each in verdicts.items() if each.verdict == worst}
+    if worst == "not enough data":
+        return next(iter(told.values()))
+    return PerformanceVerdict(
+        verdict=worst,
+        reason=" ".join(f"{name}: {each.reason}" for name, each in told.items()),
+        n=min(each.n for each in told.values()),
+        targets=dict(verdicts),
+    )
 
 
 def _measure_errors(prediction: Array, level: Array, truth: Array) -> dict[str, float | None]:

@@ -94,12 +94,17 @@ class Drift:
 @dataclass(frozen=True, kw_only=True)
 class Retrain:
     """How retraining is rationed: at least `cooldown_readings` new readings between two trainings, at most
-    `daily_budget` trainings a day, and none by itself after `max_rejections` rejected challengers in a row.
+    `daily_budget` trainings a day, and none by itself after `max_rejections` rejected challengers in a row. From
+    `min_outcomes` outcomes on, performance is judged.
     """
 
     cooldown_readings: int = 20
     daily_budget: int = 24
     max_rejections: int = 5
+    min_outcomes: int = 40
+
+    def __post_init__(self) -> None:
+        require(self.min_outcomes >= 2, f"Retrain.min_outcomes is {self.min_outcomes}; a spread needs 2 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Joins what was predicted to what turned out to be true: one row per day and version that could be checked.
 
-The truth of a forecast is the first reading after its last known one; a truth sent to `/outcomes` goes before it.
+The truth of a series is the first reading after the last known one; a truth sent to `/outcomes` goes before it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
+from okawari.models.recipe import Floats
+from okawari.tasks import Head
+from okawari.windows import cut_windows
 
 COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
@@ -49,6 +52,50 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
     return newest[list(COLUMNS)].reset_index(drop=True)
 
 
+def match_targets(
+    case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """For each of several targets, one row per (as_of, version) whose truth is known, oldest first.
+
+    Args:
+        case: one of an `Anticipate` task.
+        predictions: as in `match_truth`.
+        outcomes: as in `match_truth`; their `step` is the target's number, from 1.
+        readings: the newest snapshot.
+
+    Returns:
+        By target the columns that `match_records` gives.
+    """
+    asked = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"]).reset_index(drop=True)
+    windows = cut_windows(readings, case)
+    known = pd.DataFrame({"as_of": windows.at_B, "known_level": windows.level_B, "window": range(len(windows))})
+    asked = asked.assign(as_of=_read_times(asked["as_of"])) if len(asked) else asked.astype({"as_of": "datetime64[ns]"})
+    joined = asked.merge(known, on="as_of", how="inner")
+    honest = joined[np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)]
+    newest = honest.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
+    truth_BH = windows.r_BH[newest["window"].to_numpy()]
+    return {
+        head.name: _match_head(newest, truth_BH[:, head.columns], head, _told(newest, outcomes, step))
+        for step, head in enumerate(case.task.heads, start=1)
+    }
+
+
+def _match_head(found: pd.DataFrame, truth_BC: Floats, head: Head, told: list[float]) -> pd.DataFrame:
+    known_B = truth_BC.argmax(axis=1) if head.labels else truth_BC[:, 0]
+    truth_B = np.where(np.isnan(told), known_B.astype(np.float64), told)
+    likeliest_B = np.array([int(np.argmax(mean[head.columns])) for mean in found["mean"]], dtype=np.float64)
+    return pd.DataFrame(
+        {
+            "version": found["version"].to_numpy(),
+            "prediction": _first_step(found["mean"], head.start),
+            "lower": _first_step(found["lower"], head.start),
+            "upper": _first_step(found["upper"], head.start),
+            "truth": truth_B,
+            "hit": (likeliest_B == truth_B).astype("float64"),
+        }
+    )
+
+
 def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """One row per answered record whose truth was sent, oldest first.
 
@@ -82,12 +129,12 @@ def _read_times(texts: pd.Series) -> pd.Series:
     return at.dt.tz_localize(None).astype("datetime64[ns]")
 
 
-def _first_step(values: pd.Series) -> list[float]:
-    return [float("nan") if value is None else float(value[0]) for value in values]
+def _first_step(values: pd.Series, column: int = 0) -> list[float]:
+    return [float("nan") if value is None else float(value[column]) for value in values]
 
 
-def _told(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> list[float]:
-    first = outcomes[outcomes["step"] == 1]
-    told = dict(zip(zip(first["id"], first["index"], strict=True), first["value"], strict=True))
+def _told(predictions: pd.DataFrame, outcomes: pd.DataFrame, step: int = 1) -> list[float]:
+    sent = outcomes[outcomes["step"] == step]
+    told = dict(zip(zip(sent["id"], sent["index"], strict=True), sent["value"], strict=True))
     keys = zip(predictions["id"], predictions["index"], strict=True)
     return [float(told.get(key, float("nan"))) for key in keys]

@@ -1,0 +1,85 @@
+"""US inflation in the next quarter: where it is heading, by how much it changes, and how high it is, at once.
+
+With the price index p of quarter t, all growth in percent and continuously compounded:
+
+    four-quarter inflation     g[t] = 100 log(p[t] / p[t - 4])
+    quarterly inflation        q[t] = 400 log(p[t] / p[t - 1]), a year
+    trend                      g[t + 1] - g[t]: below -0.25 falling, from 0.25 on rising, between them stable
+    acceleration               q[t + 1] - q[t], in percentage points
+    regime                     g[t + 1]: low, moderate or high
+
+Bounds are settled once, from the years that the first training learns from, so that no later quarter had a say:
+those of the regime are the terciles of g from 1960 to 1984, and 0.25 is close to those of its quarterly change.
+"""
+
+from __future__ import annotations
+
+from okawari.bundled import BundledMacro
+from okawari.case import Anticipate, Case, Change, Column, Drift, Gate, Growth, LogRatio, Retrain
+from okawari.live import Fred, FredSeries
+from okawari.models.constant import Constant
+from okawari.models.forest import RandomForest
+from okawari.models.linear import Linear
+from okawari.models.lstm import Lstm
+from okawari.models.persistence import Persistence
+
+TREND = Growth(
+    name="trend",
+    lag=4,
+    change=True,
+    bounds=(-0.25, 0.25),
+    labels=("falling", "stable", "rising"),
+    description="Where four-quarter inflation goes from this quarter to the next.",
+)
+ACCELERATION = Growth(
+    name="acceleration",
+    lag=1,
+    factor=400.0,
+    change=True,
+    unit="percentage points",
+    description="Change of quarterly inflation, as a rate a year, from this quarter to the next.",
+)
+REGIME = Growth(
+    name="regime",
+    lag=4,
+    bounds=(3.1, 5.9),
+    labels=("low", "moderate", "high"),
+    description="How high four-quarter inflation is in the next quarter.",
+)
+
+CASE = Case(
+    name="cpi",
+    title="US inflation, next quarter",
+    source=BundledMacro(),
+    live=Fred(
+        series=(
+            FredSeries("CPIAUCSL", "cpi", "last"),
+            FredSeries("UNRATE", "unemployment", "mean"),
+            FredSeries("TB3MS", "bill_rate", "mean"),
+        ),
+        period="quarter",
+        since="1959-01-01",
+    ),
+    columns=(
+        Column(name="cpi", unit="1982-84 = 100", above=0, description="Consumer prices at the quarter's end."),
+        Column(name="unemployment", unit="%", minimum=0, maximum=100, description="Unemployment, the quarter's mean."),
+        Column(name="bill_rate", unit="%", minimum=-5, maximum=50, description="Rate of 3-month Treasury bills."),
+    ),
+    features=(
+        LogRatio(name="inflation", numerator="cpi", denominator="cpi", lag=1, description="Growth of prices."),
+        Change(name="unemployment_change", column="unemployment", description="Change of unemployment."),
+        Change(name="rate_change", column="bill_rate", description="Change of the bill rate."),
+    ),
+    task=Anticipate(column="cpi", targets=(TREND, ACCELERATION, REGIME), history=9, coverage_share=0.9),
+    candidates=(
+        Persistence(),
+        Constant(),
+        Linear(penalty=1.0),
+        RandomForest(n_trees=200, min_leaf=4, lags=8),
+        Lstm(hidden=32, layers=1, fc=16, epochs=200, patience=20, batch_size=16),
+    ),
+    # 203 quarters: 40 judge, 30 set the interval. A quarter is news enough to look, four are worth a training.
+    gate=Gate(holdout=40, calibration=30),
+    drift=Drift(reference=120, current=12, min_current=8),
+    retrain=Retrain(cooldown_readings=2, min_outcomes=12),
+)
