@@ -5,7 +5,7 @@ so that equal trees give equal bytes. A tree compares float32 features with floa
 skl2onnx rounds scikit-learn's float64 thresholds towards the side that sends every float32 number down the same
 branch. What the leaves say is added up in float32 here and in float64 by scikit-learn.
 
-Shapes: B windows (dynamic), S feature steps, K features, L newest steps, H steps ahead; everything float32.
+Shapes: B windows (dynamic), S feature steps, K features, L newest steps, H columns of an answer; everything float32.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
         InvalidInput: the trees were fitted for another horizon, or read more steps than the case's windows have.
     """
     steps, n_features, horizon = count_steps(case), count_features(case), case.task.width
-    for name, values in (("r_mean_H", core.r_mean_H), ("r_std_H", core.r_std_H)):
+    for name, values in (("r_mean_H", core.r_mean_H), ("r_std_H", core.r_std_H), ("is_share_H", core.is_share_H)):
         require_shape(f"TreesCore.{name}", values, (horizon,))
     if core.lags > steps:
         raise InvalidInput(f"TreesCore.lags is {core.lags}; a window has {steps} feature steps. Fit for this case.")
@@ -61,33 +61,39 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
         helper.make_node("Concat", said, ["said"], axis=1),
         helper.make_node("Mul", ["said", "r_std"], ["spread"]),
         helper.make_node("Add", ["spread", "r_mean"], ["grown"]),
-        *_to_logits(case),
+        *_to_logits(core),
     ]
     constants: Constants = {
         "newest": ints(-core.lags), "end": ints(_END), "step_axis": ints(1), "row": ints(-1, core.lags * n_features),
-        **_floor_shares(case), "r_std": core.r_std_H.astype(np.float32), "r_mean": core.r_mean_H.astype(np.float32),
+        **_list_shares(core), "r_std": core.r_std_H.astype(np.float32), "r_mean": core.r_mean_H.astype(np.float32),
     }  # fmt: skip
     taken, given = {"z": ("B", steps, n_features)}, {"r": ("B", horizon)}
     return build_stage("trees", nodes, taken, given, constants, with_trees=True)
 
 
-def _to_logits(case: Case) -> list[onnx.NodeProto]:
-    """`r`: what is grown; where it is shares of labels, their logarithm, so that the softmax of the answer gives them
-    back. No share is below SMALLEST_SHARE.
+def _to_logits(core: TreesCore) -> list[onnx.NodeProto]:
+    """`r`: what is grown; where it is the share of a label, its logarithm, so that the softmax of the answer gives the
+    shares back. No share is below SMALLEST_SHARE.
     """
-    if not case.target.labels:
+    if not core.is_share_H.any():
         return [helper.make_node("Identity", ["grown"], ["r"])]
-    return [helper.make_node("Max", ["grown", "smallest"], ["shares"]), helper.make_node("Log", ["shares"], ["r"])]
+    return [
+        helper.make_node("Max", ["grown", "smallest"], ["shares"]),
+        helper.make_node("Log", ["shares"], ["logits"]),
+        helper.make_node("Where", ["is_share", "logits", "grown"], ["r"]),
+    ]
 
 
-def _floor_shares(case: Case) -> dict[str, NDArray[Any]]:
-    return {"smallest": np.array(SMALLEST_SHARE, dtype=np.float32)} if case.target.labels else {}
+def _list_shares(core: TreesCore) -> dict[str, NDArray[Any]]:
+    if not core.is_share_H.any():
+        return {}
+    return {"smallest": np.array(SMALLEST_SHARE, dtype=np.float32), "is_share": core.is_share_H}
 
 
 def _list_ensembles(trees: RandomForestRegressor | tuple[Booster, ...], n_inputs: int) -> list[onnx.NodeProto]:
     """The TreeEnsembleRegressor of the forest, or that of each booster.
 
-    Boosters are kept apart, one for each step ahead: of one booster with many targets onnxmltools 1.16 adds all trees
+    Boosters are kept apart, one for each column: of one booster with many targets onnxmltools 1.16 adds all trees
     up into the first.
     """
     if isinstance(trees, tuple):

@@ -175,7 +175,7 @@ def _guess_records(seen: Seen, source: Table, wish: Wish, why_no_time: Mapping[s
     _require_rows(n, count_fewest_records(labelled=labelled))
     case = replace(
         sketch,
-        candidates=list_labellers() if labelled else list_regressors(n),
+        candidates=list_labellers(n) if labelled else list_regressors(n),
         gate=plan_records_gate(n, labelled=labelled),
         drift=plan_drift(n),
     )

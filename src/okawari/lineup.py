@@ -46,11 +46,18 @@ def list_regressors(n: int) -> tuple[Recipe, ...]:
     )
 
 
-def list_labellers() -> tuple[Recipe, ...]:
-    """For labels."""
-    return (Constant(), Linear(penalty=1.0), Mlp(hidden=(64, 64), dropout=0.2))
+def list_labellers(n: int) -> tuple[Recipe, ...]:
+    """For a label of `n` records; large leaves would mix labels that few records have."""
+    leaf = _size_leaf(n, most=5)
+    return (
+        Constant(),
+        Linear(penalty=1.0),
+        RandomForest(lags=1, min_leaf=leaf),
+        Boosting(lags=1, min_leaf=leaf, learning_rate=0.1),
+        Mlp(hidden=(64, 64), dropout=0.2),
+    )
 
 
-def _size_leaf(n: int) -> int:
-    """A fiftieth of the rows, from 2 to 20: where there are few, large leaves would leave no tree."""
-    return min(20, max(2, n // 50))
+def _size_leaf(n: int, most: int = 20) -> int:
+    """A fiftieth of the rows, from 2 to `most`: where there are few, large leaves would leave no tree."""
+    return min(most, max(2, n // 50))

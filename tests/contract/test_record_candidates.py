@@ -15,10 +15,12 @@ from okawari.case import ARRIVED, Case, Classify, Column, Gate, Regress
 from okawari.checks import check_readings
 from okawari.graph import Graph, build_graph, parse_model
 from okawari.metrics import calibrate_interval
+from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
+from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
-from okawari.models.recipe import Interval, Model, Recipe, TrainingData, no_progress
+from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, no_progress
 from okawari.models.search import Search
 from okawari.models.space import Range
 from okawari.windows import Split, cut_windows, split_windows
@@ -57,6 +59,8 @@ PICTURE = replace(LABEL, name="picture", columns=NUMBERS)
 SIGNED: tuple[tuple[Case, Recipe], ...] = (
     *((case, recipe) for case in (NUMBER, LABEL) for recipe in (Constant(), Linear(), Linear(penalty=3.0))),
     *((case, Mlp(hidden=(8,), epochs=60, learning_rate=0.01)) for case in (NUMBER, LABEL)),
+    *((case, RandomForest(n_trees=20, lags=1, min_leaf=4)) for case in (NUMBER, LABEL)),
+    *((case, Boosting(rounds=20, lags=1, min_leaf=4, learning_rate=0.1)) for case in (NUMBER, LABEL)),
     (PICTURE, Cnn(channels=4, fc=8, epochs=2)),
     *(
         (case, Search(recipe=Linear(), space=(Range("penalty", 0.1, 10.0, log=True),), trials=3))
@@ -140,7 +144,9 @@ def test_probabilities_are_shares_of_one_and_numbers_lie_in_their_interval(fitte
 
 def test_equal_models_give_equal_bytes_of_plain_operators(fitted: Fitted) -> None:
     assert build_graph(fitted.model.core(), fitted.case, fitted.interval) == fitted.content
-    assert {node.domain for node in parse_model(fitted.content).graph.node} == {""}
+    # Trees live in ONNX's second domain, which every ONNX Runtime has.
+    trees = {"ai.onnx.ml"} if isinstance(fitted.model.core(), TreesCore) else set()
+    assert {node.domain for node in parse_model(fitted.content).graph.node} == {"", *trees}
 
 
 def test_describes_itself_in_plain_json(fitted: Fitted) -> None:
@@ -170,6 +176,6 @@ def test_a_linear_model_is_the_closed_form_of_least_squares() -> None:
 def test_a_label_that_never_came_gets_hardly_any_probability() -> None:
     split = _split(LABEL)
     data = TrainingData(split.train, split.validation, seed=1, heads=LABEL.task.heads)
-    for recipe in (Constant(), Linear(penalty=1.0)):
+    for recipe in (Constant(), Linear(penalty=1.0), RandomForest(n_trees=5, lags=1), Boosting(rounds=5, lags=1)):
         graph = Graph.load(build_graph(recipe.fit(data, no_progress).core(), LABEL, None))
         assert graph.answer(split.holdout.x_BTF).mean_BH[:, 2].max() < 1e-5

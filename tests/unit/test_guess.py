@@ -149,7 +149,13 @@ def test_words_are_labels_of_rows_that_stand_for_themselves() -> None:
     assert found.case.time == ARRIVED
     assert found.case.column("colour").labels == ("blue", "green", "red")
     assert found.left_out == {"id": "300 different texts, an identifier"}
-    assert [recipe.name for recipe in found.case.candidates] == ["constant", "linear_1", "mlp_64_64"]
+    assert [recipe.name for recipe in found.case.candidates] == [
+        "constant",
+        "linear_1",
+        "random_forest_100",
+        "boosting_3",
+        "mlp_64_64",
+    ]
 
 
 def test_a_few_whole_numbers_are_labels_and_many_are_an_amount() -> None:

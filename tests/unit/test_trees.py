@@ -6,21 +6,33 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 
 from okawari.case import Case, Forecast
 from okawari.errors import InvalidInput
 from okawari.graph import Graph, build_graph
+from okawari.graph_trees import build_trees_stage
 from okawari.graph_weights import has_trees
 from okawari.models.boosting import Boosting
+from okawari.models.constant import Constant
 from okawari.models.forest import RandomForest
-from okawari.models.lags import ReturnScale, flatten_lags
+from okawari.models.heads import joint_loss
+from okawari.models.lags import TargetScale, flatten_lags
 from okawari.models.recipe import Recipe, TrainingData, TreesCore, WindowSet, no_progress
 from okawari.quantize import build_variants
+from okawari.tasks import Head
 from okawari.windows import Split, cut_windows, split_windows
 
 RECIPES: tuple[Recipe, ...] = (RandomForest(n_trees=20, lags=8), Boosting(rounds=20, lags=8))
+
+
+HEADS = (
+    Head(name="grows", start=0, stop=2, labels=("no", "yes")),
+    Head(name="by", start=2, stop=3),
+)
+"""Labels and a number side by side, as wide as the small case's answer."""
 
 
 @pytest.fixture
@@ -31,6 +43,21 @@ def split(small_case: Case, readings: pd.DataFrame) -> Split:
 @pytest.fixture
 def data(split: Split) -> TrainingData:
     return TrainingData(split.train, split.validation, seed=7)
+
+
+@pytest.fixture
+def mixed(split: Split) -> TrainingData:
+    """Whether the series grows, and by how many hundredths."""
+    return TrainingData(_mix(split.train), _mix(split.validation), seed=7, heads=HEADS)
+
+
+def _mix(windows: WindowSet) -> WindowSet:
+    grown_B = windows.r_BH[:, 0]
+    r_BH = np.column_stack([grown_B <= 0, grown_B > 0, 100 * grown_B]).astype(np.float32)
+    # The first feature of the newest step tells, so that there is something to learn.
+    z_BSK = windows.z_BSK.copy()
+    z_BSK[:, -1, 0] += grown_B
+    return replace(windows, r_BH=r_BH, z_BSK=z_BSK)
 
 
 def _answer(graph: bytes, windows: WindowSet) -> np.ndarray:
@@ -45,7 +72,7 @@ def test_the_newest_lags_stand_in_one_row_oldest_first() -> None:
 
 def test_the_scale_of_returns_goes_there_and_back_and_keeps_a_step_that_never_moves() -> None:
     r_BH = np.array([[0.1, 0.5], [0.3, 0.5]], dtype=np.float32)
-    scale = ReturnScale.measure(r_BH)
+    scale = TargetScale.measure(r_BH)
     np.testing.assert_allclose(scale.shrink(r_BH), [[-1, 0], [1, 0]], atol=1e-6)
     np.testing.assert_allclose(scale.grow(scale.shrink(r_BH)), r_BH, rtol=1e-6)
 
@@ -114,6 +141,56 @@ def test_losses_of_boosting_are_in_training_variances(data: TrainingData) -> Non
     assert model.history[0]["train_loss"] == pytest.approx(1.0, rel=1e-4)  # one tiny step away from the mean
 
 
+# --- labels and numbers side by side ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_a_graph_says_what_the_model_says_of_labels_and_numbers_side_by_side(
+    recipe: Recipe, mixed: TrainingData, small_case: Case
+) -> None:
+    model = recipe.fit(mixed, no_progress)
+    stage = build_trees_stage(model.core(), small_case)
+    session = onnxruntime.InferenceSession(stage.SerializeToString(), providers=["CPUExecutionProvider"])
+    for windows in (mixed.train, mixed.validation):
+        [r_BH] = session.run(["r"], {"z": windows.z_BSK})
+        np.testing.assert_allclose(r_BH, model.predict(windows), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_each_head_learns_beside_the_other(recipe: Recipe, mixed: TrainingData) -> None:
+    said_BH = recipe.fit(mixed, no_progress).predict(mixed.validation)
+    floor_BH = Constant().fit(mixed, no_progress).predict(mixed.validation)
+    for head in HEADS:
+        own = (replace(head, start=0, stop=head.stop - head.start),)
+        true_BH = mixed.validation.r_BH[:, head.columns]
+        losses = [joint_loss(each[:, head.columns], true_BH, own) for each in (said_BH, floor_BH)]
+        assert losses[0] < 0.95 * losses[1], head.name
+
+
+def test_a_forest_says_logarithms_of_shares_and_none_is_impossible(mixed: TrainingData) -> None:
+    model = RandomForest(n_trees=20, lags=8, min_leaf=1).fit(mixed, no_progress)
+    shares_BH = np.exp(model.predict(mixed.train)[:, :2].astype(np.float64))
+    np.testing.assert_allclose(shares_BH.sum(axis=1), 1, atol=1e-5)
+    assert shares_BH.min() == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_boosting_of_labels_and_numbers_stops_by_the_sum_of_their_losses(mixed: TrainingData) -> None:
+    recipe = Boosting(rounds=60, patience=5, learning_rate=0.3, lags=8)
+    model, validation = recipe.fit(mixed, no_progress), mixed.validation
+    said_BH, true_BH, std = model.predict(validation), validation.r_BH, mixed.train.r_BH[:, 2].std()
+    two = (Head(name="grows", start=0, stop=2, labels=("no", "yes")),)
+    loss = joint_loss(said_BH[:, :2], true_BH[:, :2], two) + float(np.mean(((said_BH - true_BH)[:, 2] / std) ** 2))
+    assert min(numbers["valid_loss"] for numbers in model.history) == pytest.approx(loss, rel=1e-4)
+
+
+def test_boosting_begins_with_how_often_each_label_came(mixed: TrainingData) -> None:
+    model = Boosting(rounds=1, learning_rate=1e-6, lags=8).fit(mixed, no_progress)
+    shares_H = mixed.train.r_BH[:, :2].mean(axis=0)
+    np.testing.assert_allclose(
+        np.exp(model.predict(mixed.train)[:, :2]), np.tile(shares_H, (len(mixed.train), 1)), rtol=1e-4
+    )
+
+
 @pytest.mark.parametrize("recipe", [RandomForest(lags=20), Boosting(lags=20)], ids=lambda recipe: recipe.name)
 def test_more_lags_than_a_window_has_are_refused(recipe: Recipe, data: TrainingData) -> None:
     with pytest.raises(InvalidInput, match="lags is 20; a window of this case has 11 feature steps"):
@@ -125,4 +202,4 @@ def test_trees_of_another_case_are_refused(data: TrainingData, small_case: Case)
     with pytest.raises(InvalidInput, match=r"TreesCore\.lags is 8; a window has 5 feature steps"):
         build_graph(core, replace(small_case, task=Forecast(target="close", history=6, horizon=3)), None)
     with pytest.raises(InvalidInput, match="Fit for this case"):
-        build_graph(TreesCore(core.trees, 8, np.zeros(5), np.ones(5)), small_case, None)
+        build_graph(TreesCore(core.trees, 8, np.zeros(5), np.ones(5), np.zeros(5, dtype=bool)), small_case, None)

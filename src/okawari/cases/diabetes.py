@@ -2,8 +2,10 @@
 
 from okawari.bundled import BundledDiabetes
 from okawari.case import ARRIVED, Case, Column, Drift, Gate, Regress
+from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp
+from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
 
 CASE = Case(
@@ -27,7 +29,14 @@ CASE = Case(
         target=Column(name="progression", unit="points", minimum=0, description="disease progression after a year"),
         coverage_share=0.9,
     ),
-    candidates=(Constant(), Linear(), Linear(penalty=10.0), Mlp(hidden=(64, 64), dropout=0.2)),
+    candidates=(
+        Constant(),
+        Linear(),
+        Linear(penalty=10.0),
+        RandomForest(lags=1, min_leaf=8),
+        Boosting(lags=1, min_leaf=8),
+        Mlp(hidden=(64, 64), dropout=0.2),
+    ),
     gate=Gate(holdout=90, calibration=90),
     drift=Drift(reference=400, current=60, min_current=20),
 )

@@ -2,8 +2,10 @@
 
 from okawari.bundled import PIXELS, BundledDigits
 from okawari.case import ARRIVED, Case, Classify, Column, Gate, Serving
+from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
+from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
 from okawari.models.search import Search
 from okawari.models.space import Choice, Range, Whole
@@ -18,6 +20,8 @@ CASE = Case(
     candidates=(
         Constant(),
         Linear(penalty=10.0),
+        RandomForest(lags=1, min_leaf=5),
+        Boosting(lags=1, min_leaf=5, learning_rate=0.1),
         Search(
             recipe=Mlp(epochs=40, patience=6),
             space=(

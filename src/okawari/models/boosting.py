@@ -1,6 +1,6 @@
 """Gradient-boosted trees on lagged features, fitted with XGBoost (imported inside `fit`).
 
-Shapes: B windows, S feature steps, K features, L newest steps, H steps ahead.
+Shapes: B windows, S feature steps, K features, L newest steps, H columns of an answer.
 """
 
 from __future__ import annotations
@@ -13,19 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
-from okawari.models.lags import ReturnScale, flatten_lags
+from okawari.models.heads import differentiate_loss, joint_loss, mark_labels, to_logits
+from okawari.models.lags import TargetScale, flatten_lags
 from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
 
+_Slopes = NDArray[np.floating]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Boosting:
-    """Recipe of one booster for each step ahead, on the newest `lags` feature steps; all grow round by round together.
+    """Recipe of one booster for each column of an answer, on the newest `lags` feature steps; all grow round by round
+    together.
 
-    Training ends after `patience` rounds without a better validation error, averaged over the steps ahead, and keeps
-    the rounds up to the best. Source: Chen and Guestrin, XGBoost: A Scalable Tree Boosting System, 2016.
+    Each round follows the slope of the loss that all columns share (`heads.joint_loss`): squared errors of numbers, and
+    of labels the cross entropy of their softmax, so that boosters of labels say logits. Training ends after `patience`
+    rounds without a better validation loss, and keeps the rounds up to the best. Source: Chen and Guestrin, XGBoost: A
+    Scalable Tree Boosting System, 2016.
+
+    A leaf holds at least as much curvature as `min_leaf` rows have on average before the first round: of numbers that
+    is `min_leaf` rows, of labels it is fewer that are in doubt or more that are settled.
 
     Example:
         >>> Boosting(depth=2).name
@@ -64,33 +73,45 @@ class Boosting:
         Raises:
             InvalidInput: a window has fewer than `lags` feature steps.
         """
-        from xgboost import Booster
-
-        scale = ReturnScale.measure(data.train.r_BH)
-        train = _label(data.train, self.lags, scale, data.threads)
-        validation = _label(data.validation, self.lags, scale, data.threads)
-        boosters = [
-            Booster(self._parameters(data), [rows, later]) for rows, later in zip(train, validation, strict=True)
-        ]
+        scale = TargetScale.measure(data.train.r_BH, data.heads)
+        train, validation = (_lay_out(part, self.lags, scale, data.threads) for part in (data.train, data.validation))
+        # Nothing is asked of the boosters before they grow: each draws rows from its seed when it is first used, and so
+        # every column from the same one.
+        boosters, said_BH = self._begin(data, train, validation)
         history: list[Mapping[str, float]] = []
         for done in range(1, self.rounds + 1):
-            for booster, rows in zip(boosters, train, strict=True):
-                booster.update(rows, done - 1)
-            history.append({"train_loss": _measure(boosters, train), "valid_loss": _measure(boosters, validation)})
+            _grow(boosters, train.rows, done - 1, differentiate_loss(said_BH, train.learnt_BH, data.heads))
+            said_BH = _ask(boosters, train.rows)
+            train_loss = joint_loss(said_BH, train.learnt_BH, data.heads)
+            valid_loss = joint_loss(_ask(boosters, validation.rows), validation.learnt_BH, data.heads)
+            history.append({"train_loss": train_loss, "valid_loss": valid_loss})
             progress(done, self.rounds, history[-1])
             if done - _best_round(history) >= self.patience:
                 break
         kept = tuple(booster[: _best_round(history)] for booster in boosters)
         return BoostingModel(boosters=kept, lags=self.lags, scale=scale, history=tuple(history), threads=data.threads)
 
+    def _begin(self, data: TrainingData, train: _Part, validation: _Part) -> tuple[list[Booster], Floats]:
+        """Boosters without a tree, and what they say: the mean of numbers, which is 0, and the logarithms of shares."""
+        from xgboost import Booster
+
+        is_label_H = mark_labels(data.heads, train.learnt_BH.shape[1])
+        said_H = np.where(is_label_H, to_logits(train.learnt_BH.mean(axis=0), is_label_H), 0.0).astype(np.float32)
+        said_BH = np.tile(said_H, (len(data.train), 1))
+        _, curve_BH = differentiate_loss(said_BH, train.learnt_BH, data.heads)
+        settings = self._parameters(data)
+        boosters = [
+            Booster({**settings, "base_score": said, "min_child_weight": weight}, [train.rows, validation.rows])
+            for said, weight in zip(said_H, self.min_leaf * curve_BH.mean(axis=0), strict=True)
+        ]
+        return boosters, said_BH
+
     def _parameters(self, data: TrainingData) -> dict[str, Any]:
         return {
-            "objective": "reg:squarederror",
-            "base_score": 0.0,  # the mean of what is learnt
+            "objective": "reg:squarederror",  # answers as the trees add up; what is learnt is said by slopes
             "tree_method": "hist",
             "max_depth": self.depth,
             "learning_rate": self.learning_rate,
-            "min_child_weight": self.min_leaf,
             "subsample": self.row_share,
             "colsample_bytree": self.feature_share,
             "seed": data.seed,
@@ -102,43 +123,58 @@ class Boosting:
         return {"recipe": "Boosting", **asdict(self)}
 
 
-def _label(windows: WindowSet, lags: int, scale: ReturnScale, threads: int) -> list[DMatrix]:
-    """The windows with what is to be learnt, once for each step ahead."""
+@dataclass(frozen=True)
+class _Part:
+    """Rows of features with what is to be learnt of them, numbers in training standard deviations."""
+
+    rows: DMatrix
+    learnt_BH: Floats
+
+
+def _lay_out(windows: WindowSet, lags: int, scale: TargetScale, threads: int) -> _Part:
     from xgboost import DMatrix
 
-    flat = flatten_lags(windows.z_BSK, lags)
-    return [DMatrix(flat, label=said_B, nthread=threads) for said_B in scale.shrink(windows.r_BH).T]
+    rows = DMatrix(flatten_lags(windows.z_BSK, lags), nthread=threads)
+    return _Part(rows, scale.shrink(windows.r_BH).astype(np.float32))
 
 
-def _measure(boosters: Sequence[Booster], labelled: Sequence[DMatrix]) -> float:
-    """Mean squared error over all rows and steps ahead, in training variances."""
-    pairs = zip(boosters, labelled, strict=True)
-    return float(np.mean([np.mean((booster.predict(rows) - rows.get_label()) ** 2) for booster, rows in pairs]))
+def _ask(boosters: Sequence[Booster], rows: DMatrix) -> Floats:
+    """What the boosters say, side by side."""
+    said_BH: Floats = np.column_stack([booster.predict(rows) for booster in boosters])
+    return said_BH
+
+
+def _grow(boosters: Sequence[Booster], rows: DMatrix, done: int, steepness: tuple[_Slopes, _Slopes]) -> None:
+    """One more tree for each booster, down the slopes."""
+    slope_BH, curve_BH = steepness
+    for booster, slope_B, curve_B in zip(boosters, slope_BH.T, curve_BH.T, strict=True):
+        booster.boost(rows, done, grad=slope_B, hess=curve_B)
 
 
 def _best_round(history: Sequence[Mapping[str, float]]) -> int:
-    """The round with the lowest validation error, counted from 1; the first of equals."""
+    """The round with the lowest validation loss, counted from 1; the first of equals."""
     return 1 + int(np.argmin([numbers["valid_loss"] for numbers in history]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoostingModel:
-    """A booster for each step ahead, with the numbers per round (`train_loss`, `valid_loss`, in training variances)."""
+    """A booster for each column, with the numbers per round: `train_loss` and `valid_loss`, the sum over the heads of
+    squared errors in training variances and of cross entropies in nats.
+    """
 
     boosters: tuple[Booster, ...]
     lags: int
-    scale: ReturnScale
+    scale: TargetScale
     history: tuple[Mapping[str, float], ...]
     threads: int = 1
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` by XGBoost."""
+        """`r_BH` by XGBoost, labels as logits."""
         from xgboost import DMatrix
 
         rows = DMatrix(flatten_lags(windows.z_BSK, self.lags), nthread=self.threads)
-        said_BH: NDArray[np.float32] = np.column_stack([booster.predict(rows) for booster in self.boosters])
-        return self.scale.grow(said_BH)
+        return self.scale.grow(_ask(self.boosters, rows))
 
     def core(self) -> TreesCore:
         """The boosters, and the scale of what they say."""
-        return TreesCore(self.boosters, self.lags, self.scale.mean_H, self.scale.std_H)
+        return TreesCore(self.boosters, self.lags, self.scale.mean_H, self.scale.std_H, self.scale.is_share_H)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.models.recipe import SMALLEST_SHARE, ConstantCore, Floats, Progress, TrainingData, WindowSet
+from okawari.models.heads import mark_labels, to_logits
+from okawari.models.recipe import ConstantCore, Floats, Progress, TrainingData, WindowSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +27,8 @@ class Constant:
 
     def fit(self, data: TrainingData, progress: Progress) -> ConstantModel:
         """Take the means of the train part."""
-        r_H = data.train.r_BH.mean(axis=0, dtype=np.float64)
-        for head in data.heads:
-            if head.labels:
-                r_H[head.columns] = np.log(np.maximum(r_H[head.columns], SMALLEST_SHARE))
-        return ConstantModel(r_H=r_H)
+        mean_H = data.train.r_BH.mean(axis=0, dtype=np.float64)
+        return ConstantModel(r_H=to_logits(mean_H, mark_labels(data.heads, len(mean_H))))
 
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""

@@ -1,6 +1,6 @@
 """A random forest on lagged features, fitted with scikit-learn (imported inside `fit`).
 
-Shapes: B windows, S feature steps, K features, L newest steps, H steps ahead.
+Shapes: B windows, S feature steps, K features, L newest steps, H columns of an answer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput
-from okawari.models.lags import ReturnScale, flatten_lags
+from okawari.models.lags import TargetScale, flatten_lags
 from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomForest:
-    """Recipe of a random forest from the newest `lags` feature steps to all log returns at once.
+    """Recipe of a random forest from the newest `lags` feature steps to all columns of an answer at once.
 
-    `min_leaf` keeps leaves large, because single returns are mostly noise; it keeps the graph small as well. A third of
-    the features is tried at each split. Source: Breiman, Random Forests, 2001.
+    A split is chosen by how much less the columns vary below it: numbers in training variances, and of labels their
+    shares, which is Gini's measure. `min_leaf` keeps leaves large, because single returns are mostly noise; it keeps
+    the graph small as well. A third of the features is tried at each split. Source: Breiman, Random Forests, 2001.
 
     Example:
         >>> RandomForest(n_trees=50).name
@@ -58,7 +59,7 @@ class RandomForest:
         """
         from sklearn.ensemble import RandomForestRegressor
 
-        scale = ReturnScale.measure(data.train.r_BH)
+        scale = TargetScale.measure(data.train.r_BH, data.heads, shares=True)
         forest = RandomForestRegressor(
             n_estimators=self.n_trees,
             min_samples_leaf=self.min_leaf,
@@ -80,18 +81,18 @@ class RandomForest:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomForestModel:
-    """A fitted forest, which answers in training standard deviations of the log returns."""
+    """A fitted forest, which says numbers in training standard deviations, and of labels their shares."""
 
     forest: RandomForestRegressor
     lags: int
-    scale: ReturnScale
+    scale: TargetScale
     history: tuple[Mapping[str, float], ...] = ()
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` by scikit-learn."""
+        """`r_BH` by scikit-learn, labels as logits."""
         said_BH = self.forest.predict(flatten_lags(windows.z_BSK, self.lags)).reshape(len(windows), -1)
         return self.scale.grow(said_BH)
 
     def core(self) -> TreesCore:
         """The trees, and the scale of what they say."""
-        return TreesCore(self.forest, self.lags, self.scale.mean_H, self.scale.std_H)
+        return TreesCore(self.forest, self.lags, self.scale.mean_H, self.scale.std_H, self.scale.is_share_H)

@@ -142,14 +142,16 @@ class TorchCore:
 class TreesCore:
     """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
 
-    `trees` is one forest for all columns of an answer, or one booster for each; what they say is in training standard
-    deviations: `r_BH = said_BH * r_std_H + r_mean_H`. Of labels they say shares, and `r_BH` is their logarithm.
+    `trees` is one forest for all columns of an answer, or one booster for each; what they say is grown to
+    `said_BH * r_std_H + r_mean_H`. That is `r_BH`, but for the columns where `is_share_H`: there it is the share of a
+    label, and `r_BH` is the logarithm of it or of SMALLEST_SHARE, whichever is more.
     """
 
     trees: RandomForestRegressor | tuple[Booster, ...]
     lags: int
     r_mean_H: NDArray[np.float64]
     r_std_H: NDArray[np.float64]
+    is_share_H: NDArray[np.bool_]
 
 
 Core = ConstantCore | AffineCore | TorchCore | TreesCore

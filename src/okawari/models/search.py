@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from okawari.errors import InvalidInput, require
+from okawari.models.heads import joint_loss, mark_labels
 from okawari.models.recipe import Model, Progress, Recipe, TrainingData, no_progress
 from okawari.models.space import Dimension
 from okawari.models.trials import SearchedModel, State, Trial
-from okawari.tasks import Head
 
 if TYPE_CHECKING:
     import optuna
@@ -253,15 +253,7 @@ def measure_loss(model: Model, data: TrainingData) -> float:
     """Loss on the validation part, as the torch loop counts it: the sum over the heads of mean squared errors in
     training variances, and of cross entropies in nats.
     """
-    said_BH = model.predict(data.validation).astype(np.float64)
-    true_BH = data.validation.r_BH.astype(np.float64)
+    width = data.train.r_BH.shape[1]
     spread_H = data.train.r_BH.std(axis=0, ddof=1, dtype=np.float64)
-    total = 0.0
-    for head in data.heads or (Head(name="all", start=0, stop=true_BH.shape[1]),):
-        said, true = said_BH[:, head.columns], true_BH[:, head.columns]
-        if head.labels:
-            total += float(np.mean(np.logaddexp.reduce(said, axis=1) - (said * true).sum(axis=1)))
-        else:
-            scale = np.where(spread_H > 0, spread_H, 1.0)[head.columns]
-            total += float(np.mean(((said - true) / scale) ** 2))
-    return total
+    scale_H = np.where(mark_labels(data.heads, width) | (spread_H == 0), 1.0, spread_H)
+    return joint_loss(model.predict(data.validation) / scale_H, data.validation.r_BH / scale_H, data.heads)
