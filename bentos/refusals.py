@@ -64,6 +64,8 @@ def _say_missing(complaint: dict[str, Any], case: Case) -> str:
 def _say_unknown(complaint: dict[str, Any], case: Case) -> str:
     time = f" and optionally {case.time}" if case.is_series else ""
     known = f"a record has {', '.join(case.column_names)}{time}"
+    if complaint["loc"][0] == "outcomes":
+        known = f"an outcome has {_list_outcome(case)}"
     allowed = known if len(complaint["loc"]) > 2 else "it is not part of this request"
     return f"{_where(complaint)} is not known; {allowed}. Leave it out."
 
@@ -135,9 +137,13 @@ def _allowed(complaint: dict[str, Any], case: Case) -> str:
     if name == "instances":
         return f"it is a list of {'instances, each a list of records, oldest first' if case.is_series else 'records'}"
     if name == "outcomes":
-        which = "step " if case.is_forecast else "target " if case.is_series else ""
-        return f"it is a list of objects with id, index, {which}and value"
+        return f"it is a list of objects with {_list_outcome(case)}"
     return f"it is {_expected(complaint)}"
+
+
+def _list_outcome(case: Case) -> str:
+    which = "step " if case.is_forecast else "target " if case.is_series else ""
+    return f"id, index, {which}and value"
 
 
 def _find_target(complaint: dict[str, Any], case: Case) -> Column:

@@ -85,7 +85,20 @@ class RecordAnswer:
     source: str
 
 
-Said = Prediction | RecordAnswer
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """Several answers at once about what follows `level`, the last known value at `as_of` (ISO date), by target."""
+
+    id: str
+    model: ServedModel
+    as_of: str
+    unit: str
+    level: float
+    heads: Mapping[str, RecordAnswer]
+    source: str
+
+
+Said = Prediction | Outlook | RecordAnswer
 
 
 def fetch_cases() -> tuple[ServedCase, ...]:
@@ -182,8 +195,10 @@ def _to_model(body: Mapping[str, Any]) -> ServedModel:
 
 def _to_prediction(body: Mapping[str, Any]) -> Said:
     first, model = body["predictions"][0], _to_model(body["model"])
+    if "heads" in first:
+        return _to_outlook(body, model)
     if "mean" not in first:
-        return _to_record_answer(body, model)
+        return _to_record_answer(first, body, model)
     return Prediction(
         id=body["id"],
         model=model,
@@ -197,8 +212,21 @@ def _to_prediction(body: Mapping[str, Any]) -> Said:
     )
 
 
-def _to_record_answer(body: Mapping[str, Any], model: ServedModel) -> RecordAnswer:
-    first, source = body["predictions"][0], body.get("source", "ingested")
+def _to_outlook(body: Mapping[str, Any], model: ServedModel) -> Outlook:
+    first = body["predictions"][0]
+    return Outlook(
+        id=body["id"],
+        model=model,
+        as_of=datetime.fromisoformat(first["as_of"]).isoformat(),
+        unit=first["unit"],
+        level=float(first["level"]),
+        heads={str(name): _to_record_answer(said, body, model) for name, said in first["heads"].items()},
+        source=body.get("source", "ingested"),
+    )
+
+
+def _to_record_answer(first: Mapping[str, Any], body: Mapping[str, Any], model: ServedModel) -> RecordAnswer:
+    source = body.get("source", "ingested")
     if "label" in first:
         shares = {str(label): float(share) for label, share in first["probabilities"].items()}
         return RecordAnswer(id=body["id"], model=model, label=str(first["label"]), probabilities=shares, source=source)

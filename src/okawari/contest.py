@@ -144,15 +144,15 @@ def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     """One row per candidate, best first; the first contender is the baseline that skill is measured against.
 
     Of a forecast, columns without a step are of the first step ahead, the others of the last; several heads have their
-    columns below their names. Errors are in the target's own unit.
+    columns below their names. Errors are in the target's own unit; `p_value` is that of `build_cards`.
     """
-    floor = contenders[0].scores
+    floor, luck = contenders[0].scores, {card.candidate: card.p_value for card in build_cards(contenders)}
     ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
-    return [{"candidate": each.recipe.name, **_summarise(each, floor)} for each in ranked]
+    return [{"candidate": (name := each.recipe.name), **_summarise(each, floor, luck[name])} for each in ranked]
 
 
-def _summarise(contender: Contender, floor: Scores) -> Mapping[str, Any]:
-    """All scores, with the skill right after the loss that it is about."""
+def _summarise(contender: Contender, floor: Scores, luck: float | None) -> Mapping[str, Any]:
+    """All scores, with the skill right after the loss that it is about, and how far the gain may be luck."""
     row: dict[str, Any] = {}
     for name, value in contender.scores.numbers.items():
         row[name] = value
@@ -162,4 +162,4 @@ def _summarise(contender: Contender, floor: Scores) -> Mapping[str, Any]:
             assert value is not None, "a loss is always measured"
             assert better_than is not None, "of every candidate"
             row[f"{found['head'] or ''}skill_share{found['step'] or ''}"] = skill_share(value, better_than)
-    return {**row, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}
+    return {**row, "p_value": luck, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}

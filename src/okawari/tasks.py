@@ -15,6 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from okawari.columns import NAME, Column
 from okawari.errors import require
 
@@ -113,6 +116,13 @@ class Growth:
     def reach(self) -> int:
         """How many readings back it looks."""
         return self.lag + self.change
+
+    def measure(self, levels_N: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The number itself for each reading of a series, NaN where it reaches back beyond the first."""
+        logs_N = np.log(levels_N)
+        values_N = np.full(len(logs_N), np.nan)
+        values_N[self.lag :] = self.factor * (logs_N[self.lag :] - logs_N[: -self.lag])
+        return np.diff(values_N, prepend=np.nan) if self.change else values_N
 
     @property
     def column(self) -> Column:

@@ -86,17 +86,19 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     console.print(table)
 
 
-def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
-    """A leaderboard; the columns of a forecast's last step stand in a table of their own, for both fit a terminal."""
-    later = [name for name in rows[0] if "_step_" in name]
-    show_table([{name: value for name, value in row.items() if name not in later} for row in rows], title)
-    if later:
-        step = later[0].rpartition("_")[2]
-        show_table([{"candidate": row["candidate"], **_drop_step(row, later)} for row in rows], f"{step} steps ahead")
-
-
-def _drop_step(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name.partition("_step_")[0]: row[name] for name in names}
+def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str, targets: Sequence[str] = ()) -> None:
+    """A leaderboard; the columns of a forecast's last step, and of each of several targets, stand in a table of their
+    own, so that each fits a terminal.
+    """
+    later = {name: name.partition("_step_")[0] for name in rows[0] if "_step_" in name}
+    parts = {f"{next(iter(later)).rpartition('_')[2]} steps ahead": later} if later else {}
+    for target in targets:
+        parts[target] = {name: name.removeprefix(f"{target}_") for name in rows[0] if name.startswith(f"{target}_")}
+    apart = {name for part in parts.values() for name in part}
+    show_table([{name: value for name, value in row.items() if name not in apart} for row in rows], title)
+    for heading, part in parts.items():
+        told = [{"candidate": row["candidate"], **{short: row[name] for name, short in part.items()}} for row in rows]
+        show_table(told, heading)
 
 
 def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
@@ -124,6 +126,8 @@ def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
 def show_forecast(answer: Mapping[str, Any]) -> None:
     """A service's answer: the first prediction of a forecast step by step, or one row for each record."""
     prediction, model = answer["predictions"][0], answer["model"]
+    if "heads" in prediction:
+        return _show_heads(answer)
     if "mean" not in prediction:
         return _show_records(answer)
     interval, unit = prediction["interval"], prediction["unit"]
@@ -135,6 +139,27 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
     promise = interval and f"The interval is meant to hold {interval['coverage_share']:.0%} of the true values."
     console.print(prediction["note"] or promise)
     console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+
+
+def _show_heads(answer: Mapping[str, Any]) -> None:
+    """Several answers at once, one row each."""
+    prediction, model = answer["predictions"][0], answer["model"]
+    rows = [{"target": name, **_describe_head(said)} for name, said in prediction["heads"].items()]
+    show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
+    console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+
+
+def _describe_head(said: Mapping[str, Any]) -> dict[str, Any]:
+    if "label" in said:
+        ranked = sorted(said["probabilities"].items(), key=lambda each: -each[1])
+        return {"answer": said["label"], "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
+    bounds = said["interval"]
+    span = (
+        f"{bounds['coverage_share']:.0%} interval {bounds['lower']:.4g} to {bounds['upper']:.4g}"
+        if bounds
+        else "no interval"
+    )
+    return {"answer": f"{said['value']:.4g} {said['unit']}", "": span}
 
 
 def _show_records(answer: Mapping[str, Any]) -> None:

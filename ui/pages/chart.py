@@ -13,7 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.graph_objects import Figure
 
-from ui.client import Prediction, RecordAnswer
+from okawari.case import Anticipate, Growth
+from ui.client import Outlook, Prediction, RecordAnswer
 from ui.facts import Facts
 from ui.pages.formats import format_amount, format_day, format_share
 
@@ -69,6 +70,8 @@ def draw_history(facts: Facts) -> Figure | None:
     if not facts.case.is_series:
         return _draw_spread(facts, facts.recent[facts.case.target.name])
     days, values = facts.recent[facts.case.time], facts.recent[facts.case.target.name]
+    if isinstance(facts.case.task, Anticipate):
+        return _draw_growth(days, values, choose_shown(facts.case.task))
     unit = _unit(facts)
     figure = Figure(layout=_layout(unit))
     figure.add_scatter(x=days, y=values, name="reading", line={"color": _INK, "width": 1.6}, **_hover(unit, values))
@@ -83,6 +86,8 @@ def draw_ahead(facts: Facts) -> Figure | None:
     """The last readings and the steps ahead, close up; None where there is no forecast."""
     if facts.forecast is None:
         return None
+    if isinstance(facts.forecast, Outlook):
+        return _draw_head_probabilities(facts.forecast)
     if isinstance(facts.forecast, RecordAnswer):
         return _draw_probabilities(facts.forecast) if facts.forecast.label is not None else None
     figure = Figure(layout=_layout(facts.forecast.unit))
@@ -93,6 +98,40 @@ def draw_ahead(facts: Facts) -> Figure | None:
     steps = lay_out_steps(facts.forecast, days)
     _add_forecast(figure, steps, facts.forecast, by_step=True)
     figure.update_xaxes(**_step_axis(len(known), steps))
+    return figure
+
+
+def choose_shown(task: Anticipate) -> Growth:
+    """The target whose growth is drawn: the first that is growth itself, or the first of all."""
+    return next((target for target in task.targets if not target.change), task.targets[0])
+
+
+def _draw_growth(days: pd.Series, levels: pd.Series, target: Growth) -> Figure:
+    """The target's growth over time, with a line where one of its labels ends and the next begins."""
+    values = pd.Series(target.measure(levels.to_numpy()), index=levels.index).dropna()
+    days = days.loc[values.index]
+    figure = Figure(layout=_layout(target.unit))
+    line = {"color": _INK, "width": 1.6}
+    figure.add_scatter(x=days, y=values, name=target.name, line=line, **_hover(target.unit, values))
+    for bound, label in zip(target.bounds, target.labels[1:], strict=True):
+        text = f"{label} from {bound:g}"
+        line = {"color": _ACCENT, "width": 1, "dash": "dot"}
+        figure.add_hline(y=bound, line=line, annotation={"text": text}, annotation_position="top left")
+    figure.update_xaxes(hoverformat="%b %Y", nticks=6)
+    return figure
+
+
+def _draw_head_probabilities(outlook: Outlook) -> Figure | None:
+    """The labels of all targets side by side; None where all are numbers."""
+    said = {name: answer for name, answer in outlook.heads.items() if answer.label is not None}
+    if not said:
+        return None
+    bars = [(name, label, share) for name, answer in said.items() for label, share in answer.probabilities.items()]
+    names, labels, shares = (list(part) for part in zip(*bars, strict=True))
+    figure = Figure(layout=_layout(""))
+    colors = [_ACCENT if said[name].label == label else _INK for name, label, _ in bars]
+    figure.add_bar(x=[names, labels], y=shares, marker={"color": colors}, hovertemplate="%{x}: %{y:.1%}<extra></extra>")
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
     return figure
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ui.client import Prediction, RecordAnswer
+from okawari.case import Anticipate
+from ui.client import Outlook, Prediction, RecordAnswer, Said
 from ui.facts import Facts
-from ui.pages.chart import lay_out_steps, list_days
+from ui.pages.chart import choose_shown, lay_out_steps, list_days
 from ui.pages.formats import format_amount, format_day, format_share
 
 
@@ -26,17 +27,23 @@ def _name_speaker(facts: Facts) -> str:
     if forecast is None:
         return "No forecast yet."
     model = forecast.model
-    said = "Forecast" if isinstance(forecast, Prediction) else "Answer for the newest record"
+    said = "Answer for the newest record" if isinstance(forecast, RecordAnswer) else "Forecast"
     text = (
         f"{said} by <b>{escape(model.candidate)}</b> version {escape(model.version)} ({escape(model.variant)}), "
         f"trained on readings until {format_day(model.trained_until)}."
     )
-    if isinstance(forecast, RecordAnswer) and forecast.label is not None:
+    numbers = [each for each in _list_answers(forecast) if isinstance(each, Prediction) or each.label is None]
+    if not numbers:
         return text
-    if forecast.band is None:
-        return f"{text} <b>No interval:</b> {escape(forecast.note or 'this model has none that is calibrated.')}"
-    share = format_share(forecast.band.coverage_share, digits=0)
-    return f"{text} The band is meant to hold {share} of the true values."
+    band, note = numbers[0].band, numbers[0].note
+    if band is None:
+        return f"{text} <b>No interval:</b> {escape(note or 'this model has none that is calibrated.')}"
+    share, what = format_share(band.coverage_share, digits=0), "interval" if isinstance(forecast, Outlook) else "band"
+    return f"{text} The {what} is meant to hold {share} of the true values."
+
+
+def _list_answers(forecast: Said) -> Sequence[Prediction | RecordAnswer]:
+    return tuple(forecast.heads.values()) if isinstance(forecast, Outlook) else (forecast,)
 
 
 def write_outlook(facts: Facts) -> str:
@@ -46,6 +53,8 @@ def write_outlook(facts: Facts) -> str:
         return write_placeholder(facts)
     if isinstance(forecast, RecordAnswer):
         return _outlook(_list_record_tiles(forecast))
+    if isinstance(forecast, Outlook):
+        return _outlook([_write_head_tile(name, answer) for name, answer in forecast.heads.items()])
     days = lay_out_steps(forecast, list_days(facts)).days
     tiles = [_tile("Last value", format_day(days[0]), format_amount(forecast.level, forecast.unit), "")]
     for step in sorted({1, len(forecast.mean)}):
@@ -60,15 +69,28 @@ def _outlook(tiles: Sequence[str]) -> str:
     return f'<div class="ok-outlook" data-testid="outlook">{"".join(tiles)}</div>'
 
 
+def _write_head_tile(name: str, answer: RecordAnswer) -> str:
+    """One of several answers: its number with the interval, or its most probable label with the others."""
+    title = escape(name.replace("_", " ").capitalize())
+    if answer.label is None:
+        assert answer.value is not None, "an answer is a label or a number"
+        return _tile(title, "next reading", format_amount(answer.value, answer.unit), _write_span(answer))
+    ranked = sorted(answer.probabilities.items(), key=lambda each: -each[1])
+    shares = [f"{escape(label)} {format_share(share, digits=0)}" for label, share in ranked]
+    return _tile(title, "next reading", escape(answer.label), " · ".join(shares))
+
+
+def _write_span(answer: RecordAnswer) -> str:
+    if answer.band is None:
+        return "no interval"
+    return f"{format_amount(answer.band.lower[0], answer.unit)} to {format_amount(answer.band.upper[0], answer.unit)}"
+
+
 def _list_record_tiles(answer: RecordAnswer) -> list[str]:
     """The answer for the newest record: its number and interval, or its most probable labels."""
     if answer.label is None:
         assert answer.value is not None, "an answer is a label or a number"
-        band = answer.band
-        note = "no interval" if band is None else (
-            f"{format_amount(band.lower[0], answer.unit)} to {format_amount(band.upper[0], answer.unit)}"
-        )  # fmt: skip
-        return [_tile("Newest record", "answer", format_amount(answer.value, answer.unit), note)]
+        return [_tile("Newest record", "answer", format_amount(answer.value, answer.unit), _write_span(answer))]
     likeliest = sorted(answer.probabilities.items(), key=lambda each: -each[1])[:3]
     ranks = ("Most probable", "Second", "Third")
     return [
@@ -81,7 +103,11 @@ def write_history_caption(facts: Facts) -> str:
     """What the long chart shows."""
     if facts.recent is None:
         return ""
-    what = "readings" if facts.case.is_series else f"records: {escape(facts.case.target.name.replace('_', ' '))}"
+    case = facts.case
+    what = "readings" if case.is_series else f"records: {escape(case.target.name.replace('_', ' '))}"
+    if isinstance(case.task, Anticipate):
+        shown = choose_shown(case.task)
+        what += f": growth over {shown.lag} of them, {escape(shown.unit)}, and the bounds of {escape(shown.name)}"
     return f'<p class="ok-label">The last {len(facts.recent)} {what}</p>'
 
 
@@ -89,8 +115,9 @@ def write_ahead_caption(facts: Facts) -> str:
     """What the close-up shows: its x axis counts steps, because nobody promised on which days readings come."""
     if facts.forecast is None:
         return ""
-    if isinstance(facts.forecast, RecordAnswer):
-        return '<p class="ok-label">Probabilities</p>' if facts.forecast.label is not None else ""
+    if isinstance(facts.forecast, RecordAnswer | Outlook):
+        labelled = isinstance(facts.forecast, Outlook) or facts.forecast.label is not None
+        return '<p class="ok-label">Probabilities</p>' if labelled else ""
     n_steps = len(facts.forecast.mean)
     return f'<p class="ok-label">Next {n_steps} steps<span>in business days; holidays not known</span></p>'
 

@@ -36,8 +36,8 @@ ACCELERATION = Growth(
     lag=1,
     factor=400.0,
     change=True,
-    unit="percentage points",
-    description="Change of quarterly inflation, as a rate a year, from this quarter to the next.",
+    unit="pp",
+    description="Change of quarterly inflation, a rate a year, from this quarter to the next, in percentage points.",
 )
 REGIME = Growth(
     name="regime",
