@@ -92,14 +92,14 @@ def fit_contender(
     started = time.perf_counter()
     model = recipe.fit(data, progress)
     fit_s = time.perf_counter() - started
-    interval = _calibrate(model, split.calibration, case)
+    interval = calibrate(model, split.calibration, case)
     graph = build_graph(model.core(), case, interval)
     answer = Graph.load(graph, threads=threads).answer(split.holdout.x_BTF)
     scores = score_answer(answer, split.holdout, case)
     return Contender(recipe=recipe, model=model, graph=graph, answer=answer, scores=scores, fit_s=fit_s)
 
 
-def _calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
+def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
     """Half widths for numbers; labels have none, or 0 beside numbers."""
     if case.coverage_share is None:
         return None

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from okawari.case import Case
-from okawari.models.recipe import Floats
+from okawari.models.recipe import WindowSet
 from okawari.tasks import Head
 from okawari.windows import cut_windows
 
 COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
-"""A request that claims a day must also name that day's level, or it is somebody's what-if and proves nothing."""
+"""A request that claims a day must also name that day's level, or it is somebody's what-if and proves nothing. What was
+answered from our own readings is no such thing, even where they have been revised since."""
 
 
 def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
@@ -42,11 +44,12 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
             "lower": _first_step(dated["lower"]),
             "upper": _first_step(dated["upper"]),
             "level": dated["level"],
+            "source": dated["source"],
             "truth": _told(dated, outcomes),
         }
     )
     joined = steps.merge(_successors(case, readings), on="as_of", how="inner")
-    honest = joined[np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)]
+    honest = joined[_is_honest(joined)]
     known = honest.assign(truth=honest["truth"].fillna(honest["next_level"])).dropna(subset=["truth"])
     newest = known.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
     return newest[list(COLUMNS)].reset_index(drop=True)
@@ -64,28 +67,36 @@ def match_targets(
         readings: the newest snapshot.
 
     Returns:
-        By target the columns that `match_records` gives.
+        By target the columns that `match_records` gives, and as_of.
     """
-    asked = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"]).reset_index(drop=True)
-    windows = cut_windows(readings, case)
-    known = pd.DataFrame({"as_of": windows.at_B, "known_level": windows.level_B, "window": range(len(windows))})
-    asked = asked.assign(as_of=_read_times(asked["as_of"])) if len(asked) else asked.astype({"as_of": "datetime64[ns]"})
-    joined = asked.merge(known, on="as_of", how="inner")
-    honest = joined[np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)]
-    newest = honest.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
-    truth_BH = windows.r_BH[newest["window"].to_numpy()]
+    fitting = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"])
+    known = pd.DataFrame({"as_of": readings[case.time], "known_level": readings[case.target.name]})
+    asked = fitting.assign(as_of=_read_times(fitting["as_of"]))
+    joined = asked.merge(known.assign(row=range(len(known))), on="as_of", how="inner")
+    newest = joined[_is_honest(joined)].drop_duplicates(["as_of", "version"], keep="last")
+    found = newest.sort_values(["as_of", "version"])
+    truth_BH = _find_truth(cut_windows(readings, case), case, found["row"].to_numpy(dtype=np.int64))
     return {
-        head.name: _match_head(newest, truth_BH[:, head.columns], head, _told(newest, outcomes, step))
+        head.name: _match_head(found, truth_BH[:, head.columns], head, _told(found, outcomes, step))
         for step, head in enumerate(case.task.heads, start=1)
     }
 
 
-def _match_head(found: pd.DataFrame, truth_BC: Floats, head: Head, told: list[float]) -> pd.DataFrame:
-    known_B = truth_BC.argmax(axis=1) if head.labels else truth_BC[:, 0]
-    truth_B = np.where(np.isnan(told), known_B.astype(np.float64), told)
+def _find_truth(windows: WindowSet, case: Case, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Where the targets stand after these readings [B, H]; NaN where that is not known."""
+    places, truth_BH = rows - (case.history - 1), np.full((len(rows), case.task.width), np.nan)
+    known = (places >= 0) & (places < len(windows))
+    truth_BH[known] = windows.r_BH[places[known]]
+    return truth_BH
+
+
+def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, told: list[float]) -> pd.DataFrame:
+    known_B = np.where(np.isnan(truth_BC[:, 0]), np.nan, truth_BC.argmax(axis=1) if head.labels else truth_BC[:, 0])
+    truth_B = np.where(np.isnan(told), known_B, told)
     likeliest_B = np.array([int(np.argmax(mean[head.columns])) for mean in found["mean"]], dtype=np.float64)
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
+            "as_of": found["as_of"].to_numpy(),
             "version": found["version"].to_numpy(),
             "prediction": _first_step(found["mean"], head.start),
             "lower": _first_step(found["lower"], head.start),
@@ -94,6 +105,7 @@ def _match_head(found: pd.DataFrame, truth_BC: Floats, head: Head, told: list[fl
             "hit": (likeliest_B == truth_B).astype("float64"),
         }
     )
+    return rows.dropna(subset=["truth"]).reset_index(drop=True)
 
 
 def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -116,6 +128,12 @@ def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataF
         "hit": (likeliest == truth).astype("float64"),
     }
     return pd.DataFrame(rows)
+
+
+def _is_honest(joined: pd.DataFrame) -> NDArray[np.bool_]:
+    same_level = np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)
+    honest: NDArray[np.bool_] = same_level | (joined["source"] == "forecast").to_numpy()
+    return honest
 
 
 def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,14 @@ NOTHING_TOLD = pd.DataFrame({"id": [], "index": [], "step": [], "value": []})
 def _answer(as_of: str | None, **change: Any) -> dict[str, Any]:
     """An answer at one of the days, as it is on record."""
     day = (as_of or "")[:10]
-    usual = {"id": f"for {day}", "index": 0, "as_of": as_of, "level": CLOSES.get(day, 1.0), "version": "3"}
+    usual = {
+        "id": f"for {day}",
+        "index": 0,
+        "as_of": as_of,
+        "level": CLOSES.get(day, 1.0),
+        "version": "3",
+        "source": "predict",
+    }
     return {**usual, "mean": [26.0, 26.1], "lower": [25.0, 24.0], "upper": [27.0, 28.0], **change}
 
 
