@@ -29,7 +29,7 @@ from okawari.history import gather_retrain_facts
 from okawari.manifest import digest
 from okawari.metrics import skill_share
 from okawari.models.recipe import Progress, Recipe, Storable
-from okawari.models.trials import SearchedModel
+from okawari.models.trials import SearchedModel, find_storable
 from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
 from okawari.registry import Version
 from okawari.settings import load_settings
@@ -139,8 +139,8 @@ def _record_contender(training: Training, contender: Contender, run_id: str) -> 
     name, history = contender.recipe.name, contender.model.history
     tracking.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
     tracking.record_history(run_id, history)
-    if isinstance(contender.model, Storable):
-        _record_weights(run_id, contender.model)
+    if (storable := find_storable(contender.model)) is not None:
+        _record_weights(run_id, storable)
     if isinstance(contender.model, SearchedModel):
         tracking.record_search(training.case, run_id, contender.model)
     if history:

@@ -17,8 +17,9 @@ from okawari.errors import InvalidInput
 from okawari.models.constant import ConstantModel
 from okawari.models.dense import Mlp
 from okawari.models.recipe import Progress, TrainingData, WindowSet, no_progress
-from okawari.models.search import Search, measure_loss
+from okawari.models.search import Search, _enqueue_own, _open_study, measure_loss
 from okawari.models.space import Choice, Range, Whole
+from okawari.models.trials import find_storable
 from okawari.tasks import Head
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +149,67 @@ def test_the_loss_of_a_trial_is_that_of_the_training_loop() -> None:
     assert measure_loss(model, numbers) == pytest.approx(best, rel=1e-6)
 
 
+# --- the recipe itself --------------------------------------------------------------------------------------------
+
+
+def test_the_first_trial_is_the_recipe_itself_and_nothing_worse_is_found() -> None:
+    recipe = replace(SEARCH.recipe, batch_size=32, learning_rate=0.02)  # type: ignore[type-var]
+    model = replace(SEARCH, recipe=recipe).fit(DATA, no_progress)
+    own = measure_loss(recipe.fit(DATA, no_progress), DATA)
+    assert model.trials[0].settings == {"hidden": "(4,)", "batch_size": "32", "learning_rate": "0.02"}
+    assert model.trials[0].loss == own
+    assert measure_loss(model, DATA) <= own
+    assert [trial.settings for trial in model.trials].count(model.trials[0].settings) == 1
+
+
+def test_what_the_recipe_has_outside_of_the_space_is_drawn() -> None:
+    recipe = replace(SEARCH.recipe, hidden=(5,), batch_size=200, learning_rate=0.02)  # type: ignore[type-var]
+    [trial] = replace(SEARCH, recipe=recipe, trials=1).fit(DATA, no_progress).trials
+    assert trial.settings["hidden"] in {"(4,)", "(8,)", "(8, 4)"} and 8 <= int(trial.settings["batch_size"]) <= 64
+    assert trial.settings["learning_rate"] == "0.02"
+
+
+def test_only_a_first_trial_that_was_killed_tries_the_recipe_again(tmp_path: Path) -> None:
+    kept = replace(DATA, study=tmp_path / "study.db")
+
+    def stop(done: int, planned: int, numbers: Mapping[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    class Broken(Mlp):
+        def fit(self, data: TrainingData, progress: Progress) -> Any:
+            return super().fit(data, stop)
+
+    Broken.__name__ = "Mlp"  # a study is known by the name of what it searches
+    search = replace(SEARCH, trials=3)
+    with pytest.raises(KeyboardInterrupt):
+        replace(search, recipe=Broken(**vars(SEARCH.recipe))).fit(kept, no_progress)
+    trials = search.fit(kept, no_progress).trials
+    assert [trial.state for trial in trials] == ["killed", "finished", "finished", "finished"]
+    assert trials[0].settings == trials[1].settings
+    assert [_strip(trial) for trial in trials[1:]] == [_strip(trial) for trial in search.fit(DATA, no_progress).trials]
+
+
+def test_settings_that_a_killed_process_left_waiting_are_tried_and_not_left_twice(tmp_path: Path) -> None:
+    kept, search = replace(DATA, study=tmp_path / "study.db"), replace(SEARCH, trials=2)
+    with _open_study(search._identify(kept), kept.study, search.warmup_epochs) as study:
+        _enqueue_own(search, study)
+    trials = search.fit(kept, no_progress).trials
+    assert [_strip(trial) for trial in trials] == [_strip(trial) for trial in search.fit(DATA, no_progress).trials]
+
+
+def test_the_weights_of_the_best_model_are_those_that_are_kept(tmp_path: Path) -> None:
+    import torch
+
+    model = replace(SEARCH, trials=2).fit(DATA, no_progress)
+    storable = find_storable(model)
+    assert storable is model.best
+    storable.save_weights(tmp_path / "weights.pt")
+    state = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert all(torch.equal(state[name], values) for name, values in model.best.network.state_dict().items())
+    fixed = Search(recipe=Fixed(), space=(Range("value", 0.0, 1.0),), trials=1).fit(DATA, no_progress)
+    assert find_storable(fixed) is None and find_storable(fixed.best) is None
+
+
 # --- kept trials --------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +261,7 @@ def test_more_trials_go_on_and_other_data_seed_or_space_begin_anew(tmp_path: Pat
             lambda: Search(recipe=Fixed(), space=(Range("size", 0, 1),)),
             r"names 'size', which Fixed does not have; its fields are \['value', 'other'\]",
         ),
+        (lambda: replace(SEARCH, recipe=Mlp(warm=True)), "Search.recipe is a warm Mlp; .* Leave warm out"),
         (lambda: replace(SEARCH, trials=0), "Search.trials is 0; it is a count of at least 1"),
         (lambda: replace(SEARCH, timeout_s=0.0), "Search.timeout_s is 0.0; it counts seconds above 0"),
         (lambda: replace(SEARCH, space=SEARCH.space[:1] * 2), "names a field twice"),

@@ -156,6 +156,19 @@ def test_a_graph_says_what_the_model_says_of_labels_and_numbers_side_by_side(
         np.testing.assert_allclose(r_BH, model.predict(windows), atol=1e-5, rtol=1e-5)
 
 
+def test_logarithms_are_taken_where_trees_say_shares_and_nowhere_else(
+    data: TrainingData, mixed: TrainingData, small_case: Case
+) -> None:
+    def list_operators(recipe: Recipe, learnt: TrainingData) -> set[str]:
+        core = recipe.fit(learnt, no_progress).core()
+        return {node.op_type for node in build_trees_stage(core, small_case).graph.node}
+
+    forest, boosting = RECIPES
+    assert {"Log", "Max", "Where"} <= list_operators(forest, mixed)
+    for recipe, learnt in ((forest, data), (boosting, data), (boosting, mixed)):
+        assert not {"Log", "Max", "Where"} & list_operators(recipe, learnt)
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_each_head_learns_beside_the_other(recipe: Recipe, mixed: TrainingData) -> None:
     said_BH = recipe.fit(mixed, no_progress).predict(mixed.validation)

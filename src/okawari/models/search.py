@@ -43,10 +43,11 @@ _REFUSED = "refused"
 class Search:
     """Recipe that tries settings of another recipe within a `space` and keeps the best of its models.
 
-    Settings are proposed by a tree-structured Parzen estimator (Bergstra, Bardenet, Bengio and Kegl, Algorithms for
-    Hyper-Parameter Optimization, 2011). A trial is given up when, after `warmup_epochs`, its best validation loss so
-    far is above the median of what earlier trials had in the same epoch (median stopping: Golovin et al., Google
-    Vizier, 2017, section 3.2.2).
+    The first trial tries the recipe as it is, so that what is found is no worse on the validation part; where a
+    field's value lies outside of the space, another one is drawn. Further settings are proposed by a tree-structured
+    Parzen estimator (Bergstra, Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, 2011). A trial
+    is given up when, after `warmup_epochs`, its best validation loss so far is above the median of what earlier
+    trials had in the same epoch (median stopping: Golovin et al., Google Vizier, 2017, section 3.2.2).
 
     Where `TrainingData.study` names a file, trials are kept there, and a search that was killed goes on with them: it
     repeats none that ended, and it finds what it would have found. With `timeout_s` no trial begins after that many
@@ -78,6 +79,10 @@ class Search:
                 replace(cast(Any, self.recipe), **{dimension.field: value})  # the recipe refuses what it cannot take
         named = [dimension.field for dimension in self.space]
         require(len(set(named)) == len(named), f"Search.space names a field twice: {named}; name each once.")
+        require(
+            not getattr(self.recipe, "warm", False),
+            f"Search.recipe is a warm {kind}; trials are compared, so each begins anew. Leave warm out.",
+        )
         require(self.trials >= 1, f"Search.trials is {self.trials}; it is a count of at least 1.")
         require(
             self.timeout_s is None or self.timeout_s > 0,
@@ -188,8 +193,17 @@ def _close_interrupted(study: optuna.Study) -> None:
     """Mark trials that still say RUNNING as failed. Only one training of a case runs at a time, so they are dead."""
     from optuna.trial import TrialState
 
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _enqueue_own(search: Search, study: optuna.Study) -> None:
+    """Let the recipe's own settings be asked for next, unless a process that was killed has left them waiting."""
+    from optuna.trial import TrialState
+
+    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        own = {each.field: (each, getattr(search.recipe, each.field)) for each in search.space}
+        study.enqueue_trial({field: each.write(value) for field, (each, value) in own.items() if each.holds(value)})
 
 
 def _try_settings(search: Search, study: optuna.Study, data: TrainingData, n_done: int) -> tuple[int, Model | None]:
@@ -199,6 +213,8 @@ def _try_settings(search: Search, study: optuna.Study, data: TrainingData, n_don
     # A sampler anew for each trial, seeded by how many are done: a search that goes on draws what it would have drawn.
     seed = int(np.random.SeedSequence((data.seed, n_done)).generate_state(1)[0])
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=_STARTUP_TRIALS, seed=seed, constant_liar=False)
+    if n_done == 0:
+        _enqueue_own(search, study)
     trial = study.ask()
 
     def watch(done: int, planned: int, numbers: Mapping[str, float]) -> None:

@@ -32,9 +32,17 @@ class Range:
         """The value to try next."""
         return trial.suggest_float(self.field, self.low, self.high, log=self.log)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the space has this value."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
     def read(self, stored: Any) -> Any:
         """The value that a study has stored."""
         return stored
+
+    def write(self, value: Any) -> Any:
+        """What a study stores of a value."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,17 @@ class Whole:
         """The value to try next."""
         return trial.suggest_int(self.field, self.low, self.high, log=self.log)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the space has this value."""
+        return isinstance(value, int) and self.low <= value <= self.high
+
     def read(self, stored: Any) -> Any:
         """The value that a study has stored."""
         return stored
+
+    def write(self, value: Any) -> Any:
+        """What a study stores of a value."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -84,11 +100,19 @@ class Choice:
 
     def suggest(self, trial: optuna.Trial) -> Any:
         """The value to try next; a study stores what it looks like, because tuples do not survive storing."""
-        return self.read(trial.suggest_categorical(self.field, [str(option) for option in self.options]))
+        return self.read(trial.suggest_categorical(self.field, [self.write(option) for option in self.options]))
+
+    def holds(self, value: Any) -> bool:
+        """Whether the space has this value."""
+        return value in self.options
 
     def read(self, stored: Any) -> Any:
         """The value that a study has stored."""
-        return next(option for option in self.options if str(option) == stored)
+        return next(option for option in self.options if self.write(option) == stored)
+
+    def write(self, value: Any) -> Any:
+        """What a study stores of a value: how it looks."""
+        return str(value)
 
 
 Dimension = Range | Whole | Choice

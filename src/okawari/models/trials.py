@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from okawari.models.recipe import Core, Floats, Model, Recipe, WindowSet
+from okawari.models.recipe import Core, Floats, Model, Recipe, Storable, WindowSet
 
 State = Literal["finished", "pruned", "refused", "killed"]
 """How a trial ended: with a model; given up as no better than others; without a model; with its process."""
@@ -48,3 +48,9 @@ class SearchedModel:
     def core(self) -> Core:
         """The best model's core."""
         return self.best.core()
+
+
+def find_storable(model: Model) -> Storable | None:
+    """Whose weights are kept of a model: its own, or those of a search's best; None where there are none."""
+    whole = model.best if isinstance(model, SearchedModel) else model
+    return whole if isinstance(whole, Storable) else None
