@@ -16,6 +16,7 @@ import typer
 from okawari import __version__
 from okawari.cli_new import new
 from okawari.cli_quantize import quantize
+from okawari.cli_readings import readings
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, load_settings
 
@@ -26,8 +27,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(new)
-app.command()(quantize)
+for command in (new, quantize, readings):
+    app.command()(command)
 CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
 

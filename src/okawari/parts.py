@@ -94,7 +94,7 @@ class Parts:
         """Bring a change of the state to disk."""
         self._state |= changes
         content = json.dumps(self._state, indent=1).encode()
-        _write_whole(self._place.folder / "job.json", lambda path: path.write_bytes(content))
+        write_whole(self._place.folder / "job.json", lambda path: path.write_bytes(content))
 
     def _path(self, kind: Kind, number: int) -> Path:
         return self._place.folder / f"{kind}-{number:06}.parquet"
@@ -112,7 +112,7 @@ class Parts:
                     "somebody has changed them. Begin anew with --overwrite."
                 )
 
-        _write_whole(place, write, target)
+        write_whole(place, write, target)
 
 
 # --- opening ------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def _tell_difference(folder: Path, theirs: Mapping[str, Any], ours: Mapping[str,
 # --- files --------------------------------------------------------------------------------------------------------
 
 
-def _write_whole(place: Path, write: Callable[[Path], Any], target: Path | None = None) -> None:
+def write_whole(place: Path, write: Callable[[Path], Any], target: Path | None = None) -> None:
     """Write a file so that it is whole or not there: beside `place`, to disk, then renamed to it or to `target`."""
     passing = place.with_name(f"{place.name}.tmp")
     try:
@@ -273,7 +273,7 @@ def _save_part(path: Path, table: pd.DataFrame, layout: Layout) -> None:
     from pyarrow import parquet
 
     content = pa.Table.from_pandas(table, schema=_to_schema(layout), preserve_index=False).replace_schema_metadata(None)
-    _write_whole(path, lambda passing: parquet.write_table(content, passing))
+    write_whole(path, lambda passing: parquet.write_table(content, passing))
 
 
 def _read_parts(paths: list[Path]) -> Iterator[pa.Table]:

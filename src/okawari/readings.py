@@ -60,6 +60,25 @@ def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
             )
 
 
+def spell_places(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """The readings with each label as its word instead of its place; columns that are not there are passed over.
+
+    Raises:
+        InvalidInput: a place that has no label, as the case had more of them when the reading was taken in.
+    """
+    labelled = [column for column in case.known_columns if column.labels and column.name in frame.columns]
+    for column in labelled:
+        known = len(column.labels)
+        beyond = frame[column.name][frame[column.name] >= known]
+        if not beyond.empty:
+            raise InvalidInput(
+                f"Column {column.name} holds the label at place {int(beyond.iloc[0])} and case {case.name} names "
+                f"{known} labels, counted from 0; labels may be added at the end only. Put back what was taken away."
+            )
+    words = {each.name: [each.labels[int(place)] for place in frame[each.name]] for each in labelled}
+    return frame.assign(**words)
+
+
 def format_time(time: pd.Timestamp) -> str:
     """ISO 8601, without the hours where there are none."""
     return f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat()

@@ -10,7 +10,7 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet, ServerUnreachable
-from okawari.readings import format_time
+from okawari.readings import format_time, spell_places
 from okawari.settings import load_settings
 
 
@@ -40,12 +40,8 @@ def load_serving(case_name: str) -> dict[str, Any] | None:
 
 def _to_records(case: Case, window: pd.DataFrame) -> list[dict[str, Any]]:
     times = {case.time: window[case.time].map(format_time)} if case.is_series else {}
-    words = {
-        column.name: [column.labels[int(place)] for place in window[column.name]]
-        for column in case.columns
-        if column.labels
-    }
-    return window[list(case.column_names)].assign(**words, **times).to_dict("records")  # type: ignore[return-value]
+    words = spell_places(window[list(case.column_names)], case)
+    return words.assign(**times).to_dict("records")  # type: ignore[return-value]
 
 
 def _call(verb: str, path: str, body: Any, client: httpx.Client | None) -> Any:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from okawari.batch import Scored
     from okawari.claims import Link, Month
     from okawari.comparison import Compared
+    from okawari.store import Snapshot
 
 _STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
 
@@ -174,6 +175,12 @@ def show_scored(scored: Scored, version: str, target: Path) -> None:
     console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
     if scored.refused:
         console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
+
+
+def show_exported(snapshot: Snapshot, target: Path) -> None:
+    """Which readings a file now holds."""
+    told = f"snapshot {snapshot.version}, {snapshot.rows} readings, {snapshot.first_at} to {snapshot.last_at}"
+    console.print(f"{target}: {told}", soft_wrap=True)
 
 
 def show_variants(compared: Compared) -> None:

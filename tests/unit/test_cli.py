@@ -36,7 +36,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert COMMANDS == ["explain", "loop", "new", "predict", "quantize", "run", "score", "status", "up"]
+    assert COMMANDS == ["explain", "loop", "new", "predict", "quantize", "readings", "run", "score", "status", "up"]
 
 
 def test_without_a_command_it_shows_what_there_is(call: Call) -> None:
@@ -60,6 +60,10 @@ def test_the_version_can_be_asked_for(call: Call) -> None:
         (["predict", "tsla", "--file", "new.csv"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
         (["predict", "aapl", "--file", "gone.csv"], "There is no file gone.csv; give the path of a .csv or .parquet"),
         (["quantize", "diabetes", "--candidate", "tree"], "Case diabetes has no candidate 'tree'; it has constant, "),
+        (["readings", "tsla", "tsla.csv"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
+        (["readings", "aapl", "a.csv"], "Case aapl has no readings yet; run: okawari run aapl."),
+        (["readings", "aapl", "a.txt"], "a.txt ends in '.txt'; Okawari reads and writes .csv and .parquet. Rename it."),
+        (["readings", "aapl", "gone/a.csv"], "There is no folder gone; make it, or choose another."),
         (["explain", "nobody"], "No prediction 'nobody' with index 0 is on record; the id is the `id` of a service's"),
         (["explain", "nobody:3"], "No prediction 'nobody' with index 3 is on record"),
         (["explain", "nobody:third"], "'nobody:third' is no prediction; use an id, or id:3 for its fourth prediction"),

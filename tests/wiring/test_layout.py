@@ -75,7 +75,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("src/okawari/sources.py",),
     "statsmodels": ("src/okawari/models/sarima.py", "src/okawari/bundled.py"),
     "torch": ("src/okawari/models/", "src/okawari/graph_cores.py"),
-    "typer": ("src/okawari/cli.py", "src/okawari/cli_new.py", "src/okawari/cli_quantize.py"),
+    "typer": tuple(f"src/okawari/cli{part}.py" for part in ("", "_new", "_quantize", "_readings")),
     "xgboost": ("src/okawari/models/boosting.py",),
     "yaml": ("bentos/deploy.py",),
     "yfinance": ("src/okawari/live.py",),
