@@ -25,7 +25,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
     Args:
         case: name of the case.
         until: last day to take in (all there are, if None).
-        file: a .csv or .parquet file to read instead of the case's source.
+        file: a .csv or .parquet file, or a folder of pictures, to read instead of the case's source.
         live: read the case's live source.
     """
     problem = load_case(case)
@@ -40,7 +40,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
 
 def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
     if file is not None:
-        return read_instead(file, case.source, case.time if case.is_series else None)
+        return read_instead(file, case)
     if live and case.live is None:
         raise InvalidInput(f"Case {case.name} has no live source; run ingest without live.")
     return case.live if live and case.live is not None else case.source

@@ -19,6 +19,9 @@ import pandera.pandas as pa
 from okawari.case import AtLeast, Case, Column
 from okawari.errors import InvalidInput
 
+_MANY = 5
+"""More missing values of one row than these are counted, not listed."""
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -154,12 +157,24 @@ def _blank(values: pd.Series, *wrong: type) -> pd.Series:
 
 def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame, case: Case) -> dict[int, list[str]]:
     reasons: dict[int, list[str]] = defaultdict(list)
+    missing: dict[int, list[str]] = defaultdict(list)
     for name in typed.columns:
         kind = "a time" if typed[name].dtype.kind == "M" else _name_kind(case.column(name))
         for row in np.flatnonzero(typed[name].isna()):
             came = raw[name].iloc[row]
-            reasons[int(row)].append(f"{name} is missing" if pd.isna(came) else f"{name} is {came!r}, not {kind}")
+            if pd.isna(came):
+                missing[int(row)].append(name)
+            else:
+                reasons[int(row)].append(f"{name} is {came!r}, not {kind}")
+    for damaged, names in missing.items():
+        reasons[damaged] += _tell_missing(names)
     return reasons
+
+
+def _tell_missing(names: list[str]) -> list[str]:
+    if len(names) > _MANY:  # a record of pixels has hundreds
+        return [f"{names[0]} and {len(names) - 1} other columns are missing"]
+    return [f"{name} is missing" for name in names]
 
 
 def _name_kind(column: Column) -> str:

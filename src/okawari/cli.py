@@ -82,7 +82,7 @@ def run(
     case: Annotated[str | None, typer.Argument(help="Name of a case, such as aapl.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All cases of OKAWARI_CASES, one after the other.")] = False,
     until: Day = None,
-    file: Annotated[Path | None, typer.Option(help="A .csv or .parquet file instead of the case's source.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A table, or a folder of pictures, to read instead.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even without a reason.")] = False,
 ) -> None:
@@ -249,8 +249,7 @@ def _predict_from(name: str, file: Path) -> dict[str, Any]:
     from okawari.sources import read_instead
 
     case = load_case(name)
-    source = read_instead(file, case.source, case.time if case.is_series else None)
-    checked = check_readings(source.read(), case, datetime.now(UTC), with_target=False)
+    checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
     asked = checked.good.tail(case.history) if case.is_series else checked.good

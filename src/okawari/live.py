@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-import httpx
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -127,6 +126,8 @@ class Fred:
         return ",".join(each.id for each in self.series)
 
     def _ask(self) -> str:
+        import httpx
+
         asker = {"User-Agent": f"okawari/{__version__}"}
         try:
             answer = httpx.get(f"{FRED_URL}?id={self._told}", headers=asker, timeout=_TIMEOUT_S, follow_redirects=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,8 @@ from okawari.errors import InvalidInput, require
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
+
+    from okawari.case import Case
 
 Names = tuple[tuple[str, str], ...]
 """Pairs of what a table calls a column and what the case calls it, which is a name of letters, digits and _."""
@@ -207,9 +209,27 @@ Table = TableFile | SqlQuery
 """Sources that read whatever table they are pointed at."""
 
 
-def read_instead(path: Path, source: Source | None, time: str | None) -> TableFile:
-    """A file that is read in place of a case's own source, and under the names that this one gives."""
-    return TableFile(path, time=time, rename=getattr(source, "rename", ()))
+def read_instead(path: Path, case: Case) -> Source:
+    """What is read in place of a case's own source: a file, under the names that this one gives, or pictures.
+
+    Raises:
+        InvalidInput: a folder, and the case says nowhere how a picture becomes a record.
+    """
+    if path.is_dir():
+        return _read_pictures_instead(path, case)
+    return TableFile(path, time=case.time if case.is_series else None, rename=getattr(case.source, "rename", ()))
+
+
+def _read_pictures_instead(folder: Path, case: Case) -> Source:
+    from okawari.pictures import PictureFolder
+
+    for own in (case.source, case.live):
+        if isinstance(own, PictureFolder):
+            return replace(own, path=folder.resolve())
+    raise InvalidInput(
+        f"{folder} is a folder, and case {case.name} reads no pictures; give a .csv or .parquet file, or the case a "
+        "PictureFolder as its live source."
+    )
 
 
 def find_told(found: Sequence[str], source: Source | None) -> dict[str, str]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from flows.ingest import ingest
 from okawari import events, records, store
 from okawari.case import Case
+from okawari.cases import load_case
 from okawari.errors import InvalidInput
 from tests.flows.conftest import Heard
 
@@ -138,3 +140,16 @@ def test_a_first_table_without_one_good_row_is_refused_but_kept_in_quarantine(
     assert store.count_quarantined(fresh) == 3
     assert [row["action"] for row in records.load_decisions("small")] == ["refused"]
     assert [event.event for event in heard()] == [events.DATA_REFUSED]
+
+
+def test_a_folder_of_pictures_is_ingested_and_what_is_none_goes_to_quarantine(fresh: Case, tmp_path: Path) -> None:
+    for name in ("7/a.png", "7/b.png", "1/c.png"):
+        (tmp_path / "scans" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (30, 40), 200 if name == "7/a.png" else 10).save(tmp_path / "scans" / name)
+    (tmp_path / "scans/1/list.txt").write_text("no picture")
+
+    done = ingest("digits", file=tmp_path / "scans")
+
+    assert (done["new"], done["quarantined"]) == (3, 1)
+    assert sorted(store.load_readings(load_case("digits"))["digit"]) == [1, 7, 7]
+    assert store.load_quarantine(load_case("digits"))["reason"][0].startswith("pixel_00 is '1/list.txt: no picture")

@@ -209,3 +209,11 @@ def test_a_time_beyond_what_nanoseconds_reach_is_damage_and_not_an_error(
     checked = check_readings(coarse, small_case, NOW)
     assert checked.refused["reason"].tolist() == ["date is Timestamp('9999-01-01 00:00:00'), not a time"]
     assert len(checked.good) == len(readings) - 1
+
+
+def test_a_row_without_most_of_its_values_gets_a_short_reason() -> None:
+    digits = load_case("digits")
+    raw = digits.source.read().head(2).astype(object)
+    raw.iloc[1, 3:60] = None
+    checked = check_readings(raw, digits, datetime(2024, 1, 1, tzinfo=UTC))
+    assert checked.refused["reason"].tolist() == ["pixel_03 and 56 other columns are missing"]

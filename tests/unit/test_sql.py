@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from okawari.cases import load_case
 from okawari.errors import InvalidInput
 from okawari.sources import SqlQuery, TableFile, read_instead
 
@@ -119,7 +120,8 @@ def test_a_password_shows_neither_in_a_repr_nor_in_an_error(url: str) -> None:
 def test_a_file_that_is_read_instead_is_renamed_as_the_cases_own_source_is(shop: SqlQuery, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("Day,Unit Price\n2024-02-01,3\n")
     own = replace(shop, rename=(("Day", "day"), ("Unit Price", "price")))
-    assert list(read_instead(tmp_path / "new.csv", own, "day").read().columns) == ["day", "price"]
+    case = replace(load_case("aapl"), time="day", source=own)
+    assert list(read_instead(tmp_path / "new.csv", case).read().columns) == ["day", "price"]
 
 
 def test_a_file_with_the_new_names_is_read_as_well(tmp_path: Path) -> None:

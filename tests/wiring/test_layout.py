@@ -39,6 +39,7 @@ EVERYWHERE = {"httpx", "numpy", "pandas", "pydantic", "pydantic_core", "typing_e
 
 _GRAPHS = tuple(f"src/okawari/graph{part}.py" for part in ("", "_stages", "_records", "_cores", "_trees", "_weights"))
 HOMES: dict[str, tuple[str, ...]] = {
+    "PIL": ("src/okawari/pictures.py",),
     "bentoml": ("bentos/",),
     "bokeh_sampledata": ("src/okawari/sources.py",),
     "deltalake": ("src/okawari/tables.py",),

@@ -1,4 +1,10 @@
-"""Which digit a handwritten picture of 8 by 8 pixels shows."""
+"""Which digit a handwritten picture of 8 by 8 pixels shows.
+
+Your own pictures, each in a folder of its digit such as `scans/7/letter.png`, join with `okawari run digits --file
+scans`, or lie in `.okawari/pictures/digits` for `okawari run digits --live`. Each shows one digit, dark on light.
+"""
+
+from pathlib import Path
 
 from okawari.bundled import PIXELS, BundledDigits
 from okawari.case import ARRIVED, Case, Classify, Column, Gate, Serving
@@ -9,11 +15,22 @@ from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
 from okawari.models.search import Search
 from okawari.models.space import Choice, Range, Whole
+from okawari.pictures import PictureFolder
 
 CASE = Case(
     name="digits",
     title="Handwritten digits",
     source=BundledDigits(),
+    live=PictureFolder(
+        path=Path("pictures/digits"),
+        pixels=PIXELS,
+        height=8,
+        target="digit",
+        lowest=0,
+        highest=16,
+        dark_is_high=True,
+        integer=True,
+    ),
     time=ARRIVED,
     columns=tuple(Column(name=name, minimum=0, maximum=16, description="darkness") for name in PIXELS),
     task=Classify(target=Column(name="digit", labels=tuple("0123456789"))),
