@@ -86,13 +86,13 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     console.print(table)
 
 
-def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str, targets: Sequence[str] = ()) -> None:
+def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """A leaderboard; the columns of a forecast's last step, and of each of several targets, stand in a table of their
     own, so that each fits a terminal.
     """
     later = {name: name.partition("_step_")[0] for name in rows[0] if "_step_" in name}
     parts = {f"{next(iter(later)).rpartition('_')[2]} steps ahead": later} if later else {}
-    for target in targets:
+    for target in (name.removesuffix("_skill_share") for name in rows[0] if name.endswith("_skill_share")):
         parts[target] = {name: name.removeprefix(f"{target}_") for name in rows[0] if name.startswith(f"{target}_")}
     apart = {name for part in parts.values() for name in part}
     show_table([{name: value for name, value in row.items() if name not in apart} for row in rows], title)

@@ -14,8 +14,8 @@ import pytest
 from okawari.case import ARRIVED, Case, Classify, Column, Gate, Regress
 from okawari.cases import load_case
 from okawari.checks import check_readings
-from okawari.graph import Graph, build_graph, parse_model
 from okawari.contest import calibrate
+from okawari.graph import Graph, build_graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp

@@ -58,7 +58,7 @@ CASE = Case(
             FredSeries("TB3MS", "bill_rate", "mean"),
         ),
         period="quarter",
-        since="1959-01-01",
+        max_missing_months=1,  # prices and unemployment of October 2025 were never published
     ),
     columns=(
         Column(name="cpi", unit="1982-84 = 100", above=0, description="Consumer prices at the quarter's end."),
