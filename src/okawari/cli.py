@@ -227,17 +227,12 @@ def _go_round(name: str, report: Any, *, retrain: bool = False, **source: Any) -
 def _show_leaderboard(name: str) -> None:
     """How the candidates did in the training that made the champion."""
     from okawari import registry, tracking
-    from okawari.cases import load_case
     from okawari.terminal import show_leaderboard
 
     champion = registry.load_champion(name)
     if champion is not None:
-        heads = load_case(name).task.heads
-        rows, title = (
-            tracking.load_leaderboard(champion.run_id),
-            f"\n{name}: the training of version {champion.version}",
-        )
-        show_leaderboard(rows, title, [head.name for head in heads] if len(heads) > 1 else [])
+        rows = tracking.load_leaderboard(champion.run_id)
+        show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
 
 
 def _predict_from(name: str, file: Path) -> dict[str, Any]:
