@@ -1,0 +1,107 @@
+"""The loop over several targets at once: quarters of US inflation go round with the real engines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from bentos.desk import Desk
+from bentos.loading import Engine
+from bentos.runner import Runner
+from flows.ingest import ingest
+from flows.monitor import monitor
+from flows.score import score
+from flows.train import train
+from okawari import records, registry, store, tracking
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.settings import load_settings
+from tests.flows.conftest import Heard
+
+PRICES = '''
+"""US inflation with candidates that fit in a second."""
+from dataclasses import replace
+
+from okawari.cases.cpi import CASE as CPI
+from okawari.models.linear import Linear
+from okawari.models.lstm import Lstm
+from okawari.models.persistence import Persistence
+
+CASE = replace(
+    CPI,
+    name="prices",
+    candidates=(Persistence(), Linear(penalty=1.0), Lstm(hidden=8, layers=1, fc=4, epochs=5, batch_size=16)),
+)
+'''
+
+
+@pytest.fixture
+def prices(fresh: Case, heard: Heard) -> Case:
+    """The case, ingested until the end of 1999 and trained; its events start nothing."""
+    (load_settings().cases_dir / "prices.py").write_text(PRICES)
+    load_case.cache_clear()
+    assert ingest("prices", until=date(1999, 12, 31))["new"] == 164
+    assert train("prices", cause="missing", reason="the tests begin")["action"] == "promote"
+    return load_case("prices")
+
+
+def _ask_for_quarters(case: Case, readings: pd.DataFrame, places: range) -> list[dict[str, object]]:
+    """Predictions from the windows that end with these readings, as a client asks for them."""
+    plain = readings.assign(date=readings["date"].dt.strftime("%Y-%m-%d")).to_dict("records")
+    windows = [plain[place - case.history + 1 : place + 1] for place in places]
+    with ThreadPoolExecutor(1) as worker:
+        runner = Runner(case, Engine("cpu", 1), worker)
+        runner.check_store()
+        desk = Desk(case, runner, load_settings().state_dir / "journal")
+        said = asyncio.run(desk.predict(json.dumps({"instances": windows}).encode()))
+        desk.close()
+    predictions: list[dict[str, object]] = said["predictions"]
+    return predictions
+
+
+def test_several_targets_go_round_the_loop(prices: Case, tmp_path: Path) -> None:
+    champion = registry.load_champion("prices")
+    assert champion is not None and champion.loss_name == "joint loss"
+    board = tracking.load_leaderboard(champion.run_id)
+    assert {row["candidate"] for row in board} == {recipe.name for recipe in prices.candidates}
+    assert {"trend_skill_share", "acceleration_rmse", "regime_accuracy", "p_value"} <= set(board[0])
+    client = MlflowClient(load_settings().mlflow_base)
+    network = tracking.find_candidate(prices, champion.run_id, "lstm_1x8")
+    assert network is not None
+    assert {"holdout.png", "loss.png", "weights.pt"} <= {each.path for each in client.list_artifacts(network)}
+
+    prices.source.read().to_csv(tmp_path / "in.csv", index=False)
+    assert score("prices", tmp_path / "in.csv", tmp_path / "out.csv")["answered"] == 203 - 8
+    answers = pd.read_csv(tmp_path / "out.csv")
+    assert set(answers["regime"]) <= {"low", "moderate", "high"}
+    assert (answers["acceleration_lower"] < answers["acceleration"]).all()
+
+
+def test_later_quarters_bring_drift_and_outcomes(prices: Case, shelf: None) -> None:
+    readings = prices.source.read()
+    predictions = _ask_for_quarters(prices, readings, range(163, 183))
+    assert set(predictions[0]["heads"]) == {"trend", "acceleration", "regime"}  # type: ignore[call-overload]
+    assert ingest("prices", until=date(2004, 12, 31))["new"] == 20
+    seen = monitor("prices")
+    assert seen["drift"] in ("stable", "drifted") and seen["performance"] in ("good", "degraded")
+    facts = records.load_decisions("prices", kind="performance")[0]["facts"]
+    assert {name: each["n"] for name, each in facts["targets"].items()} == dict.fromkeys(facts["targets"], 20)
+    assert set(facts["targets"]) == {"trend", "acceleration", "regime"}
+
+
+def test_revised_figures_are_a_new_snapshot_and_the_older_one_stays(prices: Case, tmp_path: Path) -> None:
+    readings = prices.source.read(until=date(1999, 12, 31))
+    revised = readings.assign(cpi=readings["cpi"].where(readings["date"] < "1999-12-31", readings["cpi"] + 0.4))
+    revised.to_csv(tmp_path / "revised.csv", index=False)
+    found = ingest("prices", file=tmp_path / "revised.csv")
+    assert (found["new"], found["revised"]) == (0, 1)
+    old, new = store.load_readings(prices, 0), store.load_readings(prices)
+    assert new["cpi"].iloc[-1] == pytest.approx(old["cpi"].iloc[-1] + 0.4)
+    pd.testing.assert_frame_equal(old, readings, check_exact=False)
