@@ -16,7 +16,7 @@ up: $(VENV)/all.stamp ## Install, start everything, take each case once round th
 loop: $(VENV)/all.stamp ## Prove that the loop closes on real drift (a few minutes, no browser needed)
 	@exec $(BIN)/okawari loop
 
-cases: export OKAWARI_CASES = aapl,blobs,diabetes,digits
+cases: export OKAWARI_CASES = aapl,blobs,cpi,diabetes,digits
 cases: $(VENV)/all.stamp ## Take all bundled cases round the loop, print their leaderboards, stop
 	@exec $(BIN)/okawari up --once
 

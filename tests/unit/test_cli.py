@@ -55,12 +55,15 @@ def test_the_version_can_be_asked_for(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run", "tsla"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
-        (["status", "tsla"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
-        (["predict", "tsla", "--file", "new.csv"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
+        (["run", "tsla"], "There is no case 'tsla'; there are aapl, blobs, cpi, diabetes, digits."),
+        (["status", "tsla"], "There is no case 'tsla'; there are aapl, blobs, cpi, diabetes, digits."),
+        (
+            ["predict", "tsla", "--file", "new.csv"],
+            "There is no case 'tsla'; there are aapl, blobs, cpi, diabetes, digits.",
+        ),
         (["predict", "aapl", "--file", "gone.csv"], "There is no file gone.csv; give the path of a .csv or .parquet"),
         (["quantize", "diabetes", "--candidate", "tree"], "Case diabetes has no candidate 'tree'; it has constant, "),
-        (["readings", "tsla", "tsla.csv"], "There is no case 'tsla'; there are aapl, blobs, diabetes, digits."),
+        (["readings", "tsla", "tsla.csv"], "There is no case 'tsla'; there are aapl, blobs, cpi, diabetes, digits."),
         (["readings", "aapl", "a.csv"], "Case aapl has no readings yet; run: okawari run aapl."),
         (["readings", "aapl", "a.txt"], "a.txt ends in '.txt'; Okawari reads and writes .csv and .parquet. Rename it."),
         (["readings", "aapl", "gone/a.csv"], "There is no folder gone; make it, or choose another."),

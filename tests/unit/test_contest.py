@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.contest import Contender, build_leaderboard, choose_candidates, fit_contender
+from okawari.contest import Contender, build_cards, build_leaderboard, choose_candidates, fit_contender
 from okawari.errors import InvalidInput
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import no_progress
@@ -24,8 +24,10 @@ def contenders(small_case: Case, readings: pd.DataFrame) -> list[Contender]:
 
 
 def test_every_row_tells_both_steps_the_seconds_and_the_size(contenders: list[Contender]) -> None:
+    later, last = (f"{name}_step_3" for name in PER_STEP), ("p_value", "fit_s", "graph_bytes")
+    names = {"candidate", *PER_STEP, *later, *last}
     for row in build_leaderboard(contenders):
-        assert set(row) == {"candidate", *PER_STEP, *(f"{name}_step_3" for name in PER_STEP), "fit_s", "graph_bytes"}
+        assert set(row) == names
         [contender] = [each for each in contenders if each.recipe.name == row["candidate"]]
         assert row["graph_bytes"] == len(contender.graph) and row["fit_s"] == contender.fit_s
         numbers = contender.scores.numbers
@@ -40,6 +42,12 @@ def test_skill_is_measured_against_the_baseline_at_the_same_step(contenders: lis
     for step in ("", "_step_3"):
         ratio = rows["seasonal_naive_5"][f"rmse{step}"] / rows["random_walk"][f"rmse{step}"]
         assert rows["seasonal_naive_5"][f"skill_share{step}"] == pytest.approx(1 - ratio)
+
+
+def test_a_row_tells_how_far_its_gain_may_be_luck(contenders: list[Contender]) -> None:
+    told = {row["candidate"]: row["p_value"] for row in build_leaderboard(contenders)}
+    assert told == {card.candidate: card.p_value for card in build_cards(contenders)}
+    assert told["random_walk"] is None and told["seasonal_naive_5"] == pytest.approx(1, abs=0.05)
 
 
 def test_the_best_at_the_first_step_stands_first(contenders: list[Contender]) -> None:

@@ -37,7 +37,9 @@ FILES = {
 EVERYWHERE = {"httpx", "numpy", "pandas", "pydantic", "pydantic_core", "typing_extensions"}
 """The ground that all rooms stand on."""
 
-_GRAPHS = tuple(f"src/okawari/graph{part}.py" for part in ("", "_stages", "_records", "_cores", "_trees", "_weights"))
+_GRAPHS = tuple(
+    f"src/okawari/graph{part}.py" for part in ("", "_stages", "_records", "_growth", "_cores", "_trees", "_weights")
+)
 HOMES: dict[str, tuple[str, ...]] = {
     "PIL": ("src/okawari/pictures.py",),
     "bentoml": ("bentos/",),

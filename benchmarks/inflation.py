@@ -1,0 +1,69 @@
+"""How much is to be known of the next quarter's inflation: every candidate of `cpi` over five half-decades and seeds.
+
+    python -m benchmarks.inflation
+
+For each origin the candidates learn from what was known then and answer the 20 quarters that end with it, which no
+fit has seen. The joint loss is 1.0 for whoever knows nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from okawari.case import Case
+from okawari.cases import load_case
+from okawari.checks import check_readings
+from okawari.contest import Contender, fit_contender
+from okawari.models.recipe import no_progress
+from okawari.windows import Split, cut_windows, split_windows
+
+ORIGINS = tuple(date(year, 12, 31) for year in (1989, 1994, 1999, 2004, 2009))
+SEEDS = range(1, 6)
+HOLDOUT = 20
+SHOWN = ("trend_accuracy", "acceleration_rmse", "regime_accuracy", "acceleration_coverage_share")
+
+
+def split_until(case: Case, origin: date) -> Split:
+    """What was known at the origin, in the case's parts."""
+    good = check_readings(case.source.read(until=origin), case, datetime.now(UTC)).good
+    return split_windows(cut_windows(good, case), case)
+
+
+def fit_all(case: Case, split: Split) -> dict[str, Contender]:
+    """Every candidate on the same split."""
+    return {recipe.name: fit_contender(recipe, case, split, no_progress) for recipe in case.candidates}
+
+
+def measure_origins(case: Case) -> None:
+    short = replace(case, gate=replace(case.gate, holdout=HOLDOUT))
+    found = [fit_all(short, split_until(short, origin)) for origin in ORIGINS]
+    print(f"joint loss over {HOLDOUT} quarters to the end of {', '.join(str(origin.year) for origin in ORIGINS)}; mean")
+    for recipe in case.candidates:
+        losses = [each[recipe.name].scores.loss for each in found]
+        told = "  ".join(f"{loss:.3f}" for loss in losses)
+        means = {name: np.mean([each[recipe.name].scores.numbers[name] for each in found]) for name in SHOWN}
+        print(f"{recipe.name:18} {told}  {np.mean(losses):.3f}  {', '.join(f'{k} {v:.3f}' for k, v in means.items())}")
+
+
+def measure_seeds(case: Case) -> None:
+    split = split_until(case, ORIGINS[-1])
+    print(f"joint loss over the newest {case.gate.holdout} quarters, seeds {SEEDS.start} to {SEEDS.stop - 1}")
+    for recipe in case.candidates:
+        fitted = [fit_contender(recipe, replace(case, seed=seed), split, no_progress) for seed in SEEDS]
+        losses = np.array([each.scores.loss for each in fitted])
+        fit_s = np.mean([each.fit_s for each in fitted])
+        spread = f"standard deviation {losses.std(ddof=1):.3f}; a fit takes {fit_s:.2f} s"
+        print(f"{recipe.name:18} mean {losses.mean():.3f}, {spread}")
+
+
+def main() -> None:
+    case = load_case("cpi")
+    measure_seeds(case)
+    measure_origins(case)
+
+
+if __name__ == "__main__":
+    main()
