@@ -28,7 +28,7 @@ from okawari.graph import parse_model
 from okawari.history import gather_retrain_facts
 from okawari.manifest import digest
 from okawari.metrics import skill_share
-from okawari.models.recipe import Progress, Recipe, Storable
+from okawari.models.recipe import Progress, Recipe, Storable, Workbench
 from okawari.models.trials import SearchedModel, find_storable
 from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
 from okawari.registry import Version
@@ -112,16 +112,14 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
         tracking.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id,
         tempfile.TemporaryDirectory() as folder,
     ):
-        contender = fit_contender(
-            recipe,
-            training.case,
-            training.split,
-            _log_progress(training.case, recipe),
+        bench = Workbench(
             device=settings.device,
             threads=settings.threads,
             study=_locate_study(training, recipe),
             start=_fetch_start(training, recipe, Path(folder)),
         )
+        progress = _log_progress(training.case, recipe)
+        contender = fit_contender(recipe, training.case, training.split, progress, bench)
         _record_contender(training, contender, run_id)
     card = contender.card
     get_run_logger().info(

@@ -15,7 +15,7 @@ import pandas as pd
 from okawari.case import Case
 from okawari.contest import fit_contender
 from okawari.errors import InvalidInput
-from okawari.models.recipe import Progress, Recipe, WindowSet
+from okawari.models.recipe import Progress, Recipe, WindowSet, Workbench
 from okawari.policy import Decision, VariantFacts, decide_variant
 from okawari.quantize import VariantRow, build_variants, measure_variants, tabulate_variants
 from okawari.windows import cut_windows, split_windows
@@ -92,7 +92,7 @@ def compare_candidates(
     """Fit candidates on the newest readings and compare the variants of each one's graph on those held out."""
     split = split_windows(cut_windows(find_readings(case), case), case)
     for recipe in recipes:
-        fitted = fit_contender(recipe, case, split, watch(recipe), device=device, threads=threads)
+        fitted = fit_contender(recipe, case, split, watch(recipe), Workbench(device=device, threads=threads))
         yield Compared(
             candidate=recipe.name,
             comparison=compare_variants(fitted.graph, split.holdout, case, threads=threads),

@@ -8,14 +8,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import Answer, Graph, build_graph
 from okawari.metrics import adjust_holm, calibrate_interval, measure_worse_p_value, skill_share
-from okawari.models.recipe import Interval, Model, Progress, Recipe, TrainingData, WindowSet
+from okawari.models.recipe import PLAIN_BENCH, Interval, Model, Progress, Recipe, TrainingData, WindowSet, Workbench
 from okawari.policy import Card
 from okawari.scores import Scores, score_answer
 from okawari.windows import Split
@@ -57,15 +56,7 @@ def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
 
 
 def fit_contender(
-    recipe: Recipe,
-    case: Case,
-    split: Split,
-    progress: Progress,
-    *,
-    device: str = "cpu",
-    threads: int = 1,
-    study: Path | None = None,
-    start: Path | None = None,
+    recipe: Recipe, case: Case, split: Split, progress: Progress, bench: Workbench = PLAIN_BENCH
 ) -> Contender:
     """Fit one recipe, calibrate its interval, build its graph and score that on the holdout.
 
@@ -74,27 +65,14 @@ def fit_contender(
         case: gives seed, coverage share and the graph's shape.
         split: the same for every candidate.
         progress: called after each step of the fit.
-        device: where a torch model trains: auto, cpu or cuda.
-        threads: compute threads.
-        study: the file where a search keeps its trials; None for a search that nobody goes on with.
-        start: a file of weights to begin with, for a warm recipe.
+        bench: what the fit works with.
     """
-    data = TrainingData(
-        split.train,
-        split.validation,
-        seed=case.seed,
-        heads=case.task.heads,
-        device=device,
-        threads=threads,
-        study=study,
-        start=start,
-    )
+    data = TrainingData(split.train, split.validation, seed=case.seed, heads=case.task.heads, bench=bench)
     started = time.perf_counter()
     model = recipe.fit(data, progress)
     fit_s = time.perf_counter() - started
-    interval = calibrate(model, split.calibration, case)
-    graph = build_graph(model.core(), case, interval)
-    answer = Graph.load(graph, threads=threads).answer(split.holdout.x_BTF)
+    graph = build_graph(model.core(), case, calibrate(model, split.calibration, case))
+    answer = Graph.load(graph, threads=bench.threads).answer(split.holdout.x_BTF)
     scores = score_answer(answer, split.holdout, case)
     return Contender(recipe=recipe, model=model, graph=graph, answer=answer, scores=scores, fit_s=fit_s)
 

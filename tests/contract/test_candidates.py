@@ -26,7 +26,7 @@ from okawari.models.keras_lstm import KerasLstm
 from okawari.models.lstm import Lstm
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, WindowSet, no_progress
+from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, WindowSet, Workbench, no_progress
 from okawari.models.sarima import Sarima
 from okawari.models.search import Search
 from okawari.models.seasonal_naive import SeasonalNaive
@@ -115,7 +115,7 @@ def test_fitting_leaves_its_input_and_the_global_seed_alone(fitted: Fitted) -> N
 
 def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
     assert fitted.data.train.at_B.max() < fitted.data.validation.at_B.min() < fitted.split.holdout.at_B.min()
-    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "device", "threads", "study", "start"}
+    assert set(vars(fitted.data)) == {"train", "validation", "seed", "heads", "bench"}
 
 
 def test_graph_equals_model(fitted: Fitted) -> None:
@@ -225,7 +225,9 @@ def test_training_restores_thread_count_and_generator(small_case: Case) -> None:
 
     before = torch.get_num_threads(), torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
     filled = deterministic.fill_uninitialized_memory
-    Lstm(hidden=8, epochs=1).fit(TrainingData(split.train, split.validation, seed=1, threads=2), no_progress)
+    Lstm(hidden=8, epochs=1).fit(
+        TrainingData(split.train, split.validation, seed=1, bench=Workbench(threads=2)), no_progress
+    )
     assert torch.get_num_threads() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
     assert torch.are_deterministic_algorithms_enabled() == before[2]

@@ -16,7 +16,7 @@ import pytest
 from okawari.errors import InvalidInput
 from okawari.models.constant import ConstantModel
 from okawari.models.dense import Mlp
-from okawari.models.recipe import Progress, TrainingData, WindowSet, no_progress
+from okawari.models.recipe import Progress, TrainingData, WindowSet, Workbench, no_progress
 from okawari.models.search import Search, _enqueue_own, _open_study, measure_loss
 from okawari.models.space import Choice, Range, Whole
 from okawari.models.trials import find_storable
@@ -52,7 +52,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from okawari.models.dense import Mlp as Real
-from okawari.models.recipe import no_progress
+from okawari.models.recipe import Workbench, no_progress
 from tests.unit.test_search import DATA, SEARCH
 
 class Mlp(Real):
@@ -68,7 +68,7 @@ class Mlp(Real):
         return super().fit(data, watch)
 
 recipe = Mlp(**vars(SEARCH.recipe))
-replace(SEARCH, recipe=recipe).fit(replace(DATA, study=Path("study.db")), no_progress)
+replace(SEARCH, recipe=recipe).fit(replace(DATA, bench=Workbench(study=Path("study.db"))), no_progress)
 """
 
 
@@ -170,7 +170,7 @@ def test_what_the_recipe_has_outside_of_the_space_is_drawn() -> None:
 
 
 def test_only_a_first_trial_that_was_killed_tries_the_recipe_again(tmp_path: Path) -> None:
-    kept = replace(DATA, study=tmp_path / "study.db")
+    kept = replace(DATA, bench=Workbench(study=tmp_path / "study.db"))
 
     def stop(done: int, planned: int, numbers: Mapping[str, float]) -> None:
         raise KeyboardInterrupt
@@ -190,8 +190,8 @@ def test_only_a_first_trial_that_was_killed_tries_the_recipe_again(tmp_path: Pat
 
 
 def test_settings_that_a_killed_process_left_waiting_are_tried_and_not_left_twice(tmp_path: Path) -> None:
-    kept, search = replace(DATA, study=tmp_path / "study.db"), replace(SEARCH, trials=2)
-    with _open_study(search._identify(kept), kept.study, search.warmup_epochs) as study:
+    kept, search = replace(DATA, bench=Workbench(study=tmp_path / "study.db")), replace(SEARCH, trials=2)
+    with _open_study(search._identify(kept), kept.bench.study, search.warmup_epochs) as study:
         _enqueue_own(search, study)
     trials = search.fit(kept, no_progress).trials
     assert [_strip(trial) for trial in trials] == [_strip(trial) for trial in search.fit(DATA, no_progress).trials]
@@ -218,7 +218,7 @@ def test_a_killed_search_goes_on_and_finds_what_it_would_have_found(tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", KILLED], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 9, done.stderr
     seen: list[int] = []
-    model = SEARCH.fit(replace(DATA, study=tmp_path / "study.db"), lambda done, *_: seen.append(done))
+    model = SEARCH.fit(replace(DATA, bench=Workbench(study=tmp_path / "study.db")), lambda done, *_: seen.append(done))
     whole = SEARCH.fit(DATA, no_progress)
     assert seen == [5, 6, 7, 8, 9, 10]
     assert [trial.state for trial in model.trials].count("killed") == 1 and model.trials[4].state == "killed"
@@ -228,7 +228,7 @@ def test_a_killed_search_goes_on_and_finds_what_it_would_have_found(tmp_path: Pa
 
 
 def test_a_search_that_is_over_is_not_repeated_and_gives_the_same_model(tmp_path: Path) -> None:
-    kept = replace(DATA, study=tmp_path / "study.db")
+    kept = replace(DATA, bench=Workbench(study=tmp_path / "study.db"))
     first, seen = SEARCH.fit(kept, no_progress), []
     again = SEARCH.fit(kept, lambda done, *_: seen.append(done))
     assert seen == [] and again.trials == first.trials
@@ -236,7 +236,7 @@ def test_a_search_that_is_over_is_not_repeated_and_gives_the_same_model(tmp_path
 
 
 def test_more_trials_go_on_and_other_data_seed_or_space_begin_anew(tmp_path: Path) -> None:
-    few, kept = replace(SEARCH, trials=2), replace(DATA, study=tmp_path / "study.db")
+    few, kept = replace(SEARCH, trials=2), replace(DATA, bench=Workbench(study=tmp_path / "study.db"))
     few.fit(kept, no_progress)
 
     def count(search: Search, data: TrainingData) -> int:

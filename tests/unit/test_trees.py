@@ -20,7 +20,7 @@ from okawari.models.constant import Constant
 from okawari.models.forest import RandomForest
 from okawari.models.heads import joint_loss
 from okawari.models.lags import TargetScale, flatten_lags
-from okawari.models.recipe import Recipe, TrainingData, TreesCore, WindowSet, no_progress
+from okawari.models.recipe import Recipe, TrainingData, TreesCore, WindowSet, Workbench, no_progress
 from okawari.quantize import build_variants
 from okawari.tasks import Head
 from okawari.windows import Split, cut_windows, split_windows
@@ -96,7 +96,7 @@ def test_equal_fits_give_equal_graphs(recipe: Recipe, data: TrainingData, small_
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_threads_change_no_answer(recipe: Recipe, data: TrainingData) -> None:
-    alone, together = recipe.fit(data, no_progress), recipe.fit(replace(data, threads=2), no_progress)
+    alone, together = recipe.fit(data, no_progress), recipe.fit(replace(data, bench=Workbench(threads=2)), no_progress)
     np.testing.assert_allclose(together.predict(data.validation), alone.predict(data.validation), atol=1e-6)
 
 

@@ -15,7 +15,7 @@ from okawari.models.dense import Mlp
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.lstm import Lstm
 from okawari.models.price_level_lstm import PriceLevelLstm
-from okawari.models.recipe import Storable, TrainingData, no_progress
+from okawari.models.recipe import Storable, TrainingData, Workbench, no_progress
 from okawari.windows import cut_windows, split_windows
 
 RECIPES = (Mlp(hidden=(16,), epochs=6, warm=True), Lstm(hidden=8, layers=1, epochs=6, warm=True))
@@ -34,7 +34,7 @@ def test_a_warm_training_begins_with_a_lower_loss_than_a_cold_one(
     cold = recipe.fit(data, no_progress)
     assert isinstance(cold, Storable)
     cold.save_weights(tmp_path / "weights.pt")
-    warm = recipe.fit(replace(data, start=tmp_path / "weights.pt"), no_progress)
+    warm = recipe.fit(replace(data, bench=Workbench(start=tmp_path / "weights.pt")), no_progress)
     assert warm.history[0]["train_loss"] < cold.history[0]["train_loss"]
     assert warm.history[0]["valid_loss"] < cold.history[0]["valid_loss"]
 
@@ -44,7 +44,7 @@ def test_the_scaling_is_that_of_the_new_data_whatever_the_start(
     recipe: Mlp | Lstm, data: TrainingData, tmp_path: Path
 ) -> None:
     recipe.fit(data, no_progress).save_weights(tmp_path / "weights.pt")
-    later = replace(data, train=data.train[50:], start=tmp_path / "weights.pt")
+    later = replace(data, train=data.train[50:], bench=Workbench(start=tmp_path / "weights.pt"))
     state = recipe.fit(later, no_progress).network.state_dict()
     np.testing.assert_allclose(state["in_shift"], later.train.z_BSK.mean(axis=(0, 1)), rtol=1e-3, atol=1e-7)
 
@@ -62,7 +62,7 @@ def test_another_networks_weights_and_a_cold_recipe_change_nothing(
     stored: Mlp, begun: Mlp | Lstm, data: TrainingData, tmp_path: Path
 ) -> None:
     stored.fit(data, no_progress).save_weights(tmp_path / "weights.pt")
-    told = begun.fit(replace(data, start=tmp_path / "weights.pt"), no_progress)
+    told = begun.fit(replace(data, bench=Workbench(start=tmp_path / "weights.pt")), no_progress)
     np.testing.assert_array_equal(told.predict(data.validation), begun.fit(data, no_progress).predict(data.validation))
 
 

@@ -74,7 +74,9 @@ class Boosting:
             InvalidInput: a window has fewer than `lags` feature steps.
         """
         scale = TargetScale.measure(data.train.r_BH, data.heads)
-        train, validation = (_lay_out(part, self.lags, scale, data.threads) for part in (data.train, data.validation))
+        train, validation = (
+            _lay_out(part, self.lags, scale, data.bench.threads) for part in (data.train, data.validation)
+        )
         # Nothing is asked of the boosters before they grow: each draws rows from its seed when it is first used, and so
         # every column from the same one.
         boosters, said_BH = self._begin(data, train, validation)
@@ -89,7 +91,9 @@ class Boosting:
             if done - _best_round(history) >= self.patience:
                 break
         kept = tuple(booster[: _best_round(history)] for booster in boosters)
-        return BoostingModel(boosters=kept, lags=self.lags, scale=scale, history=tuple(history), threads=data.threads)
+        return BoostingModel(
+            boosters=kept, lags=self.lags, scale=scale, history=tuple(history), threads=data.bench.threads
+        )
 
     def _begin(self, data: TrainingData, train: _Part, validation: _Part) -> tuple[list[Booster], Floats]:
         """Boosters without a tree, and what they say: the mean of numbers, which is 0, and the logarithms of shares."""
@@ -115,7 +119,7 @@ class Boosting:
             "subsample": self.row_share,
             "colsample_bytree": self.feature_share,
             "seed": data.seed,
-            "nthread": data.threads,
+            "nthread": data.bench.threads,
         }
 
     def describe(self) -> dict[str, Any]:

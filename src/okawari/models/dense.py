@@ -145,9 +145,9 @@ def _fit_network(
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
     )
-    with training.reproducible(seed=data.seed, threads=data.threads):
+    with training.reproducible(seed=data.seed, threads=data.bench.threads):
         network = build()
-        training.start_from(network, data.start if recipe.warm else None)
+        training.start_from(network, data.bench.start if recipe.warm else None)
         network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
         history = training.train_network(network, data, schedule, progress)
-    return NetworkModel(network=network, history=history, threads=data.threads)
+    return NetworkModel(network=network, history=history, threads=data.bench.threads)

@@ -65,7 +65,7 @@ class RandomForest:
             min_samples_leaf=self.min_leaf,
             max_features=self.feature_share,
             random_state=data.seed,
-            n_jobs=data.threads,
+            n_jobs=data.bench.threads,
         )
         said_BH = scale.shrink(data.train.r_BH)
         # scikit-learn warns of a single column, which it makes a row of its own.

@@ -58,8 +58,8 @@ class KerasLstm:
 
         data.require_forecast("KerasLstm")
         keras = load_keras()
-        device = training.choose_device(data.device).type
-        with training.reproducible(seed=data.seed, threads=data.threads):
+        device = training.choose_device(data.bench.device).type
+        with training.reproducible(seed=data.seed, threads=data.bench.threads):
             network = self.lstm.build(data.train.z_BSK.shape[2], [data.train.r_BH.shape[1]])
             network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")))
             with keras.device(device):
@@ -69,7 +69,7 @@ class KerasLstm:
                 model = self._build(keras, data)
                 model.set_weights(trained.get_weights())
         copy_weights(model, network)
-        return KerasLstmModel(keras_model=model, network=network.eval(), history=history, threads=data.threads)
+        return KerasLstmModel(keras_model=model, network=network.eval(), history=history, threads=data.bench.threads)
 
     def _build(self, keras: Any, data: TrainingData) -> Any:
         """The Keras model [B, S, K] -> [B, H] on scaled numbers; every generator in it has a seed of its own."""

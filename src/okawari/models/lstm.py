@@ -57,12 +57,12 @@ class Lstm:
         """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
         from okawari.models import training
 
-        with training.reproducible(seed=data.seed, threads=data.threads):
+        with training.reproducible(seed=data.seed, threads=data.bench.threads):
             network = self.build(data.train.z_BSK.shape[2], _measure_heads(data))
-            training.start_from(network, data.start if self.warm else None)
+            training.start_from(network, data.bench.start if self.warm else None)
             network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
             history = training.train_network(network, data, self.schedule(), progress)
-        return NetworkModel(network=network, history=history, threads=data.threads)
+        return NetworkModel(network=network, history=history, threads=data.bench.threads)
 
     def load(self, path: Path, *, threads: int = 1) -> NetworkModel:
         """A model from weights that `NetworkModel.save_weights` wrote for the same settings.

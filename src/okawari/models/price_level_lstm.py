@@ -46,11 +46,13 @@ class PriceLevelLstm:
         from okawari.models.networks import LevelNetwork
 
         data.require_forecast("PriceLevelLstm")
-        with training.reproducible(seed=data.seed, threads=data.threads):
+        with training.reproducible(seed=data.seed, threads=data.bench.threads):
             ahead = self.lstm.build(1, [data.train.r_BH.shape[1]])
             ahead.squeeze_by(*training.to_tensors(data.train, training.choose_device("cpu"), "levels"))
             history = training.train_network(ahead, data, self.lstm.schedule(), progress, reads="levels")
-        return NetworkModel(network=LevelNetwork(ahead).eval(), history=history, threads=data.threads, reads="levels")
+        return NetworkModel(
+            network=LevelNetwork(ahead).eval(), history=history, threads=data.bench.threads, reads="levels"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""

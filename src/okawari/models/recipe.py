@@ -80,23 +80,36 @@ class WindowSet:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """What a fit works with: `device`, where a torch model trains (auto, cpu or cuda), and its number of threads.
+
+    `study` is the file where a search keeps its trials, so that a training that was killed goes on; None where nothing
+    is to be kept. `start` is a file of weights to begin with, for recipes that are warm.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    study: Path | None = None
+    start: Path | None = None
+
+
+PLAIN_BENCH = Workbench()
+"""One thread of the CPU, and nothing is kept."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """What a recipe may see: windows to learn from, others to stop early by, and nothing that judges.
 
-    `heads` name the columns of `r_BH`; without any, all of them are numbers. `study` is the file where a search keeps
-    its trials, so that a training that was killed goes on; None where nothing is to be kept. `start` is a file of
-    weights to begin with, for recipes that are warm.
+    `heads` name the columns of `r_BH`; without any, all of them are numbers.
     """
 
     train: WindowSet
     validation: WindowSet
     seed: int
     heads: tuple[Head, ...] = ()
-    device: str = "cpu"
-    threads: int = 1
-    study: Path | None = None
-    start: Path | None = None
+    bench: Workbench = PLAIN_BENCH
 
     def require_forecast(self, recipe: str) -> None:
         """Refuse windows of records and of several targets, for a recipe that only knows growth against a last level.

@@ -102,7 +102,7 @@ class Search:
             InvalidInput: no settings led to a model.
         """
         started = time.monotonic()
-        with _open_study(self._identify(data), data.study, self.warmup_epochs) as study:
+        with _open_study(self._identify(data), data.bench.study, self.warmup_epochs) as study:
             _close_interrupted(study)
             best: tuple[int, Model] | None = None
             while not self._is_over(n_done := _count_done(study), started):
@@ -226,7 +226,7 @@ def _try_settings(search: Search, study: optuna.Study, data: TrainingData, n_don
     try:
         settings = {each.field: each.suggest(trial) for each in search.space}
         recipe = replace(cast(Any, search.recipe), **settings)
-        model: Model = recipe.fit(replace(data, study=None), watch)
+        model: Model = recipe.fit(replace(data, bench=replace(data.bench, study=None)), watch)
         study.tell(trial, measure_loss(model, data))
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)

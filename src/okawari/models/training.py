@@ -122,7 +122,7 @@ def train_network(
 
     Call it inside `reproducible`, with the network built there too.
     """
-    device = choose_device(data.device)
+    device = choose_device(data.bench.device)
     network.to(device)
     train, validation = to_tensors(data.train, device, reads), to_tensors(data.validation, device, reads)
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
