@@ -131,9 +131,9 @@ def _compare(case: Case, good: pd.DataFrame, known: pd.DataFrame | None) -> tupl
         return good, good.iloc[:0]
     known = known.assign(**{case.time: known[case.time].dt.tz_localize(None).astype("datetime64[ns]")})
     columns = list(case.column_names)
-    both = good.merge(known, on=case.time, how="left", suffixes=("", "_known"), indicator=True)
+    both = good.merge(known, on=case.time, how="left", suffixes=("", " known"), indicator=True)
     is_new = (both["_merge"] == "left_only").to_numpy()
-    before = both[[f"{name}_known" for name in columns]].to_numpy()
+    before = both[[f"{name} known" for name in columns]].to_numpy()
     differs = (both[columns].to_numpy() != before).any(axis=1) & ~is_new
     return good[is_new], good[differs]
 

@@ -109,3 +109,9 @@ def test_an_answer_of_another_shape_does_not_match(deployable: Deployable) -> No
     golden = deployable.golden
     assert not golden.matches(golden.mean_BH[:, :1])
     assert not golden.matches(np.repeat(golden.mean_BH, 2, axis=0))
+
+
+def test_a_probability_near_zero_may_round_apart_as_long_as_the_large_ones_hold(deployable: Deployable) -> None:
+    golden = replace(deployable.golden, mean_BH=np.array([[0.999998, 1e-6, 1e-6]], dtype=np.float32))
+    assert golden.matches(np.array([[0.999997, 1.5e-6, 1.5e-6]], dtype=np.float32))
+    assert not golden.matches(np.array([[0.9990, 5e-4, 5e-4]], dtype=np.float32))

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 from okawari import store
-from okawari.case import Case
+from okawari.case import Case, Column
 from okawari.checks import check_readings
 from okawari.errors import InvalidInput, NotYet
 from okawari.settings import Settings, adopt_settings
@@ -96,6 +97,17 @@ def test_a_revised_value_makes_a_version_and_the_old_one_keeps_its_digest(
     assert store.load_readings(small_case)["volume"][20] == 1.0
     assert store.load_readings(small_case, 0)["volume"][20] == readings["volume"][20]
     assert store.load_snapshot(small_case, 0) == first
+
+
+def test_a_column_may_be_called_as_another_ones_known_value(
+    home: Path, small_case: Case, readings: pd.DataFrame
+) -> None:
+    case = replace(small_case, columns=(*small_case.columns, Column(name="volume_known")))
+    rows = readings.head(20).assign(volume_known=1.0)
+    nothing = rows[:0].assign(reason="")
+    store.record_readings(case, rows, nothing, NOW)
+    revised = store.record_readings(case, rows.assign(volume_known=2.0), nothing, NOW)
+    assert (revised.new_rows, revised.revised_rows) == (0, 20)
 
 
 def test_equal_readings_have_one_digest_whatever_way_they_came(
