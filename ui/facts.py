@@ -9,23 +9,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import pandas as pd
 
 from okawari.case import Case
 from okawari.cases import load_case
-from okawari.errors import NotYet, OkawariError
+from okawari.errors import OkawariError
 from okawari.records import load_decisions
 from okawari.settings import load_settings
 from okawari.status import LoopState, read_state
 from okawari.store import load_readings, snapshot_number
+from okawari.tracking import require_server
 from ui.client import Said, ServedCase, ServiceTrouble, fetch_cases, fetch_forecast
 
 Answer = TypeVar("Answer")
 SHOWN_READINGS = 250  # a year of trading days
 SHOWN_DECISIONS = 12
 _SHARED_S = 3.0  # below the page's refresh period, so that a showing is never older than one refresh
-_KNOCK_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +96,8 @@ def _load_facts(name: str, moment: int) -> Facts:
 
 
 def _read_state(name: str) -> LoopState:
-    """The state needs the registry, whose client repeats a refused connection for many seconds: knock first."""
-    base = load_links().mlflow
-    if base.startswith("http"):
-        try:
-            httpx.get(f"{base}/health", timeout=_KNOCK_S)
-        except httpx.HTTPError as error:
-            raise NotYet(f"No MLflow server answers at {base} ({error}); start it with: okawari up.") from error
+    """The state needs the registry, which may be away: knock first."""
+    require_server()
     return read_state(name)
 
 

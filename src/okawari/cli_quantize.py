@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from okawari.errors import ServerUnreachable
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
-    from okawari.comparison import Watch
+    from okawari.case import Case
+    from okawari.comparison import Compared, Watch
     from okawari.models.recipe import Progress, Recipe
 
 
@@ -21,7 +23,7 @@ def quantize(
     """Compare 32 with 8 bits for each candidate: size, speed, loss and changed answers on held-out data.
 
     Fits the candidates here, on the newest snapshot or, before the first ingest, on the case's source; needs no server
-    and changes nothing. A training records the same table for its challenger.
+    and changes nothing. Where MLflow answers, it keeps the table; a training records the same for its challenger.
     Example: okawari quantize diabetes
     """
     from okawari.cases import load_case
@@ -37,6 +39,22 @@ def quantize(
         compared = [*compare_candidates(problem, recipes, watch, device=device, threads=settings.threads)]
     for each in compared:
         show_variants(each)
+    typer.echo(_record(problem, compared))
+
+
+def _record(case: Case, compared: Sequence[Compared]) -> str:
+    """Leave the table in MLflow, if it answers; where it lies now, or why it does not."""
+    from okawari import tracking
+
+    try:
+        tracking.require_server()
+    except ServerUnreachable as away:
+        return f"Not recorded. {away}"
+    rows = [{"candidate": each.candidate, **row} for each in compared for row in each.comparison.table]
+    decisions = {
+        each.candidate: f"{each.comparison.decision.action}: {each.comparison.decision.reason}" for each in compared
+    }
+    return f"Recorded: {tracking.page_url(tracking.record_comparison(case, rows, decisions))}"
 
 
 def _tell_steps(case: str, report: Any) -> Watch:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pandas as pd
 
 from okawari.case import Case
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from okawari.models.trials import SearchedModel, Trial
 
+_KNOCK_S = 2.0
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
@@ -95,6 +97,14 @@ def record_monitoring(case: Case, snapshot: Snapshot, report: bytes, numbers: Ma
     return run_id
 
 
+def record_comparison(case: Case, rows: Sequence[Mapping[str, Any]], decisions: Mapping[str, str]) -> str:
+    """A run of its own for the variants of several candidates and which of each would serve; returns the run's id."""
+    with _run(_find_experiment(case), f"{case.name} in 8 bits", {"okawari.kind": "comparison"}) as run_id:
+        record_table(run_id, rows, "variants.json")
+        load_client().log_dict(run_id, dict(decisions), "decisions.json")
+    return run_id
+
+
 @contextmanager
 def _run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[str]:
     run_id = str(load_client().create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
@@ -149,8 +159,10 @@ def record_figure(run_id: str, figure: Figure, path: str) -> None:
 
 
 def record_table(run_id: str, rows: Sequence[Mapping[str, Any]], path: str) -> None:
-    """A table as a JSON artefact that MLflow's page can compare across runs."""
-    load_client().log_table(run_id, pd.DataFrame(list(rows)), path)
+    """A table as a JSON artefact that MLflow's page can compare across runs; what a row lacks is empty."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pd.DataFrame([{name: row.get(name) for name in names} for row in rows], dtype=object)
+    load_client().log_table(run_id, table, path)
 
 
 def record_file(run_id: str, content: bytes, path: str) -> None:
@@ -204,6 +216,22 @@ def close_abandoned(case: Case) -> int:
     for run in dead:
         load_client().set_terminated(run.info.run_id, "KILLED")
     return len(dead)
+
+
+def require_server() -> None:
+    """Knock, because MLflow's client repeats a refused connection for many seconds.
+
+    Raises:
+        ServerUnreachable: no server answers where it should.
+    """
+    base = load_settings().mlflow_base
+    if base.startswith("http"):
+        try:
+            httpx.get(f"{base}/health", timeout=_KNOCK_S)
+        except httpx.HTTPError as error:
+            raise ServerUnreachable(
+                f"No MLflow server answers at {base} ({error}); start it with: okawari up."
+            ) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from okawari import tracking
 from okawari.case import Case
 from okawari.cases import load_case
 from okawari.comparison import Compared, compare_candidates, find_candidates, find_readings
@@ -80,3 +82,23 @@ def test_the_command_shows_the_table_and_its_verdict(call: Call) -> None:
     for word in ("linear, fitted on 236, scored on 90", "of fp32", "R2 lost", "uint8", "fp32 serves: Only fp32"):
         assert word in said.out
     assert "constant, fitted on 236, scored on 90 held out: Only fp32, because it has no weights." in said.out
+
+
+def test_where_mlflow_answers_the_table_is_kept_there(call: Call, mlflow_database: Path) -> None:
+    said = call("quantize", "diabetes", "--candidate", "linear", "--candidate", "constant")
+    run_id = said.out.strip().rpartition("/")[2]
+    table = json.loads(tracking.load_file(run_id, "variants.json"))
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    told = [(row["candidate"], row["variant"]) for row in rows]
+    assert told == [("linear", "fp32"), ("linear", "uint8"), ("linear", "int8"), ("constant", "fp32")]
+    assert rows[0]["r2"] > 0.4 and rows[0]["r2_lost"] == 0
+    assert json.loads(tracking.load_file(run_id, "decisions.json"))["linear"].startswith("fp32: Only fp32")
+
+
+def test_where_no_server_answers_the_table_is_shown_and_not_kept(
+    call: Call, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OKAWARI_MLFLOW_URL", f"http://127.0.0.1:{free_port}")
+    said = call("quantize", "diabetes", "--candidate", "constant")
+    assert said.code == 0
+    assert "constant, fitted on 236" in said.out and "Not recorded. No MLflow server answers" in said.out
