@@ -23,7 +23,8 @@ _PAGE = 200
 _LAST_LINES_S = 1.0
 """A run hands its log over in batches every half second; the last one may come after the run's end."""
 _BUSY_PAUSE_S = 0.5
-_BUSY_ATTEMPTS = 20
+_PATIENCE_S = 60.0
+"""How long a server may be busy, or say nothing at all, before it is given up; a training's SQLite may take seconds."""
 
 
 class RunFailed(OkawariError, RuntimeError):
@@ -161,8 +162,8 @@ def _read_log(run_id: str, seen: int) -> Iterator[str]:
 
 def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
     """One call, tried again while the server says that it is busy (its embedded database answers 503 at times)."""
-    base = load_settings().prefect_base
-    for _ in range(_BUSY_ATTEMPTS):
+    base, until = load_settings().prefect_base, time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
         try:
             answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
         except httpx.TimeoutException:
