@@ -87,7 +87,7 @@ def test_a_server_that_stays_busy_is_said_to_be_busy(server: SmallServer, home: 
     server.tell(TRAIN, None, status=503)
     with pytest.raises(ServerUnreachable, match=f"http://127.0.0.1:.* stays busy; look at its log in {home / 'logs'}"):
         control.start_run("train", {})
-    assert len(server.asked[TRAIN]) == 20
+    assert len(server.asked[TRAIN]) > 5, "it was asked again and again"
 
 
 def test_a_flow_that_is_not_deployed_is_said_so_with_the_cure(server: SmallServer) -> None:
