@@ -41,11 +41,13 @@ def explain(error: ValidationError, case: Case) -> Refused:
 
 
 def _name_target(complaint: dict[str, Any], case: Case) -> dict[str, Any]:
-    """A complaint about the outcome of one of several targets, whose name the validator has put into its place."""
+    """A complaint about the outcome of a target, by its name; of several, the validator has put that into the place."""
     place = complaint["loc"]
-    if isinstance(case.task, Anticipate) and len(place) > 2 and place[0] == "outcomes":
-        return {**complaint, "loc": (*place[:2], *place[3:]), "target": place[2]}
-    return complaint
+    if not isinstance(case.task, Anticipate) or len(place) < 3 or place[0] != "outcomes":
+        return complaint
+    if len(case.task.targets) == 1:
+        return {**complaint, "target": case.task.targets[0].name}
+    return {**complaint, "loc": (*place[:2], *place[3:]), "target": place[2]}
 
 
 def _explain_one(complaint: dict[str, Any], case: Case) -> str:
