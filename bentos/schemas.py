@@ -291,5 +291,4 @@ def describe_case(case: Case) -> dict[str, Any]:
 
 
 def _describe_target(target: Growth) -> dict[str, Any]:
-    told = {"name": target.name, "unit": target.unit, "description": target.description, "labels": list(target.labels)}
-    return TargetInfo.model_validate(told).model_dump(mode="json")
+    return TargetInfo.model_validate(target.column, from_attributes=True).model_dump(mode="json")
