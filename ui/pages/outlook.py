@@ -107,7 +107,8 @@ def write_history_caption(facts: Facts) -> str:
     what = "readings" if case.is_series else f"records: {escape(case.target.name.replace('_', ' '))}"
     if isinstance(case.task, Anticipate):
         shown = choose_shown(case.task)
-        what += f": growth over {shown.lag} of them, {escape(shown.unit)}, and the bounds of {escape(shown.name)}"
+        what += f": {'change of growth' if shown.change else 'growth'} over {shown.lag} of them, {escape(shown.unit)}"
+        what += f", and the bounds of {escape(shown.name)}" if shown.bounds else ""
     return f'<p class="ok-label">The last {len(facts.recent)} {what}</p>'
 
 
