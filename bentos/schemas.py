@@ -271,7 +271,8 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
-    return {key: _inline(value, definitions) for key, value in node.items()}
+    # A discriminator tells members by their names among the definitions, which are gone.
+    return {key: _inline(value, definitions) for key, value in node.items() if key != "discriminator"}
 
 
 def describe_case(case: Case) -> dict[str, Any]:
