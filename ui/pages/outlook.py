@@ -54,7 +54,7 @@ def write_outlook(facts: Facts) -> str:
     if isinstance(forecast, RecordAnswer):
         return _outlook(_list_record_tiles(forecast))
     if isinstance(forecast, Outlook):
-        return _outlook([_write_head_tile(name, answer) for name, answer in forecast.heads.items()])
+        return _outlook([_write_head_tile(name, answer) for name, answer in forecast.heads.items()], " ok-answers")
     days = lay_out_steps(forecast, list_days(facts)).days
     tiles = [_tile("Last value", format_day(days[0]), format_amount(forecast.level, forecast.unit), "")]
     for step in sorted({1, len(forecast.mean)}):
@@ -65,8 +65,8 @@ def write_outlook(facts: Facts) -> str:
     return _outlook(tiles)
 
 
-def _outlook(tiles: Sequence[str]) -> str:
-    return f'<div class="ok-outlook" data-testid="outlook">{"".join(tiles)}</div>'
+def _outlook(tiles: Sequence[str], kind: str = "") -> str:
+    return f'<div class="ok-outlook{kind}" data-testid="outlook">{"".join(tiles)}</div>'
 
 
 def _write_head_tile(name: str, answer: RecordAnswer) -> str:
