@@ -117,8 +117,8 @@ def write_ahead_caption(facts: Facts) -> str:
     if facts.forecast is None:
         return ""
     if isinstance(facts.forecast, RecordAnswer | Outlook):
-        labelled = isinstance(facts.forecast, Outlook) or facts.forecast.label is not None
-        return '<p class="ok-label">Probabilities</p>' if labelled else ""
+        has_labels = any(isinstance(each, RecordAnswer) and each.label for each in _list_answers(facts.forecast))
+        return '<p class="ok-label">Probabilities</p>' if has_labels else ""
     n_steps = len(facts.forecast.mean)
     return f'<p class="ok-label">Next {n_steps} steps<span>in business days; holidays not known</span></p>'
 
