@@ -114,3 +114,10 @@ def test_too_few_rows_are_an_error_that_leaves_nothing(readings: pd.DataFrame, t
     with pytest.raises(InvalidInput, match="8 good rows of 8; case cpi answers from 9 in a row"):
         score_file(CASE, _make_model(), source, tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_model_of_older_targets_does_not_answer(readings: pd.DataFrame, tmp_path: Path) -> None:
+    source = _write(readings, tmp_path / "in.csv")
+    with pytest.raises(InvalidInput, match="Version 3 answers with 4 numbers; case cpi asks for 7"):
+        score_file(CPI, _make_model(), source, tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
