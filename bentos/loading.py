@@ -96,8 +96,8 @@ def _ask_golden(graph: Graph, deployable: Deployable, case: Case) -> None:
     mean_BH = graph.answer(golden.x_BTF).mean_BH
     if mean_BH.shape[-1] != case.task.width:
         raise InvalidInput(
-            f"Its graph answers with {mean_BH.shape[-1]} numbers; case {case.name} asks for {case.task.width}. Train "
-            "it again for this case."
+            f"Its graph answers {mean_BH.shape[-1]} numbers; case {case.name} wants {case.task.width}. "
+            "Train it again for this case."
         )
     if not golden.matches(mean_BH):
         raise InvalidInput(
