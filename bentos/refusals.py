@@ -41,11 +41,15 @@ def explain(error: ValidationError, case: Case) -> Refused:
 
 
 def _name_target(complaint: dict[str, Any], case: Case) -> dict[str, Any]:
-    """A complaint about the outcome of one of several targets, whose name the validator has put into its place."""
+    """A complaint about the outcome of a target, by its name; of several, the validator has put that into the place."""
     place = complaint["loc"]
-    if isinstance(case.task, Anticipate) and len(place) > 2 and place[0] == "outcomes":
-        return {**complaint, "loc": (*place[:2], *place[3:]), "target": place[2]}
-    return complaint
+    if complaint["type"].startswith("union_tag_"):
+        return {**complaint, "loc": (*place, "target")}
+    if not isinstance(case.task, Anticipate) or len(place) < 3 or place[0] != "outcomes":
+        return complaint
+    if len(case.task.targets) == 1:
+        return {**complaint, "target": case.task.targets[0].name}
+    return {**complaint, "loc": (*place[:2], *place[3:]), "target": place[2]}
 
 
 def _explain_one(complaint: dict[str, Any], case: Case) -> str:
@@ -58,7 +62,10 @@ def _say_not_json(complaint: dict[str, Any], _: Case) -> str:
 
 
 def _say_missing(complaint: dict[str, Any], case: Case) -> str:
-    return f"{_where(complaint)} is missing; {_allowed(complaint, case)}. Add it."
+    place = complaint["loc"]
+    is_told = place[0] == "outcomes" and len(place) > 2 and place[-1] != "value"
+    allowed = f"an outcome has {_list_outcome(case)}" if is_told else _allowed(complaint, case)
+    return f"{_where(complaint)} is missing; {allowed}. Add it."
 
 
 def _say_unknown(complaint: dict[str, Any], case: Case) -> str:
@@ -100,7 +107,7 @@ def _say_no_picture(complaint: dict[str, Any], _: Case) -> str:
 def _say_no_target(complaint: dict[str, Any], case: Case) -> str:
     names = ", ".join(head.name for head in case.task.heads)
     came = "is missing" if complaint["type"] == "union_tag_not_found" else f"is {_show(complaint['ctx']['tag'])}"
-    return f"{_where(complaint)}.target {came}; it names what the outcome is of, one of {names}. Correct it."
+    return f"{_where(complaint)} {came}; it names what the outcome is of, one of {names}. Correct it."
 
 
 _SENTENCES: dict[str, Callable[[dict[str, Any], Case], str]] = {

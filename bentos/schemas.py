@@ -271,7 +271,8 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
-    return {key: _inline(value, definitions) for key, value in node.items()}
+    # A discriminator tells members by their names among the definitions, which are gone.
+    return {key: _inline(value, definitions) for key, value in node.items() if key != "discriminator"}
 
 
 def describe_case(case: Case) -> dict[str, Any]:
@@ -291,5 +292,4 @@ def describe_case(case: Case) -> dict[str, Any]:
 
 
 def _describe_target(target: Growth) -> dict[str, Any]:
-    told = {"name": target.name, "unit": target.unit, "description": target.description, "labels": list(target.labels)}
-    return TargetInfo.model_validate(told).model_dump(mode="json")
+    return TargetInfo.model_validate(target.column, from_attributes=True).model_dump(mode="json")

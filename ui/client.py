@@ -166,7 +166,7 @@ def _explain_place(place: Mapping[str, Any]) -> str:
 def _read(read: Callable[[], Parsed]) -> Parsed:
     try:
         return read()
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise ServiceTrouble(
             f"The service at {load_settings().service_base} answered in an unknown form ({error!r}); "
             "start page and service from the same version."

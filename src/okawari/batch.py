@@ -149,6 +149,7 @@ def score_file(
         raise InvalidInput(f"{target} is the input, too; give the output another name.")
     require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
     require_free(place, overwrite=overwrite)
+    _require_fit(case, model)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
     job = _identify(case, model, source)
@@ -159,6 +160,15 @@ def score_file(
             raise InvalidInput(_explain_nothing(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
+
+
+def _require_fit(case: Case, model: Model) -> None:
+    said = int(model.graph.labels.get("width", case.task.width))
+    if said != case.task.width:
+        raise InvalidInput(
+            f"Version {model.version} answers with {said} numbers; case {case.name} asks for {case.task.width}, as it "
+            "was changed since. Train it again for this case."
+        )
 
 
 def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, report: Report | None) -> Scored:

@@ -173,6 +173,8 @@ class Case:
             require(bool(self.features), f"Case {self.name} has no features; a series is learned by some, so name one.")
             labelled = [column.name for column in self.columns if column.labels]
             require(not labelled, f"Case {self.name} has the labels of {labelled} in a series; use numbers there.")
+            if isinstance(self.task, Anticipate):
+                self._require_growth()
             return
         target = self.task.target.name
         require(
@@ -186,6 +188,15 @@ class Case:
         )
         require(
             self.time == ARRIVED, f"Case {self.name} has the time {self.time!r}; records have none. Write time=ARRIVED."
+        )
+
+    def _require_growth(self) -> None:
+        column = self.target
+        is_positive = (column.above is not None and column.above >= 0) or (column.minimum or 0) > 0
+        require(
+            is_positive,
+            f"Case {self.name} asks for the growth of {column.name}, which may be zero or below; growth takes numbers "
+            "above 0. Give the column above=0.",
         )
 
     def _references(self) -> Mapping[str, set[str]]:
@@ -248,8 +259,10 @@ class Case:
 
     @property
     def coverage_share(self) -> float | None:
-        """Share of truths that intervals shall hold; None where answers are labels."""
-        return None if isinstance(self.task, Classify) else self.task.coverage_share
+        """Share of truths that intervals shall hold; None where all answers are labels."""
+        if isinstance(self.task, Classify) or all(head.labels for head in self.task.heads):
+            return None
+        return self.task.coverage_share
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
 def _word(case: Case, mean: Sequence[float]) -> str:
     if case.is_forecast:
         return f"{mean[0]:.5g} one step ahead"
+    if len(mean) != case.task.width:
+        return f"{', '.join(f'{value:.5g}' for value in mean)} (the case has asked for something else then)"
     heads = case.task.heads
     said = [_word_head(head, mean[head.columns]) for head in heads]
     return (

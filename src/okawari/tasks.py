@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,15 +101,15 @@ class Growth:
             self.name not in RESERVED, f"Growth name is {self.name!r}, which tables of answers use; choose another."
         )
         require(self.lag >= 1, f"Growth.lag of {self.name} is {self.lag}; it counts readings back, at least 1.")
-        require(self.factor > 0, f"Growth.factor of {self.name} is {self.factor}; use 100 for percent.")
+        require(0 < self.factor < inf, f"Growth.factor of {self.name} is {self.factor}; use 100 for percent.")
         n_bounds, n_labels = len(self.bounds), len(self.labels)
         require(
             n_bounds == max(0, n_labels - 1) and n_labels != 1,
             f"Growth {self.name} has {n_labels} labels and {n_bounds} bounds; one bound stands between two labels.",
         )
-        ascending = all(lower < upper for lower, upper in pairwise(self.bounds))
+        ascending = all(lower < upper for lower, upper in pairwise((-inf, *self.bounds, inf)))
         require(
-            ascending, f"Growth.bounds of {self.name} are {self.bounds}; write them from the lowest to the highest."
+            ascending, f"Growth.bounds of {self.name} are {self.bounds}; write numbers from the lowest to the highest."
         )
         require(len(set(self.labels)) == n_labels, f"Growth {self.name} names a label twice: {self.labels}.")
 
@@ -123,6 +124,11 @@ class Growth:
         values_N = np.full(len(logs_N), np.nan)
         values_N[self.lag :] = self.factor * (logs_N[self.lag :] - logs_N[: -self.lag])
         return np.diff(values_N, prepend=np.nan) if self.change else values_N
+
+    @property
+    def answer_names(self) -> tuple[str, ...]:
+        """Its columns in a table of answers: itself with its probabilities or its interval."""
+        return (self.name, *(f"{self.name}_{part}" for part in self.labels or ("lower", "upper")))
 
     @property
     def column(self) -> Column:
@@ -147,6 +153,9 @@ class Anticipate:
         require(bool(self.targets), "Anticipate.targets is empty; name what is to be predicted, at least one Growth.")
         names = [target.name for target in self.targets]
         require(len(set(names)) == len(names), f"Anticipate.targets has two of one name: {names}.")
+        told = [*RESERVED, *(name for target in self.targets for name in target.answer_names)]
+        twice = sorted({name for name in told if told.count(name) > 1})
+        require(not twice, f"Anticipate.targets would call two columns of a table of answers {twice}; rename one.")
         needed = 1 + max(target.reach for target in self.targets)
         require(
             self.history >= needed,

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from okawari.store import Snapshot
 
 _STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
+_STEPS_AHEAD = re.compile(r"_step_(\d+)$")
+_OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
+"""Columns of a leaderboard that are no target's, even of one that is called `p`."""
 
 # A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
@@ -90,15 +93,27 @@ def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """A leaderboard; the columns of a forecast's last step, and of each of several targets, stand in a table of their
     own, so that each fits a terminal.
     """
-    later = {name: name.partition("_step_")[0] for name in rows[0] if "_step_" in name}
-    parts = {f"{next(iter(later)).rpartition('_')[2]} steps ahead": later} if later else {}
-    for target in (name.removesuffix("_skill_share") for name in rows[0] if name.endswith("_skill_share")):
-        parts[target] = {name: name.removeprefix(f"{target}_") for name in rows[0] if name.startswith(f"{target}_")}
+    parts = _split_columns(list(rows[0]))
     apart = {name for part in parts.values() for name in part}
     show_table([{name: value for name, value in row.items() if name not in apart} for row in rows], title)
     for heading, part in parts.items():
         told = [{"candidate": row["candidate"], **{short: row[name] for name, short in part.items()}} for row in rows]
         show_table(told, heading)
+
+
+def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Which columns stand apart, by heading, and what they are called there."""
+    parts: dict[str, dict[str, str]] = {}
+    # The longest first: a target may be called as another one begins.
+    targets = sorted((name.removesuffix("_skill_share") for name in names if name.endswith("_skill_share")), key=len)
+    for name in names:
+        step = _STEPS_AHEAD.search(name)
+        target = next((each for each in reversed(targets) if name.startswith(f"{each}_")), None)
+        if step is not None:
+            parts.setdefault(f"{step[1]} steps ahead", {})[name] = name[: step.start()]
+        elif target is not None and name not in _OF_ALL:
+            parts.setdefault(target, {})[name] = name.removeprefix(f"{target}_")
+    return parts
 
 
 def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:

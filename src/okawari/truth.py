@@ -73,8 +73,7 @@ def match_targets(
     known = pd.DataFrame({"as_of": readings[case.time], "known_level": readings[case.target.name]})
     asked = fitting.assign(as_of=_read_times(fitting["as_of"]))
     joined = asked.merge(known.assign(row=range(len(known))), on="as_of", how="inner")
-    newest = joined[_is_honest(joined)].drop_duplicates(["as_of", "version"], keep="last")
-    found = newest.sort_values(["as_of", "version"])
+    found = joined[_is_honest(joined)]
     truth_BH = _find_truth(cut_windows(readings, case), case, found["row"].to_numpy(dtype=np.int64))
     return {
         head.name: _match_head(found, truth_BH[:, head.columns], head, _told(found, outcomes, step))
@@ -105,7 +104,8 @@ def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, 
             "hit": (likeliest_B == truth_B).astype("float64"),
         }
     )
-    return rows.dropna(subset=["truth"]).reset_index(drop=True)
+    newest = rows.dropna(subset=["truth"]).drop_duplicates(["as_of", "version"], keep="last")
+    return newest.sort_values(["as_of", "version"]).reset_index(drop=True)
 
 
 def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

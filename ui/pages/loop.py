@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from okawari.case import Anticipate
 from okawari.status import LoopState
 from ui.facts import Facts
 from ui.pages.formats import (
@@ -33,7 +34,9 @@ def write_cards(facts: Facts) -> str:
     state = facts.state
     if state is None:
         return '<div class="ok-empty"><p>The state of the loop could not be read; see the notice above.</p></div>'
-    unit = facts.case.target.unit
+    heads = facts.case.task.heads
+    # One target of a series has a unit of its own, that of its growth.
+    unit = heads[0].unit if isinstance(facts.case.task, Anticipate) else facts.case.target.unit
     cards = (
         _snapshot_card(state),
         _champion_card(state, unit, facts.case.baseline.name),

@@ -54,7 +54,7 @@ def write_outlook(facts: Facts) -> str:
     if isinstance(forecast, RecordAnswer):
         return _outlook(_list_record_tiles(forecast))
     if isinstance(forecast, Outlook):
-        return _outlook([_write_head_tile(name, answer) for name, answer in forecast.heads.items()])
+        return _outlook([_write_head_tile(name, answer) for name, answer in forecast.heads.items()], " ok-answers")
     days = lay_out_steps(forecast, list_days(facts)).days
     tiles = [_tile("Last value", format_day(days[0]), format_amount(forecast.level, forecast.unit), "")]
     for step in sorted({1, len(forecast.mean)}):
@@ -65,8 +65,8 @@ def write_outlook(facts: Facts) -> str:
     return _outlook(tiles)
 
 
-def _outlook(tiles: Sequence[str]) -> str:
-    return f'<div class="ok-outlook" data-testid="outlook">{"".join(tiles)}</div>'
+def _outlook(tiles: Sequence[str], kind: str = "") -> str:
+    return f'<div class="ok-outlook{kind}" data-testid="outlook">{"".join(tiles)}</div>'
 
 
 def _write_head_tile(name: str, answer: RecordAnswer) -> str:
@@ -107,7 +107,8 @@ def write_history_caption(facts: Facts) -> str:
     what = "readings" if case.is_series else f"records: {escape(case.target.name.replace('_', ' '))}"
     if isinstance(case.task, Anticipate):
         shown = choose_shown(case.task)
-        what += f": growth over {shown.lag} of them, {escape(shown.unit)}, and the bounds of {escape(shown.name)}"
+        what += f": {'change of growth' if shown.change else 'growth'} over {shown.lag} of them, {escape(shown.unit)}"
+        what += f", and the bounds of {escape(shown.name)}" if shown.bounds else ""
     return f'<p class="ok-label">The last {len(facts.recent)} {what}</p>'
 
 
@@ -116,8 +117,8 @@ def write_ahead_caption(facts: Facts) -> str:
     if facts.forecast is None:
         return ""
     if isinstance(facts.forecast, RecordAnswer | Outlook):
-        labelled = isinstance(facts.forecast, Outlook) or facts.forecast.label is not None
-        return '<p class="ok-label">Probabilities</p>' if labelled else ""
+        has_labels = any(isinstance(each, RecordAnswer) and each.label for each in _list_answers(facts.forecast))
+        return '<p class="ok-label">Probabilities</p>' if has_labels else ""
     n_steps = len(facts.forecast.mean)
     return f'<p class="ok-label">Next {n_steps} steps<span>in business days; holidays not known</span></p>'
 

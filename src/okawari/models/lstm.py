@@ -73,7 +73,7 @@ class Lstm:
         import torch
 
         state = torch.load(path, map_location="cpu", weights_only=True)
-        last_layers = sorted(name for name in state if name.startswith("heads.") and name.endswith(".3.bias"))
+        last_layers = [name for name in state if name.startswith("heads.") and name.endswith(".3.bias")]
         network = self.build(len(state["in_shift"]), [len(state[name]) for name in last_layers])
         try:
             network.load_state_dict(state)

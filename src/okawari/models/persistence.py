@@ -18,12 +18,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Persistence:
-    """Recipe of a first-order Markov chain for each labelled head, and of the training part's mean for each number.
+    """Recipe of a first-order Markov chain for each labelled head; a number stays or is the training part's mean,
+    whichever was closer in training.
 
     A label's probabilities are how often each label followed the one that stands now, plus one occurrence that is
-    shared evenly by all labels, so that none is impossible. For the mean of an acceleration, which is near zero, the
-    answer is the random walk's: the growth of now. Source: Anderson and Goodman, Statistical Inference about Markov
-    Chains, 1957.
+    shared evenly by all labels, so that none is impossible. A growth stays; an acceleration does not, and its mean,
+    near zero, says that growth stays. Source: Anderson and Goodman, Statistical Inference about Markov Chains, 1957.
     """
 
     @property
@@ -38,11 +38,14 @@ class Persistence:
             InvalidInput: the windows do not know where their targets stand, as those of other tasks.
         """
         now_BH = _require_standing(data.train)
-        weight_HH, bias_H = np.zeros(2 * (now_BH.shape[1],)), data.train.r_BH.mean(axis=0, dtype=np.float64)
+        next_BH = data.train.r_BH
+        weight_HH, bias_H = np.zeros(2 * (now_BH.shape[1],)), next_BH.mean(axis=0, dtype=np.float64)
         for head in data.heads:
             if head.labels:
-                weight_HH[head.columns, head.columns] = _count_transitions(now_BH, data.train.r_BH, head)
+                weight_HH[head.columns, head.columns] = _count_transitions(now_BH, next_BH, head)
                 bias_H[head.columns] = 0.0
+            elif _stays(now_BH[:, head.start], next_BH[:, head.start]):
+                weight_HH[head.start, head.start], bias_H[head.start] = 1.0, 0.0
         return PersistenceModel(weight_HH=weight_HH, bias_H=bias_H)
 
     def describe(self) -> dict[str, Any]:
@@ -57,6 +60,11 @@ def _require_standing(windows: WindowSet) -> Floats:
             "RandomWalk for a forecast and Constant for records."
         )
     return windows.now_BH
+
+
+def _stays(now_B: Floats, next_B: Floats) -> bool:
+    """Whether the number of now is closer to the next one than the mean is, by squared error."""
+    return float(np.mean((next_B - now_B) ** 2, dtype=np.float64)) < float(next_B.var(dtype=np.float64))
 
 
 def _count_transitions(now_BH: Floats, next_BH: Floats, head: Head) -> Array:
