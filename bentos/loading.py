@@ -15,7 +15,7 @@ import pandas as pd
 from bentos.shelf import Entry
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph import Graph
+from okawari.graph import Graph, require_answers
 from okawari.manifest import Deployable, Manifest, load_deployable
 
 _LINEAGE = (
@@ -83,6 +83,7 @@ def _require_fit(graph: Graph, case: Case) -> None:
             f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} asks with "
             f"{needs[0]} of {needs[1]}. Train it again for this case."
         )
+    require_answers(graph, case)
 
 
 def _warm(graph: Graph, case: Case) -> None:
@@ -94,11 +95,6 @@ def _warm(graph: Graph, case: Case) -> None:
 def _ask_golden(graph: Graph, deployable: Deployable, case: Case) -> None:
     golden = deployable.golden
     mean_BH = graph.answer(golden.x_BTF).mean_BH
-    if mean_BH.shape[-1] != case.task.width:
-        raise InvalidInput(
-            f"Its graph answers {mean_BH.shape[-1]} numbers; case {case.name} wants {case.task.width}. "
-            "Train it again for this case."
-        )
     if not golden.matches(mean_BH):
         raise InvalidInput(
             f"It answers its golden question with {_shorten(mean_BH)}; recorded was {_shorten(golden.mean_BH)} "

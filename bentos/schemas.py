@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from okawari.case import Anticipate, Case, Column, Forecast, Growth
 
 MAX_OUTCOMES = 10_000
+MEASURED = "Share of held-out truths that such intervals held, of the first step or the first number."
 
 
 class ModelInfo(BaseModel):
@@ -31,6 +32,7 @@ class IntervalInfo(BaseModel):
     """Bounds, one for each step ahead, that are meant to hold `coverage_share` of the truths."""
 
     coverage_share: float
+    measured_share: float | None = Field(description=MEASURED)
     lower: list[float]
     upper: list[float]
 
@@ -50,6 +52,7 @@ class Bounds(BaseModel):
     """A range that is meant to hold `coverage_share` of the truths."""
 
     coverage_share: float
+    measured_share: float | None = Field(description=MEASURED)
     lower: float
     upper: float
 

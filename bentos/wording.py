@@ -44,6 +44,7 @@ def _word_interval(answered: Answered, place: int) -> dict[str, Any] | None:
         return None
     return {
         "coverage_share": answered.model.manifest.coverage_share,
+        "measured_share": answered.model.manifest.measured_share,
         "lower": answered.lower_BH[place].tolist(),
         "upper": answered.upper_BH[place].tolist(),
     }

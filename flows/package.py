@@ -84,6 +84,7 @@ def _describe(version: Version) -> Manifest:
         trained_until=version.trained_until,
         decision_id=version.decision_id,
         coverage_share=version.coverage_share,
+        measured_share=version.measured_share,
     )
 
 

@@ -252,6 +252,7 @@ def _describe_version(training: Training, card: Card, baseline: Card, graph: byt
         "snapshot_digest": training.snapshot.digest,
         "trained_until": training.snapshot.last_at,
         "coverage_share": None if card.interval_score is None else training.case.coverage_share,
+        "measured_share": card.coverage_share,
         "loss_name": card.loss_name,
         "loss": card.loss,
         "skill_share": skill_share(card.loss, baseline.loss),

@@ -48,9 +48,12 @@ class ServedCase:
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """An interval per step, in the target's unit; `coverage_share` of the truths are meant to fall inside."""
+    """An interval per step, in the target's unit; `coverage_share` of the truths are meant to fall inside, and
+    `measured_share` of the held-out ones did.
+    """
 
     coverage_share: float
+    measured_share: float | None = None
     lower: tuple[float, ...]
     upper: tuple[float, ...]
 
@@ -246,6 +249,7 @@ def _to_record_answer(first: Mapping[str, Any], body: Mapping[str, Any], model: 
 def _to_band(body: Mapping[str, Any]) -> Band:
     return Band(
         coverage_share=float(body["coverage_share"]),
+        measured_share=None if body.get("measured_share") is None else float(body["measured_share"]),
         lower=_to_numbers(body["lower"]),
         upper=_to_numbers(body["upper"]),
     )

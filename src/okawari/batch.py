@@ -28,7 +28,7 @@ from okawari.case import Case
 from okawari.checks import require_columns
 from okawari.chunks import Chunk, count_rows, read_chunks, read_names, require_ending
 from okawari.errors import InvalidInput, NotYet
-from okawari.graph import Graph
+from okawari.graph import Graph, require_answers
 from okawari.manifest import digest
 from okawari.parts import Parts, Place, clear_parts, open_parts, require_free
 from okawari.questions import Questions, choose_questions
@@ -149,7 +149,7 @@ def score_file(
         raise InvalidInput(f"{target} is the input, too; give the output another name.")
     require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
     require_free(place, overwrite=overwrite)
-    _require_fit(case, model)
+    require_answers(model.graph, case)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
     job = _identify(case, model, source)
@@ -160,15 +160,6 @@ def score_file(
             raise InvalidInput(_explain_nothing(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
-
-
-def _require_fit(case: Case, model: Model) -> None:
-    said = int(model.graph.labels.get("width", case.task.width))
-    if said != case.task.width:
-        raise InvalidInput(
-            f"Version {model.version} answers with {said} numbers; case {case.name} asks for {case.task.width}, as it "
-            "was changed since. Train it again for this case."
-        )
 
 
 def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, report: Report | None) -> Scored:

@@ -12,7 +12,7 @@ from typing import Any
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph import Answer, Graph, build_graph
+from okawari.graph import Answer, Graph, build_graph, require_answers
 from okawari.metrics import adjust_holm, calibrate_interval, measure_worse_p_value, skill_share
 from okawari.models.recipe import PLAIN_BENCH, Interval, Model, Progress, Recipe, TrainingData, WindowSet, Workbench
 from okawari.policy import Card
@@ -89,9 +89,11 @@ def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | No
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
-    """How a graph does on the holdout; None where it no longer takes the case's readings."""
+    """How a graph does on the holdout; None where it takes other readings or answers otherwise than the case."""
     try:
-        answer = Graph.load(graph).answer(holdout.x_BTF)
+        loaded = Graph.load(graph)
+        require_answers(loaded, case)
+        answer = loaded.answer(holdout.x_BTF)
         return build_card(name, score_answer(answer, holdout, case))
     except InvalidInput:
         return None

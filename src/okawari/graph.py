@@ -29,6 +29,7 @@ from okawari.graph_cores import build_core_stage
 from okawari.graph_records import build_heads_stage, build_record_stage
 from okawari.graph_stages import IR_VERSION, build_answer_stage, build_reading_stage
 from okawari.models.recipe import Core, Floats, Interval
+from okawari.tasks import spell_answers
 
 WEIGHTS_ONLY = "uint8"
 """Variant whose weights are stored in 8 bits while it computes in float32."""
@@ -178,7 +179,28 @@ def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
         "width": str(case.task.width),
         "variant": "fp32",
     }
+    if not case.is_forecast:
+        labels["answers"] = spell_answers(case.task)
     return labels | ({"coverage_share": repr(interval.coverage_share)} if interval else {})
+
+
+def require_answers(graph: Graph, case: Case) -> None:
+    """Refuse a graph whose numbers stand for something else than the case asks for now.
+
+    Raises:
+        InvalidInput: the case's steps, labels, bounds or targets have changed since it was trained.
+    """
+    for name, asked, what in (
+        ("width", str(case.task.width), f"{case.task.width} numbers"),
+        ("answers", spell_answers(case.task), f"({spell_answers(case.task)})"),
+    ):
+        said = graph.labels.get(name, asked)
+        if said != asked:
+            came = f"{said} numbers" if name == "width" else f"({said})"
+            raise InvalidInput(
+                f"The graph answers with {came}; case {case.name} asks for {what}, as it was changed since. "
+                "Train it again for this case."
+            )
 
 
 def build_feature_graph(case: Case) -> bytes:

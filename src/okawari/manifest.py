@@ -41,6 +41,8 @@ class Manifest:
     decision_id: str
     coverage_share: float | None
     """Share of truths that the interval is meant to hold; None where the model has no interval."""
+    measured_share: float | None = None
+    """Share of held-out truths that it held, of the first step or the first number."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,8 @@ class Version:
     trained_until: str
     decision_id: str
     coverage_share: float | None
+    measured_share: float | None
+    """Share of the held-out truths that the interval held, of the first step or the first number."""
     loss_name: str
     loss: float
     skill_share: float
@@ -121,7 +123,7 @@ def _ensure_registered(case: Case) -> None:
 
 def _to_version(case_name: str, found: Any) -> Version:
     tags = found.tags
-    share = tags.get("coverage_share")
+    promised, measured = (tags.get(name) for name in ("coverage_share", "measured_share"))
     return Version(
         case=case_name,
         version=str(found.version),
@@ -133,7 +135,8 @@ def _to_version(case_name: str, found: Any) -> Version:
         snapshot_digest=tags["snapshot_digest"],
         trained_until=tags["trained_until"],
         decision_id=tags["decision_id"],
-        coverage_share=float(share) if share else None,
+        coverage_share=float(promised) if promised else None,
+        measured_share=float(measured) if measured else None,
         loss_name=tags["loss_name"],
         loss=float(tags["loss"]),
         skill_share=float(tags["skill_share"]),

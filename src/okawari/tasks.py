@@ -223,6 +223,24 @@ class Classify:
         return (Head(name=self.target.name, start=0, stop=self.width, labels=self.target.labels),)
 
 
+def spell_answers(task: Task) -> str:
+    """What the columns of an answer stand for, in one line: models that say the same of them may answer for the task.
+
+    >>> spell_answers(Classify(target=Column(name="size", labels=("small", "large"))))
+    'size: small | large'
+    """
+    if isinstance(task, Anticipate):
+        return "; ".join(_spell_growth(target) for target in task.targets)
+    return "; ".join(f"{head.name}: {' | '.join(head.labels)}" if head.labels else head.name for head in task.heads)
+
+
+def _spell_growth(target: Growth) -> str:
+    bounds = [f" {bound:g} " for bound in target.bounds]
+    parts = [part for pair in zip(target.labels, [*bounds, ""], strict=True) for part in pair] if bounds else []
+    kind = "change of growth" if target.change else "growth"
+    return f"{target.name}: {kind} over {target.lag}, times {target.factor:g}{', ' if parts else ''}{''.join(parts)}"
+
+
 SeriesTask = Forecast | Anticipate
 RecordTask = Regress | Classify
 Task = SeriesTask | RecordTask

@@ -151,9 +151,14 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
         for step, mean in enumerate(prediction["mean"], start=1)
     ]
     show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
-    promise = interval and f"The interval is meant to hold {interval['coverage_share']:.0%} of the true values."
-    console.print(prediction["note"] or promise)
+    console.print(prediction["note"] or _promise(interval))
     console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+
+
+def _promise(interval: Mapping[str, Any]) -> str:
+    measured = interval.get("measured_share")
+    held = "" if measured is None else f", and held {measured:.0%} of those held out"
+    return f"The interval is meant to hold {interval['coverage_share']:.0%} of the true values{held}."
 
 
 def _show_heads(answer: Mapping[str, Any]) -> None:
@@ -161,6 +166,9 @@ def _show_heads(answer: Mapping[str, Any]) -> None:
     prediction, model = answer["predictions"][0], answer["model"]
     rows = [{"target": name, **_describe_head(said)} for name, said in prediction["heads"].items()]
     show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
+    intervals = [said["interval"] for said in prediction["heads"].values() if said.get("interval")]
+    for interval in intervals[:1]:
+        console.print(_promise(interval))
     console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
 
 

@@ -26,7 +26,7 @@ def _deploy(name, core, interval, record):
     manifest = Manifest(
         case=name, version="1", run_id="0" * 32, candidate="linear", variant="fp32", graph_sha256=digest(graph),
         snapshot_version=0, snapshot_digest="d" * 64, trained_until="2024-05-01", decision_id="e" * 32,
-        coverage_share=interval and interval.coverage_share,
+        coverage_share=interval and interval.coverage_share, measured_share=interval and 0.875,
     )  # fmt: skip
     return Deployable(manifest, golden, graph, frame)
 
@@ -59,7 +59,7 @@ def test_a_number_is_answered_with_its_unit_and_interval(served):
     first, second = answer["predictions"]
     assert first == {
         "unit": "points", "value": 125.5, "note": None,
-        "interval": {"coverage_share": 0.9, "lower": 95.5, "upper": 155.5},
+        "interval": {"coverage_share": 0.9, "measured_share": 0.875, "lower": 95.5, "upper": 155.5},
     }  # fmt: skip
     assert second["value"] == 30.0 and answer["model"]["case"] == "diabetes"
 

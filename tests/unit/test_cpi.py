@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from okawari.cases import load_case
 from okawari.cases.cpi import ACCELERATION, CASE, REGIME, TREND
 from okawari.contest import calibrate
-from okawari.graph import Graph, build_graph
+from okawari.errors import InvalidInput
+from okawari.graph import Graph, build_graph, require_answers
 from okawari.models.linear import Linear
-from okawari.models.recipe import TrainingData, no_progress
+from okawari.models.recipe import ConstantCore, TrainingData, no_progress
 from okawari.tasks import Growth
 from okawari.windows import Split, cut_windows, split_windows
 
@@ -70,3 +73,16 @@ def test_answers_are_probabilities_that_sum_to_one_and_an_interval_around_the_ac
         np.testing.assert_array_equal(answer.upper_BH[:, head.columns], shares)
     assert acceleration.unit == ACCELERATION.unit == "pp"
     assert (answer.lower_BH[:, 3] < answer.mean_BH[:, 3]).all() and (answer.mean_BH[:, 3] < answer.upper_BH[:, 3]).all()
+
+
+def test_a_graph_of_other_bounds_or_labels_does_not_answer_for_the_case() -> None:
+    case = CASE
+    graph = Graph.load(build_graph(ConstantCore(np.zeros(7)), case, None))
+    require_answers(graph, case)
+    trend, acceleration, regime = case.task.targets
+    moved = replace(regime, bounds=(3.1, 6.0))
+    renamed = replace(trend, labels=("down", "flat", "up"))
+    for targets in ((trend, acceleration, moved), (renamed, acceleration, regime), (acceleration, trend, regime)):
+        changed = replace(case, task=replace(case.task, targets=targets))
+        with pytest.raises(InvalidInput, match=r"The graph answers with \(trend: change of growth over 4, times 100"):
+            require_answers(graph, changed)

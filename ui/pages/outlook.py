@@ -39,7 +39,9 @@ def _name_speaker(facts: Facts) -> str:
     if band is None:
         return f"{text} <b>No interval:</b> {escape(note or 'this model has none that is calibrated.')}"
     share, what = format_share(band.coverage_share, digits=0), "interval" if isinstance(forecast, Outlook) else "band"
-    return f"{text} The {what} is meant to hold {share} of the true values."
+    measured = band.measured_share
+    held = "" if measured is None else f", and held {format_share(measured, digits=0)} of those held out"
+    return f"{text} The {what} is meant to hold {share} of the true values{held}."
 
 
 def _list_answers(forecast: Said) -> Sequence[Prediction | RecordAnswer]:
