@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from okawari.columns import NAME, AtLeast, Change, Column, Feature, LogRatio
 from okawari.errors import require
+from okawari.moves import Learns
 from okawari.tasks import Anticipate, Classify, Forecast, Growth, Regress, SeriesTask, Task
 
 if TYPE_CHECKING:
@@ -241,6 +242,11 @@ class Case:
     def is_forecast(self) -> bool:
         """Whether answers are the target's next values, in its own unit; else they are what the task's heads name."""
         return isinstance(self.task, Forecast)
+
+    @property
+    def learns(self) -> Learns | None:
+        """What models of a forecast learn of the target's moves; None of other tasks."""
+        return self.task.learns if isinstance(self.task, Forecast) else None
 
     @property
     def history(self) -> int:

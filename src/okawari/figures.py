@@ -37,7 +37,8 @@ def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> 
     heads = case.task.heads
     if case.is_forecast:
         figure, axes = _new_figure(title)
-        _draw_time(axes, answer, holdout, holdout.level_B * np.exp(holdout.r_BH[:, 0]), case)
+        assert holdout.ahead_BH is not None, "a forecast's windows know what came after them"
+        _draw_time(axes, answer, holdout, holdout.ahead_BH[:, 0], case)
         axes.set_ylabel(f"{case.target.name} ({case.target.unit})")
         return figure
     figure, panels = _new_figures(title, len(heads))

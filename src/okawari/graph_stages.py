@@ -1,10 +1,11 @@
 """The outer stages that a graph is joined from, as small ONNX models with named inputs and outputs.
 
-    reading stage   x -> z features, level the last target level, levels all of them, w their centred logs, and where
-                    there are several targets now, where they stand (`graph_growth`)
+    reading stage   x -> z features, level the last target level, levels all of them, w how each moved away from the
+                    last, and where there are several targets now, where they stand (`graph_growth`)
     core            z, w, now, levels or level -> r, what models learn: the fitted model's own part (`graph_cores`)
     answer stage    level, r -> mean, lower, upper of a forecast; other tasks have that of `graph_records`
 
+Moves are those of `okawari.moves`: logarithms of ratios, or differences.
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H steps ahead; everything float32.
 Knows no session and no file: `okawari.graph` joins and runs what is built here.
 """
@@ -12,6 +13,7 @@ Knows no session and no file: `okawari.graph` joins and runs what is built here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from okawari.case import Anticipate, Case
-from okawari.columns import Change, Feature, LogRatio
+from okawari.columns import Change, Column, Feature, LogRatio
 from okawari.errors import InvalidInput
 from okawari.graph_growth import Part, build_growth_part
 from okawari.models.recipe import Interval
@@ -32,6 +34,7 @@ IR_VERSION = 10
 TINY = 1e-12
 """Floor under both sides of a ratio; it keeps Log finite in float32 (1e26 / 1e-12 is still below 3.4e38)."""
 _END = 2**63 - 1
+_LEAST, _MOST = "answer/minimum", "answer/maximum"
 
 Dims = tuple[int | str, ...]
 Constants = Mapping[str, NDArray[Any]]
@@ -71,7 +74,7 @@ def build_reading_stage(case: Case, outputs: Sequence[str], length: int | str) -
     }
     parts: list[Part] = [_feature_part(case)] if "z" in outputs else []
     if {"level", "levels", "w", "now"} & set(outputs):
-        parts.append(_level_part(case, with_logs=bool({"w", "now"} & set(outputs))))
+        parts.append(_level_part(case, with_moves=bool({"w", "now"} & set(outputs))))
     if "now" in outputs:
         assert isinstance(case.task, Anticipate), "only several targets have a state"
         parts.append(build_growth_part(case.task))
@@ -144,16 +147,20 @@ def _take_changes(pairs: Sequence[tuple[int, int]], constants: dict[str, NDArray
     ]
 
 
-def _level_part(case: Case, *, with_logs: bool) -> Part:
-    """`levels`, the target of each reading, `level`, that of the last, and on demand `w = log(levels / level)`."""
+def _level_part(case: Case, *, with_moves: bool) -> Part:
+    """`levels`, the target of each reading, `level`, that of the last, and on demand `w = log(levels / level)`; where
+    differences are learnt `w = levels - level`.
+    """
     nodes = [
         helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
         helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
     ]
     target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
     constants: dict[str, NDArray[Any]] = {"level/target": target, "level/newest": ints(-1)}
-    if not with_logs:
+    if not with_moves:
         return nodes, constants
+    if case.learns == "difference":
+        return [*nodes, helper.make_node("Sub", ["levels", "level"], ["w"])], constants
     return [*nodes, *_log_ratio("levels", "level", "w")], {**constants, "w/tiny": _tiny()}
 
 
@@ -196,18 +203,26 @@ def require_shape(what: str, value: NDArray[Any], shape: tuple[int, ...]) -> Non
 
 
 def build_answer_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
-    """`mean = level * exp(r)` and, with an interval, `lower, upper = level * exp(r -/+ half_width)`."""
+    """`mean = level * exp(r)` and, with an interval, `lower, upper = level * exp(r -/+ half_width)`.
+
+    Where differences are learnt, `mean = level + r` and so on, but none of the three lies beyond the `minimum` and
+    `maximum` of the target's column. The promised coverage stays: a truth lies between them, so whatever interval held
+    it before holds it still, and no error of the mean becomes larger. (A truth lies above `above` as well, but there is
+    no nearest number to answer instead.)
+    """
     dims: Dims = ("B", case.task.width)
-    nodes, outputs, constants = _scaled_exponent("r", "mean"), {"mean": dims}, {}
+    constants = _list_bounds(case.target) if case.learns == "difference" else {}
+    follow = partial(_clipped_sum, bounds=constants) if case.learns == "difference" else _scaled_exponent
+    nodes, outputs = follow("r", "mean"), {"mean": dims}
     if interval is not None:
         require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
         nodes += [
             helper.make_node("Sub", ["r", "half_width"], ["answer/low"]),
-            *_scaled_exponent("answer/low", "lower"),
+            *follow("answer/low", "lower"),
         ]
-        nodes += [helper.make_node("Add", ["r", "half_width"], ["answer/up"]), *_scaled_exponent("answer/up", "upper")]
+        nodes += [helper.make_node("Add", ["r", "half_width"], ["answer/up"]), *follow("answer/up", "upper")]
         outputs |= {"lower": dims, "upper": dims}
-        constants = {"half_width": interval.half_width_H.astype(np.float32)}
+        constants = {**constants, "half_width": interval.half_width_H.astype(np.float32)}
     return build_stage("answer", nodes, {"level": ("B", 1), "r": dims}, outputs, constants)
 
 
@@ -216,3 +231,29 @@ def _scaled_exponent(returns: str, out: str) -> list[onnx.NodeProto]:
         helper.make_node("Exp", [returns], [f"{out}/growth"]),
         helper.make_node("Mul", ["level", f"{out}/growth"], [out]),
     ]
+
+
+def _clipped_sum(moves: str, out: str, *, bounds: Constants) -> list[onnx.NodeProto]:
+    if not bounds:
+        return [helper.make_node("Add", ["level", moves], [out])]
+    limits = [name if name in bounds else "" for name in (_LEAST, _MOST)]
+    return [
+        helper.make_node("Add", ["level", moves], [f"{out}/sum"]),
+        helper.make_node("Clip", [f"{out}/sum", *limits], [out]),
+    ]
+
+
+def _list_bounds(target: Column) -> dict[str, NDArray[Any]]:
+    """The least and the largest value of a column, as far as it has them."""
+    bounds: dict[str, NDArray[Any]] = {}
+    if target.minimum is not None:
+        bounds[_LEAST] = np.float32(0) - _round_up(-target.minimum)  # 0 and not -0, which would be answered
+    if target.maximum is not None:
+        bounds[_MOST] = _round_up(target.maximum)
+    return bounds
+
+
+def _round_up(value: float) -> NDArray[np.float32]:
+    """The smallest float32 that is not below: a truth that stands on its bound stays inside."""
+    near = np.float32(value)
+    return np.asarray(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))

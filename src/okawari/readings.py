@@ -51,7 +51,8 @@ def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
     if not case.is_series:
         return
     ratios = [feature for feature in case.features if isinstance(feature, LogRatio)]
-    logged = {case.target.name, *(name for ratio in ratios for name in ratio.columns)}
+    growing = set() if case.learns == "difference" else {case.target.name}
+    logged = growing.union(*(ratio.columns for ratio in ratios))
     for name, values in zip(case.column_names, readings.T, strict=True):
         bad = np.flatnonzero(values <= 0) if name in logged else np.empty(0, dtype=np.int64)
         if bad.size:

@@ -34,12 +34,14 @@ from okawari.tasks import Head
 
 @dataclass(frozen=True, kw_only=True)
 class StepScores:
-    """Scores of one step ahead, errors in the target's own unit; None where an answer has no interval or direction."""
+    """Scores of one step ahead, errors in the target's own unit; None where an answer has no interval or direction, or
+    the target never changes.
+    """
 
     step: int
     rmse: float
     mae: float
-    mase: float
+    mase: float | None
     directional_accuracy: float | None
     coverage_share: float | None
     """Measured share of truths inside the interval."""
@@ -80,8 +82,7 @@ def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
         InvalidInput: the answer has other rows or columns than the windows.
     """
     if case.is_forecast:
-        true_B = windows.level_B * np.exp(windows.r_BH[:, 0].astype(np.float64))
-        return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - true_B) ** 2)
+        return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - _find_truth(windows)[:, 0]) ** 2)
     pair(answer.mean_BH, windows.r_BH)
     heads = case.task.heads
     scored = [
@@ -168,7 +169,8 @@ def _score_label(answer: Answer, windows: WindowSet, head: Head) -> Scores:
 def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
     """Score a forecast at both ends of its horizon.
 
-    MASE is scaled by the mean absolute change from one reading to the next within the windows.
+    MASE is scaled by the mean absolute change from one reading to the next within the windows; there is none where no
+    window ever changes.
     """
     horizon = windows.r_BH.shape[1]
     return SeriesScores(
@@ -179,19 +181,24 @@ def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
 
 def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
     pair(answer.mean_BH, windows.r_BH)
-    true_B = windows.level_B * np.exp(windows.r_BH[:, column].astype(np.float64))
+    true_B = _find_truth(windows)[:, column]
     mean_B = answer.mean_BH[:, column]
-    series_BT = windows.levels_BT.astype(np.float64)
+    change = float(np.mean(np.abs(np.diff(windows.levels_BT.astype(np.float64), axis=1))))
     # The graph computes in float32, so "no change" is the float32 of the last level.
     last_B = windows.level_B.astype(np.float32)
     return StepScores(
         step=column + 1,
         rmse=rmse(true_B, mean_B),
         mae=mae(true_B, mean_B),
-        mase=mase(true_B, mean_B, float(np.mean(np.abs(np.diff(series_BT, axis=1))))),
+        mase=mase(true_B, mean_B, change) if change > 0 else None,
         directional_accuracy=directional_accuracy(true_B, mean_B, last_B),
         **_score_interval(answer, true_B, column),
     )
+
+
+def _find_truth(windows: WindowSet) -> Array:
+    assert windows.ahead_BH is not None, "a forecast's windows know what came after them"
+    return windows.ahead_BH
 
 
 def _score_interval(answer: Answer, true_B: Array, column: int) -> dict[str, float | None]:

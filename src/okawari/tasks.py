@@ -15,12 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from okawari.columns import NAME, Column
 from okawari.errors import require
+from okawari.moves import Learns
 
 RESERVED = ("as_of", "level", "model_version", "graph_sha256")
 """Columns of a table of answers beside the answers themselves; no target is called so."""
@@ -46,18 +48,28 @@ class Head:
 class Forecast:
     """Predict the next `horizon` values of `target` from the last `history` readings.
 
-    Models learn the cumulative log return `log(target[t+h] / target[t])`, h = 1..horizon, because levels do not
-    generalise when the level grows tenfold; the answer is turned back into the target's own unit.
+    What models learn of `target[t+h]`, h = 1..horizon, is how it moves from the last level, and the answer is turned
+    back into the target's own unit (`okawari.moves`):
+
+        learns="growth"       log(target[t+h] / target[t]), because levels do not generalise when they grow tenfold
+        learns="difference"   target[t+h] - target[t], where the target may be 0 or below: sales with days without any,
+                              temperatures, net flows. Answers then keep to the target column's `minimum` and `maximum`.
     """
 
     target: str
     history: int = 60
     horizon: int = 5
+    learns: Learns = "growth"
     coverage_share: float = 0.9
 
     def __post_init__(self) -> None:
         require(self.history >= 2, f"Forecast.history is {self.history}; it counts past readings, at least 2.")
         require(self.horizon >= 1, f"Forecast.horizon is {self.horizon}; it counts steps ahead, at least 1.")
+        require(
+            self.learns in get_args(Learns),
+            f"Forecast.learns is {self.learns!r}; models learn {' or '.join(map(repr, get_args(Learns)))}. Use "
+            "'difference' where the target may be 0 or below.",
+        )
         _check_coverage("Forecast", self.coverage_share)
 
     @property

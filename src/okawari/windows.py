@@ -19,6 +19,7 @@ from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph import compute_features, compute_standing
 from okawari.models.recipe import Floats, WindowSet
+from okawari.moves import measure_move
 from okawari.readings import to_array, to_numbers
 
 MIN_TRAIN = 30
@@ -39,9 +40,9 @@ class Split:
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
     """All windows of the frame whose truth is complete, oldest first: n - T - H + 1 of a series, n records.
 
-    The truth `r_BH` is what models learn: `log(level[t + h] / level[t])` of a forecast, t the last reading of the
-    window; where several targets stand in the reading after it; the number itself of a record, or 1 for its label and
-    0 for all others.
+    The truth `r_BH` is what models learn: of a forecast the move from `level[t]` to `level[t + h]`, t the last reading
+    of the window (`okawari.moves`); where several targets stand in the reading after it; the number itself of a record,
+    or 1 for its label and 0 for all others.
 
     Raises:
         InvalidInput: too few readings, or readings that `to_array` refuses.
@@ -63,17 +64,24 @@ def _cut_series(frame: pd.DataFrame, case: Case) -> WindowSet:
     x_1NF = readings.astype(np.float32)[None]
     x_BTF = _slide(x_1NF[0], history)
     # Where targets stand after the window is where they stand now in the next window.
-    now_BH = None if case.is_forecast else compute_standing(case, x_BTF)
-    truth_BH = np.log(sliding_window_view(levels[history:], horizon) / levels[last, None])
+    now_BH = compute_standing(case, x_BTF) if case.learns is None else None
+    ahead_BH = sliding_window_view(levels[history:], horizon).copy()
     return WindowSet(
         x_BTF=x_BTF[:n_windows],
         z_BSK=_slide(compute_features(case, x_1NF)[0], history - 1)[:n_windows],
-        r_BH=truth_BH.astype(np.float32) if now_BH is None else now_BH[1:],
+        r_BH=_measure_moves(levels[last], ahead_BH, case) if now_BH is None else now_BH[1:],
         level_B=levels[last].copy(),
         at_B=times[last].copy(),
         target_index=target,
         now_BH=None if now_BH is None else now_BH[:-1],
+        learns=case.learns,
+        ahead_BH=ahead_BH if now_BH is None else None,
     )
+
+
+def _measure_moves(level_B: NDArray[np.float64], ahead_BH: NDArray[np.float64], case: Case) -> Floats:
+    assert case.learns is not None, "only a forecast's models learn moves"
+    return measure_move(level_B[:, None], ahead_BH, case.learns).astype(np.float32)
 
 
 def _slide(series_NC: Floats, length: int) -> Floats:

@@ -157,7 +157,7 @@ def _environment(**wanted: str) -> Iterator[None]:
 
 
 def _scale(network: LstmNetwork, windows: WindowSet) -> tuple[Floats, Floats]:
-    """Features and log returns, standardised by the buffers of the network."""
+    """Features and `r_BH`, standardised by the buffers of the network."""
     z_shift, z_scale, r_shift, r_scale = _list_scaling(network)
     return (windows.z_BSK - z_shift) / z_scale, (windows.r_BH - r_shift) / r_scale
 

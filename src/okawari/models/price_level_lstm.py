@@ -20,7 +20,8 @@ class PriceLevelLstm:
 
     The range of the scaling is that of the train part, so where prices leave it the network answers from where it has
     learnt nothing. It is a candidate so that anyone can see that beside the same network on returns. The graph takes a
-    level ahead below one percent of the last level for that one percent, because a price of 0 or less has no log.
+    level ahead below one percent of the last level for that one percent, because a price of 0 or less has no log. So it
+    is no candidate where differences are learnt.
 
     Example:
         >>> PriceLevelLstm(lstm=Lstm(hidden=32)).name
@@ -45,7 +46,11 @@ class PriceLevelLstm:
         from okawari.models import training
         from okawari.models.networks import LevelNetwork
 
-        data.require_forecast("PriceLevelLstm")
+        require(
+            data.require_forecast("PriceLevelLstm") == "growth",
+            "PriceLevelLstm forecasts levels that are above 0, and this case learns differences; leave it out of the "
+            "case's candidates.",
+        )
         with training.reproducible(seed=data.seed, threads=data.bench.threads):
             ahead = self.lstm.build(1, [data.train.r_BH.shape[1]])
             ahead.squeeze_by(*training.to_tensors(data.train, training.choose_device("cpu"), "levels"))

@@ -13,7 +13,7 @@ from okawari.models.recipe import ConstantCore, Floats, Progress, TrainingData, 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomWalk:
-    """Recipe of the naive forecast: every future level equals the last one, so every log return is zero."""
+    """Recipe of the naive forecast: every future level equals the last one, so every move is zero."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class RandomWalkModel:
     history: tuple[Mapping[str, float], ...] = ()
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH`, all zero."""
+        """Moves `r_BH`, all zero."""
         return np.zeros((len(windows), self.horizon), dtype=np.float32)
 
     def core(self) -> ConstantCore:

@@ -2,8 +2,9 @@
 
 Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 of a
 record), H columns of an answer: steps ahead, or one for a number, or one for each label.
-`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: cumulative
-log returns of a forecast, else a number itself, or 1 for its label and 0 for all others.
+`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: of a forecast
+how the target moves from its last level (cumulative log returns or differences: `okawari.moves`), else a number itself,
+or 1 for its label and 0 for all others.
 
 A recipe has no `predict`, so "not fitted yet" cannot happen. Recipe modules import their heavy library
 inside `fit`: the serving image loads cases, and has neither torch nor statsmodels.
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
+from okawari.moves import Learns, measure_move
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -42,7 +44,8 @@ class WindowSet:
     """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` what is learned, `level_B` the last
     target level of a series (its own unit) or the truth itself of a record, `at_B` the time of the last reading
     (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them, and `now_BH` where
-    several targets stand in the last reading, laid out like `r_BH`; None of other tasks.
+    several targets stand in the last reading, laid out like `r_BH`; None of other tasks. Of a forecast, `learns` says
+    what `r_BH` is, and `ahead_BH` is the truth as it was read, in the target's own unit; None of other tasks.
     """
 
     x_BTF: Floats
@@ -52,6 +55,8 @@ class WindowSet:
     at_B: NDArray[np.datetime64]
     target_index: int | None
     now_BH: Floats | None = None
+    learns: Learns | None = None
+    ahead_BH: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.level_B)
@@ -60,6 +65,13 @@ class WindowSet:
     def levels_BT(self) -> Floats:  # noqa: N802  (a tensor carries its shape in its name)
         """The target's levels in each window, oldest first, in its own unit."""
         return self.x_BTF[:, :, self.target_index]
+
+    @property
+    def w_BT(self) -> NDArray[np.float64]:  # noqa: N802
+        """The levels as a forecast's models may read them: each one's move away from the last."""
+        assert self.learns is not None, "only a forecast's models learn moves"
+        levels_BT = self.levels_BT.astype(np.float64)
+        return measure_move(levels_BT[:, -1:], levels_BT, self.learns)
 
     def __getitem__(self, rows: slice) -> WindowSet:
         return self._take(rows)
@@ -77,6 +89,7 @@ class WindowSet:
             level_B=self.level_B[rows],
             at_B=self.at_B[rows],
             now_BH=None if self.now_BH is None else self.now_BH[rows],
+            ahead_BH=None if self.ahead_BH is None else self.ahead_BH[rows],
         )
 
 
@@ -111,31 +124,35 @@ class TrainingData:
     heads: tuple[Head, ...] = ()
     bench: Workbench = PLAIN_BENCH
 
-    def require_forecast(self, recipe: str) -> None:
-        """Refuse windows of records and of several targets, for a recipe that only knows growth against a last level.
+    def require_forecast(self, recipe: str) -> Learns:
+        """Refuse windows of records and of several targets, for a recipe that only knows moves from a last level.
+
+        Returns:
+            What is learnt of these moves.
 
         Raises:
             InvalidInput: the task is no forecast.
         """
-        if self.train.target_index is None or self.train.now_BH is not None:
+        if self.train.learns is None:
             raise InvalidInput(
                 f"{recipe} forecasts the next values of a series, and this case asks for something else; leave it out "
                 "of the case's candidates."
             )
+        return self.train.learns
 
 
 @dataclass(frozen=True)
 class ConstantCore:
-    """The same answer whatever the window: `r_H`, log returns, a number, or the logarithms of shares of labels."""
+    """The same answer whatever the window: `r_H`, moves, a number, or the logarithms of shares of labels."""
 
     r_H: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class AffineCore:
-    """An affine map `weight_HN @ input_N + bias_H` of what it reads: "w", the centred log levels of a series,
-    `w_T = log(level_T) - log(level_last)`, "z", all features of the window in one row, or "now", where several targets
-    stand.
+    """An affine map `weight_HN @ input_N + bias_H` of what it reads: "w", the centred levels of a series,
+    `w_T = log(level_T) - log(level_last)` or, where differences are learnt, `level_T - level_last`; "z", all features
+    of the window in one row; or "now", where several targets stand.
     """
 
     weight_HN: NDArray[np.float64]

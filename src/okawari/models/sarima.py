@@ -1,12 +1,14 @@
-"""SARIMA on the log level, fitted by maximum likelihood with statsmodels (imported inside `fit`).
+"""SARIMA on the log level, or on the level itself where differences are learnt, fitted by maximum likelihood with
+statsmodels (imported inside `fit`).
 
 Shapes: B windows, T readings, H steps ahead, n readings of the whole series.
 
 The forecast from a window is an affine map of that window: with fixed parameters neither the gain of the Kalman
 filter nor its state transition depends on the data (Durbin and Koopman, Time Series Analysis by State Space Methods,
 2nd ed. 2012, section 4.3). So filtering the zero window gives the bias, filtering each unit impulse its column of
-the weight, and the graph needs no filter. Windows are centred on their last log level, which keeps the diffuse
-initial state harmless whatever the level is.
+the weight, and the graph needs no filter. Windows are centred on their last level, which keeps the diffuse initial
+state harmless whatever the level is. What is diffuse is a matter of the unit, so levels themselves are counted in
+standard deviations of their changes.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
 from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
+from okawari.moves import Learns, follow_move, straighten
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +33,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Sarima:
-    """Recipe of a SARIMA (p, d, q)(P, D, Q, s) on the log level; `max_iterations` bounds the optimiser.
+    """Recipe of a SARIMA (p, d, q)(P, D, Q, s) on the log level, or on the level itself where differences are learnt;
+    `max_iterations` bounds the optimiser.
 
     Source: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, chapter 9.
 
@@ -57,15 +61,18 @@ class Sarima:
 
     def fit(self, data: TrainingData, progress: Progress) -> SarimaModel:
         """Fit on the one contiguous series that the train windows cover; deterministic; a forecast's alone."""
-        data.require_forecast("Sarima")
-        levels = join_levels(data.train)
-        parameters, facts = self._estimate(np.log(levels))
+        learns = data.require_forecast("Sarima")
+        straight_N = straighten(join_levels(data.train, learns), learns)
+        scale = 1.0 if learns == "growth" else float(np.diff(straight_N).std()) or 1.0
+        parameters, facts = self._estimate(straight_N / scale)
         progress(1, 1, facts)
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
-        return SarimaModel(recipe=self, parameters=parameters, n_history=history, horizon=horizon, history=(facts,))
+        return SarimaModel(
+            recipe=self, parameters=parameters, n_history=history, horizon=horizon, history=(facts,), scale=scale
+        )
 
-    def _estimate(self, log_level_N: Array) -> tuple[Array, dict[str, float]]:
-        model = self.state_space(log_level_N)
+    def _estimate(self, series_N: Array) -> tuple[Array, dict[str, float]]:
+        model = self.state_space(series_N)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # statsmodels warns of what `converged` says too
             result = model.fit(disp=False, maxiter=self.max_iterations)
@@ -85,37 +92,38 @@ class Sarima:
         return {"recipe": "Sarima", **asdict(self)}
 
 
-def join_levels(windows: WindowSet) -> Array:
+def join_levels(windows: WindowSet, learns: Learns) -> Array:
     """The levels [n] that contiguous windows cover: the first window, each later last reading, the last truth."""
     first_T = windows.x_BTF[0, :-1, windows.target_index].astype(np.float64)
-    truth_H = windows.level_B[-1] * np.exp(windows.r_BH[-1].astype(np.float64))
+    truth_H = follow_move(windows.level_B[-1:], windows.r_BH[-1].astype(np.float64), learns)
     return np.concatenate([first_T, windows.level_B, truth_H])
 
 
 @dataclass(frozen=True, kw_only=True)
 class SarimaModel:
-    """A fitted SARIMA; `parameters` in the order of statsmodels."""
+    """A fitted SARIMA; `parameters` in the order of statsmodels, of levels that are counted in `scale`."""
 
     recipe: Sarima
     parameters: Array
     n_history: int
     horizon: int
     history: tuple[Mapping[str, float], ...]
+    scale: float = 1.0
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH`: each window is filtered by statsmodels, which then forecasts."""
-        log_BT = np.log(windows.x_BTF[:, :, windows.target_index].astype(np.float64))
-        return self._forecast(log_BT - log_BT[:, -1:]).astype(np.float32)
+        """Moves `r_BH`: each window is filtered by statsmodels, which then forecasts."""
+        return self._forecast(windows.w_BT).astype(np.float32)
 
     def _forecast(self, w_BT: Array) -> Array:
-        """Forecasts [B, H] from centred log levels, one Kalman filter a window."""
+        """Forecasts [B, H] from centred levels, one Kalman filter a window."""
         model = self.recipe.state_space(np.zeros(self.n_history))
         forecasts = np.empty((len(w_BT), self.horizon))
-        for row, w_T in enumerate(w_BT):
+        for row, w_T in enumerate(w_BT / self.scale):
             forecasts[row] = model.clone(w_T).filter(self.parameters).forecast(self.horizon)
-        return forecasts
+        return forecasts * self.scale
 
     def core(self) -> AffineCore:
         """The affine map that this filter is: bias from the zero window, one column of the weight an impulse."""
-        answers = self._forecast(np.vstack([np.zeros(self.n_history), np.eye(self.n_history)]))
-        return AffineCore(weight_HN=(answers[1:] - answers[0]).T, bias_H=answers[0])
+        impulses = self.scale * np.eye(self.n_history)
+        answers = self._forecast(np.vstack([np.zeros(self.n_history), impulses]))
+        return AffineCore(weight_HN=(answers[1:] - answers[0]).T / self.scale, bias_H=answers[0])

@@ -70,13 +70,11 @@ class SeasonalNaiveModel:
     history: tuple[Mapping[str, float], ...] = ()
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` from the last level to the seasonal one."""
-        levels_BT = windows.levels_BT.astype(np.float64)
-        seasonal_BH = levels_BT[:, self.n_history - 1 - self.back_H]
-        return np.log(seasonal_BH / levels_BT[:, -1:]).astype(np.float32)
+        """Moves `r_BH` from the last level to the seasonal one."""
+        return windows.w_BT[:, self.n_history - 1 - self.back_H].astype(np.float32)
 
     def core(self) -> AffineCore:
-        """One centred log level for each step ahead."""
+        """One centred level for each step ahead."""
         weight_HN = np.zeros((len(self.back_H), self.n_history))
         weight_HN[np.arange(len(self.back_H)), self.n_history - 1 - self.back_H] = 1.0
         return AffineCore(weight_HN=weight_HN, bias_H=np.zeros(len(self.back_H)))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from okawari.errors import InvalidInput
 from okawari.models.recipe import Floats, Progress, Reads, TrainingData, WindowSet
+from okawari.moves import follow_move
 from okawari.tasks import Head
 
 _logger = logging.getLogger(__name__)
@@ -82,12 +83,13 @@ def choose_device(wanted: str) -> torch.device:
 def to_tensors(windows: WindowSet, device: torch.device, reads: Reads = "z") -> tuple[Tensor, Tensor]:
     """What a network takes and what it learns, on the device.
 
-    Features [B, S, K] and log returns [B, H], or levels [B, T, 1] and levels [B, H] in the target's own unit.
+    Features [B, S, K] and `r_BH`, or levels [B, T, 1] and levels ahead [B, H] of a forecast, in the target's own unit.
     """
     if reads == "z":
         return _move(windows.z_BSK, device), _move(windows.r_BH, device)
-    ahead_BH = (windows.level_B[:, None] * np.exp(windows.r_BH.astype(np.float64))).astype(np.float32)
-    return _move(windows.levels_BT[..., None], device), _move(ahead_BH, device)
+    assert windows.learns is not None, "only a forecast has levels ahead"
+    ahead_BH = follow_move(windows.level_B[:, None], windows.r_BH.astype(np.float64), windows.learns)
+    return _move(windows.levels_BT[..., None], device), _move(ahead_BH.astype(np.float32), device)
 
 
 def _move(values: Floats, device: torch.device) -> Tensor:
@@ -219,7 +221,7 @@ def measure_loss(network: nn.Module, rows: tuple[Tensor, Tensor], batch_size: in
 
 @torch.inference_mode()
 def predict_network(network: nn.Module, taken: Floats, *, threads: int, batch_size: int = 256) -> Floats:
-    """Log returns `r_BH` by torch itself, on the CPU; `taken` is what the network reads, windows first."""
+    """`r_BH` by torch itself, on the CPU; `taken` is what the network reads, windows first."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
