@@ -11,9 +11,8 @@ from datetime import datetime
 
 import pandas as pd
 
-from okawari.case import ARRIVED, Case, Classify, Column, Forecast, Regress
+from okawari.case import ARRIVED, Case, Classify, Forecast, Regress
 from okawari.checks import check_readings
-from okawari.columns import LogRatio
 from okawari.errors import InvalidInput, require
 from okawari.lineup import list_forecasters, list_labellers, list_regressors
 from okawari.models.constant import Constant
@@ -29,6 +28,15 @@ from okawari.roles import (
     look_for_time,
     why_not_in_record,
     why_not_in_series,
+)
+from okawari.series_parts import (
+    choose_learnt,
+    describe_column,
+    describe_reading,
+    follow_column,
+    say_bounds,
+    say_features,
+    say_learnt,
 )
 from okawari.sizes import (
     count_fewest_readings,
@@ -112,23 +120,24 @@ def _guess_forecast(seen: Seen, source: Table, wish: Wish, time: Profile, now: d
     checked = check_readings(_rename(seen.table, sketch), sketch, now)
     n = len(checked.good)
     _require_rows(n, count_fewest_readings())
-    rhythm = measure_rhythm(checked.good[time.name])
-    reach = plan_reach(n, rhythm.season)
+    rhythm, learns = measure_rhythm(checked.good[time.name]), choose_learnt(seen.target)
+    # A season of changes takes one reading more than a season of levels.
+    reach = plan_reach(n, rhythm.season, beyond=int(learns == "difference"))
     n_windows = n - reach.history - reach.horizon + 1
     case = replace(
         sketch,
-        task=Forecast(target=seen.target.name, history=reach.history, horizon=reach.horizon),
-        candidates=list_forecasters(reach, n),
+        task=Forecast(target=seen.target.name, history=reach.history, horizon=reach.horizon, learns=learns),
+        candidates=list_forecasters(reach, n, learns),
         gate=plan_series_gate(n_windows),
         drift=plan_drift(n),
     )
-    above = "Each is above 0 in every row, so `above=0` refuses what a logarithm cannot take."
     assumed = {
         "time": f"The readings come {rhythm.said}.",
-        "columns": f"Numbers that move. {above} Other bounds and units are yours to add.",
-        "features": "What drift looks at and models learn from: how each column grows from one reading to the next.",
-        "task": f"A forecast, as {time.told!r} orders the rows and {seen.target.told!r} is a number above 0. {n} rows "
-        f"give a history of {reach.history} readings and {reach.horizon} steps ahead.",
+        "columns": f"Numbers that move. {say_bounds(seen.target, kept)} Other bounds and units are yours to add.",
+        "features": "What drift looks at and models learn from: how each column "
+        f"{say_features(kept)} from one reading to the next.",
+        "task": f"A forecast, as {time.told!r} orders the rows and {seen.target.told!r} is {say_learnt(seen.target)}. "
+        f"{n} rows give a history of {reach.history} readings and {reach.horizon} steps ahead.",
         "candidates": _say_season(reach.season),
         **_say_sizes(case, n_windows, "windows"),
     }
@@ -142,11 +151,9 @@ def _sketch_forecast(seen: Seen, source: Table, wish: Wish, time: Profile, kept:
         title=_entitle(wish.name, seen.target),
         source=_name_columns(source, [time, *kept], time.name),
         time=time.name,
-        columns=tuple(_describe(each, above=0) for each in kept),
-        features=tuple(
-            LogRatio(name=f"{each.name}_growth", numerator=each.name, denominator=each.name, lag=1) for each in kept
-        ),
-        task=Forecast(target=seen.target.name),
+        columns=tuple(describe_reading(each, seen.target) for each in kept),
+        features=tuple(follow_column(each) for each in kept),
+        task=Forecast(target=seen.target.name, learns=choose_learnt(seen.target)),
         candidates=(RandomWalk(),),
     )
 
@@ -191,13 +198,13 @@ def _guess_records(seen: Seen, source: Table, wish: Wish, why_no_time: Mapping[s
 
 def _sketch_records(seen: Seen, source: Table, wish: Wish, kept: Sequence[Profile], *, labelled: bool) -> Case:
     """The case as far as the checks need it."""
-    target = _describe(seen.target, as_labels=labelled)
+    target = describe_column(seen.target, as_labels=labelled)
     return Case(
         name=wish.name,
         title=_entitle(wish.name, seen.target),
         source=_name_columns(source, [*kept, seen.target], None),
         time=ARRIVED,
-        columns=tuple(_describe(each) for each in kept),
+        columns=tuple(describe_column(each) for each in kept),
         task=Classify(target=target) if labelled else Regress(target=target),
         candidates=(Constant(),),
     )
@@ -212,12 +219,6 @@ def _say_task(target: Profile, labelled: bool) -> str:
 
 
 # --- both ---------------------------------------------------------------------------------------------------------
-
-
-def _describe(profile: Profile, *, above: float | None = None, as_labels: bool = False) -> Column:
-    told = f"{profile.told!r} in the table" if profile.told != profile.name else ""
-    labels = profile.words if as_labels or profile.kind == "words" else ()
-    return Column(name=profile.name, above=above, labels=labels, description=told)
 
 
 def _entitle(name: str, target: Profile) -> str:

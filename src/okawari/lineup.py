@@ -12,25 +12,40 @@ from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import Recipe
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.moves import Learns
 from okawari.sizes import Reach
 
 _LONGEST_SEASON = 24
 """Of a SARIMA: its state grows with the season, and so does the time of its fit."""
 
 
-def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
-    """For a series of `n` readings."""
-    lags, leaf = min(20, reach.history - 1), _size_leaf(n)
+def list_forecasters(reach: Reach, n: int, learns: Learns = "growth") -> tuple[Recipe, ...]:
+    """For a series of `n` readings. Where differences are learnt, a season adds to the level and does not multiply it:
+    what comes a season later is the sum of a season's changes, so linear models try as well, and trees look at so many.
+    """
+    adds = learns == "difference"
+    lags, leaf = min(max(20, reach.season if adds else 0), reach.history - 1), _size_leaf(n)
     seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
-    season = reach.season if 1 < reach.season <= _LONGEST_SEASON else 0
     return (
         RandomWalk(),
         *seasonal,
-        Sarima(seasonal_order=(1 if season else 0, 0, 0, season)),
+        _choose_sarima(reach, adds=adds),
+        *((Linear(penalty=1.0),) if adds else ()),
         RandomForest(lags=lags, min_leaf=leaf),
         Boosting(lags=lags, min_leaf=leaf),
         Lstm(hidden=32),
     )
+
+
+def _choose_sarima(reach: Reach, *, adds: bool) -> Sarima:
+    """An airline model of a season that adds to the level, if the history holds two of it, and else one that fades.
+
+    Source of the former: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, section 9.2.
+    """
+    season = reach.season if 1 < reach.season <= _LONGEST_SEASON else 0
+    if adds and season and reach.history >= 2 * season:
+        return Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, season))
+    return Sarima(seasonal_order=(1 if season else 0, 0, 0, season))
 
 
 def list_regressors(n: int) -> tuple[Recipe, ...]:

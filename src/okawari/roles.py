@@ -72,14 +72,6 @@ def check_series_target(target: Profile, time: Profile) -> None:
     without = f"Leave out --time to predict each row from its other columns, without {time.told!r}"
     require(target is not time, f"Column {target.told!r} is --time and --target; name two columns.")
     require(target.kind == "numbers", f"Column {target.told!r} holds words; a Forecast is of numbers. {without}.")
-    require(not target.n_not_positive, f"{_why_no_logarithm(target)} {without}, or choose a target that stays above 0.")
-
-
-def _why_no_logarithm(target: Profile) -> str:
-    return (
-        f"Column {target.told!r} is zero or below in {target.n_not_positive} of {target.n_rows} rows; a Forecast of "
-        "such numbers is not supported yet, as its models learn the logarithm of growth."
-    )
 
 
 def is_label(target: Profile) -> bool:
@@ -88,6 +80,11 @@ def is_label(target: Profile) -> bool:
         return True
     # One number that is spelled in two ways, as 1 and 1.0, makes no two labels.
     return target.is_whole and target.n_different <= MAX_CLASSES and target.n_different == len(target.words)
+
+
+def is_flag(target: Profile) -> bool:
+    """Whether a target says yes or no in numbers: 0 and 1, or -1 and 1."""
+    return target.kind == "numbers" and is_label(target) and target.n_different == 2 and target.n_not_positive > 0
 
 
 # --- time ---------------------------------------------------------------------------------------------------------
@@ -132,7 +129,9 @@ def look_for_time(seen: Seen) -> tuple[Profile | None, Mapping[str, str]]:
             check_time(seen, time)
             if seen.target.kind != "numbers":
                 return None, {time.told: "a time, and what is predicted are labels, one row at a time"}
-            require(not seen.target.n_not_positive, _why_no_logarithm(seen.target))
+            if is_flag(seen.target):
+                said = " or ".join(seen.target.words)
+                return None, {time.told: f"a time, and what is predicted is {said}; name it with --time to forecast"}
         except InvalidInput as unfit:
             return None, {time.told: f"times, but no forecast: {unfit}"}
         return time, {}
@@ -167,8 +166,6 @@ def why_not_in_series(column: Profile) -> str:
         return reason
     if column.kind == "words":
         return "words; a forecast reads numbers alone"
-    if column.n_not_positive:
-        return f"zero or below in {column.n_not_positive} rows; a forecast learns from the logarithm of growth"
     return ""
 
 

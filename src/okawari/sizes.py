@@ -58,13 +58,13 @@ def measure_rhythm(times: pd.Series) -> Rhythm:
     return Rhythm(said=f"one every {gap}, which says nothing of a season", season=0)
 
 
-def plan_reach(n: int, season: int) -> Reach:
-    """A tenth of the rows as history, from 8 to 30 readings, but a whole season where a fifth of the rows holds one;
-    a step ahead for each 60 rows, from 1 to 5.
+def plan_reach(n: int, season: int, beyond: int = 0) -> Reach:
+    """A tenth of the rows as history, from 8 to 30 readings, but a whole season and `beyond` readings more where a
+    fifth of the rows holds a season; a step ahead for each 60 rows, from 1 to 5.
     """
     history, horizon = min(30, max(_MIN_HISTORY, n // 10)), min(5, max(1, n // 60))
-    if history < season <= n // 5 and _has_room(n, season, horizon):
-        history = season
+    if season and history < season + beyond and season <= n // 5 and _has_room(n, season + beyond, horizon):
+        history = season + beyond
     return Reach(history=history, horizon=horizon, season=season if season <= history else 0)
 
 

@@ -11,16 +11,18 @@ import pandas as pd
 NONE = "–"  # what stands where there is no value
 
 
-def format_amount(value: float | None, unit: str = "USD") -> str:
+def format_amount(value: float | None, unit: str = "USD", *, signed: bool = False) -> str:
     """A value in its unit.
 
     >>> format_amount(1234.5), format_amount(-3.0), format_amount(2.5, "points"), format_amount(None)
     ('$1,234.50', '−$3.00', '2.50 points', '–')
+    >>> format_amount(2.5, "units", signed=True), format_amount(0.001, "units", signed=True)
+    ('+2.50 units', '0.00 units')
     """
     if value is None:
         return NONE
-    sign = "−" if value < 0 else ""
     number = f"{abs(value):,.2f}"
+    sign = "−" if value < 0 else "+" if signed and number != "0.00" else ""
     return f"{sign}${number}" if unit == "USD" else f"{sign}{number} {escape(unit)}".rstrip()
 
 

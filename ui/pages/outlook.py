@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from okawari.case import Anticipate
+from okawari.case import Anticipate, Case
 from ui.client import Outlook, Prediction, RecordAnswer, Said
 from ui.facts import Facts
 from ui.pages.chart import choose_shown, lay_out_steps, list_days
@@ -63,7 +63,7 @@ def write_outlook(facts: Facts) -> str:
         label = "Next step" if step == 1 else f"Step {step}"
         when = f"expected {days[step]:%a} {format_day(days[step])}"
         amount = format_amount(forecast.mean[step - 1], forecast.unit)
-        tiles.append(_tile(label, when, amount, _explain_step(forecast, step - 1)))
+        tiles.append(_tile(label, when, amount, _explain_step(forecast, step - 1, facts.case)))
     return _outlook(tiles)
 
 
@@ -132,12 +132,19 @@ def _tile(label: str, when: str, amount: str, note: str) -> str:
     )
 
 
-def _explain_step(forecast: Prediction, index: int) -> str:
-    change = format_share(forecast.mean[index] / forecast.level - 1, signed=True, digits=2) if forecast.level else ""
+def _explain_step(forecast: Prediction, index: int, case: Case) -> str:
+    change = _explain_change(forecast, index, case)
     if forecast.band is None:
         return f"{change} · no interval"
     lower, upper = forecast.band.lower[index], forecast.band.upper[index]
     return f"{change} · {format_amount(lower, forecast.unit)} to {format_amount(upper, forecast.unit)}"
+
+
+def _explain_change(forecast: Prediction, index: int, case: Case) -> str:
+    """How far from the last value: of what grows a share of it; a difference, which may start at zero, in its unit."""
+    if case.learns == "difference":
+        return format_amount(forecast.mean[index] - forecast.level, forecast.unit, signed=True)
+    return format_share(forecast.mean[index] / forecast.level - 1, signed=True, digits=2) if forecast.level else ""
 
 
 def write_placeholder(facts: Facts) -> str:
