@@ -21,6 +21,20 @@ def draw_sales(n: int) -> pd.DataFrame:
     )
 
 
+def draw_counts(n: int, seed: int = 6) -> pd.DataFrame:
+    """Days with a week in them and none at its end: day, units (whole, often 0), Price and balance (of either sign)."""
+    random = np.random.default_rng(seed)
+    week = np.array([0.6, 0.5, 0.7, 0.9, 1.4, 2.2, 0.0])
+    return pd.DataFrame(
+        {
+            "day": pd.date_range("2023-01-02", periods=n).strftime("%Y-%m-%d"),
+            "units": random.poisson(6 * week[np.arange(n) % 7]),
+            "Price": random.normal(5, 0.1, n).round(2),
+            "balance": random.normal(0, 3, n).round(1),
+        }
+    )
+
+
 def draw_things(n: int) -> pd.DataFrame:
     """Records: id, width, colour (three words), price (a number that follows from both) and size (big or small)."""
     random = np.random.default_rng(4)

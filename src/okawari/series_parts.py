@@ -73,6 +73,6 @@ def say_learnt(target: Profile) -> str:
     if choose_learnt(target) == "growth":
         return "a number above 0"
     return (
-        f"a number, 0 or below in {target.n_not_positive} of {target.n_rows} rows. Growth has no logarithm there, so "
-        "models learn differences"
+        f"a number that is 0 or below in {target.n_not_positive} of {target.n_rows} rows. These have no logarithm, so "
+        "models learn differences, not growth"
     )

@@ -1,4 +1,7 @@
-"""What every candidate signs by being in the list: it fits, predicts, repeats itself, and its graph equals it."""
+"""What every candidate signs by being in a list: it fits, predicts, repeats itself, and its graph equals it.
+
+There are two lists: of a price, whose growth is learnt, and of a count that is often 0, whose differences are.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari.case import Case
+from okawari.case import Case, Change, Column, Forecast, Gate, LogRatio
 from okawari.errors import InvalidInput
 from okawari.graph import Graph, build_graph, parse_model
 from okawari.metrics import calibrate_interval
@@ -23,6 +26,7 @@ from okawari.models.boosting import Boosting
 from okawari.models.dense import Mlp
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
+from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
@@ -31,7 +35,9 @@ from okawari.models.sarima import Sarima
 from okawari.models.search import Search
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.models.space import Range
+from okawari.moves import follow_move
 from okawari.windows import Split, cut_windows, last_window, split_windows
+from tests.tables import draw_counts
 
 CANDIDATES: tuple[Recipe, ...] = (
     RandomWalk(),
@@ -49,19 +55,53 @@ CANDIDATES: tuple[Recipe, ...] = (
     PriceLevelLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
 )
+COUNTERS: tuple[Recipe, ...] = (
+    RandomWalk(),
+    SeasonalNaive(season=7),
+    SeasonalNaive(season=2),
+    Sarima(seasonal_order=(1, 0, 0, 7)),
+    Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
+    Linear(),
+    Linear(penalty=1.0),
+    Lstm(hidden=16, layers=2, epochs=2),
+    RandomForest(n_trees=20, lags=8),
+    Boosting(rounds=20, lags=15),
+    KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
+    Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
+)
 TOLERANCE = 1e-6
 """Largest difference of a log return between library and graph: float32 arithmetic in another order.
 
 For trees too: their thresholds are compared in float32 on both sides, so only the sum of the leaves may round apart.
+Answers are as close to each other as shares of the level, counts as shares of the largest.
 """
 LEARNERS = ("torch", "statsmodels", "onnxscript", "optuna", "sklearn", "xgboost", "keras", "skl2onnx", "onnxmltools")
 """What recipes and converters need, and neither a case nor a finished graph."""
 
 
+class Counts:
+    """A source of days that were drawn."""
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        drawn = draw_counts(300).rename(columns={"Price": "price"})
+        return drawn.assign(day=pd.to_datetime(drawn["day"])).astype(dict.fromkeys(("units", "price"), "float64"))
+
+
+COUNTED = Case(
+    name="counted", title="Units a day", source=Counts(), time="day",
+    columns=(Column(name="price", above=0), Column(name="units", minimum=0)),
+    features=(Change(name="units_change", column="units"),
+              LogRatio(name="price_growth", numerator="price", denominator="price", lag=1)),
+    task=Forecast(target="units", history=16, horizon=3, learns="difference"),
+    candidates=COUNTERS, gate=Gate(holdout=40, calibration=60),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Fitted:
-    """One candidate, fitted once for all its tests."""
+    """One candidate for one case, fitted once for all its tests."""
 
+    case: Case
     recipe: Recipe
     model: Model
     data: TrainingData
@@ -75,16 +115,25 @@ def _split(case: Case) -> Split:
     return split_windows(windows, case)
 
 
-@pytest.fixture(scope="module", params=CANDIDATES, ids=lambda recipe: recipe.name)
+SIGNED = [
+    *(pytest.param((None, recipe), id=f"aapl-{recipe.name}") for recipe in CANDIDATES),
+    *(pytest.param((COUNTED, recipe), id=f"counted-{recipe.name}") for recipe in COUNTERS),
+]
+"""The case, None for the small one that fixtures give, and the candidate."""
+
+
+@pytest.fixture(scope="module", params=SIGNED)
 def fitted(request: pytest.FixtureRequest, small_case: Case) -> Fitted:
-    split = _split(small_case)
+    case, recipe = request.param
+    case = case or small_case
+    split = _split(case)
     data = TrainingData(split.train, split.validation, seed=7)
-    model = request.param.fit(data, no_progress)
+    model = recipe.fit(data, no_progress)
     interval = calibrate_interval(split.calibration.r_BH, model.predict(split.calibration), 0.9)
-    return Fitted(request.param, model, data, split, interval, build_graph(model.core(), small_case, interval))
+    return Fitted(case, recipe, model, data, split, interval, build_graph(model.core(), case, interval))
 
 
-def test_predicts_one_finite_log_return_per_window_and_step(fitted: Fitted) -> None:
+def test_predicts_one_finite_move_per_window_and_step(fitted: Fitted) -> None:
     predicted = fitted.model.predict(fitted.split.holdout)
     assert predicted.shape == fitted.split.holdout.r_BH.shape
     assert predicted.dtype == np.float32
@@ -120,27 +169,35 @@ def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
 
 def test_graph_equals_model(fitted: Fitted) -> None:
     holdout = fitted.split.holdout
-    answer = Graph.load(fitted.content).answer(holdout.x_BTF)
-    r_BH = np.log(answer.mean_BH.astype(np.float64) / holdout.level_B[:, None])
-    np.testing.assert_allclose(r_BH, fitted.model.predict(holdout), atol=TOLERANCE)
+    mean_BH = Graph.load(fitted.content).answer(holdout.x_BTF).mean_BH.astype(np.float64)
+    assert fitted.case.learns is not None
+    said_BH = follow_move(holdout.level_B[:, None], fitted.model.predict(holdout), fitted.case.learns)
+    if fitted.case is COUNTED:
+        np.testing.assert_allclose(mean_BH, np.maximum(said_BH, 0), atol=TOLERANCE * holdout.levels_BT.max())
+    else:
+        np.testing.assert_allclose(mean_BH, said_BH, rtol=TOLERANCE)
 
 
 def test_graph_answers_one_window_as_it_answers_many(fitted: Fitted) -> None:
     x_BTF = fitted.split.holdout.x_BTF[:5]
     graph = Graph.load(fitted.content)
     single = np.concatenate([graph.answer(x_BTF[row : row + 1]).mean_BH for row in range(5)])
-    np.testing.assert_allclose(single, graph.answer(x_BTF).mean_BH, rtol=TOLERANCE)
+    np.testing.assert_allclose(single, graph.answer(x_BTF).mean_BH, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def test_graph_interval_holds_the_mean(fitted: Fitted) -> None:
     answer = Graph.load(fitted.content).answer(fitted.split.holdout.x_BTF)
     assert answer.lower_BH is not None and answer.upper_BH is not None
-    assert (answer.lower_BH < answer.mean_BH).all() and (answer.mean_BH < answer.upper_BH).all()
+    if fitted.case is COUNTED:  # bounds and mean may all be the fewest units there are
+        assert (answer.lower_BH >= 0).all()
+        assert (answer.lower_BH <= answer.mean_BH).all() and (answer.mean_BH <= answer.upper_BH).all()
+    else:
+        assert (answer.lower_BH < answer.mean_BH).all() and (answer.mean_BH < answer.upper_BH).all()
     assert answer.coverage_share == 0.9
 
 
-def test_equal_models_give_equal_bytes(fitted: Fitted, small_case: Case) -> None:
-    assert build_graph(fitted.model.core(), small_case, fitted.interval) == fitted.content
+def test_equal_models_give_equal_bytes(fitted: Fitted) -> None:
+    assert build_graph(fitted.model.core(), fitted.case, fitted.interval) == fitted.content
 
 
 def test_graph_is_one_file_of_plain_operators_without_traces_of_its_maker(fitted: Fitted) -> None:
@@ -180,7 +237,7 @@ def test_windows_with_nan_are_refused_by_column_name(column: str, small_case: Ca
 
 
 def test_importing_recipes_and_graphs_needs_no_learning_library() -> None:
-    modules = ", ".join(sorted({type(recipe).__module__ for recipe in CANDIDATES}))
+    modules = ", ".join(sorted({type(recipe).__module__ for recipe in (*CANDIDATES, *COUNTERS)}))
     script = f"import sys; sys.modules.update(dict.fromkeys({LEARNERS})); import {modules}, okawari.quantize\n"
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -244,7 +301,7 @@ def test_a_diverging_training_says_so(small_case: Case) -> None:
 def test_sarima_recovers_the_series_from_its_windows(small_case: Case, readings: pd.DataFrame) -> None:
     from okawari.models.sarima import join_levels
 
-    levels = join_levels(cut_windows(readings, small_case))
+    levels = join_levels(cut_windows(readings, small_case), "growth")
     np.testing.assert_allclose(levels, readings["close"].to_numpy(), rtol=1e-6)
 
 
@@ -255,6 +312,35 @@ def test_sarima_core_is_the_same_map_for_any_window(small_case: Case) -> None:
     log_BT = np.log(windows.x_BTF[:, :, windows.target_index].astype(np.float64))
     mapped = (log_BT - log_BT[:, -1:]) @ core.weight_HN.T + core.bias_H
     np.testing.assert_allclose(mapped, model.predict(windows), atol=1e-9, rtol=1e-6)
+
+
+def test_sarima_on_levels_does_not_depend_on_their_unit() -> None:
+    split = _split(COUNTED)
+    recipe = Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7))
+    weights = []
+    for unit in (1.0, 1e-6):
+        parts = [_count_in(part, unit) for part in (split.train, split.validation, split.holdout)]
+        model = recipe.fit(TrainingData(parts[0], parts[1], seed=7), no_progress)
+        core = model.core()
+        np.testing.assert_allclose(
+            parts[2].w_BT @ core.weight_HN.T, model.predict(parts[2]), rtol=1e-4, atol=1e-4 / unit
+        )
+        weights.append(core.weight_HN)
+    np.testing.assert_allclose(*weights, atol=1e-3)
+
+
+def _count_in(windows: WindowSet, unit: float) -> WindowSet:
+    """The same levels in a smaller or larger unit."""
+    assert windows.ahead_BH is not None
+    parts = {"x_BTF": windows.x_BTF, "r_BH": windows.r_BH}
+    counted = {name: (values / unit).astype(np.float32) for name, values in parts.items()}
+    return replace(windows, level_B=windows.level_B / unit, ahead_BH=windows.ahead_BH / unit, **counted)
+
+
+def test_an_lstm_on_price_levels_is_no_candidate_where_differences_are_learnt() -> None:
+    split = _split(COUNTED)
+    with pytest.raises(InvalidInput, match="this case learns differences; leave it out"):
+        PriceLevelLstm().fit(TrainingData(split.train, split.validation, seed=7), no_progress)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from okawari.case import Case
 from okawari.cases import load_case
 from okawari.settings import load_settings
 from tests.flows.conftest import Heard
+from tests.tables import draw_counts
 
 
 def _draw_sales(n: int = 140) -> pd.DataFrame:
@@ -40,7 +41,12 @@ def _draw_visits(n: int = 120) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("name", "table", "target"), [("demand", _draw_sales(), "Units Sold"), ("visits", _draw_visits(), "outcome")]
+    ("name", "table", "target"),
+    [
+        ("demand", _draw_sales(), "Units Sold"),
+        ("counted", draw_counts(300), "units"),
+        ("visits", _draw_visits(), "outcome"),
+    ],
 )
 def test_a_table_becomes_a_case_that_serves(
     name: str, table: pd.DataFrame, target: str, fresh: Case, heard: Heard, shelf: None, tmp_path: Path
@@ -66,5 +72,10 @@ def test_a_table_becomes_a_case_that_serves(
     [prediction] = json.loads(json.dumps(answer["predictions"]))
     if name == "demand":
         assert prediction["as_of"] == "2024-05-19" and prediction["mean"][0] < 150 < prediction["mean"][1]
+    elif name == "counted":
+        assert case.learns == "difference" and prediction["as_of"] == "2023-10-28"  # a Saturday; none on Sundays
+        lower, upper = prediction["interval"]["lower"], prediction["interval"]["upper"]
+        assert all(0 <= low <= mean < high for low, mean, high in zip(lower, prediction["mean"], upper, strict=True))
+        assert lower[0] == 0 and prediction["mean"][0] < 2 < prediction["level"]
     else:
         assert prediction["label"] in ("buys", "leaves")

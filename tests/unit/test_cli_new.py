@@ -44,7 +44,7 @@ def test_a_csv_becomes_a_case_and_it_says_what_it_assumed(call: Call, tmp_path: 
         "A forecast, as 'date' orders the rows",
         "all 130 rows are data",
         "'Unit Price' as unit_price",
-        "without 'promo'",
+        "without 'note'",
         "one a day, so 7 make a season",
         "OKAWARI_CASES=demand okawari up",
     ):

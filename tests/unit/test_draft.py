@@ -29,7 +29,7 @@ from okawari.models.recipe import no_progress
 from okawari.settings import Settings, adopt_settings
 from okawari.sources import SqlQuery, TableFile
 from okawari.windows import cut_windows, split_windows
-from tests.tables import draw_sales, draw_things
+from tests.tables import draw_counts, draw_sales, draw_things
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,10 +58,13 @@ def _prepare(case: Case) -> pd.DataFrame:
     return checked.good.assign(arrived=pd.date_range("2025-01-01", periods=len(checked.good), freq="us"))
 
 
-@pytest.fixture(params=["units", "price", "size"])
+TABLES = {"units": draw_sales(130), "price": draw_things(130), "size": draw_things(130), "counts": draw_counts(130)}
+
+
+@pytest.fixture(params=TABLES)
 def guess(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Guess:
-    table = draw_sales(130) if request.param == "units" else draw_things(130)
-    return _guess(table, request.param, tmp_path)
+    target = "units" if request.param == "counts" else request.param
+    return _guess(TABLES[request.param], target, tmp_path)
 
 
 def test_the_file_is_the_guessed_case(guess: Guess, tmp_path: Path) -> None:
@@ -77,7 +80,9 @@ def test_its_candidates_train_and_their_graphs_answer_as_they_do(guess: Guess, t
         contender = fit_contender(recipe, case, split, no_progress)
         learned = contender.model.predict(split.holdout)
         answered = Graph.load(contender.graph).answer(split.holdout.x_BTF).mean_BH.astype(np.float64)
-        if case.is_series:
+        if case.learns == "difference":
+            learned = np.maximum(learned + split.holdout.level_B[:, None], 0)
+        elif case.is_series:
             answered = np.log(answered / split.holdout.level_B[:, None])
         elif case.target.labels:
             learned = np.exp(learned - np.log(np.exp(learned).sum(axis=1, keepdims=True)))
@@ -155,10 +160,19 @@ def test_the_file_says_what_was_assumed_and_left_out(home: Path, tmp_path: Path)
     flat = " ".join(text.replace("#", "").split())
     assert "units from table.csv, as `okawari new mine` guessed it" in flat
     assert "all 130 rows are data" in flat
-    assert "'promo': zero or below in 104 rows" in flat
+    assert "'note': words; a forecast reads numbers alone" in flat
     assert "one a day, so 7 make a season" in flat
     assert "130 rows give a history of 13 readings and 2 steps ahead" in flat
     assert 'task=Forecast(target="units", history=13, horizon=2)' in text
+
+
+def test_the_file_says_why_differences_are_learnt(home: Path, tmp_path: Path) -> None:
+    text = write_draft(_guess(TABLES["counts"], "units", tmp_path))
+    assert 'task=Forecast(target="units", history=13, horizon=2, learns="difference")' in text
+    assert 'Column(name="units", minimum=0),' in text
+    assert 'Change(name="units_change", column="units"),' in text
+    flat = " ".join(text.replace("#", "").split())
+    assert "rows. These have no logarithm, so models learn differences, not growth. 130 rows" in flat
 
 
 def test_a_query_is_written_without_its_address_where_a_variable_holds_that(home: Path, tmp_path: Path) -> None:

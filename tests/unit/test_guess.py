@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari.case import ARRIVED, Classify, Column, Forecast, LogRatio, Regress
+from okawari.case import ARRIVED, Change, Classify, Column, Forecast, LogRatio, Regress
 from okawari.errors import InvalidInput
 from okawari.guess import Guess, Wish, guess_case
 from okawari.sizes import (
@@ -24,7 +24,7 @@ from okawari.sizes import (
 )
 from okawari.sources import TableFile
 from okawari.windows import MIN_TRAIN, size_parts
-from tests.tables import draw_sales, draw_things
+from tests.tables import draw_counts, draw_sales, draw_things
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,10 +51,12 @@ def test_numbers_above_zero_in_the_order_of_time_are_a_forecast() -> None:
     assert found.columns == (
         Column(name="units", above=0),
         Column(name="unit_price", above=0, description="'Unit Price' in the table"),
+        Column(name="promo"),
     )
     assert found.features[1] == LogRatio(
         name="unit_price_growth", numerator="unit_price", denominator="unit_price", lag=1
     )
+    assert found.features[2] == Change(name="promo_change", column="promo")
     assert [recipe.name for recipe in found.candidates] == [
         "random_walk",
         "seasonal_naive_7",
@@ -65,11 +67,62 @@ def test_numbers_above_zero_in_the_order_of_time_are_a_forecast() -> None:
     ]
 
 
+def test_a_count_that_is_zero_on_some_days_is_a_forecast_of_differences() -> None:
+    table = draw_counts(400)
+    found = _guess(table, "units")
+    n_none = int((table["units"] == 0).sum())
+    assert found.case.task == Forecast(target="units", history=30, horizon=5, learns="difference")
+    assert f"'units' is a number that is 0 or below in {n_none} of 400 rows" in found.assumed["task"]
+    assert "so models learn differences, not growth" in found.assumed["task"]
+    assert found.case.columns == (
+        Column(name="units", minimum=0),
+        Column(name="price", above=0, description="'Price' in the table"),
+        Column(name="balance"),
+    )
+    assert "'units' is never below 0, so `minimum=0`" in found.assumed["columns"]
+    assert found.case.features == (
+        Change(name="units_change", column="units"),
+        LogRatio(name="price_growth", numerator="price", denominator="price", lag=1),
+        Change(name="balance_change", column="balance"),
+    )
+    assert [recipe.name for recipe in found.case.candidates] == [
+        "random_walk",
+        "seasonal_naive_7",
+        "sarima_011_0117",
+        "linear_1",
+        "random_forest_100",
+        "boosting_3",
+        "lstm_2x32",
+    ]
+
+
+def test_a_target_of_both_signs_has_no_least_value() -> None:
+    found = _guess(draw_counts(400), "balance").case
+    assert found.task == Forecast(target="balance", history=30, horizon=5, learns="difference")
+    assert found.column("balance") == Column(name="balance") and found.column("units") == Column(name="units")
+
+
+def test_a_flag_is_forecast_where_its_time_is_named() -> None:
+    assert isinstance(_guess(draw_sales(200), "promo", "date").case.task, Forecast)
+
+
+@pytest.mark.parametrize("freq", ["D", "W", "MS", "QS", "h", "B"])
+@pytest.mark.parametrize("n", [97, 120, 179, 300, 1000])
+def test_models_of_differences_see_a_whole_season_of_them(n: int, freq: str) -> None:
+    times = pd.Series(pd.date_range("1980-01-01", periods=n, freq=freq))
+    table = draw_counts(n).assign(day=times.dt.strftime("%Y-%m-%dT%H:%M"))
+    case, season = _guess(table, "units").case, measure_rhythm(times).season
+    assert isinstance(case.task, Forecast)
+    lags = [recipe.lags for recipe in case.candidates if hasattr(recipe, "lags")]
+    is_seasonal = any(recipe.name.startswith("seasonal") for recipe in case.candidates)
+    assert not is_seasonal or (case.task.history > season and min(lags) >= season)
+    assert max(lags) < case.task.history
+
+
 def test_what_a_forecast_cannot_use_is_left_out_with_its_reason() -> None:
     table = draw_sales(200).assign(store="north", row=range(200), late=[None] * 20 + [1.5, 2.5] * 90)
     left_out = _guess(table, "units").left_out
-    assert set(left_out) == {"promo", "note", "store", "row", "late"}
-    assert left_out["promo"].startswith("zero or below in ")
+    assert set(left_out) == {"note", "store", "row", "late"}
     assert left_out["store"] == "always 'north'"
     assert left_out["row"] == "counts the rows"
     assert left_out["late"] == "missing in 20 of 200 rows, which would all be refused"
@@ -185,7 +238,9 @@ def test_numbers_without_times_are_regressed_on_the_other_columns() -> None:
 
 def test_times_that_order_no_forecast_are_left_out_with_the_reason() -> None:
     table = draw_sales(200)
-    assert "zero or below" in _guess(table, "promo").left_out["date"]
+    flag = _guess(table, "promo")
+    assert isinstance(flag.case.task, Classify)
+    assert flag.left_out["date"] == "a time, and what is predicted is 0 or 1; name it with --time to forecast"
     assert "labels" in _guess(table.assign(kind=["a", "b"] * 100), "kind").left_out["date"]
     repeated = table.assign(date=[*table["date"][:100], *table["date"][:100]])
     assert "repeats a time in 100 of 200 rows" in _guess(repeated, "units").left_out["date"]
@@ -216,8 +271,6 @@ def test_times_that_order_no_forecast_are_left_out_with_the_reason() -> None:
             "such as '0,5'; a label is one of at most 30, and a",
         ),
         ({}, "date", None, "Column 'date' holds times; a target is numbers or labels"),
-        ({}, "promo", "date", "Forecast of such numbers is not supported yet, as its models learn the logarithm"),
-        ({}, "promo", "date", "Leave out --time to predict each row from its other columns, without 'date'"),
         ({"units": ["a", "b"] * 100}, "units", "date", "Column 'units' holds words; a Forecast is of numbers. Leave"),
         ({}, "units", "units", "is --time and --target; name two columns"),
         ({"date": [f"day {i}" for i in range(200)]}, "units", "date", "cannot be read as times in 200 of 200 rows"),

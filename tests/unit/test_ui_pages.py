@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from okawari.case import Case
+from okawari.case import Case, Forecast
 from okawari.control import Run
 from okawari.status import LoopState
 from okawari.store import Snapshot
@@ -187,6 +187,28 @@ def test_weekly_readings_are_expected_a_week_apart() -> None:
     history = pd.Series(pd.date_range("2013-01-04", periods=8, freq="7D"))
     first, second = expect_days(history.iloc[-1], 2, history)
     assert (first - history.iloc[-1]).days == (second - first).days == 7
+
+
+def test_readings_on_weekends_are_expected_on_weekends(full: Facts) -> None:
+    history = pd.Series(pd.date_range("2023-01-02", "2023-03-03"))
+    days = expect_days(history.iloc[-1], 4, history)
+    assert " ".join(f"{day:%a}" for day in days) == "Sat Sun Mon Tue"
+    assert full.recent is not None
+    assert "in business days" in write_ahead_caption(full)
+    daily = full.recent.assign(date=pd.date_range("2023-01-02", periods=len(full.recent)))
+    assert "in business days" not in write_ahead_caption(replace(full, recent=daily))
+
+
+@pytest.mark.parametrize(("level", "changes"), [(10.0, ("+0.10 units", "+0.30 units")), (0.0, ("+10.10 ", "+10.30 "))])
+def test_a_difference_is_told_in_its_unit_and_growth_as_a_share(
+    level: float, changes: tuple[str, str], full: Facts
+) -> None:
+    assert isinstance(full.case.task, Forecast) and isinstance(full.forecast, Prediction)
+    differences = replace(full.case, task=replace(full.case.task, learns="difference"))
+    facts = replace(full, case=differences, forecast=replace(full.forecast, level=level, unit="units"))
+    outlook = write_outlook(facts)
+    assert all(change in outlook for change in changes) and "%" not in outlook
+    assert "+1.00 % · $9.00 to $11.00" in write_outlook(full)
 
 
 def test_cards_show_snapshot_champion_and_skill(full: Facts) -> None:

@@ -18,7 +18,7 @@ from ui.client import Outlook, Prediction, RecordAnswer
 from ui.facts import Facts
 from ui.pages.formats import format_amount, format_day, format_share
 
-__all__ = ["Figure", "draw_ahead", "draw_history", "expect_days", "lay_out_steps", "list_days"]
+__all__ = ["Figure", "draw_ahead", "draw_history", "expect_days", "lay_out_steps", "list_days", "rests_on_weekends"]
 
 AHEAD_READINGS = 10  # readings left of the forecast in the close-up; more would squeeze the steps
 _INK, _ACCENT, _BAND = "#78829a", "#0d9488", "rgba(13, 148, 136, 0.16)"
@@ -51,16 +51,24 @@ def lay_out_steps(forecast: Prediction, history: pd.Series) -> Steps:
 
 
 def expect_days(start: pd.Timestamp, n_steps: int, history: pd.Series) -> list[pd.Timestamp]:
-    """The days on which the next readings are expected: business days for daily readings, else the usual distance.
+    """When the next readings are expected: on business days if none came on a weekend, else at the usual distance.
 
     >>> days = expect_days(pd.Timestamp("2013-03-01"), 2, pd.Series(pd.bdate_range("2013-02-01", "2013-03-01")))
     >>> [f"{day:%a %d}" for day in days]
     ['Mon 04', 'Tue 05']
     """
-    usual = pd.Timedelta(history.diff().median()) if len(history) > 1 else pd.Timedelta(days=1)
-    if usual <= pd.Timedelta(days=1):
+    if rests_on_weekends(history):
         return list(pd.bdate_range(start + pd.Timedelta(days=1), periods=n_steps))
+    usual = pd.Timedelta(history.diff().median())
     return [start + usual * step for step in range(1, n_steps + 1)]
+
+
+def rests_on_weekends(history: pd.Series) -> bool:
+    """Whether readings come daily or more often, and none on a weekend; where too few came, that is assumed."""
+    if len(history) < 2:
+        return True
+    usual = pd.Timedelta(history.diff().median())
+    return usual <= pd.Timedelta(days=1) and not (history.dt.dayofweek >= 5).any()
 
 
 def draw_history(facts: Facts) -> Figure | None:

@@ -8,7 +8,7 @@ from html import escape
 from okawari.case import Anticipate, Case
 from ui.client import Outlook, Prediction, RecordAnswer, Said
 from ui.facts import Facts
-from ui.pages.chart import choose_shown, lay_out_steps, list_days
+from ui.pages.chart import choose_shown, lay_out_steps, list_days, rests_on_weekends
 from ui.pages.formats import format_amount, format_day, format_share
 
 
@@ -122,7 +122,8 @@ def write_ahead_caption(facts: Facts) -> str:
         has_labels = any(isinstance(each, RecordAnswer) and each.label for each in _list_answers(facts.forecast))
         return '<p class="ok-label">Probabilities</p>' if has_labels else ""
     n_steps = len(facts.forecast.mean)
-    return f'<p class="ok-label">Next {n_steps} steps<span>in business days; holidays not known</span></p>'
+    hint = "<span>in business days; holidays not known</span>" if rests_on_weekends(list_days(facts)) else ""
+    return f'<p class="ok-label">Next {n_steps} steps{hint}</p>'
 
 
 def _tile(label: str, when: str, amount: str, note: str) -> str:
