@@ -19,13 +19,15 @@ import pytest
 
 from okawari import batch, parts, registry
 from okawari.batch import Model, load_model, score_file
-from okawari.case import Case
+from okawari.case import Case, Change, Column, Forecast
 from okawari.errors import InvalidInput, NotYet, OkawariError
 from okawari.graph import Answer, Graph, build_graph
+from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import AffineCore, ConstantCore, Interval
 from okawari.registry import Version
 from okawari.sources import TableFile
 from okawari.windows import last_window
+from tests.tables import draw_counts
 
 ROOT = Path(__file__).parents[2]
 TrainVersion = Callable[..., Version]
@@ -94,6 +96,26 @@ def test_every_row_gets_the_answer_of_its_own_window(
     expected = _answer_one_by_one(readings, small_case, model)
     pd.testing.assert_frame_equal(_read(tmp_path / target), expected, rtol=1e-6)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source, target])
+
+
+def test_days_without_any_are_answered_and_no_answer_is_below_none(tmp_path: Path) -> None:
+    counted = Case(
+        name="counted", title="Units a day", source=TableFile(tmp_path / "in.csv", time="day"), time="day",
+        columns=(Column(name="units", minimum=0),), features=(Change(name="units_change", column="units"),),
+        task=Forecast(target="units", history=12, horizon=3, learns="difference"), candidates=(RandomWalk(),),
+    )  # fmt: skip
+    readings = draw_counts(200)[["day", "units"]]
+    readings.loc[150, "units"] = -2
+    model = _make_model(counted)
+    scored = score_file(counted, model, _write(readings, tmp_path / "in.csv"), tmp_path / "out.csv")
+    assert (scored.answered, scored.refused) == (200 - 1 - 11, 1)
+    answers = _read(tmp_path / "out.csv")
+    good = readings.drop(index=150).assign(day=pd.to_datetime(readings["day"]), units=readings["units"].astype(float))
+    expected = _answer_one_by_one(good, counted, model)
+    pd.testing.assert_frame_equal(answers.astype({"level": float}), expected, rtol=1e-6)
+    said = answers.filter(regex="^(mean|lower|upper)_")
+    assert (said >= 0).all(axis=None) and (said == 0).any(axis=None)
+    assert pd.read_csv(tmp_path / "out.refused.csv")["reason"].tolist() == ["units must be at least 0, came -2.0"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
