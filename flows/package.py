@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from prefect import flow, get_run_logger
 
 from flows.announce import emit
@@ -20,7 +21,8 @@ from okawari.case import Case
 from okawari.cases import load_case
 from okawari.errors import NotYet, OkawariError
 from okawari.graph import Graph
-from okawari.manifest import Deployable, Golden, Manifest
+from okawari.manifest import Deployable, Golden, Manifest, record_golden
+from okawari.models.recipe import Floats
 from okawari.policy import Decision
 from okawari.registry import Version
 from okawari.settings import load_settings
@@ -65,10 +67,17 @@ def _assemble(case: Case, version: Version) -> Deployable:
     question = last_window(readings, case)
     return Deployable(
         manifest=_describe(version),
-        golden=Golden(x_BTF=question, mean_BH=Graph.load(graph).answer(question).mean_BH),
+        golden=_record_golden(case, graph, question),
         graph=graph,
         recent=readings.reset_index(drop=True),
     )
+
+
+def _record_golden(case: Case, graph: bytes, question: Floats) -> Golden:
+    summed = 0.0
+    if case.learns == "difference":  # a level and what is added to it
+        summed = float(np.abs(question[..., case.column_names.index(case.target.name)]).max())
+    return record_golden(question, Graph.load(graph).answer(question).mean_BH, summed)
 
 
 def _describe(version: Version) -> Manifest:

@@ -58,10 +58,22 @@ class Golden:
 
         Not of each number: a probability near 0 is what is left of 1, and rounds apart on another processor.
         """
-        largest = float(np.max(np.abs(self.mean_BH), initial=0.0)) or 1.0
+        largest = _find_largest(self.mean_BH) or 1.0
         return mean_BH.shape == self.mean_BH.shape and bool(
             np.allclose(mean_BH, self.mean_BH, rtol=0.0, atol=self.tolerance_share * largest)
         )
+
+
+def record_golden(x_BTF: NDArray[np.float32], mean_BH: NDArray[np.float32], summed: float = 0.0) -> Golden:
+    """A question with its answer. Where answers are sums, `summed` is the largest number in them: what is left of large
+    numbers that cancel out may be next to nothing, and still rounds in their size.
+    """
+    share = Golden.tolerance_share * max(1.0, summed / (_find_largest(mean_BH) or 1.0))
+    return Golden(x_BTF=x_BTF, mean_BH=mean_BH, tolerance_share=share)
+
+
+def _find_largest(values: NDArray[np.float32]) -> float:
+    return float(np.max(np.abs(values), initial=0.0))
 
 
 @dataclass(frozen=True)

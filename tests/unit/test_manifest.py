@@ -22,6 +22,7 @@ from okawari.manifest import (
     digest,
     load_deployable,
     load_manifest,
+    record_golden,
 )
 from okawari.models.recipe import ConstantCore
 from okawari.windows import last_window
@@ -115,3 +116,12 @@ def test_a_probability_near_zero_may_round_apart_as_long_as_the_large_ones_hold(
     golden = replace(deployable.golden, mean_BH=np.array([[0.999998, 1e-6, 1e-6]], dtype=np.float32))
     assert golden.matches(np.array([[0.999997, 1.5e-6, 1.5e-6]], dtype=np.float32))
     assert not golden.matches(np.array([[0.9990, 5e-4, 5e-4]], dtype=np.float32))
+
+
+def test_a_sum_that_cancels_out_may_round_apart_in_the_size_of_what_was_summed() -> None:
+    question, none_left = np.full((1, 12, 1), 4000, np.float32), np.array([[1e-4, 0.0, -1e-4]], np.float32)
+    golden = record_golden(question, none_left, summed=4000.0)
+    assert golden.matches(none_left + np.float32(0.1)) and not golden.matches(none_left + np.float32(1.0))
+    assert not record_golden(question, none_left).matches(none_left + np.float32(0.1))
+    assert record_golden(question, np.zeros((1, 3), np.float32), summed=4.0).matches(np.full((1, 3), 1e-4, np.float32))
+    assert record_golden(question, np.full((1, 3), 9, np.float32), summed=4.0).tolerance_share == Golden.tolerance_share
