@@ -31,7 +31,8 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
     problem = load_case(case)
     source = _choose_source(problem, file, live)
     try:
-        return _store(problem, check_readings(source.read(until), problem, datetime.now(UTC)))
+        checked = check_readings(source.read(until), problem, datetime.now(UTC))
+        return _store(problem, checked, from_source=source is problem.source)
     except InvalidInput as refused:
         verdict = records.record_decision(case, Decision("quality", "refused", str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
@@ -46,8 +47,8 @@ def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
     return case.live if live and case.live is not None else case.source
 
 
-def _store(case: Case, checked: Checked) -> dict[str, Any]:
-    done = store.record_readings(case, checked.good, checked.refused, datetime.now(UTC))
+def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]:
+    done = store.record_readings(case, checked.good, checked.refused, datetime.now(UTC), from_source=from_source)
     facts = {
         "rows": done.snapshot.rows,
         "new": done.new_rows,
@@ -61,6 +62,9 @@ def _store(case: Case, checked: Checked) -> dict[str, Any]:
         verdict = records.record_decision(case.name, decision, snapshot_version=snapshot.version)
         if done.new_rows + done.revised_rows:
             emit(events.DATA_INGESTED, case, {"snapshot": snapshot.version, **facts}, trace=verdict)
+    if done.kept_rows:
+        kept = "%s: %d readings differ from the source's and stay as they are, for it ends before %s"
+        get_run_logger().info(kept, case.name, done.kept_rows, snapshot.last_at)
     get_run_logger().info(
         "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",
         case.name, done.new_rows, done.revised_rows, done.quarantined_rows,

@@ -42,13 +42,25 @@ class Ingested:
     new_rows: int
     revised_rows: int
     quarantined_rows: int
+    kept_rows: int = 0
+    """Readings that an older edition of the source had otherwise, and that stay as they are."""
 
 
-def record_readings(case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime) -> Ingested:
+def record_readings(
+    case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime, *, from_source: bool = False
+) -> Ingested:
     """Merge checked readings into the case's table; equal rows write nothing, so no new snapshot appears.
 
     A reading of a series replaces the one of its time. A record is known by its values: the second of two equal records
     is new if the table holds only one such.
+
+    Args:
+        case: whose readings they are.
+        good: the checked readings.
+        refused: the rows for quarantine.
+        now: aware time of arrival.
+        from_source: whether they come from the case's own source. If that ends before the newest reading known, from a
+            live source, say, it is an older edition: it adds what is missing and revises nothing.
 
     Raises:
         InvalidInput: not a single good row, now or ever.
@@ -58,12 +70,20 @@ def record_readings(case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: 
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is data; see its quarantine.")
     new, revised = _compare(case, good, known) if case.is_series else _find_new_records(case, good, known, now)
+    n_kept = len(revised) if from_source and _ends_early(case, good, known) else 0
+    revised = revised.iloc[: len(revised) - n_kept]
     changed = pd.concat([new, revised]).sort_values(case.time)
     if not changed.empty:
         merge_rows(case.name, "readings", _to_arrow(case, changed), (case.time,), update=True)
     snapshot = load_snapshot(case)
     assert snapshot is not None
-    return Ingested(snapshot=snapshot, new_rows=len(new), revised_rows=len(revised), quarantined_rows=quarantined)
+    return Ingested(
+        snapshot=snapshot,
+        new_rows=len(new),
+        revised_rows=len(revised),
+        quarantined_rows=quarantined,
+        kept_rows=n_kept,
+    )
 
 
 def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
@@ -123,6 +143,12 @@ def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
     fields = {case.time: TIME, **dict.fromkeys(case.known_names, pa.float64())}
     utc = frame.assign(**{case.time: frame[case.time].dt.tz_localize("UTC")})
     return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
+
+
+def _ends_early(case: Case, good: pd.DataFrame, known: pd.DataFrame | None) -> bool:
+    if known is None or good.empty or not case.is_series:
+        return False
+    return bool(good[case.time].max() < known[case.time].max().tz_localize(None))
 
 
 def _compare(case: Case, good: pd.DataFrame, known: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:

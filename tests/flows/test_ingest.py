@@ -153,3 +153,14 @@ def test_a_folder_of_pictures_is_ingested_and_what_is_none_goes_to_quarantine(fr
     assert (done["new"], done["quarantined"]) == (3, 1)
     assert sorted(store.load_readings(load_case("digits"))["digit"]) == [1, 7, 7]
     assert store.load_quarantine(load_case("digits"))["reason"][0].startswith("pixel_00 is '1/list.txt: no picture")
+
+
+def test_the_source_does_not_undo_what_a_later_edition_has_revised(
+    fresh: Case, history: pd.DataFrame, heard: Heard
+) -> None:
+    ingest("small", until=END_2001)
+    ingest("small", file=_write(history.assign(volume=history["volume"] + 1)))
+    ingest("small", file=_write(fresh.source.read(date(2002, 1, 31)).tail(20)))
+    done = ingest("small", until=END_2001)
+    assert (done["new"], done["revised"]) == (0, 0)
+    assert store.load_readings(fresh)["volume"].iloc[0] == history["volume"].iloc[0] + 1

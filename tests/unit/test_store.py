@@ -110,6 +110,21 @@ def test_a_column_may_be_called_as_another_ones_known_value(
     assert (revised.new_rows, revised.revised_rows) == (0, 20)
 
 
+def test_an_older_edition_of_the_source_adds_what_is_missing_and_revises_nothing(
+    home: Path, small_case: Case, readings: pd.DataFrame
+) -> None:
+    nothing = readings[:0].assign(reason="")
+    live = readings[10:60].assign(volume=1.0)
+    store.record_readings(small_case, live, nothing, NOW)
+    older = store.record_readings(small_case, readings[:40], nothing, NOW, from_source=True)
+    assert (older.new_rows, older.revised_rows, older.kept_rows) == (10, 0, 30)
+    assert store.load_readings(small_case)["volume"][10:].eq(1.0).all()
+    by_hand = store.record_readings(small_case, readings[:40], nothing, NOW)
+    assert (by_hand.revised_rows, by_hand.kept_rows) == (30, 0), "a file that somebody gives has the last word"
+    grown = store.record_readings(small_case, readings[:70], nothing, NOW, from_source=True)
+    assert (grown.new_rows, grown.revised_rows, grown.kept_rows) == (10, 20, 0), "and so has a source that goes on"
+
+
 def test_equal_readings_have_one_digest_whatever_way_they_came(
     ingest: Ingest, readings: pd.DataFrame, tmp_path: Path
 ) -> None:
