@@ -44,11 +44,10 @@ CASE = replace(
 
 @pytest.fixture
 def prices(fresh: Case, heard: Heard) -> Case:
-    """The case, ingested until the end of 1999 and trained; its events start nothing."""
+    """The case, ingested until the end of 1999; its events start nothing."""
     (load_settings().cases_dir / "prices.py").write_text(PRICES)
     load_case.cache_clear()
     assert ingest("prices", until=date(1999, 12, 31))["new"] == 164
-    assert train("prices", cause="missing", reason="the tests begin")["action"] == "promote"
     return load_case("prices")
 
 
@@ -66,7 +65,15 @@ def _ask_for_quarters(case: Case, readings: pd.DataFrame, places: range) -> list
     return predictions
 
 
-def test_several_targets_go_round_the_loop(prices: Case, tmp_path: Path) -> None:
+def test_several_targets_go_round_the_loop(prices: Case, shelf: None, tmp_path: Path) -> None:
+    assert train("prices", cause="missing", reason="the tests begin")["action"] == "promote"
+    _require_record(prices)
+    _require_scores(prices, tmp_path)
+    _require_verdicts(prices)
+
+
+def _require_record(prices: Case) -> None:
+    """What the training left: leaderboard, figures, weights."""
     champion = registry.load_champion("prices")
     assert champion is not None and champion.loss_name == "joint loss"
     board = tracking.load_leaderboard(champion.run_id)
@@ -77,6 +84,9 @@ def test_several_targets_go_round_the_loop(prices: Case, tmp_path: Path) -> None
     assert network is not None
     assert {"holdout.png", "loss.png", "weights.pt"} <= {each.path for each in client.list_artifacts(network)}
 
+
+def _require_scores(prices: Case, tmp_path: Path) -> None:
+    """A file is answered with a column for each target."""
     prices.source.read().to_csv(tmp_path / "in.csv", index=False)
     assert score("prices", tmp_path / "in.csv", tmp_path / "out.csv")["answered"] == 203 - 8
     answers = pd.read_csv(tmp_path / "out.csv")
@@ -84,7 +94,8 @@ def test_several_targets_go_round_the_loop(prices: Case, tmp_path: Path) -> None
     assert (answers["acceleration_lower"] < answers["acceleration"]).all()
 
 
-def test_later_quarters_bring_drift_and_outcomes(prices: Case, shelf: None) -> None:
+def _require_verdicts(prices: Case) -> None:
+    """Later quarters bring drift, and outcomes for each target."""
     readings = prices.source.read()
     predictions = _ask_for_quarters(prices, readings, range(163, 183))
     assert set(predictions[0]["heads"]) == {"trend", "acceleration", "regime"}  # type: ignore[call-overload]
