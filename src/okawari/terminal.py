@@ -147,7 +147,7 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
         return _show_records(answer)
     interval, unit = prediction["interval"], prediction["unit"]
     rows = [
-        {"step": step, f"mean ({unit})": mean, **_bounds(interval, step)}
+        {"step": step, f"mean ({unit})".removesuffix(" ()"): mean, **_bounds(interval, step)}
         for step, mean in enumerate(prediction["mean"], start=1)
     ]
     show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
@@ -176,13 +176,10 @@ def _describe_head(said: Mapping[str, Any]) -> dict[str, Any]:
     if "label" in said:
         ranked = sorted(said["probabilities"].items(), key=lambda each: -each[1])
         return {"answer": said["label"], "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
-    bounds = said["interval"]
-    span = (
-        f"{bounds['coverage_share']:.0%} interval {bounds['lower']:.4g} to {bounds['upper']:.4g}"
-        if bounds
-        else "no interval"
-    )
-    return {"answer": f"{said['value']:.4g} {said['unit']}", "": span}
+    span = "no interval"
+    if bounds := said["interval"]:
+        span = f"{bounds['coverage_share']:.0%} interval {bounds['lower']:.4g} to {bounds['upper']:.4g}"
+    return {"answer": f"{said['value']:.4g} {said['unit']}".rstrip(), "": span}
 
 
 def _show_records(answer: Mapping[str, Any]) -> None:
@@ -196,7 +193,8 @@ def _describe_record(prediction: Mapping[str, Any]) -> dict[str, Any]:
     if "label" in prediction:
         return {"label": prediction["label"], "probability": prediction["probabilities"][prediction["label"]]}
     bounds = prediction["interval"] or {"lower": None, "upper": None}
-    return {f"value ({prediction['unit']})": prediction["value"], "lower": bounds["lower"], "upper": bounds["upper"]}
+    value = f"value ({prediction['unit']})".removesuffix(" ()")
+    return {value: prediction["value"], "lower": bounds["lower"], "upper": bounds["upper"]}
 
 
 def show_lineage(lineage: Lineage) -> None:
