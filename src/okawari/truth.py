@@ -92,18 +92,7 @@ def _find_truth(windows: WindowSet, case: Case, rows: NDArray[np.int64]) -> NDAr
 def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, told: list[float]) -> pd.DataFrame:
     known_B = np.where(np.isnan(truth_BC[:, 0]), np.nan, truth_BC.argmax(axis=1) if head.labels else truth_BC[:, 0])
     truth_B = np.where(np.isnan(told), known_B, told)
-    likeliest_B = np.array([int(np.argmax(mean[head.columns])) for mean in found["mean"]], dtype=np.float64)
-    rows = pd.DataFrame(
-        {
-            "as_of": found["as_of"].to_numpy(),
-            "version": found["version"].to_numpy(),
-            "prediction": _first_step(found["mean"], head.start),
-            "lower": _first_step(found["lower"], head.start),
-            "upper": _first_step(found["upper"], head.start),
-            "truth": truth_B,
-            "hit": (likeliest_B == truth_B).astype("float64"),
-        }
-    )
+    rows = _lay_out(found, truth_B, head.columns).assign(as_of=found["as_of"].to_numpy())
     newest = rows.dropna(subset=["truth"]).drop_duplicates(["as_of", "version"], keep="last")
     return newest.sort_values(["as_of", "version"]).reset_index(drop=True)
 
@@ -117,17 +106,22 @@ def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataF
     """
     told = pd.Series(_told(predictions, outcomes), index=predictions.index, dtype="float64")
     known = predictions[told.notna()]
-    truth = told[told.notna()].to_numpy()
-    likeliest = np.array([int(np.argmax(mean)) for mean in known["mean"]], dtype="float64")
-    rows = {
-        "version": known["version"].to_numpy(),
-        "prediction": _first_step(known["mean"]),
-        "lower": _first_step(known["lower"]),
-        "upper": _first_step(known["upper"]),
-        "truth": truth,
-        "hit": (likeliest == truth).astype("float64"),
-    }
-    return pd.DataFrame(rows)
+    return _lay_out(known, told[told.notna()].to_numpy(), slice(0, None))
+
+
+def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slice) -> pd.DataFrame:
+    """What these columns of the answers said, beside the truth."""
+    likeliest_B = np.array([int(np.argmax(mean[columns])) for mean in answered["mean"]], dtype=np.float64)
+    return pd.DataFrame(
+        {
+            "version": answered["version"].to_numpy(),
+            "prediction": _first_step(answered["mean"], columns.start),
+            "lower": _first_step(answered["lower"], columns.start),
+            "upper": _first_step(answered["upper"], columns.start),
+            "truth": truth_B,
+            "hit": (likeliest_B == truth_B).astype("float64"),
+        }
+    )
 
 
 def _is_honest(joined: pd.DataFrame) -> NDArray[np.bool_]:
