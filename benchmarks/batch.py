@@ -1,7 +1,7 @@
 """How many rows a second does batch scoring answer, and does its memory grow with the file?
 
-Speed: the same Parquet file through `okawari.batch` (which also checks rows, keeps parts and joins them), through a
-loop that asks the graph for one window at a time, and through the script that one would write first: pandas reads the
+Speed: the same Parquet file through `okawari.scoring.job` (which also checks rows, keeps parts and joins them), through
+a loop that asks the graph for one window at a time, and through the script that one would write first: pandas reads the
 whole file, all windows go to ONNX Runtime at once, pandas writes the answers. Both others check nothing. The three take
 turns, so that a busy machine slows all of them; the table shows the median round and its ratio to the loop.
 
@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.serving import CASE, ROOT, make_deployable
-from okawari.batch import Model, score_file
-from okawari.graph import Graph, build_graph
+from okawari.dataset.windows import to_array
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.recipe import ConstantCore, Interval
-from okawari.windows import to_array
+from okawari.scoring.job import Model, score_file
 
 SPEED_ROWS = {"random walk": 100_000, "LSTM 2 x 64": 6_000}
 MEMORY_ROWS = (100_000, 800_000)

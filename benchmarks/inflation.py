@@ -14,11 +14,11 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
-from okawari.contest import Contender, fit_contender
+from okawari.cases.loader import load_case
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.evaluation.candidates import Contender, fit_contender
 from okawari.models.recipe import no_progress
-from okawari.windows import Split, cut_windows, split_windows
 
 ORIGINS = tuple(date(year, 12, 31) for year in (1989, 1994, 1999, 2004, 2009))
 SEEDS = range(1, 6)

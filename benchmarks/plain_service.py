@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import FastAPI
 from pydantic import BaseModel, PositiveFloat
 
-from okawari.graph import Graph
+from okawari.graph.inference import Graph
 
 app = FastAPI()
 graph = Graph.load(Path(os.environ["PLAIN_GRAPH"]).read_bytes())

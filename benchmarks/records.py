@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from okawari.bundled import Blobs
 from okawari.case import ARRIVED, Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
-from okawari.contest import Contender, fit_contender
-from okawari.graph import Graph
-from okawari.metrics import accuracy
+from okawari.cases.loader import load_case
+from okawari.data.datasets import Blobs
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import cut_windows, split_windows
+from okawari.evaluation.candidates import Contender, fit_contender
+from okawari.evaluation.metrics import accuracy
+from okawari.graph.inference import Graph
 from okawari.models.recipe import WindowSet, no_progress
-from okawari.windows import cut_windows, split_windows
 
 SEEDS = range(1, 6)
 TREES = ("random_forest_100", "boosting_3")

@@ -13,13 +13,13 @@ from datetime import date
 import numpy as np
 
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.contest import build_leaderboard, fit_contender
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import cut_windows, split_windows
+from okawari.evaluation.candidates import build_leaderboard, fit_contender
 from okawari.models.boosting import Boosting
 from okawari.models.forest import RandomForest
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import Recipe, no_progress
-from okawari.windows import cut_windows, split_windows
 
 ORIGINS = tuple(date(year, month, 30) for year in range(2003, 2013) for month in (6, 12))
 SEEDED_ORIGIN = date(2007, 12, 31)

@@ -30,11 +30,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from okawari.cases import load_case
-from okawari.graph import Graph, build_graph
-from okawari.manifest import GRAPH_FILE, Deployable, Golden, Manifest, digest
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import last_window
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.recipe import Interval, TorchCore
-from okawari.windows import last_window
+from okawari.storage.deployable import GRAPH_FILE, Deployable, Golden, Manifest, digest
 
 ROOT = Path(__file__).parents[1]
 LOADS = ((1, 400), (16, 60), (64, 20))

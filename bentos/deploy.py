@@ -24,11 +24,11 @@ from typing import Any
 
 import yaml
 
-from bentos.shelf import Entry, Listed, list_entries, list_wreckage, read_newest, store_path
-from okawari.cases import load_case
+from bentos.model_store import Entry, Listed, list_entries, list_wreckage, read_newest, store_path
+from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput, OkawariError
-from okawari.manifest import Manifest, load_deployable
 from okawari.settings import load_settings
+from okawari.storage.deployable import Manifest, load_deployable
 
 KEEP = 5
 BENTO = "okawari"

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bentos.shelf import Entry
+from bentos.model_store import Entry
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, require_answers
-from okawari.manifest import Deployable, Manifest, load_deployable
+from okawari.graph.inference import Graph, require_answers
+from okawari.storage.deployable import Deployable, Manifest, load_deployable
 
 _LINEAGE = (
     "case",

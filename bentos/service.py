@@ -3,7 +3,7 @@
     bentoml serve bentos.service:Okawari --host 127.0.0.1 --port 3000
     bentoml serve okawari:latest         --host 127.0.0.1 --port 3000      (a built Bento, from any folder)
 
-BentoML's own `/healthz`, `/livez`, `/readyz` and `/metrics` stand beside the routes of `bentos.face`. One worker on
+BentoML's own `/healthz`, `/livez`, `/readyz` and `/metrics` stand beside the routes of `bentos.http`. One worker on
 purpose: with several, one may serve a new version while another still serves the old one. Run more replicas instead.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 import bentoml
 from pydantic import BaseModel
 
-from bentos.desk import Desk
-from bentos.face import build_app
+from bentos.batching import Runner, Watcher
+from bentos.case_service import Desk
+from bentos.http import build_app
 from bentos.loading import Engine
-from bentos.runner import Runner, Watcher
-from bentos.shelf import home_path
-from okawari.cases import load_case
+from bentos.model_store import home_path
+from okawari.cases.loader import load_case
 from okawari.settings import Settings, load_settings
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
-from flows.announce import emit
-from okawari import events, records, store
+from flows.publish import emit
+from okawari import events
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.checks import Checked, check_readings
+from okawari.cases.loader import load_case
+from okawari.data.files import Source, read_instead
+from okawari.data.validation import Checked, check_readings
 from okawari.errors import InvalidInput
-from okawari.policy import Decision
-from okawari.sources import Source, read_instead
+from okawari.policy.decision import Decision
+from okawari.storage import decision_log, snapshots
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
@@ -34,7 +35,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
         checked = check_readings(source.read(until), problem, datetime.now(UTC))
         return _store(problem, checked, from_source=source is problem.source)
     except InvalidInput as refused:
-        verdict = records.record_decision(case, Decision("quality", "refused", str(refused)))
+        verdict = decision_log.record_decision(case, Decision("quality", "refused", str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
         raise
 
@@ -48,7 +49,7 @@ def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
 
 
 def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]:
-    done = store.record_readings(case, checked.good, checked.refused, datetime.now(UTC), from_source=from_source)
+    done = snapshots.record_readings(case, checked.good, checked.refused, datetime.now(UTC), from_source=from_source)
     facts = {
         "rows": done.snapshot.rows,
         "new": done.new_rows,
@@ -59,7 +60,7 @@ def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]
     if done.new_rows + done.revised_rows + done.quarantined_rows:
         action = "accepted" if checked.refused.empty else "accepted in part"
         decision = Decision("quality", action, checked.reason, facts)
-        verdict = records.record_decision(case.name, decision, snapshot_version=snapshot.version)
+        verdict = decision_log.record_decision(case.name, decision, snapshot_version=snapshot.version)
         if done.new_rows + done.revised_rows:
             emit(events.DATA_INGESTED, case, {"snapshot": snapshot.version, **facts}, trace=verdict)
     if done.kept_rows:

@@ -13,22 +13,24 @@ from typing import Any
 import pandas as pd
 from prefect import flow, get_run_logger
 
-from flows.announce import emit, show_link, show_table
+from flows.publish import emit, show_link, show_table
 from monitoring.drift import DriftVerdict, measure_drift
 from monitoring.performance import ALPHA, PerformanceVerdict, join_verdicts, measure_hits, measure_performance
 from monitoring.report import build_report
-from okawari import events, records, registry, store, tracking
+from okawari import events
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.features import compute_feature_frame
+from okawari.cases.loader import load_case
+from okawari.dataset.feature_frame import compute_feature_frame
+from okawari.dataset.windows import cut_windows
+from okawari.evaluation.ground_truth import match_records, match_targets, match_truth
 from okawari.models.recipe import Floats
-from okawari.policy import Decision
-from okawari.registry import Version
+from okawari.policy.decision import Decision
+from okawari.registry import runs, versions
+from okawari.registry.versions import Version
+from okawari.schema.tasks import Head
 from okawari.settings import load_settings
-from okawari.store import Snapshot
-from okawari.tasks import Head
-from okawari.truth import match_records, match_targets, match_truth
-from okawari.windows import cut_windows
+from okawari.storage import decision_log, snapshots
+from okawari.storage.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -45,21 +47,21 @@ class Watched:
 def monitor(case: str) -> dict[str, Any]:
     """Take the drift and the performance verdict of a case's newest snapshot."""
     problem = load_case(case)
-    records.absorb_journal(case)
-    snapshot, champion = store.load_snapshot(problem), registry.load_champion(case)
+    decision_log.absorb_journal(case)
+    snapshot, champion = snapshots.load_snapshot(problem), versions.load_champion(case)
     if snapshot is None:
         get_run_logger().info("%s: nothing ingested yet, so nothing to watch", case)
         return {}
     if champion is None:
         return _miss_champion(problem, snapshot)
-    watched = Watched(problem, champion, snapshot, store.load_readings(problem, snapshot.version))
+    watched = Watched(problem, champion, snapshot, snapshots.load_readings(problem, snapshot.version))
     drift, drift_id = _watch_drift(watched)
     return {"drift": drift, "performance": _watch_performance(watched, drift_id if drift == "drifted" else None)}
 
 
 def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
     reason = f"snapshot {snapshot.version} is there, but no champion"
-    verdict = records.record_decision(
+    verdict = decision_log.record_decision(
         case.name, Decision("performance", "no champion", reason), snapshot_version=snapshot.version
     )
     emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
@@ -96,9 +98,9 @@ def _publish_report(watched: Watched, reference: pd.DataFrame, current: pd.DataF
     report = build_report(reference, current, verdict, title=title)
     newest = load_settings().reports_dir / case.name / "drift.html"
     report.save(newest)
-    run_id = tracking.record_monitoring(case, snapshot, newest.read_bytes(), _numbers(verdict))
+    run_id = runs.record_monitoring(case, snapshot, newest.read_bytes(), _numbers(verdict))
     show_table(case, "drift", verdict.facts()["columns"], verdict.reason)
-    show_link(case, "drift-report", tracking.page_url(run_id), f"Drift report of snapshot {snapshot.version}")
+    show_link(case, "drift-report", runs.page_url(run_id), f"Drift report of snapshot {snapshot.version}")
 
 
 def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:
@@ -122,7 +124,7 @@ def _watch_performance(watched: Watched, drift_id: str | None) -> str:
 
 def _measure_promise(watched: Watched) -> PerformanceVerdict:
     case, name = watched.case, watched.case.name
-    predictions, outcomes = records.load_predictions(name), records.load_outcomes(name)
+    predictions, outcomes = decision_log.load_predictions(name), decision_log.load_outcomes(name)
     known = watched.readings[watched.readings[case.time] <= pd.Timestamp(watched.champion.trained_until)]
     if not case.is_series:
         [head] = case.task.heads
@@ -176,7 +178,7 @@ def _promised(watched: Watched) -> float:
 
 def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> str:
     get_run_logger().info("%s: %s %s: %s", watched.case.name, decision.kind, decision.action, decision.reason)
-    return records.record_decision(
+    return decision_log.record_decision(
         watched.case.name,
         decision,
         cause=cause,

@@ -15,18 +15,20 @@ from typing import Any
 import numpy as np
 from prefect import flow, get_run_logger
 
-from flows.announce import emit
-from okawari import events, records, registry, store
+from flows.publish import emit
+from okawari import events
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import last_window
 from okawari.errors import NotYet, OkawariError
-from okawari.graph import Graph
-from okawari.manifest import Deployable, Golden, Manifest, record_golden
+from okawari.graph.inference import Graph
 from okawari.models.recipe import Floats
-from okawari.policy import Decision
-from okawari.registry import Version
+from okawari.policy.decision import Decision
+from okawari.registry import versions
+from okawari.registry.versions import Version
 from okawari.settings import load_settings
-from okawari.windows import last_window
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import Deployable, Golden, Manifest, record_golden
 
 _TIMEOUT_S = 300
 
@@ -40,7 +42,7 @@ def package(case: str, version: str | None = None) -> dict[str, Any]:
         version: registered version; the champion, if None.
     """
     problem = load_case(case)
-    chosen = registry.load_champion(case) if version is None else registry.load_version(case, version)
+    chosen = versions.load_champion(case) if version is None else versions.load_version(case, version)
     if chosen is None:
         raise NotYet(f"Case {case} has no champion to package; run: okawari run {case}.")
     with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +50,7 @@ def package(case: str, version: str | None = None) -> dict[str, Any]:
         stored = _run_bentos("put", folder)
     built = _run_bentos("build")
     reason = f"version {chosen.version} stored as {stored['tag']}, built as {built['bento']}"
-    decision_id = records.record_decision(
+    decision_id = decision_log.record_decision(
         case,
         Decision("deployment", "deployed", reason, {**stored, **built}),
         cause=chosen.decision_id,
@@ -62,8 +64,8 @@ def package(case: str, version: str | None = None) -> dict[str, Any]:
 
 
 def _assemble(case: Case, version: Version) -> Deployable:
-    graph = registry.load_graph(version)
-    readings = store.load_readings(case, version.snapshot_version).tail(case.history)
+    graph = versions.load_graph(version)
+    readings = snapshots.load_readings(case, version.snapshot_version).tail(case.history)
     question = last_window(readings, case)
     return Deployable(
         manifest=_describe(version),

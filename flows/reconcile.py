@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 import httpx
 from prefect import flow, get_run_logger
 
-from okawari import control, records, registry
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.history import gather_loop
-from okawari.policy import Decision, Repair, decide_repairs
+from okawari.cases.loader import load_case
+from okawari.clients import orchestrator
+from okawari.loop.facts import gather_loop
+from okawari.policy.decision import Decision, Repair, decide_repairs
+from okawari.registry import versions
 from okawari.settings import load_settings
+from okawari.storage import decision_log
 
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
 _BUCKET_MINUTES = 10
@@ -31,14 +33,14 @@ def reconcile(case: str | None = None) -> dict[str, list[str]]:
 
 
 def _reconcile_case(case: Case) -> list[str]:
-    records.absorb_journal(case.name)
+    decision_log.absorb_journal(case.name)
     loop = gather_loop(case, serving=_ask_service(case), training_active=_is_training(case))
     repairs = decide_repairs(loop)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
-        records.record_decision(case.name, Decision("repair", repair.action, repair.reason, repair.parameters))
+        decision_log.record_decision(case.name, Decision("repair", repair.action, repair.reason, repair.parameters))
         _perform(case, repair)
-    records.compact_records(case.name)
+    decision_log.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: all is as it should be", case.name)
     # Setting the alias takes no time, so what follows from it is asked for in the same pass.
@@ -48,12 +50,12 @@ def _reconcile_case(case: Case) -> list[str]:
 
 def _perform(case: Case, repair: Repair) -> None:
     if repair.action == "set champion":
-        registry.set_champion(case.name, repair.parameters["version"])
+        versions.set_champion(case.name, repair.parameters["version"])
         return
     now = datetime.now(UTC)
     bucket = now.replace(minute=now.minute - now.minute % _BUCKET_MINUTES)
     key = f"{repair.action}-{case.name}-{repair.reason}-{bucket:%Y%m%d%H%M}"
-    control.start_run(repair.action, {"case": case.name, **repair.parameters}, idempotency_key=key)
+    orchestrator.start_run(repair.action, {"case": case.name, **repair.parameters}, idempotency_key=key)
 
 
 def _ask_service(case: Case) -> str | None:
@@ -68,4 +70,4 @@ def _ask_service(case: Case) -> str | None:
 
 
 def _is_training(case: Case) -> bool:
-    return any(run.parameters.get("case") == case.name for run in control.list_runs("train", states=_ACTIVE))
+    return any(run.parameters.get("case") == case.name for run in orchestrator.list_runs("train", states=_ACTIVE))

@@ -11,9 +11,9 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
-from flows.announce import show_table
-from okawari.batch import load_model, score_file
-from okawari.cases import load_case
+from flows.publish import show_table
+from okawari.cases.loader import load_case
+from okawari.scoring.job import load_model, score_file
 
 
 @flow(name="score", flow_run_name="score {case}")

@@ -16,25 +16,34 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.announce import emit, show_link, show_table
 from flows.package import package
+from flows.publish import emit, show_link, show_table
 from flows.quantize import quantize
-from okawari import events, figures, records, registry, store, tracking
+from okawari import events
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.contest import Contender, build_cards, build_leaderboard, choose_candidates, fit_contender, score_graph
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import Split, cut_windows, split_windows
 from okawari.errors import NotYet
-from okawari.graph import parse_model
-from okawari.history import gather_retrain_facts
-from okawari.manifest import digest
-from okawari.metrics import skill_share
+from okawari.evaluation.candidates import (
+    Contender,
+    build_cards,
+    build_leaderboard,
+    choose_candidates,
+    fit_contender,
+    score_graph,
+)
+from okawari.evaluation.metrics import skill_share
+from okawari.graph.inference import parse_model
+from okawari.loop.facts import gather_retrain_facts
 from okawari.models.recipe import Progress, Recipe, Storable, Workbench
-from okawari.models.trials import SearchedModel, find_storable
-from okawari.policy import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
-from okawari.registry import Version
+from okawari.models.search.trials import SearchedModel, find_storable
+from okawari.policy.decision import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
+from okawari.registry import figures, runs, versions
+from okawari.registry.versions import Version
 from okawari.settings import load_settings
-from okawari.store import Snapshot
-from okawari.windows import Split, cut_windows, split_windows
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import digest
+from okawari.storage.snapshots import Snapshot
 
 _LINES_PER_FIT = 12
 _WEIGHTS = "weights.pt"
@@ -69,10 +78,10 @@ def train(case: str, cause: Cause = "schedule", reason: str = "", cause_id: str 
         return {"action": "skip", "reason": decision.reason}
     if reason:
         decision = replace(decision, reason=f"{decision.reason} ({reason})")
-    snapshot = store.load_snapshot(problem)
+    snapshot = snapshots.load_snapshot(problem)
     if snapshot is None:
         raise NotYet(f"Case {case} has no readings yet; run: okawari run {case}.")
-    retrain_id = records.record_decision(case, decision, cause=cause_id, snapshot_version=snapshot.version)
+    retrain_id = decision_log.record_decision(case, decision, cause=cause_id, snapshot_version=snapshot.version)
     get_run_logger().info("%s: %s: %s", case, decision.action, decision.reason)
     if decision.action == "skip":
         return {"action": "skip", "reason": decision.reason}
@@ -84,7 +93,7 @@ def _hold_contest(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -
         contenders = [_fit(training, recipe) for recipe in choose_candidates(case, load_settings().candidate_names)]
         _publish_leaderboard(training, contenders)
         challenger = _choose(contenders, case)
-        tracking.record_file(training.run_id, challenger.graph, "variants/fp32.onnx")
+        runs.record_file(training.run_id, challenger.graph, "variants/fp32.onnx")
         variant = quantize(case.name, training.run_id, retrain_id)
         decision_id, promotion, version = _judge(training, challenger, contenders[0].card, variant)
     return _conclude(case, decision_id, promotion, version)
@@ -93,12 +102,12 @@ def _hold_contest(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -
 @contextmanager
 def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) -> Iterator[Training]:
     """Cut the snapshot and open the training's run. Only one training runs at a time, so others still open are dead."""
-    tracking.close_abandoned(case)
-    readings = store.load_readings(case, snapshot.version)
+    runs.close_abandoned(case)
+    readings = snapshots.load_readings(case, snapshot.version)
     split = split_windows(cut_windows(readings, case), case)
     tags = {"okawari.cause": cause, "okawari.decision_id": retrain_id}
-    with tracking.record_training(case, snapshot, readings, tags) as run_id:
-        show_link(case, "training", tracking.page_url(run_id), f"Training on snapshot {snapshot.version}")
+    with runs.record_training(case, snapshot, readings, tags) as run_id:
+        show_link(case, "training", runs.page_url(run_id), f"Training on snapshot {snapshot.version}")
         yield Training(case, snapshot, split, run_id, retrain_id)
 
 
@@ -109,7 +118,7 @@ def _open_training(case: Case, snapshot: Snapshot, retrain_id: str, cause: str) 
 def _fit(training: Training, recipe: Recipe) -> Contender:
     settings = load_settings()
     with (
-        tracking.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id,
+        runs.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id,
         tempfile.TemporaryDirectory() as folder,
     ):
         bench = Workbench(
@@ -135,37 +144,37 @@ def _fit(training: Training, recipe: Recipe) -> Contender:
 
 def _record_contender(training: Training, contender: Contender, run_id: str) -> None:
     name, history = contender.recipe.name, contender.model.history
-    tracking.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
-    tracking.record_history(run_id, history)
+    runs.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
+    runs.record_history(run_id, history)
     if (storable := find_storable(contender.model)) is not None:
         _record_weights(run_id, storable)
     if isinstance(contender.model, SearchedModel):
-        tracking.record_search(training.case, run_id, contender.model)
+        runs.record_search(training.case, run_id, contender.model)
     if history:
-        tracking.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
+        runs.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
     case, title = training.case, f"{name} on the holdout"
     figure = figures.draw_holdout(contender.answer, training.split.holdout, case, title)
     all_labels = all(head.labels for head in case.task.heads)
-    tracking.record_figure(run_id, figure, "confusion.png" if all_labels else "holdout.png")
+    runs.record_figure(run_id, figure, "confusion.png" if all_labels else "holdout.png")
 
 
 def _record_weights(run_id: str, model: Storable) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _WEIGHTS
         model.save_weights(path)
-        tracking.record_file(run_id, path.read_bytes(), _WEIGHTS)
+        runs.record_file(run_id, path.read_bytes(), _WEIGHTS)
 
 
 def _fetch_start(training: Training, recipe: Recipe, folder: Path) -> Path | None:
     """The weights that a warm recipe had in the champion's training, as a file; None where there are none."""
-    champion = registry.load_champion(training.case.name)
+    champion = versions.load_champion(training.case.name)
     if champion is None or not getattr(recipe, "warm", False):
         return None
-    run_id = tracking.find_candidate(training.case, champion.run_id, recipe.name)
+    run_id = runs.find_candidate(training.case, champion.run_id, recipe.name)
     if run_id is None:
         return None
     try:
-        (folder / _WEIGHTS).write_bytes(tracking.load_file(run_id, _WEIGHTS))
+        (folder / _WEIGHTS).write_bytes(runs.load_file(run_id, _WEIGHTS))
     except NotYet:
         return None
     get_run_logger().info("%s: %s starts from champion version %s", training.case.name, recipe.name, champion.version)
@@ -192,11 +201,11 @@ def _log_progress(case: Case, recipe: Recipe) -> Progress:
 
 def _publish_leaderboard(training: Training, contenders: list[Contender]) -> None:
     rows = build_leaderboard(contenders)
-    tracking.record_table(training.run_id, rows, "leaderboard.json")
+    runs.record_table(training.run_id, rows, "leaderboard.json")
     best, floor = rows[0], contenders[0].recipe.name
     caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
     show_table(training.case, "leaderboard", rows, caption)
-    tracking.record_metrics(
+    runs.record_metrics(
         training.run_id,
         {"best_loss": min(each.scores.loss for each in contenders), "best_skill_share": best["skill_share"]},
     )
@@ -214,16 +223,16 @@ def _choose(contenders: list[Contender], case: Case) -> Contender:
 def _judge(training: Training, challenger: Contender, baseline: Card, variant: str) -> tuple[str, Decision, Version]:
     """Hold the challenger, as it would serve, against the champion on the same rows; register and record."""
     case, holdout = training.case, training.split.holdout
-    graph = tracking.load_file(training.run_id, f"variants/{variant}.onnx")
+    graph = runs.load_file(training.run_id, f"variants/{variant}.onnx")
     card = score_graph(challenger.recipe.name, graph, holdout, case)
     assert card is not None, "a graph that was just built takes the case's readings"
     decision = decide_promotion(card, _score_champion(training), baseline, case.gate)
-    decision_id = records.new_id()
+    decision_id = decision_log.new_id()
     facts = _describe_version(training, card, baseline, graph, variant)
-    version = registry.register_version(
+    version = versions.register_version(
         case, training.run_id, parse_model(graph), {**facts, "decision_id": decision_id}
     )
-    records.record_decision(
+    decision_log.record_decision(
         case.name,
         decision,
         id=decision_id,
@@ -232,15 +241,15 @@ def _judge(training: Training, challenger: Contender, baseline: Card, variant: s
         run_id=training.run_id,
         model_version=version,
     )
-    tracking.record_file(training.run_id, f"{decision.action}: {decision.reason}\n".encode(), "verdict.txt")
-    return decision_id, decision, registry.load_version(case.name, version)
+    runs.record_file(training.run_id, f"{decision.action}: {decision.reason}\n".encode(), "verdict.txt")
+    return decision_id, decision, versions.load_version(case.name, version)
 
 
 def _score_champion(training: Training) -> Card | None:
-    champion = registry.load_champion(training.case.name)
+    champion = versions.load_champion(training.case.name)
     if champion is None:
         return None
-    return score_graph(champion.candidate, registry.load_graph(champion), training.split.holdout, training.case)
+    return score_graph(champion.candidate, versions.load_graph(champion), training.split.holdout, training.case)
 
 
 def _describe_version(training: Training, card: Card, baseline: Card, graph: bytes, variant: str) -> dict[str, Any]:
@@ -263,7 +272,7 @@ def _conclude(case: Case, decision_id: str, decision: Decision, version: Version
     get_run_logger().info("%s: %s version %s: %s", case.name, decision.action, version.version, decision.reason)
     facts = {"version": version.version, "candidate": version.candidate, "reason": decision.reason}
     if decision.action == "promote":
-        registry.set_champion(case.name, version.version)
+        versions.set_champion(case.name, version.version)
         emit(events.MODEL_PROMOTED, case, facts, trace=decision_id)
         package(case.name, version.version)
     else:

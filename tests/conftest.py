@@ -25,17 +25,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari import cli, records, registry, store, tracking
 from okawari.case import Case, Forecast, Gate
-from okawari.cases import load_case
-from okawari.graph import build_graph, parse_model
-from okawari.manifest import digest
+from okawari.cases.loader import load_case
+from okawari.cli import main
+from okawari.graph.inference import build_graph, parse_model
 from okawari.models.lstm import Lstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import ConstantCore, Interval
 from okawari.models.sarima import Sarima
-from okawari.policy import Decision
+from okawari.policy.decision import Decision
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import digest
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +71,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget_settings() -> None:
-    for remembered in (load_settings, tracking.load_mlflow, tracking.load_client):
+    for remembered in (load_settings, runs.load_mlflow, runs.load_client):
         remembered.cache_clear()
 
 
@@ -93,7 +95,7 @@ def mlflow_database(home: Path, empty_mlflow_database: Path) -> Path:
     return copied
 
 
-TrainVersion = Callable[..., registry.Version]
+TrainVersion = Callable[..., versions.Version]
 
 
 @pytest.fixture
@@ -103,11 +105,11 @@ def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFram
     All that a training leaves behind is real; only the fit is left out.
     """
 
-    def train(rows: int = 300, growth: float = 0.01, *, cause: str | None = None) -> registry.Version:
+    def train(rows: int = 300, growth: float = 0.01, *, cause: str | None = None) -> versions.Version:
         nothing, now = readings[:0].assign(reason=""), datetime.now(UTC)
-        snapshot = store.record_readings(small_case, readings[:rows], nothing, now).snapshot
+        snapshot = snapshots.record_readings(small_case, readings[:rows], nothing, now).snapshot
         graph = build_graph(ConstantCore(np.full(3, growth)), small_case, Interval(0.9, np.full(3, 0.05)))
-        decision_id = records.new_id()
+        decision_id = decision_log.new_id()
         facts = {
             "candidate": "constant",
             "variant": "fp32",
@@ -121,14 +123,14 @@ def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFram
             "skill_share": 0.02,
             "decision_id": decision_id,
         }
-        learned = store.load_readings(small_case, snapshot.version)
-        with tracking.record_training(small_case, snapshot, learned, {"okawari.cause": "asked"}) as run_id:
-            tracking.record_file(run_id, graph, "variants/fp32.onnx")
-            version = registry.register_version(small_case, run_id, parse_model(graph), facts)
+        learned = snapshots.load_readings(small_case, snapshot.version)
+        with runs.record_training(small_case, snapshot, learned, {"okawari.cause": "asked"}) as run_id:
+            runs.record_file(run_id, graph, "variants/fp32.onnx")
+            version = versions.register_version(small_case, run_id, parse_model(graph), facts)
         promotion = Decision("promotion", "promote", "it is better")
         links = {"snapshot_version": snapshot.version, "run_id": run_id, "model_version": version}
-        records.record_decision(small_case.name, promotion, id=decision_id, cause=cause, **links)
-        return registry.load_version(small_case.name, version)
+        decision_log.record_decision(small_case.name, promotion, id=decision_id, cause=cause, **links)
+        return versions.load_version(small_case.name, version)
 
     return train
 
@@ -207,7 +209,7 @@ def call(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     def run(*arguments: str) -> Said:
         monkeypatch.setattr("sys.argv", ["okawari", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         code = ended.value.code
         return Said(code if isinstance(code, int) else int(code is not None), said.out, said.err)

@@ -15,11 +15,10 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 
-from okawari.cases import load_case
-from okawari.control import Run, list_runs, load_run, request_retrain
+from okawari.cases.loader import load_case
+from okawari.clients.orchestrator import Run, list_runs, load_run, request_retrain
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.settings import load_settings
-from ui.facts import Facts, load_facts, load_links
 from ui.pages.chart import Figure, draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
 from ui.pages.loop import write_cards, write_decisions
@@ -27,6 +26,7 @@ from ui.pages.outlook import write_ahead_caption, write_heading, write_history_c
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
 from ui.theme import MARK, STYLE_SHEET, build_theme, load_mark
+from ui.view_model import Facts, load_facts, load_links
 
 REFRESH_S = 5.0
 FOLLOW_S = 2.0

@@ -12,16 +12,17 @@ import pandas as pd
 
 from monitoring.drift import measure_drift
 from monitoring.report import build_report
-from okawari import records, registry, store, tracking
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
-from okawari.features import compute_feature_frame
-from okawari.graph import build_graph, parse_model
-from okawari.manifest import digest
+from okawari.cases.loader import load_case
+from okawari.data.validation import check_readings
+from okawari.dataset.feature_frame import compute_feature_frame
+from okawari.graph.inference import build_graph, parse_model
 from okawari.models.recipe import ConstantCore
-from okawari.policy import Decision
+from okawari.policy.decision import Decision
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import digest
 
 N_NEW = 60  # readings that came after the champion was trained
 
@@ -31,19 +32,19 @@ def prepare(case: Case) -> None:
     raw = case.source.read().tail(1200)
     broken = raw.tail(2).assign(close=-1.0, date=raw["date"].tail(2) + pd.Timedelta(days=700))
     checked = check_readings(pd.concat([raw, broken]), case, _now())
-    snapshot = store.record_readings(case, checked.good, checked.refused, _now()).snapshot
-    records.record_decision(case.name, Decision("quality", "accepted in part", checked.reason))
-    readings = store.load_readings(case)
+    snapshot = snapshots.record_readings(case, checked.good, checked.refused, _now()).snapshot
+    decision_log.record_decision(case.name, Decision("quality", "accepted in part", checked.reason))
+    readings = snapshots.load_readings(case)
     _promote(case, snapshot, str(readings[case.time].iloc[-N_NEW - 1].date()))
     _compare(case, readings)
     reason = "only 12 new readings since the last training; it takes 20 <script>document.title='taken over'</script>"
-    records.record_decision(case.name, Decision("retrain", "skip", reason))
+    decision_log.record_decision(case.name, Decision("retrain", "skip", reason))
 
 
-def _promote(case: Case, snapshot: store.Snapshot, trained_until: str) -> None:
+def _promote(case: Case, snapshot: snapshots.Snapshot, trained_until: str) -> None:
     graph = build_graph(ConstantCore(np.zeros(case.task.horizon)), case, None)
     decision = Decision("promotion", "promote", "no candidate beat the baseline, so random_walk serves (RMSE 1.021)")
-    decision_id = records.record_decision(case.name, decision, snapshot_version=snapshot.version)
+    decision_id = decision_log.record_decision(case.name, decision, snapshot_version=snapshot.version)
     facts = {
         "candidate": "random_walk",
         "variant": "fp32",
@@ -56,16 +57,16 @@ def _promote(case: Case, snapshot: store.Snapshot, trained_until: str) -> None:
         "loss": 1.021,
         "skill_share": 0.0,
     }
-    with tracking.record_training(case, snapshot, store.load_readings(case).tail(5), {}) as run_id:
-        version = registry.register_version(case, run_id, parse_model(graph), facts)
-    registry.set_champion(case.name, version)
+    with runs.record_training(case, snapshot, snapshots.load_readings(case).tail(5), {}) as run_id:
+        version = versions.register_version(case, run_id, parse_model(graph), facts)
+    versions.set_champion(case.name, version)
 
 
 def _compare(case: Case, readings: pd.DataFrame) -> None:
     features = compute_feature_frame(readings, case).drop(columns=case.time)
     reference, current = features.iloc[:-N_NEW].tail(case.drift.reference), features.tail(N_NEW)
     verdict = measure_drift(reference, current, case.drift)
-    records.record_decision(case.name, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
+    decision_log.record_decision(case.name, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
     report = build_report(reference, current, verdict, title=case.title)
     report.save(load_settings().reports_dir / case.name / "drift.html")
 

@@ -19,9 +19,10 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Change, Column, Forecast, Gate, LogRatio
+from okawari.dataset.windows import Split, cut_windows, last_window, split_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_graph, parse_model
-from okawari.metrics import calibrate_interval
+from okawari.evaluation.metrics import calibrate_interval
+from okawari.graph.inference import Graph, build_graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.dense import Mlp
 from okawari.models.forest import RandomForest
@@ -32,11 +33,10 @@ from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, WindowSet, Workbench, no_progress
 from okawari.models.sarima import Sarima
-from okawari.models.search import Search
+from okawari.models.search.search import Search
+from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.models.space import Range
-from okawari.moves import follow_move
-from okawari.windows import Split, cut_windows, last_window, split_windows
+from okawari.schema.transforms import follow_move
 from tests.tables import draw_counts
 
 CANDIDATES: tuple[Recipe, ...] = (
@@ -214,7 +214,7 @@ def test_graph_runs_where_no_learning_library_is_installed(fitted: Fitted, tmp_p
     np.save(tmp_path / "x.npy", fitted.split.holdout.x_BTF[:2])
     script = (
         f"import sys; sys.modules.update(dict.fromkeys({LEARNERS}))\n"
-        "import numpy as np; from pathlib import Path; from okawari.graph import Graph\n"
+        "import numpy as np; from pathlib import Path; from okawari.graph.inference import Graph\n"
         "np.save('mean.npy', Graph.load(Path('graph.onnx').read_bytes()).answer(np.load('x.npy')).mean_BH)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
@@ -238,7 +238,7 @@ def test_windows_with_nan_are_refused_by_column_name(column: str, small_case: Ca
 
 def test_importing_recipes_and_graphs_needs_no_learning_library() -> None:
     modules = ", ".join(sorted({type(recipe).__module__ for recipe in (*CANDIDATES, *COUNTERS)}))
-    script = f"import sys; sys.modules.update(dict.fromkeys({LEARNERS})); import {modules}, okawari.quantize\n"
+    script = f"import sys; sys.modules.update(dict.fromkeys({LEARNERS})); import {modules}, okawari.graph.quantizer\n"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
@@ -261,7 +261,7 @@ def test_lstm_scaling_is_the_train_parts_alone(small_case: Case) -> None:
 
 
 def test_training_stops_early_restores_the_best_epoch_and_reports_each(small_case: Case) -> None:
-    from okawari.models import training
+    from okawari.models import torch_training
 
     split, seen = _split(small_case), []
     data = TrainingData(split.train, split.validation, seed=7)
@@ -270,8 +270,8 @@ def test_training_stops_early_restores_the_best_epoch_and_reports_each(small_cas
     losses = [numbers["valid_loss"] for numbers in model.history]
     assert [done for done, _, _ in seen] == list(range(1, len(losses) + 1))
     assert len(losses) < 40 and losses.index(min(losses)) == len(losses) - 3
-    rows = training.to_tensors(split.validation, training.choose_device("cpu"))
-    assert training.measure_loss(model.network, rows, 64) == pytest.approx(min(losses), rel=1e-6)
+    rows = torch_training.to_tensors(split.validation, torch_training.choose_device("cpu"))
+    assert torch_training.measure_loss(model.network, rows, 64) == pytest.approx(min(losses), rel=1e-6)
 
 
 def test_training_restores_thread_count_and_generator(small_case: Case) -> None:

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import ARRIVED, Case, Classify, Column, Gate, Regress
-from okawari.cases import load_case
-from okawari.checks import check_readings
-from okawari.contest import calibrate
-from okawari.graph import Graph, build_graph, parse_model
+from okawari.cases.loader import load_case
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.evaluation.candidates import calibrate
+from okawari.graph.inference import Graph, build_graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
@@ -24,9 +25,8 @@ from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.persistence import Persistence
 from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, no_progress
-from okawari.models.search import Search
-from okawari.models.space import Range
-from okawari.windows import Split, cut_windows, split_windows
+from okawari.models.search.search import Search
+from okawari.models.search.space import Range
 
 TOLERANCE = 1e-4
 """Largest difference between library and graph, in training deviations: float32 arithmetic in another order."""

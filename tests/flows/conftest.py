@@ -28,10 +28,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.ingest import ingest
 from flows.train import train
-from okawari import control, tracking
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.programs import WORK_POOL, build_environment
+from okawari.cases.loader import load_case
+from okawari.clients import orchestrator
+from okawari.local.programs import WORK_POOL, build_environment
+from okawari.registry import runs
 from okawari.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def _enter(folder: Path, server: str) -> Iterator[Case]:
 
 
 def _forget() -> None:
-    for remembered in (load_settings, load_case, tracking.load_mlflow, tracking.load_client):
+    for remembered in (load_settings, load_case, runs.load_mlflow, runs.load_client):
         remembered.cache_clear()
 
 
@@ -168,7 +169,7 @@ def trained(server: str, first: First, tmp_path: Path) -> Iterator[Case]:
 def applied(server: str, _blank: Path) -> None:
     """The deployments and triggers of prefect.yaml, applied to the server as `okawari up` does it."""
     with _enter(_blank, server):
-        control.ensure_work_pool(WORK_POOL)
+        orchestrator.ensure_work_pool(WORK_POOL)
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         environment = build_environment(load_settings())
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)

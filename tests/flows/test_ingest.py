@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from flows.ingest import ingest
-from okawari import events, records, store
+from okawari import events
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput
+from okawari.storage import decision_log, snapshots
 from tests.flows.conftest import Heard
 
 END_2001 = date(2001, 12, 31)
@@ -34,10 +35,10 @@ def test_new_readings_become_a_snapshot_a_verdict_and_an_event(
 ) -> None:
     done = ingest("small", until=END_2001)
 
-    snapshot = store.load_snapshot(fresh)
+    snapshot = snapshots.load_snapshot(fresh)
     assert snapshot is not None
     assert (snapshot.rows, snapshot.last_at) == (len(history), "2001-12-31")
-    [verdict] = records.load_decisions("small")
+    [verdict] = decision_log.load_decisions("small")
     assert (verdict["kind"], verdict["action"]) == ("quality", "accepted")
     assert verdict["snapshot_version"] == snapshot.version == done["snapshot"]
     [event] = heard()
@@ -55,22 +56,22 @@ def test_new_readings_become_a_snapshot_a_verdict_and_an_event(
 
 def test_the_same_readings_again_change_and_tell_nothing(fresh: Case, heard: Heard) -> None:
     ingest("small", until=END_2001)
-    before, told = store.load_snapshot(fresh), len(heard())
+    before, told = snapshots.load_snapshot(fresh), len(heard())
     done = ingest("small", until=END_2001)
     assert (done["new"], done["revised"], done["quarantined"]) == (0, 0, 0)
-    assert store.load_snapshot(fresh) == before
-    assert len(records.load_decisions("small")) == 1
+    assert snapshots.load_snapshot(fresh) == before
+    assert len(decision_log.load_decisions("small")) == 1
     assert len(heard()) == told
 
 
 def test_later_readings_leave_the_earlier_snapshot_as_it_was(fresh: Case) -> None:
     # The server passes parameters as JSON: dates come as text.
     ingest("small", until="2001-12-28")  # type: ignore[arg-type]
-    before = store.load_snapshot(fresh)
+    before = snapshots.load_snapshot(fresh)
     assert before is not None
     done = ingest("small", until="2001-12-31")  # type: ignore[arg-type]
     assert done == {"snapshot": before.version + 1, "rows": before.rows + 1, "new": 1, "revised": 0, "quarantined": 0}
-    assert store.load_snapshot(fresh, before.version) == before
+    assert snapshots.load_snapshot(fresh, before.version) == before
 
 
 def test_a_revised_reading_makes_a_new_snapshot(fresh: Case, history: pd.DataFrame, heard: Heard) -> None:
@@ -91,13 +92,13 @@ def test_bad_rows_go_to_quarantine_with_their_reasons_and_good_rows_stay(
     done = ingest("small", file=_write(damaged))
 
     assert (done["rows"], done["quarantined"]) == (len(history) - 3, 3)
-    kept = store.load_readings(fresh)
+    kept = snapshots.load_readings(fresh)
     assert not kept["date"].isin(history["date"].iloc[5:8]).any()
-    reasons = store.load_quarantine(fresh)["reason"].str.cat(sep="\n")
+    reasons = snapshots.load_quarantine(fresh)["reason"].str.cat(sep="\n")
     assert "close is 'n/a?', not a number" in reasons
     assert "high is below low" in reasons
     assert "date lies in the future" in reasons
-    [verdict] = records.load_decisions("small")
+    [verdict] = decision_log.load_decisions("small")
     assert verdict["action"] == "accepted in part"
     assert [event.payload["quarantined"] for event in heard()] == [3]
 
@@ -109,7 +110,7 @@ def test_only_bad_rows_are_recorded_but_make_no_snapshot_and_no_event(
     later = history.tail(4).assign(date=lambda rows: rows["date"] + pd.Timedelta(days=7), volume=-1)
     done = ingest("small", file=_write(later))
     assert (done["snapshot"], done["new"], done["quarantined"]) == (0, 0, 4)
-    assert records.load_decisions("small")[0]["facts"]["quarantined"] == 4
+    assert decision_log.load_decisions("small")[0]["facts"]["quarantined"] == 4
     assert len(heard()) == 1  # the first ingest's
 
 
@@ -122,8 +123,8 @@ def test_what_is_no_table_of_readings_is_refused_recorded_and_raised(
         path.write_text(content)
     with pytest.raises(InvalidInput):
         ingest("small", file=path)
-    assert store.load_snapshot(fresh) is None
-    [verdict] = records.load_decisions("small")
+    assert snapshots.load_snapshot(fresh) is None
+    [verdict] = decision_log.load_decisions("small")
     assert (verdict["kind"], verdict["action"]) == ("quality", "refused")
     [event] = heard()
     assert event.event == events.DATA_REFUSED
@@ -136,9 +137,9 @@ def test_a_first_table_without_one_good_row_is_refused_but_kept_in_quarantine(
 ) -> None:
     with pytest.raises(InvalidInput):
         ingest("small", file=_write(history.head(3).assign(volume=0)))
-    assert store.load_snapshot(fresh) is None
-    assert store.count_quarantined(fresh) == 3
-    assert [row["action"] for row in records.load_decisions("small")] == ["refused"]
+    assert snapshots.load_snapshot(fresh) is None
+    assert snapshots.count_quarantined(fresh) == 3
+    assert [row["action"] for row in decision_log.load_decisions("small")] == ["refused"]
     assert [event.event for event in heard()] == [events.DATA_REFUSED]
 
 
@@ -151,8 +152,8 @@ def test_a_folder_of_pictures_is_ingested_and_what_is_none_goes_to_quarantine(fr
     done = ingest("digits", file=tmp_path / "scans")
 
     assert (done["new"], done["quarantined"]) == (3, 1)
-    assert sorted(store.load_readings(load_case("digits"))["digit"]) == [1, 7, 7]
-    assert store.load_quarantine(load_case("digits"))["reason"][0].startswith("pixel_00 is '1/list.txt: no picture")
+    assert sorted(snapshots.load_readings(load_case("digits"))["digit"]) == [1, 7, 7]
+    assert snapshots.load_quarantine(load_case("digits"))["reason"][0].startswith("pixel_00 is '1/list.txt: no picture")
 
 
 def test_the_source_does_not_undo_what_a_later_edition_has_revised(
@@ -163,4 +164,4 @@ def test_the_source_does_not_undo_what_a_later_edition_has_revised(
     ingest("small", file=_write(fresh.source.read(date(2002, 1, 31)).tail(20)))
     done = ingest("small", until=END_2001)
     assert (done["new"], done["revised"]) == (0, 0)
-    assert store.load_readings(fresh)["volume"].iloc[0] == history["volume"].iloc[0] + 1
+    assert snapshots.load_readings(fresh)["volume"].iloc[0] == history["volume"].iloc[0] + 1

@@ -11,11 +11,13 @@ from mlflow import MlflowClient
 from flows.ingest import ingest
 from flows.monitor import monitor
 from monitoring.drift import measure_drift
-from okawari import events, records, store, tracking
+from okawari import events
 from okawari.case import Case
-from okawari.features import compute_feature_frame
-from okawari.journal import Journal
+from okawari.dataset.feature_frame import compute_feature_frame
+from okawari.registry import runs
 from okawari.settings import load_settings
+from okawari.storage import decision_log, snapshots
+from okawari.storage.journal import Journal
 from tests.flows.conftest import LAST_DAY, Heard
 
 JANUARY_2008 = date(2008, 1, 31)
@@ -30,7 +32,7 @@ def test_readings_without_a_champion_are_told_as_an_event(fresh: Case, heard: He
     ingest("small", until=date(2001, 12, 31))
     assert monitor("small") == {"performance": "no champion"}
     event = heard()[-1]
-    [verdict] = records.load_decisions("small", kind="performance")
+    [verdict] = decision_log.load_decisions("small", kind="performance")
     assert event.event == events.CHAMPION_MISSED
     assert event.resource["okawari.trace"] == verdict["id"]
     assert event.payload == {"reason": verdict["reason"]}
@@ -45,7 +47,7 @@ def test_january_2008_drifts_and_leaves_a_report_a_record_and_an_event(trained: 
     ingest("small", until=JANUARY_2008)
     assert monitor("small")["drift"] == "drifted"
 
-    [verdict] = records.load_decisions("small", kind="drift")
+    [verdict] = decision_log.load_decisions("small", kind="drift")
     assert (verdict["snapshot_version"], verdict["model_version"]) == (1, "1")
     assert any(column["drifted"] for column in verdict["facts"]["columns"])
     event = heard()[-1]
@@ -63,13 +65,13 @@ def _load_monitoring_artefact(path: str) -> bytes:
     assert experiment is not None
     [run] = client.search_runs([experiment.experiment_id], "tags.`okawari.kind` = 'monitoring'")
     assert {"distance_log_range", "p_log_range"} <= set(run.data.metrics)
-    return tracking.load_file(run.info.run_id, path)
+    return runs.load_file(run.info.run_id, path)
 
 
 @pytest.fixture
 def quiet(trained: Case) -> pd.DataFrame:
     """Thirty readings that go on as 2007 was: autumn's moves once more, from the last known level."""
-    known = store.load_readings(trained)
+    known = snapshots.load_readings(trained)
     prices = ["open", "high", "low", "close"]
     again = known.iloc[-90:-60].copy()
     again[prices] *= known["close"].iloc[-1] / known["close"].iloc[-91]
@@ -86,14 +88,14 @@ def test_corrupted_rows_raise_no_drift(trained: Case, quiet: pd.DataFrame, heard
     ingest("small", file=path)
 
     assert monitor("small")["drift"] == "stable"
-    assert store.count_quarantined(trained) == len(corrupted)
+    assert snapshots.count_quarantined(trained) == len(corrupted)
     assert [event.event for event in heard()] == [events.DATA_INGESTED]
     assert _would_drift(trained, corrupted)  # so it is the quality check that kept the alarm silent
 
 
 def _would_drift(case: Case, rows: pd.DataFrame) -> bool:
     """Whether these rows raise drift where nothing checks them first."""
-    features = compute_feature_frame(pd.concat([store.load_readings(case, 0), rows]), case)
+    features = compute_feature_frame(pd.concat([snapshots.load_readings(case, 0), rows]), case)
     columns = [feature.name for feature in case.features]
     verdict = measure_drift(
         features[columns].iloc[: -len(rows)].tail(750), features[columns].tail(len(rows)), case.drift
@@ -104,7 +106,7 @@ def _would_drift(case: Case, rows: pd.DataFrame) -> bool:
 def test_a_broken_promise_is_found_in_the_journal_and_told(trained: Case, heard: Heard) -> None:
     _journal_answers(trained, days=60, factor=1.2)
     assert monitor("small") == {"drift": "not enough data", "performance": "degraded"}
-    [verdict] = records.load_decisions("small", kind="performance")
+    [verdict] = decision_log.load_decisions("small", kind="performance")
     [event] = heard()
     assert event.event == events.PERFORMANCE_DEGRADED
     assert event.resource["okawari.trace"] == verdict["id"]
@@ -118,8 +120,8 @@ def test_a_promise_that_broke_because_the_data_moved_asks_for_no_second_training
     assert monitor("small") == {"drift": "drifted", "performance": "degraded"}
     told = {event.event: event.resource["okawari.told"] for event in heard()}
     assert (told[events.DRIFT_DETECTED], told[events.PERFORMANCE_DEGRADED]) == ("no", "yes")
-    [drift] = records.load_decisions("small", kind="drift")
-    [performance] = records.load_decisions("small", kind="performance")
+    [drift] = decision_log.load_decisions("small", kind="drift")
+    [performance] = decision_log.load_decisions("small", kind="performance")
     assert performance["cause"] == drift["id"]
 
 
@@ -131,8 +133,8 @@ def test_answers_that_keep_their_promise_are_left_alone(trained: Case, heard: He
 
 def _journal_answers(case: Case, *, days: int, factor: float) -> None:
     """What a service would have journalled: `factor` times the last known level, for the newest days."""
-    readings = store.load_readings(case).tail(days)
-    journal = Journal(records.journal_dir(case.name), "predictions")
+    readings = snapshots.load_readings(case).tail(days)
+    journal = Journal(decision_log.journal_dir(case.name), "predictions")
     journal.append([_answer(row, factor) for row in readings.itertuples()])
     journal.close()
 

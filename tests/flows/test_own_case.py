@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bentos.desk import Desk
+from bentos.batching import Runner
+from bentos.case_service import Desk
 from bentos.loading import Engine
-from bentos.runner import Runner
 from flows.ingest import ingest
 from flows.train import train
-from okawari import cli, registry, tracking
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.cli import main
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
 from tests.flows.conftest import Heard
 from tests.tables import draw_counts
@@ -52,16 +53,16 @@ def test_a_table_becomes_a_case_that_serves(
     name: str, table: pd.DataFrame, target: str, fresh: Case, heard: Heard, shelf: None, tmp_path: Path
 ) -> None:
     table.to_csv(tmp_path / "table.csv", index=False)
-    said = CliRunner().invoke(cli.app, ["new", name, "--csv", str(tmp_path / "table.csv"), "--target", target])
+    said = CliRunner().invoke(main.app, ["new", name, "--csv", str(tmp_path / "table.csv"), "--target", target])
     assert said.exit_code == 0, said.output
     load_case.cache_clear()
     assert ingest(name)["new"] == len(table)
     assert train(name, cause="missing", reason="the tests begin")["action"] == "promote"
 
-    case, champion = load_case(name), registry.load_champion(name)
+    case, champion = load_case(name), versions.load_champion(name)
     assert champion is not None
     assert champion.candidate != case.baseline.name and champion.skill_share > 0.3
-    assert len(tracking.load_leaderboard(champion.run_id)) == len(case.candidates)
+    assert len(runs.load_leaderboard(champion.run_id)) == len(case.candidates)
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(case, Engine("cpu", 1), worker)
         runner.check_store()

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from flows.package import package
-from okawari import events, records, registry, store
+from okawari import events
 from okawari.case import Case
 from okawari.errors import NotYet
-from okawari.graph import Graph
-from okawari.manifest import MANIFEST_FILE, load_deployable
+from okawari.graph.inference import Graph
+from okawari.registry import versions
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import MANIFEST_FILE, load_deployable
 from tests.flows.conftest import Heard
 
 
@@ -21,13 +23,13 @@ def _list_entries() -> list[Path]:
 
 def test_a_promotion_leaves_a_deployable_in_the_model_store(trained: Case) -> None:
     [entry] = _list_entries()
-    deployable, champion = load_deployable(entry), registry.load_champion("small")
+    deployable, champion = load_deployable(entry), versions.load_champion("small")
     assert champion is not None
     named = asdict(deployable.manifest)
     assert named == {name: value for name, value in asdict(champion).items() if name in named}
-    assert deployable.graph == registry.load_graph(champion)
+    assert deployable.graph == versions.load_graph(champion)
     assert deployable.golden.matches(Graph.load(deployable.graph).answer(deployable.golden.x_BTF).mean_BH)
-    newest = store.load_readings(trained, champion.snapshot_version).tail(trained.task.history)
+    newest = snapshots.load_readings(trained, champion.snapshot_version).tail(trained.task.history)
     assert deployable.recent.to_dict("records") == newest.to_dict("records")
 
 
@@ -38,7 +40,7 @@ def test_packaging_the_champion_again_adds_no_entry_but_builds_a_bento_around_it
     assert (done["version"], done["added"], done["models"]) == ("1", False, [done["tag"]])
     bento = Path(os.environ["BENTOML_HOME"], "bentos", *done["bento"].split(":"))
     assert (bento / "bento.yaml").is_file()
-    deployment = records.load_decisions("small", kind="deployment")[0]
+    deployment = decision_log.load_decisions("small", kind="deployment")[0]
     assert deployment["model_version"] == "1"
     [event] = heard()
     assert event.event == events.MODEL_DEPLOYED

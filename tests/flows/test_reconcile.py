@@ -15,11 +15,13 @@ import pytest
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.reconcile import reconcile
-from okawari import control, records, registry
 from okawari.case import Case
-from okawari.graph import parse_model
-from okawari.policy import Decision
+from okawari.clients import orchestrator
+from okawari.graph.inference import parse_model
+from okawari.policy.decision import Decision
+from okawari.registry import versions
 from okawari.settings import load_settings
+from okawari.storage import decision_log
 from tests.flows.conftest import Heard
 
 pytestmark = pytest.mark.usefixtures("deployed", "heard")
@@ -46,7 +48,7 @@ def _reconcile_twice() -> list[str]:
 def test_a_loop_that_is_as_it_should_be_is_left_alone(trained: Case) -> None:
     monitor("small")
     assert _reconcile_twice() == []
-    assert [control.list_runs(flow) for flow in ("train", "package", "monitor")] == [[], [], []]
+    assert [orchestrator.list_runs(flow) for flow in ("train", "package", "monitor")] == [[], [], []]
 
 
 def test_before_the_first_reading_there_is_nothing_to_repair(fresh: Case) -> None:
@@ -56,60 +58,62 @@ def test_before_the_first_reading_there_is_nothing_to_repair(fresh: Case) -> Non
 def test_a_lost_data_event_is_made_up_for_by_one_monitor_run(trained: Case) -> None:
     ingest("small", until=JANUARY_2008)
     assert _reconcile_twice() == ["monitor"]
-    [run] = control.list_runs("monitor")
+    [run] = orchestrator.list_runs("monitor")
     assert run.parameters == {"case": "small"}
-    [first, again] = records.load_decisions("small", kind="repair")
+    [first, again] = decision_log.load_decisions("small", kind="repair")
     assert first["action"] == again["action"] == "monitor"
 
 
 def test_a_missing_champion_is_made_up_for_by_one_training(fresh: Case) -> None:
     ingest("small", until=date(2001, 12, 31))
     assert _reconcile_twice() == ["train"]
-    [run] = control.list_runs("train")
+    [run] = orchestrator.list_runs("train")
     assert (run.parameters["case"], run.parameters["cause"]) == ("small", "missing")
 
 
 def test_a_lost_drift_event_is_made_up_for_by_one_training_that_names_its_verdict(trained: Case) -> None:
     ingest("small", until=JANUARY_2008)
     monitor("small")
-    [verdict] = records.load_decisions("small", kind="drift")
+    [verdict] = decision_log.load_decisions("small", kind="drift")
     assert _reconcile_twice() == ["train"]
-    [run] = control.list_runs("train")
+    [run] = orchestrator.list_runs("train")
     assert (run.parameters["cause"], run.parameters["cause_id"]) == ("drift", verdict["id"])
 
 
 def test_a_training_that_died_on_its_way_is_asked_for_again(trained: Case) -> None:
     ingest("small", until=JANUARY_2008)
     monitor("small")
-    verdict = records.load_decisions("small", kind="drift")[0]
-    retrain = records.record_decision(
+    verdict = decision_log.load_decisions("small", kind="drift")[0]
+    retrain = decision_log.record_decision(
         "small", Decision("retrain", "train", "", {"cause": "drift"}), cause=verdict["id"]
     )
-    records.record_decision("small", Decision("variant", "fp32", "the last thing it did"), cause=retrain)
+    decision_log.record_decision("small", Decision("variant", "fp32", "the last thing it did"), cause=retrain)
     assert _reconcile_twice() == ["train"]
-    [run] = control.list_runs("train")
+    [run] = orchestrator.list_runs("train")
     assert (run.parameters["cause"], run.parameters["cause_id"]) == ("drift", retrain)
 
 
 def test_an_alias_behind_its_promotion_is_set_and_what_follows_is_asked_for_once(trained: Case) -> None:
     version = _promote_without_alias(trained)
     assert _reconcile_twice() == ["set champion", "package", "monitor"]
-    champion = registry.load_champion("small")
+    champion = versions.load_champion("small")
     assert champion is not None
     assert champion.version == version
-    [run] = control.list_runs("package")
+    [run] = orchestrator.list_runs("package")
     assert run.parameters == {"case": "small", "version": version}
-    assert len(control.list_runs("monitor")) == 1
+    assert len(orchestrator.list_runs("monitor")) == 1
 
 
 def _promote_without_alias(case: Case) -> str:
     """A training that died right after it recorded its promotion."""
-    champion = registry.load_champion(case.name)
+    champion = versions.load_champion(case.name)
     assert champion is not None
     facts = {name: value for name, value in asdict(champion).items() if name not in ("case", "version", "run_id")}
-    version = registry.register_version(case, champion.run_id, parse_model(registry.load_graph(champion)), facts)
+    version = versions.register_version(case, champion.run_id, parse_model(versions.load_graph(champion)), facts)
     promotion = Decision("promotion", "promote", "better by far")
-    records.record_decision(case.name, promotion, snapshot_version=0, run_id=champion.run_id, model_version=version)
+    decision_log.record_decision(
+        case.name, promotion, snapshot_version=0, run_id=champion.run_id, model_version=version
+    )
     return version
 
 
@@ -117,7 +121,7 @@ def test_a_service_that_serves_another_version_gets_the_champion_once(trained: C
     monitor("small")
     with _serve_version("0"):
         assert _reconcile_twice() == ["package"]
-    [run] = control.list_runs("package")
+    [run] = orchestrator.list_runs("package")
     assert run.parameters == {"case": "small", "version": "1"}
 
 
@@ -148,10 +152,10 @@ def _serve_version(version: str) -> Iterator[None]:
 
 
 def test_what_the_service_journalled_is_absorbed(trained: Case, heard: Heard) -> None:
-    folder = records.journal_dir("small") / "outcomes"
+    folder = decision_log.journal_dir("small") / "outcomes"
     folder.mkdir(parents=True)
     row = {"id": "a" * 32, "index": 0, "step": 1, "value": 1.5, "at": "2008-01-02T00:00:00+00:00", "case": "small"}
     (folder / "1-1.jsonl").write_text(json.dumps(row) + "\n")
     reconcile("small")
-    assert records.load_outcomes("small")["value"].tolist() == [1.5]
+    assert decision_log.load_outcomes("small")["value"].tolist() == [1.5]
     assert not list(folder.iterdir())

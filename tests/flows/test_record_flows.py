@@ -12,17 +12,18 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from bentos.desk import Desk
+from bentos.batching import Runner
+from bentos.case_service import Desk
 from bentos.loading import Engine
-from bentos.runner import Runner
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.score import score
 from flows.train import train
-from okawari import records, registry, tracking
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
+from okawari.storage import decision_log
 from tests.flows.conftest import Heard
 
 PATIENTS = '''
@@ -55,10 +56,10 @@ def patients(fresh: Case, heard: Heard) -> Case:
 
 
 def test_records_go_round_the_loop(patients: Case, tmp_path: Path) -> None:
-    champion = registry.load_champion("patients")
+    champion = versions.load_champion("patients")
     assert champion is not None
     assert champion.candidate == "linear" and champion.loss_name == "RMSE" and champion.skill_share > 0.2
-    board = tracking.load_leaderboard(champion.run_id)
+    board = runs.load_leaderboard(champion.run_id)
     assert board[0]["candidate"] == "linear" and {"rmse", "r2", "skill_share"} <= set(board[0])
     paths = {each.path for each in MlflowClient(load_settings().mlflow_base).list_artifacts(champion.run_id)}
     assert {"leaderboard.json", "variants.json", "case.json"} <= paths
@@ -80,7 +81,7 @@ def test_heavier_patients_are_drift(patients: Case, tmp_path: Path) -> None:
     rows.assign(bmi=rows["bmi"] + 8).to_csv(tmp_path / "heavier.csv", index=False)
     assert ingest("patients", file=tmp_path / "heavier.csv")["new"] == 60
     assert monitor("patients")["drift"] == "drifted"
-    verdict = records.load_decisions("patients", kind="drift")[0]
+    verdict = decision_log.load_decisions("patients", kind="drift")[0]
     moved = [column["column"] for column in verdict["facts"]["columns"] if column["drifted"]]
     assert moved == ["bmi"]
     assert (load_settings().reports_dir / "patients" / "drift.html").is_file()
@@ -101,5 +102,5 @@ def test_outcomes_that_are_sent_judge_the_champion(patients: Case, shelf: None) 
         desk.close()
     assert {"value", "interval", "unit", "note"} == set(said["predictions"][0])
     assert monitor("patients")["performance"] == "good"
-    verdict = records.load_decisions("patients", kind="performance")[0]
+    verdict = decision_log.load_decisions("patients", kind="performance")[0]
     assert "against the mean's" in verdict["reason"]

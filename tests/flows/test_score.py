@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from flows.score import score
-from okawari import registry
 from okawari.case import Case
 from okawari.errors import InvalidInput
+from okawari.registry import versions
 
 
 def test_a_file_is_answered_by_the_champion_and_the_run_returns_what_became_of_its_rows(
@@ -17,7 +17,7 @@ def test_a_file_is_answered_by_the_champion_and_the_run_returns_what_became_of_i
 ) -> None:
     readings = trained.source.read(until=date(2000, 12, 31))
     readings.to_csv(tmp_path / "in.csv", index=False)
-    champion = registry.load_champion("small")
+    champion = versions.load_champion("small")
     assert champion is not None
     done = score("small", tmp_path / "in.csv", tmp_path / "out.parquet")
     n_early = trained.task.history - 1

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from flows.ingest import ingest
 from flows.train import train
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
 from okawari.settings import load_settings
 from tests.flows.conftest import SMALL, Heard
 
@@ -20,8 +20,8 @@ SEARCHING = (
     )
     .replace(
         "CASE =",
-        "from okawari.models.dense import Mlp\nfrom okawari.models.search import Search\n"
-        "from okawari.models.space import Whole\n\nCASE =",
+        "from okawari.models.dense import Mlp\nfrom okawari.models.search.search import Search\n"
+        "from okawari.models.search.space import Whole\n\nCASE =",
     )
 )
 

@@ -12,17 +12,18 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from bentos.desk import Desk
+from bentos.batching import Runner
+from bentos.case_service import Desk
 from bentos.loading import Engine
-from bentos.runner import Runner
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.score import score
 from flows.train import train
-from okawari import records, registry, store, tracking
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
+from okawari.storage import decision_log, snapshots
 from tests.flows.conftest import Heard
 
 PRICES = '''
@@ -74,13 +75,13 @@ def test_several_targets_go_round_the_loop(prices: Case, shelf: None, tmp_path: 
 
 def _require_record(prices: Case) -> None:
     """What the training left: leaderboard, figures, weights."""
-    champion = registry.load_champion("prices")
+    champion = versions.load_champion("prices")
     assert champion is not None and champion.loss_name == "joint loss"
-    board = tracking.load_leaderboard(champion.run_id)
+    board = runs.load_leaderboard(champion.run_id)
     assert {row["candidate"] for row in board} == {recipe.name for recipe in prices.candidates}
     assert {"trend_skill_share", "acceleration_rmse", "regime_accuracy", "p_value"} <= set(board[0])
     client = MlflowClient(load_settings().mlflow_base)
-    network = tracking.find_candidate(prices, champion.run_id, "lstm_1x8")
+    network = runs.find_candidate(prices, champion.run_id, "lstm_1x8")
     assert network is not None
     assert {"holdout.png", "loss.png", "weights.pt"} <= {each.path for each in client.list_artifacts(network)}
 
@@ -102,7 +103,7 @@ def _require_verdicts(prices: Case) -> None:
     assert ingest("prices", until=date(2004, 12, 31))["new"] == 20
     seen = monitor("prices")
     assert seen["drift"] in ("stable", "drifted") and seen["performance"] in ("good", "degraded")
-    facts = records.load_decisions("prices", kind="performance")[0]["facts"]
+    facts = decision_log.load_decisions("prices", kind="performance")[0]["facts"]
     assert {name: each["n"] for name, each in facts["targets"].items()} == dict.fromkeys(facts["targets"], 20)
     assert set(facts["targets"]) == {"trend", "acceleration", "regime"}
 
@@ -113,6 +114,6 @@ def test_revised_figures_are_a_new_snapshot_and_the_older_one_stays(prices: Case
     revised.to_csv(tmp_path / "revised.csv", index=False)
     found = ingest("prices", file=tmp_path / "revised.csv")
     assert (found["new"], found["revised"]) == (0, 1)
-    old, new = store.load_readings(prices, 0), store.load_readings(prices)
+    old, new = snapshots.load_readings(prices, 0), snapshots.load_readings(prices)
     assert new["cpi"].iloc[-1] == pytest.approx(old["cpi"].iloc[-1] + 0.4)
     pd.testing.assert_frame_equal(old, readings, check_exact=False)

@@ -12,14 +12,16 @@ from prefect.artifacts import Artifact
 
 from flows.ingest import ingest
 from flows.train import train
-from okawari import events, records, registry, store, tracking
+from okawari import events
 from okawari.case import Case
-from okawari.contest import score_graph
+from okawari.dataset.windows import cut_windows, last_window, split_windows
 from okawari.errors import NotYet
-from okawari.graph import Graph
-from okawari.manifest import digest
+from okawari.evaluation.candidates import score_graph
+from okawari.graph.inference import Graph
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
-from okawari.windows import cut_windows, last_window, split_windows
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import digest
 from tests.flows.conftest import First, Heard
 
 
@@ -38,7 +40,7 @@ def _list_artefacts(run: Run, folder: str | None = None) -> set[str]:
 
 
 def _load_leaderboard(run: Run) -> list[dict[str, Any]]:
-    table = json.loads(tracking.load_file(run.info.run_id, "leaderboard.json"))
+    table = json.loads(runs.load_file(run.info.run_id, "leaderboard.json"))
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
@@ -46,29 +48,29 @@ def _load_leaderboard(run: Run) -> list[dict[str, Any]]:
 
 
 def test_the_first_training_makes_a_champion(trained: Case, first: First) -> None:
-    champion = registry.load_champion("small")
+    champion = versions.load_champion("small")
     assert champion is not None
     assert first.result["action"] == "promote"
     assert champion.version == first.result["version"] == "1"
-    assert champion.graph_sha256 == digest(registry.load_graph(champion))
+    assert champion.graph_sha256 == digest(versions.load_graph(champion))
     assert champion.trained_until == "2007-12-31"
     assert champion.coverage_share == 0.9
 
 
 def test_each_decision_names_the_one_that_led_to_it(trained: Case, first: First) -> None:
-    newest_first = {row["kind"]: row for row in records.load_decisions("small")}
+    newest_first = {row["kind"]: row for row in decision_log.load_decisions("small")}
     retrain, promotion = newest_first["retrain"], newest_first["promotion"]
     assert "the tests begin" in retrain["reason"]
     assert promotion["cause"] == newest_first["variant"]["cause"] == retrain["id"]
     assert newest_first["deployment"]["cause"] == promotion["id"]
-    champion = registry.load_champion("small")
+    champion = versions.load_champion("small")
     assert champion is not None
     assert (champion.decision_id, champion.run_id) == (promotion["id"], promotion["run_id"])
 
 
 def test_promotion_and_deployment_are_told_with_the_decisions_behind_them(trained: Case, first: First) -> None:
     ingested, promoted, deployed = first.events
-    decisions = {row["kind"]: row for row in records.load_decisions("small")}
+    decisions = {row["kind"]: row for row in decision_log.load_decisions("small")}
     assert ingested.event == events.DATA_INGESTED
     assert promoted.event == events.MODEL_PROMOTED
     assert promoted.resource["okawari.trace"] == decisions["promotion"]["id"]
@@ -100,7 +102,7 @@ def test_the_lstm_leaves_the_loss_of_every_epoch_and_a_curve(trained: Case) -> N
     for name in ("train_loss", "valid_loss"):
         history = _client().get_metric_history(lstm.info.run_id, name)
         assert sorted(point.step for point in history) == [1, 2, 3]
-    assert tracking.load_file(lstm.info.run_id, "loss.png").startswith(b"\x89PNG")
+    assert runs.load_file(lstm.info.run_id, "loss.png").startswith(b"\x89PNG")
 
 
 def test_the_training_keeps_its_leaderboard_variants_case_and_verdict(trained: Case, first: First) -> None:
@@ -114,30 +116,30 @@ def test_the_training_keeps_its_leaderboard_variants_case_and_verdict(trained: C
     assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
     assert training.data.metrics["best_loss"] == pytest.approx(rows[0]["rmse"])
     assert training.data.tags["okawari.cause"] == "missing"
-    verdict = tracking.load_file(training.info.run_id, "verdict.txt").decode()
+    verdict = runs.load_file(training.info.run_id, "verdict.txt").decode()
     assert verdict == f"promote: {first.result['reason']}\n"
 
 
 def test_the_training_names_the_data_it_learned_from(trained: Case) -> None:
     [training] = _list_runs("training")
-    snapshot = store.load_snapshot(trained)
+    snapshot = snapshots.load_snapshot(trained)
     assert snapshot is not None
     [data] = training.inputs.dataset_inputs
     assert data.dataset.name == f"small snapshot {snapshot.version}"
     assert json.loads(data.dataset.source)["path"].endswith("small/readings")
     assert snapshot.digest.startswith(data.dataset.digest)
     assert {tag.key: tag.value for tag in data.tags}["mlflow.data.context"] == "training"
-    assert json.loads(tracking.load_file(training.info.run_id, "snapshot.json"))["digest"] == snapshot.digest
+    assert json.loads(runs.load_file(training.info.run_id, "snapshot.json"))["digest"] == snapshot.digest
 
 
 def test_the_champion_loads_from_mlflow_and_answers_as_its_graph_does(trained: Case) -> None:
     import mlflow
 
-    champion = registry.load_champion("small")
+    champion = versions.load_champion("small")
     assert champion is not None
-    window = last_window(store.load_readings(trained), trained)
+    window = last_window(snapshots.load_readings(trained), trained)
     loaded = mlflow.pyfunc.load_model("models:/small@champion")
-    served = Graph.load(registry.load_graph(champion)).answer(window)
+    served = Graph.load(versions.load_graph(champion)).answer(window)
     np.testing.assert_array_equal(loaded.predict({"x": window})["mean"], served.mean_BH)
 
 
@@ -158,7 +160,7 @@ def test_the_leaderboard_stands_on_the_page_of_the_run(trained: Case) -> None:
 def test_without_new_readings_the_second_training_is_skipped(trained: Case, heard: Heard) -> None:
     done = train("small", cause="schedule")
     assert done["action"] == "skip"
-    decision = records.load_decisions("small")[0]
+    decision = decision_log.load_decisions("small")[0]
     assert (decision["kind"], decision["action"], decision["facts"]["new_readings"]) == ("retrain", "skip", 0)
     assert len(_list_runs("training")) == 1
     assert heard() == []
@@ -170,25 +172,25 @@ def test_champion_and_challenger_are_scored_on_the_same_rows_and_the_lesser_is_r
     ingest("small", until=date(2008, 1, 31))
     done = train("small", cause="drift", cause_id="d" * 32)
 
-    promotion = records.load_decisions("small", kind="promotion")[0]
-    first_champion = registry.load_version("small", "1")
-    windows = cut_windows(store.load_readings(trained, promotion["snapshot_version"]), trained)
+    promotion = decision_log.load_decisions("small", kind="promotion")[0]
+    first_champion = versions.load_version("small", "1")
+    windows = cut_windows(snapshots.load_readings(trained, promotion["snapshot_version"]), trained)
     holdout = split_windows(windows, trained).holdout
-    again = score_graph("random_walk", registry.load_graph(first_champion), holdout, trained)
+    again = score_graph("random_walk", versions.load_graph(first_champion), holdout, trained)
     assert again is not None
     assert promotion["facts"]["champion"]["loss"] == pytest.approx(again.loss)
     assert promotion["facts"]["champion"]["loss"] != pytest.approx(first_champion.loss)
 
     # The baseline again: it cannot be better than the baseline that serves.
     assert (done["action"], done["version"]) == ("keep", "2")
-    champion = registry.load_champion("small")
+    champion = versions.load_champion("small")
     assert champion == first_champion
     told = heard()[-1]
     assert told.event == events.MODEL_REJECTED
     assert told.resource["okawari.trace"] == promotion["id"]
     assert told.payload["version"] == "2"
-    assert [row["model_version"] for row in records.load_decisions("small", kind="deployment")] == ["1"]
-    retrain = records.load_decisions("small", kind="retrain")[0]
+    assert [row["model_version"] for row in decision_log.load_decisions("small", kind="deployment")] == ["1"]
+    retrain = decision_log.load_decisions("small", kind="retrain")[0]
     assert retrain["cause"] == "d" * 32
     [data] = _client().get_run(promotion["run_id"]).inputs.dataset_inputs
     assert json.loads(data.dataset.source)["delta_table_version"] == promotion["snapshot_version"] == 1
@@ -197,4 +199,4 @@ def test_champion_and_challenger_are_scored_on_the_same_rows_and_the_lesser_is_r
 def test_nothing_can_be_trained_before_something_is_ingested(fresh: Case) -> None:
     with pytest.raises(NotYet):
         train("small", cause="asked")
-    assert records.load_decisions("small") == []
+    assert decision_log.load_decisions("small") == []

@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from flows.announce import emit
-from okawari import control, events
+from flows.publish import emit
+from okawari import events
 from okawari.case import Case
-from okawari.control import Run
+from okawari.clients import orchestrator
+from okawari.clients.orchestrator import Run
 
 pytestmark = pytest.mark.usefixtures("deployed")
 
@@ -19,7 +20,7 @@ WAIT_S = 60
 def _await_runs(flow: str) -> list[Run]:
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
-        if runs := control.list_runs(flow):
+        if runs := orchestrator.list_runs(flow):
             return runs
         time.sleep(0.2)
     raise AssertionError(f"no {flow} run within {WAIT_S} s")
@@ -50,4 +51,4 @@ def test_what_another_event_has_asked_for_is_not_asked_for_again(fresh: Case) ->
     emit(events.PERFORMANCE_DEGRADED, fresh, {"reason": "worse"}, trace="t" * 32, told=True)
     emit(events.DATA_INGESTED, fresh, {"snapshot": 3}, trace="t" * 32)  # later, so once it is answered both are
     _await_runs("monitor")
-    assert control.list_runs("train") == []
+    assert orchestrator.list_runs("train") == []

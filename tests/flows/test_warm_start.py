@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from flows.ingest import ingest
 from flows.train import train
 from okawari.case import Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
 from okawari.settings import load_settings
 from tests.flows.conftest import SMALL, Heard
 

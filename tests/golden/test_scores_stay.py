@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.contest import Contender, fit_contender
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.evaluation.candidates import Contender, fit_contender
 from okawari.models.recipe import WindowSet, no_progress
-from okawari.windows import Split, cut_windows, split_windows
 
 STORED = Path(__file__).with_name("scores.json")
 UNTIL = date(2007, 12, 31)

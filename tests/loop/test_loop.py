@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from okawari.programs import GROUP_MARK
+from okawari.local.programs import GROUP_MARK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -29,7 +29,7 @@ class Stage:
 
     def start(self) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "OKAWARI_HOME": str(self.home)}
-        command = [sys.executable, "-m", "okawari.cli", "loop", "--until", "2008-04"]
+        command = [sys.executable, "-m", "okawari.cli.main", "loop", "--until", "2008-04"]
         with self.log.open("ab") as output:
             self.started.append(subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT))
         return self.started[-1]

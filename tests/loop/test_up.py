@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from okawari.programs import GROUP_MARK
+from okawari.local.programs import GROUP_MARK
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,7 +29,7 @@ class Installation:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "okawari.cli", *arguments]
+        command = [sys.executable, "-m", "okawari.cli.main", *arguments]
         self.started.append(
             subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         )

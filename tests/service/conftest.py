@@ -27,11 +27,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.graph import Graph, build_graph
-from okawari.manifest import Deployable, Golden, Manifest, digest
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import last_window
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.recipe import ConstantCore, Interval
-from okawari.windows import last_window
+from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 
 ROOT = Path(__file__).parents[2]
 START_S, STOP_S = 60, 15
@@ -205,7 +205,7 @@ class Server:
 
     def read_journal(self, kind: str) -> list[dict[str, Any]]:
         """All rows of the case's journal, oldest first."""
-        from okawari.journal import list_segments
+        from okawari.storage.journal import list_segments
 
         folder = self.kitchen.home / "journal" / "aapl"
         return [row for segment in list_segments(folder, kind) for row in segment.rows()]  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ def test_a_forecast_follows_what_is_ingested(server, readings, case, monkeypatch
 
 
 def ingest(case: Case, frame: pd.DataFrame, home, monkeypatch) -> None:
-    from okawari.store import record_readings
+    from okawari.storage.snapshots import record_readings
 
     monkeypatch.setenv("OKAWARI_HOME", str(home))
     load_settings.cache_clear()

@@ -13,7 +13,7 @@ import bentoml
 import pytest
 
 from bentos.deploy import prune, put
-from bentos.shelf import list_entries, read_newest
+from bentos.model_store import list_entries, read_newest
 from okawari.errors import InvalidInput
 
 HEAVY = ("torch", "mlflow", "prefect", "evidently", "statsmodels", "gradio", "optuna", "keras", "sklearn", "deltalake")

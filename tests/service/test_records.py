@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari.cases import load_case
-from okawari.graph import Graph, build_graph
-from okawari.manifest import Deployable, Golden, Manifest, digest
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import last_window
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.recipe import AffineCore, Interval
-from okawari.windows import last_window
+from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 
 PATIENT = {
     "age": 50, "sex": "two", "bmi": 25.5, "bp": 90, "s1": 180, "s2": 110, "s3": 50, "s4": 4, "s5": 4.6, "s6": 90,

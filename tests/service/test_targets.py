@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from okawari.cases import load_case
-from okawari.graph import Graph, build_graph
-from okawari.manifest import Deployable, Golden, Manifest, digest
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import last_window
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.recipe import AffineCore, Interval
-from okawari.windows import last_window
+from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 
 ONE = """
 from dataclasses import replace
@@ -116,7 +116,7 @@ def test_truths_are_told_target_by_target_and_journaled_by_their_place(served):
 
 
 def _read_outcomes(served, case):
-    from okawari.journal import list_segments
+    from okawari.storage.journal import list_segments
 
     folder = served.kitchen.home / "journal" / case
     return [row for segment in list_segments(folder, "outcomes") for row in segment.rows()]

@@ -17,16 +17,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari import batch, parts, registry
-from okawari.batch import Model, load_model, score_file
 from okawari.case import Case, Change, Column, Forecast
+from okawari.data.files import TableFile
+from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput, NotYet, OkawariError
-from okawari.graph import Answer, Graph, build_graph
+from okawari.graph.inference import Answer, Graph, build_graph
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import AffineCore, ConstantCore, Interval
-from okawari.registry import Version
-from okawari.sources import TableFile
-from okawari.windows import last_window
+from okawari.registry import versions
+from okawari.registry.versions import Version
+from okawari.scoring import checkpoint, job
+from okawari.scoring.job import Model, load_model, score_file
 from tests.tables import draw_counts
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,8 @@ TrainVersion = Callable[..., Version]
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 50 rows and batches of 16 windows, so that some hundred rows cross many borders."""
-    monkeypatch.setattr(batch, "CHUNK_ROWS", 50)
-    monkeypatch.setattr(batch, "BATCH", 16)
+    monkeypatch.setattr(job, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(job, "BATCH", 16)
 
 
 def _make_model(case: Case, *, version: str = "3", interval: bool = True, seed: int = 3) -> Model:
@@ -140,7 +141,7 @@ def test_the_size_of_a_chunk_changes_nothing(
 ) -> None:
     source = _write(readings.tail(120), tmp_path / "in.parquet")
     score_file(small_case, model, source, tmp_path / "usual.parquet")
-    monkeypatch.setattr(batch, "CHUNK_ROWS", size)
+    monkeypatch.setattr(job, "CHUNK_ROWS", size)
     score_file(small_case, model, source, tmp_path / "other.parquet")
     usual, other = _read(tmp_path / "usual.parquet"), _read(tmp_path / "other.parquet")
     pd.testing.assert_frame_equal(other, usual, rtol=1e-6)
@@ -191,7 +192,7 @@ def test_every_window_is_asked_once_in_batches_of_bounded_size(
 def test_progress_counts_the_rows_of_the_file_in_lines_that_the_terminal_shows_as_a_bar(
     small_case: Case, model: Model, readings: pd.DataFrame, tmp_path: Path
 ) -> None:
-    from okawari.terminal import _STEP
+    from okawari.cli.output import _STEP
 
     lines: list[str] = []
     score_file(small_case, model, _write(readings, tmp_path / "in.csv"), tmp_path / "out.csv", report=lines.append)
@@ -338,7 +339,7 @@ def test_broken_off_at_any_write_the_next_call_ends_with_the_very_same_bytes(
         run()
         assert target.read_bytes() == whole.read_bytes()
         assert target.with_suffix(".refused.csv").read_bytes() == (tmp_path / "whole.refused.csv").read_bytes()
-        assert not parts.Place(target).folder.exists()
+        assert not checkpoint.Place(target).folder.exists()
 
 
 @pytest.fixture
@@ -410,7 +411,7 @@ def test_an_output_that_appears_while_the_job_rests_is_not_lost(
 def test_a_part_that_is_gone_is_missed_and_not_passed_over(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
-    (parts.Place(broken_off[1]).folder / "answers-000001.parquet").unlink()
+    (checkpoint.Place(broken_off[1]).folder / "answers-000001.parquet").unlink()
     with pytest.raises(InvalidInput, match=r"answers-000001.parquet cannot be read.*Begin anew with --overwrite"):
         score_file(small_case, model, *broken_off)
     assert not broken_off[1].exists()
@@ -418,7 +419,7 @@ def test_a_part_that_is_gone_is_missed_and_not_passed_over(
 
 def test_two_processes_do_not_work_on_one_output(small_case: Case, model: Model, broken_off: tuple[Path, Path]) -> None:
     with (
-        parts._hold_lock(parts.Place(broken_off[1]).folder),
+        checkpoint._hold_lock(checkpoint.Place(broken_off[1]).folder),
         pytest.raises(InvalidInput, match=r"Another process is writing to .*out.parquet.parts; one job at a time"),
     ):
         score_file(small_case, model, *broken_off)
@@ -427,7 +428,7 @@ def test_two_processes_do_not_work_on_one_output(small_case: Case, model: Model,
 def test_a_disk_that_refuses_is_told_and_the_next_call_goes_on(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
-    blocked = parts.Place(broken_off[1]).folder / "answers-000002.parquet.tmp"
+    blocked = checkpoint.Place(broken_off[1]).folder / "answers-000002.parquet.tmp"
     blocked.unlink()
     blocked.mkdir()
     with pytest.raises(OkawariError, match=r"cannot be written: .*Nothing is lost: make room and run the same again"):
@@ -439,20 +440,20 @@ def test_a_disk_that_refuses_is_told_and_the_next_call_goes_on(
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from okawari import batch, parts
-from okawari.cases import load_case
-from okawari.graph import Graph
+from okawari.scoring import checkpoint, job
+from okawari.cases.loader import load_case
+from okawari.graph.inference import Graph
 
 folder = Path(sys.argv[1])
-batch.CHUNK_ROWS = 100
-model = batch.Model("1", Graph.load((folder / "graph.onnx").read_bytes()))
-print(batch.score_file(load_case("aapl"), model, folder / "in.csv", Path(sys.argv[2]), report=print), flush=True)
+job.CHUNK_ROWS = 100
+model = job.Model("1", Graph.load((folder / "graph.onnx").read_bytes()))
+print(job.score_file(load_case("aapl"), model, folder / "in.csv", Path(sys.argv[2]), report=print), flush=True)
 assert "torch" not in sys.modules
 """
 
 
 def test_a_process_that_is_killed_loses_and_repeats_nothing_and_needs_no_torch(tmp_path: Path) -> None:
-    from okawari.cases import load_case
+    from okawari.cases.loader import load_case
 
     case = load_case("aapl")
     core = AffineCore(np.random.default_rng(1).normal(0, 0.1, (5, 60)), np.zeros(5))
@@ -476,7 +477,7 @@ def test_a_process_that_is_killed_loses_and_repeats_nothing_and_needs_no_torch(t
                 process.stdout.readline()
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-        state = json.loads((parts.Place(killed).folder / "job.json").read_text())
+        state = json.loads((checkpoint.Place(killed).folder / "job.json").read_text())
         assert n_parts < state["n_parts"] < 33
         n_parts = state["n_parts"]
         assert not killed.exists()
@@ -486,7 +487,7 @@ def test_a_process_that_is_killed_loses_and_repeats_nothing_and_needs_no_torch(t
     assert f"step {100 * (n_parts + 1)} of 3270" in told.splitlines()[0]
     assert killed.read_bytes() == whole.read_bytes()
     assert (tmp_path / "killed.refused.csv").read_bytes() == (tmp_path / "whole.refused.csv").read_bytes()
-    assert not parts.Place(killed).folder.exists()
+    assert not checkpoint.Place(killed).folder.exists()
 
 
 # --- the version --------------------------------------------------------------------------------------------------
@@ -494,7 +495,7 @@ def test_a_process_that_is_killed_loses_and_repeats_nothing_and_needs_no_torch(t
 
 def test_the_champion_answers_unless_another_version_is_named(train_version: TrainVersion, small_case: Case) -> None:
     first, second = train_version(growth=0.01), train_version(growth=0.02)
-    registry.set_champion("aapl", second.version)
+    versions.set_champion("aapl", second.version)
     assert load_model(small_case).graph.sha256 == second.graph_sha256
     assert load_model(small_case, first.version).graph.sha256 == first.graph_sha256
 
@@ -505,7 +506,7 @@ def test_a_case_without_champion_says_how_to_make_one(mlflow_database: Path, sma
 
 
 def test_a_graph_that_is_not_the_registered_one_does_not_answer(train_version: TrainVersion, small_case: Case) -> None:
-    registry.set_champion("aapl", train_version().version)
+    versions.set_champion("aapl", train_version().version)
     (stored,) = Path.cwd().glob("**/variants/fp32.onnx")
     stored.write_bytes(b"something else")
     with pytest.raises(InvalidInput, match=r"was registered with sha256 .* what is stored has"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from okawari.case import AtLeast, Case, Column, Drift, Forecast, Gate, LogRatio, Serving
-from okawari.cases import list_cases, load_case
+from okawari.cases.loader import list_cases, load_case
 from okawari.errors import InvalidInput
 from okawari.settings import Settings, adopt_settings
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okawari.case import AtLeast, Case, Column, LogRatio
-from okawari.cases import load_case
-from okawari.checks import check_readings
+from okawari.cases.loader import load_case
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput
 
 NOW = datetime(2003, 6, 1, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okawari import chunks
-from okawari.chunks import Chunk, count_rows, read_chunks, read_names
+from okawari.data import chunked_reader
+from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names
 from okawari.errors import InvalidInput
 
 NAMES = ["date", "close"]
@@ -44,7 +44,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that hold a few lines, so that even a small file has several."""
-    monkeypatch.setattr(chunks, "_BLOCK_BYTES", 256)
+    monkeypatch.setattr(chunked_reader, "_BLOCK_BYTES", 256)
 
 
 @pytest.mark.parametrize("after", [0, 1, 6, 7, 10, 39, 40])
@@ -126,7 +126,7 @@ def test_an_open_quote_swallows_no_rows_in_silence(line: str, place: int, tmp_pa
 def test_a_header_that_fits_no_line_is_an_error_and_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "_MOST_BROKEN", 50)
+    monkeypatch.setattr(chunked_reader, "_MOST_BROKEN", 50)
     (tmp_path / "in.csv").write_text("\n".join(["date,close", *["1,2,3"] * 200]))
     with pytest.raises(InvalidInput, match="a wrong header"):
         _read(tmp_path / "in.csv")

@@ -12,14 +12,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from okawari import __version__, cli
-from okawari.isolation import isolate
+from okawari import __version__
+from okawari.cli import main
 from okawari.settings import Settings, adopt_settings, load_settings
+from okawari.simulation.sandbox import isolate
 
 if TYPE_CHECKING:
     from tests.conftest import Said
 
-COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+COMMANDS = sorted(typer.main.get_command(main.app).commands)  # type: ignore[attr-defined]
 Call = Callable[..., "Said"]
 
 
@@ -28,9 +29,9 @@ Call = Callable[..., "Said"]
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    shown = CliRunner().invoke(cli.app, [command, "--help"])
+    shown = CliRunner().invoke(main.app, [command, "--help"])
     assert shown.exit_code == 0
-    explained = (getattr(cli, command).__doc__ or "").split("\n")[0]
+    explained = (getattr(main, command).__doc__ or "").split("\n")[0]
     assert explained
     assert explained.split(".")[0].split(",")[0] in " ".join(shown.output.replace("│", " ").split())
 

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from okawari import cases, control, records, registry
-from okawari.journal import Journal
-from okawari.registry import Version
+from okawari.cases import loader
+from okawari.clients import orchestrator
+from okawari.registry import versions
+from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
+from okawari.storage import decision_log
+from okawari.storage.journal import Journal
 
 if TYPE_CHECKING:
     from tests.conftest import Said, SmallServer
@@ -40,7 +43,7 @@ def test_the_status_names_snapshot_champion_and_decisions(
     call: Call, lonely: None, train_version: Callable[..., Version]
 ) -> None:
     version = train_version()
-    registry.set_champion("aapl", version.version)
+    versions.set_champion("aapl", version.version)
     said = call("status", "aapl")
     assert "snapshot 0: 300 readings, 2000-03-01 to" in said.out
     assert "champion version 1: constant (fp32), RMSE 0.5, +2.0% against the baseline" in said.out
@@ -61,7 +64,7 @@ def test_the_status_without_a_registry_still_tells_what_it_knows(
 
 def _serve(version: Version) -> str:
     answer = {
-        "id": records.new_id(),
+        "id": decision_log.new_id(),
         "index": 0,
         "case": "aapl",
         "at": "2002-01-02T10:00:00+00:00",
@@ -70,7 +73,7 @@ def _serve(version: Version) -> str:
         "version": version.version,
         "graph_sha256": version.graph_sha256,
     }
-    Journal(records.journal_dir("aapl"), "predictions").append([answer, {**answer, "index": 1, "mean": [1.875]}])
+    Journal(decision_log.journal_dir("aapl"), "predictions").append([answer, {**answer, "index": 1, "mean": [1.875]}])
     return str(answer["id"])
 
 
@@ -194,15 +197,15 @@ def short_windows(home: Path) -> Iterator[None]:
     """A case file of the user's own, with the windows of the small case, in the place of the bundled one."""
     Path("cases").mkdir()
     Path("cases/aapl.py").write_text(SHORT)
-    cases.load_case.cache_clear()
+    loader.load_case.cache_clear()
     yield
-    cases.load_case.cache_clear()
+    loader.load_case.cache_clear()
 
 
 def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
     call: Call, train_version: Callable[..., Version], readings: pd.DataFrame, short_windows: None
 ) -> None:
-    registry.set_champion("aapl", train_version().version)
+    versions.set_champion("aapl", train_version().version)
     damaged = readings.astype(object)
     damaged.loc[459, "close"] = "?"
     damaged.to_csv("new.csv", index=False)
@@ -232,7 +235,7 @@ def test_a_file_cannot_be_scored_before_there_is_a_champion(call: Call, mlflow_d
 @pytest.fixture
 def flows(service: SmallServer, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> SmallServer:
     """Beside the service: deployed flows whose runs succeed at once."""
-    monkeypatch.setattr(control, "_LAST_LINES_S", 0.0)
+    monkeypatch.setattr(orchestrator, "_LAST_LINES_S", 0.0)
     for flow in ("ingest", "train", "reconcile"):
         service.tell(f"GET /api/deployments/name/{flow}/{flow}", {"id": flow})
         service.tell(f"POST /api/deployments/{flow}/create_flow_run", {"id": flow, "name": flow})
@@ -267,7 +270,7 @@ def test_a_first_round_ingests_trains_and_reconciles_and_ends_with_the_status(ca
 def test_a_case_with_a_champion_is_not_trained_for_nothing(
     call: Call, flows: SmallServer, train_version: Callable[..., Version]
 ) -> None:
-    registry.set_champion("aapl", train_version().version)
+    versions.set_champion("aapl", train_version().version)
     call("run", "aapl")
     assert list(_list_started(flows)) == ["ingest", "reconcile"]
 
@@ -275,7 +278,7 @@ def test_a_case_with_a_champion_is_not_trained_for_nothing(
 def test_a_person_can_insist_on_a_training(
     call: Call, flows: SmallServer, train_version: Callable[..., Version]
 ) -> None:
-    registry.set_champion("aapl", train_version().version)
+    versions.set_champion("aapl", train_version().version)
     call("run", "aapl", "--retrain")
     assert _list_started(flows)["train"]["cause"] == "asked"
 
@@ -307,7 +310,7 @@ def test_a_flow_that_fails_ends_the_round_with_its_reason(call: Call, flows: Sma
 
 
 def test_a_leaderboard_shows_a_forecasts_last_step_in_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    from okawari.terminal import show_leaderboard
+    from okawari.cli.output import show_leaderboard
 
     show_leaderboard([{"candidate": "lstm", "rmse": 1.25, "rmse_step_5": 3.5, "graph_bytes": 7}], "the training")
     title, names, numbers, later, names_later, numbers_later = (

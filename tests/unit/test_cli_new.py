@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from okawari.case import Classify, Forecast, Regress
-from okawari.cases import list_cases, load_case
-from okawari.sources import SqlQuery, TableFile
+from okawari.cases.loader import list_cases, load_case
+from okawari.data.files import SqlQuery, TableFile
 from tests.tables import draw_sales, draw_things
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from okawari import tracking
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.comparison import Compared, compare_candidates, find_candidates, find_readings
+from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput
-from okawari.graph import Graph
+from okawari.evaluation.variants import Compared, compare_candidates, find_candidates, find_readings
+from okawari.graph.inference import Graph
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp
 from okawari.models.linear import Linear
 from okawari.models.recipe import no_progress
+from okawari.registry import runs
 
 if TYPE_CHECKING:
     from tests.conftest import Said
@@ -87,12 +87,12 @@ def test_the_command_shows_the_table_and_its_verdict(call: Call) -> None:
 def test_where_mlflow_answers_the_table_is_kept_there(call: Call, mlflow_database: Path) -> None:
     said = call("quantize", "diabetes", "--candidate", "linear", "--candidate", "constant")
     run_id = said.out.strip().rpartition("/")[2]
-    table = json.loads(tracking.load_file(run_id, "variants.json"))
+    table = json.loads(runs.load_file(run_id, "variants.json"))
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     told = [(row["candidate"], row["variant"]) for row in rows]
     assert told == [("linear", "fp32"), ("linear", "uint8"), ("linear", "int8"), ("constant", "fp32")]
     assert rows[0]["r2"] > 0.4 and rows[0]["r2_lost"] == 0
-    assert json.loads(tracking.load_file(run_id, "decisions.json"))["linear"].startswith("fp32: Only fp32")
+    assert json.loads(runs.load_file(run_id, "decisions.json"))["linear"].startswith("fp32: Only fp32")
 
 
 def test_where_no_server_answers_the_table_is_shown_and_not_kept(

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.contest import Contender, build_cards, build_leaderboard, choose_candidates, fit_contender
+from okawari.dataset.windows import cut_windows, split_windows
 from okawari.errors import InvalidInput
+from okawari.evaluation.candidates import Contender, build_cards, build_leaderboard, choose_candidates, fit_contender
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.windows import cut_windows, split_windows
 
 PER_STEP = ("rmse", "skill_share", "mae", "mase", "directional_accuracy", "interval_score", "coverage_share")
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari.cases import load_case
 from okawari.cases.cpi import ACCELERATION, CASE, REGIME, TREND
-from okawari.contest import calibrate
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import Split, cut_windows, split_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_graph, require_answers
+from okawari.evaluation.candidates import calibrate
+from okawari.graph.inference import Graph, build_graph, require_answers
 from okawari.models.linear import Linear
 from okawari.models.recipe import ConstantCore, TrainingData, no_progress
-from okawari.tasks import Growth
-from okawari.windows import Split, cut_windows, split_windows
+from okawari.schema.tasks import Growth
 
 
 @pytest.fixture(scope="module")

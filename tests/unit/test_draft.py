@@ -18,17 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okawari.case import Case, Column, Regress
-from okawari.cases import load_case, load_text
-from okawari.checks import check_readings
-from okawari.contest import fit_contender
-from okawari.draft import require_free_name, save_draft, write_draft
+from okawari.cases.loader import load_case, load_text
+from okawari.data.files import SqlQuery, TableFile
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import cut_windows, split_windows
 from okawari.errors import InvalidInput, OkawariError
-from okawari.graph import Graph
-from okawari.guess import Guess, Wish, guess_case
+from okawari.evaluation.candidates import fit_contender
+from okawari.graph.inference import Graph
 from okawari.models.recipe import no_progress
+from okawari.scaffold.codegen import require_free_name, save_draft, write_draft
+from okawari.scaffold.infer import Guess, Wish, guess_case
 from okawari.settings import Settings, adopt_settings
-from okawari.sources import SqlQuery, TableFile
-from okawari.windows import cut_windows, split_windows
 from tests.tables import draw_counts, draw_sales, draw_things
 
 ROOT = Path(__file__).parents[2]

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from okawari import store
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
+from okawari.cases.loader import load_case
+from okawari.data.files import TableFile
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, OkawariError
-from okawari.export import export_readings
-from okawari.sources import TableFile
-from okawari.store import Ingested
-from okawari.tasks import Classify
+from okawari.schema.tasks import Classify
+from okawari.storage import snapshots
+from okawari.storage.export import export_readings
+from okawari.storage.snapshots import Ingested
 
 if TYPE_CHECKING:
     from tests.conftest import Said
@@ -30,7 +30,7 @@ Call = Callable[..., "Said"]
 
 def _ingest(case: Case, raw: pd.DataFrame) -> Ingested:
     checked = check_readings(raw, case, NOW)
-    return store.record_readings(case, checked.good, checked.refused, NOW)
+    return snapshots.record_readings(case, checked.good, checked.refused, NOW)
 
 
 @pytest.fixture

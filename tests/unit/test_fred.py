@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from okawari import live
 from okawari.case import Case, Column, Forecast, LogRatio
-from okawari.checks import check_readings
+from okawari.data import fred as fred_source
+from okawari.data.fred import Fred, FredSeries
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput
-from okawari.live import Fred, FredSeries
 from okawari.models.random_walk import RandomWalk
 
 ANSWER = Path(__file__).with_name("fred_2023.csv").read_text()
@@ -61,7 +61,7 @@ def fred(monkeypatch: pytest.MonkeyPatch) -> Iterator[FarEnd]:
     far_end = FarEnd()
     thread = threading.Thread(target=far_end.http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    monkeypatch.setattr(live, "FRED_URL", far_end.url)
+    monkeypatch.setattr(fred_source, "FRED_URL", far_end.url)
     yield far_end
     far_end.http.shutdown()
     thread.join()
@@ -181,7 +181,7 @@ def test_whatever_is_no_answer_is_one_clear_sentence(status: int, text: str, mes
 
 
 def test_no_network_is_one_clear_sentence(fred: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "FRED_URL", "http://127.0.0.1:9/fredgraph.csv")  # the discard port; nobody listens
+    monkeypatch.setattr(fred_source, "FRED_URL", "http://127.0.0.1:9/fredgraph.csv")  # the discard port; nobody listens
     with pytest.raises(InvalidInput, match=r"FRED did not answer for CPIAUCSL: .*Check the network or try again later"):
         PRICES.read()
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, LogRatio
+from okawari.dataset.arrays import to_array
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_feature_graph, build_graph, compute_features
+from okawari.graph.inference import Graph, build_feature_graph, build_graph, compute_features
 from okawari.models.recipe import AffineCore, ConstantCore, Interval, TorchCore
-from okawari.readings import to_array
-from okawari.windows import cut_windows
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from okawari import group as group_module
-from okawari.group import CannotStart, Group, is_group_running, require_free_ports, run_group, stop_leftovers
-from okawari.programs import GROUP_MARK, Program, build_environment
+from okawari.local import supervisor as group_module
+from okawari.local.programs import GROUP_MARK, Program, build_environment
+from okawari.local.supervisor import CannotStart, Group, is_group_running, require_free_ports, run_group, stop_leftovers
 from okawari.settings import Settings, adopt_settings, load_settings
 
 PREFECT = Path(__file__).with_name("small_prefect.py")
@@ -224,8 +224,8 @@ KILLED_GROUP = """
 import signal, sys
 sys.path.insert(0, {folder!r})
 from test_group import FOREVER, _program, _server
-from okawari.group import Group
-from okawari.programs import build_environment
+from okawari.local.supervisor import Group
+from okawari.local.programs import build_environment
 from okawari.settings import load_settings
 settings = load_settings()
 group = Group(settings, lambda line: None, build_environment(settings))

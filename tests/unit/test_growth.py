@@ -13,14 +13,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from okawari.bundled import BundledMacro
 from okawari.case import Anticipate, Case, Change, Classify, Column, Growth, LogRatio
-from okawari.cases import load_case
-from okawari.columns import Feature
+from okawari.cases.loader import load_case
+from okawari.data.datasets import BundledMacro
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.graph import compute_features, compute_standing
+from okawari.graph.inference import compute_features, compute_standing
 from okawari.models.constant import Constant
-from okawari.windows import cut_windows
+from okawari.schema.columns import Feature
 
 WAY = Growth(name="way", lag=2, change=True, bounds=(-1.0, 1.0), labels=("down", "very flat", "up"))
 SPEED = Growth(name="speed", lag=1, factor=400.0)

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import ARRIVED, Change, Classify, Column, Forecast, LogRatio, Regress
+from okawari.data.files import TableFile
+from okawari.dataset.windows import MIN_TRAIN, size_parts
 from okawari.errors import InvalidInput
-from okawari.guess import Guess, Wish, guess_case
-from okawari.sizes import (
+from okawari.scaffold.infer import Guess, Wish, guess_case
+from okawari.scaffold.sizing import (
     count_fewest_readings,
     count_fewest_records,
     measure_rhythm,
@@ -22,8 +24,6 @@ from okawari.sizes import (
     plan_records_gate,
     plan_series_gate,
 )
-from okawari.sources import TableFile
-from okawari.windows import MIN_TRAIN, size_parts
 from tests.tables import draw_counts, draw_sales, draw_things
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from okawari.models.heads import differentiate_loss, joint_loss, mark_labels, to_logits
-from okawari.tasks import Head
+from okawari.models.losses import differentiate_loss, joint_loss, mark_labels, to_logits
+from okawari.schema.tasks import Head
 
 HEADS = (
     Head(name="first", start=0, stop=3, labels=("a", "b", "c")),
@@ -42,7 +42,7 @@ def test_shares_become_logits_that_a_softmax_turns_back_and_numbers_pass() -> No
 def test_the_loss_is_that_of_the_torch_loop(said_BH: np.ndarray, true_BH: np.ndarray) -> None:
     import torch
 
-    from okawari.models import training
+    from okawari.models import torch_training
 
     class Said(torch.nn.Module):
         def __init__(self) -> None:
@@ -53,7 +53,7 @@ def test_the_loss_is_that_of_the_torch_loop(said_BH: np.ndarray, true_BH: np.nda
             return taken
 
     for heads in (HEADS, ()):
-        by_torch = training.joint_loss(Said(), (torch.tensor(said_BH), torch.tensor(true_BH).float()), heads)
+        by_torch = torch_training.joint_loss(Said(), (torch.tensor(said_BH), torch.tensor(true_BH).float()), heads)
         assert joint_loss(said_BH, true_BH, heads) == pytest.approx(by_torch.item(), rel=1e-5)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from okawari.journal import Journal, list_segments
+from okawari.storage.journal import Journal, list_segments
 
 
 def _read(folder: Path) -> list[int]:

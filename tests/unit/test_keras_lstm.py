@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
+from okawari.dataset.windows import cut_windows, split_windows
 from okawari.errors import InvalidInput
 from okawari.models.keras_lstm import KerasLstm, copy_weights
 from okawari.models.lstm import Lstm
 from okawari.models.recipe import TrainingData, WindowSet, no_progress
-from okawari.windows import cut_windows, split_windows
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def data(small_case: Case, readings: pd.DataFrame) -> TrainingData:
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_the_double_in_torch_answers_as_keras_does(layers: int, data: TrainingData) -> None:
-    from okawari.models.training import predict_network
+    from okawari.models.torch_training import predict_network
 
     model = KerasLstm(lstm=Lstm(hidden=6, layers=layers, fc=5, epochs=1)).fit(data, no_progress)
     # Biases start at 0 and 1; others show that each of the four gates got its own.
@@ -42,7 +42,7 @@ def test_the_double_in_torch_answers_as_keras_does(layers: int, data: TrainingDa
 
 
 def test_training_stops_early_restores_the_best_epoch_and_reports_each(data: TrainingData) -> None:
-    from okawari.models import training
+    from okawari.models import torch_training
 
     seen = []
     recipe = KerasLstm(lstm=Lstm(hidden=8, layers=1, epochs=25, patience=2, learning_rate=0.05, dropout=0.0))
@@ -50,8 +50,8 @@ def test_training_stops_early_restores_the_best_epoch_and_reports_each(data: Tra
     losses = [numbers["valid_loss"] for numbers in model.history]
     assert seen == [(done, 25, numbers) for done, numbers in enumerate(model.history, start=1)]
     assert len(losses) < 25 and losses.index(min(losses)) == len(losses) - 3
-    rows = training.to_tensors(data.validation, training.choose_device("cpu"))
-    assert training.measure_loss(model.network, rows, 64) == pytest.approx(min(losses), rel=1e-4)
+    rows = torch_training.to_tensors(data.validation, torch_training.choose_device("cpu"))
+    assert torch_training.measure_loss(model.network, rows, 64) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_training_restores_thread_count_generator_and_environment(data: TrainingData) -> None:

@@ -13,14 +13,15 @@ import pytest
 from mlflow import MlflowClient
 from pyarrow import parquet
 
-from okawari import records, registry, store
 from okawari.case import Case
 from okawari.errors import NotYet
-from okawari.journal import Journal
-from okawari.lineage import BrokenChain, trace_prediction
-from okawari.policy import Decision
-from okawari.registry import Version
-from okawari.tables import open_table
+from okawari.loop.lineage import BrokenChain, trace_prediction
+from okawari.policy.decision import Decision
+from okawari.registry import versions
+from okawari.registry.versions import Version
+from okawari.storage import decision_log, snapshots
+from okawari.storage.journal import Journal
+from okawari.storage.tables import open_table
 
 TrainVersion = Callable[..., Version]
 MISSING_ID = "0" * 32
@@ -29,7 +30,7 @@ MISSING_ID = "0" * 32
 def _serve(served: Version, **change: Any) -> str:
     """Journal an answer of a version, as the service does; returns its id."""
     answer = {
-        "id": records.new_id(),
+        "id": decision_log.new_id(),
         "index": 0,
         "case": "aapl",
         "at": "2002-01-02T10:00:00+00:00",
@@ -45,14 +46,14 @@ def _serve(served: Version, **change: Any) -> str:
         "source": "forecast",
         **change,
     }
-    Journal(records.journal_dir("aapl"), "predictions").append([answer])
+    Journal(decision_log.journal_dir("aapl"), "predictions").append([answer])
     return str(answer["id"])
 
 
 def _ask_for_training() -> str:
     """A drift verdict and the decision to train for it; returns the id of the decision."""
-    verdict = records.record_decision("aapl", Decision("drift", "drifted", "it moved"))
-    return records.record_decision("aapl", Decision("retrain", "train", "the data has moved"), cause=verdict)
+    verdict = decision_log.record_decision("aapl", Decision("drift", "drifted", "it moved"))
+    return decision_log.record_decision("aapl", Decision("retrain", "train", "the data has moved"), cause=verdict)
 
 
 def test_an_answer_is_traced_to_its_version_run_snapshot_and_every_decision(
@@ -63,7 +64,7 @@ def test_an_answer_is_traced_to_its_version_run_snapshot_and_every_decision(
     assert lineage.prediction["mean"] == [1.6, 1.7, 1.8]
     assert lineage.version == version
     assert lineage.run_url.endswith(version.run_id)
-    assert lineage.snapshot == store.load_snapshot(small_case, 0)
+    assert lineage.snapshot == snapshots.load_snapshot(small_case, 0)
     assert [(row["kind"], row["action"]) for row in lineage.decisions] == [
         ("promotion", "promote"),
         ("retrain", "train"),
@@ -77,8 +78,8 @@ def test_an_old_answer_is_traced_to_its_own_version_and_snapshot_when_newer_ones
     old = train_version(rows=300)
     answered = _serve(old)
     newer = train_version(rows=350, growth=0.02)
-    registry.set_champion("aapl", newer.version)
-    records.absorb_journal("aapl")
+    versions.set_champion("aapl", newer.version)
+    decision_log.absorb_journal("aapl")
     lineage = trace_prediction(answered)
     assert (lineage.version, lineage.snapshot.version, lineage.snapshot.rows) == (old, 0, 300)
     assert trace_prediction(_serve(newer)).snapshot.rows == 350
@@ -168,9 +169,9 @@ def test_a_cause_that_is_not_on_record_is_noticed(train_version: TrainVersion) -
 
 
 def test_decisions_that_cause_each_other_do_not_hang_it(train_version: TrainVersion) -> None:
-    one, other = records.new_id(), records.new_id()
-    records.record_decision("aapl", Decision("retrain", "train", "because"), id=one, cause=other)
-    records.record_decision("aapl", Decision("drift", "drifted", "because"), id=other, cause=one)
+    one, other = decision_log.new_id(), decision_log.new_id()
+    decision_log.record_decision("aapl", Decision("retrain", "train", "because"), id=one, cause=other)
+    decision_log.record_decision("aapl", Decision("drift", "drifted", "because"), id=other, cause=one)
     lineage = trace_prediction(_serve(train_version(cause=one)))
     assert {row["id"] for row in lineage.decisions} >= {one, other}
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import ARRIVED, Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
+from okawari.cases.loader import load_case
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import Split, cut_windows, split_windows
 from okawari.models.linear import Linear
 from okawari.models.recipe import TrainingData, no_progress
-from okawari.windows import Split, cut_windows, split_windows
 
 
 @pytest.fixture(scope="module")

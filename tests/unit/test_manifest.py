@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
+from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_graph
-from okawari.manifest import (
+from okawari.graph.inference import Graph, build_graph
+from okawari.models.recipe import ConstantCore
+from okawari.storage.deployable import (
     GRAPH_FILE,
     MANIFEST_FILE,
     Deployable,
@@ -24,8 +26,6 @@ from okawari.manifest import (
     load_manifest,
     record_golden,
 )
-from okawari.models.recipe import ConstantCore
-from okawari.windows import last_window
 
 
 @pytest.fixture

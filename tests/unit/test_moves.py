@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okawari.case import Case, Change, Column, Forecast, Gate
-from okawari.contest import fit_contender
+from okawari.dataset.windows import WindowSet, cut_windows, split_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_graph
-from okawari.metrics import interval_coverage, rmse
+from okawari.evaluation.candidates import fit_contender
+from okawari.evaluation.metrics import interval_coverage, rmse
+from okawari.evaluation.scores import score_series
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import AffineCore, ConstantCore, Interval, no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.moves import Learns, follow_move, measure_move, straighten
-from okawari.scores import score_series
-from okawari.windows import WindowSet, cut_windows, split_windows
+from okawari.schema.transforms import Learns, follow_move, measure_move, straighten
 
 
 class Drawn:

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
+from okawari.cases.loader import load_case
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import cut_windows, split_windows
 from okawari.errors import InvalidInput
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.persistence import Persistence, PersistenceModel
@@ -19,8 +20,7 @@ from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import Floats, Recipe, TrainingData, WindowSet, no_progress
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.tasks import Head
-from okawari.windows import cut_windows, split_windows
+from okawari.schema.tasks import Head
 
 WORD = Head(name="word", start=0, stop=3, labels=("a", "b", "c"))
 NUMBER = Head(name="number", start=3, stop=4)

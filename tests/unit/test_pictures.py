@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from okawari.bundled import PIXELS
 from okawari.case import Case
-from okawari.cases import load_case
-from okawari.checks import check_readings
+from okawari.cases.loader import load_case
+from okawari.data.datasets import PIXELS
+from okawari.data.files import read_instead
+from okawari.data.images import PictureFolder
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput
-from okawari.pictures import PictureFolder
-from okawari.sources import read_instead
-from okawari.store import load_readings, record_readings
+from okawari.storage.snapshots import load_readings, record_readings
 
 if TYPE_CHECKING:
     from tests.conftest import Said

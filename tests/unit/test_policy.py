@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okawari.case import Gate, Retrain
-from okawari.policy import (
+from okawari.policy.decision import (
     Card,
     Decision,
     RetrainFacts,

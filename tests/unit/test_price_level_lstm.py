@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from okawari.case import Case
-from okawari.graph import Graph, build_graph
-from okawari.metrics import rmse
-from okawari.models import training
+from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.evaluation.metrics import rmse
+from okawari.graph.inference import Graph, build_graph
+from okawari.models import torch_training
 from okawari.models.lstm import Lstm
 from okawari.models.networks import SMALLEST_LEVEL_SHARE, LevelNetwork, LstmNetwork
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.recipe import TorchCore, TrainingData, WindowSet, no_progress
-from okawari.windows import Split, cut_windows, split_windows
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_positive_level_is_answered_as_it_is(small_case: Case, split: Split) -
 
 
 def test_the_loop_learns_levels_from_levels(split: Split) -> None:
-    taken, learnt = training.to_tensors(split.train, torch.device("cpu"), "levels")
+    taken, learnt = torch_training.to_tensors(split.train, torch.device("cpu"), "levels")
     assert taken.shape == (len(split.train), 12, 1) and learnt.shape == (len(split.train), 3)
     np.testing.assert_allclose(taken[1:, -1, 0], learnt[:-1, 0], rtol=1e-6)  # the next window ends where this one aims
 

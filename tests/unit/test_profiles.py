@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari.columns import NAME
-from okawari.profiles import MAX_WORDS, Profile, name_columns, profile_table
+from okawari.scaffold.column_profiles import MAX_WORDS, Profile, name_columns, profile_table
+from okawari.schema.columns import NAME
 
 
 def _profile(*values: Any) -> Profile:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from okawari.case import Case
-from okawari.graph import Graph, build_graph
-from okawari.graph_weights import list_weights
+from okawari.dataset.windows import cut_windows
+from okawari.graph.inference import Graph, build_graph
+from okawari.graph.quantizer import build_variants, dequantize, measure_variants, quantize_affine
+from okawari.graph.weights import list_weights
 from okawari.models.recipe import AffineCore, ConstantCore, TorchCore, WindowSet
-from okawari.quantize import build_variants, dequantize, measure_variants, quantize_affine
-from okawari.windows import cut_windows
 
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
 weights = arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=8), elements=finite)

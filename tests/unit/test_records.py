@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from okawari import records, tables
 from okawari.errors import NotYet
-from okawari.journal import Journal
-from okawari.policy import Decision
+from okawari.policy.decision import Decision
+from okawari.storage import decision_log, tables
+from okawari.storage.journal import Journal
 
 
 def _decision(reason: str = "because", **facts: Any) -> Decision:
@@ -48,11 +48,11 @@ def _outcome(id: str, step: int = 1, value: float = 27.9) -> dict[str, Any]:
 
 
 def _open_journal(kind: Any = "predictions", **limits: Any) -> Journal:
-    return Journal(records.journal_dir("aapl"), kind, **limits)
+    return Journal(decision_log.journal_dir("aapl"), kind, **limits)
 
 
 def _absorbed_ids() -> list[str]:
-    return records.load_predictions("aapl")["id"].tolist()
+    return decision_log.load_predictions("aapl")["id"].tolist()
 
 
 # --- decisions ----------------------------------------------------------------------------------------------------
@@ -61,8 +61,8 @@ def _absorbed_ids() -> list[str]:
 def test_decisions_come_back_newest_first_with_facts_as_they_were(home: Path) -> None:
     for number in range(5):
         facts = {"p_value": 0.01 * number, "columns": ["log_return"], "champion": None, "held": True}
-        records.record_decision("aapl", _decision(f"reason {number}", **facts))
-    found = records.load_decisions("aapl", 3)
+        decision_log.record_decision("aapl", _decision(f"reason {number}", **facts))
+    found = decision_log.load_decisions("aapl", 3)
     assert [row["reason"] for row in found] == ["reason 4", "reason 3", "reason 2"]
     assert found[0]["facts"] == {"p_value": 0.04, "columns": ["log_return"], "champion": None, "held": True}
     assert (found[0]["kind"], found[0]["action"], found[0]["case"]) == ("drift", "drifted", "aapl")
@@ -70,13 +70,13 @@ def test_decisions_come_back_newest_first_with_facts_as_they_were(home: Path) ->
 
 
 def test_a_decision_keeps_its_links_and_those_it_lacks_are_none(home: Path) -> None:
-    plain = records.record_decision("aapl", _decision())
-    linked = records.record_decision(
+    plain = decision_log.record_decision("aapl", _decision())
+    linked = decision_log.record_decision(
         "aapl", _decision(), cause=plain, snapshot_version=4, run_id="r", model_version="2"
     )
     for find in (
-        records.find_decision,
-        lambda case, id: next(r for r in records.load_decisions(case) if r["id"] == id),
+        decision_log.find_decision,
+        lambda case, id: next(r for r in decision_log.load_decisions(case) if r["id"] == id),
     ):
         row = find("aapl", linked)
         assert row is not None
@@ -87,35 +87,35 @@ def test_a_decision_keeps_its_links_and_those_it_lacks_are_none(home: Path) -> N
 
 
 def test_decisions_of_one_kind_can_be_asked_for(home: Path) -> None:
-    records.record_decision("aapl", _decision())
-    records.record_decision("aapl", Decision("retrain", "skip", "too soon"))
-    assert [row["action"] for row in records.load_decisions("aapl", kind="retrain")] == ["skip"]
-    assert records.load_decisions("aapl", kind="variant") == []
+    decision_log.record_decision("aapl", _decision())
+    decision_log.record_decision("aapl", Decision("retrain", "skip", "too soon"))
+    assert [row["action"] for row in decision_log.load_decisions("aapl", kind="retrain")] == ["skip"]
+    assert decision_log.load_decisions("aapl", kind="variant") == []
 
 
 def test_recording_a_decision_twice_under_its_id_records_it_once(home: Path) -> None:
-    decision_id = records.new_id()
+    decision_id = decision_log.new_id()
     for reason in ("first", "again"):
-        assert records.record_decision("aapl", _decision(reason), id=decision_id) == decision_id
-    assert [row["reason"] for row in records.load_decisions("aapl")] == ["first"]
+        assert decision_log.record_decision("aapl", _decision(reason), id=decision_id) == decision_id
+    assert [row["reason"] for row in decision_log.load_decisions("aapl")] == ["first"]
 
 
 def test_cases_do_not_see_each_others_decisions(home: Path) -> None:
-    decision_id = records.record_decision("aapl", _decision())
-    assert records.load_decisions("cpi") == []
-    assert records.find_decision("cpi", decision_id) is None
-    assert records.find_decision("aapl", "nobody's") is None
+    decision_id = decision_log.record_decision("aapl", _decision())
+    assert decision_log.load_decisions("cpi") == []
+    assert decision_log.find_decision("cpi", decision_id) is None
+    assert decision_log.find_decision("aapl", "nobody's") is None
 
 
 def test_an_id_is_data_and_never_part_of_the_question(home: Path) -> None:
-    records.record_decision("aapl", _decision())
-    assert records.find_decision("aapl", "' OR '1'='1") is None
+    decision_log.record_decision("aapl", _decision())
+    assert decision_log.find_decision("aapl", "' OR '1'='1") is None
 
 
 def test_decisions_recorded_at_once_are_all_kept(home: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        ids = list(pool.map(lambda _: records.record_decision("aapl", _decision()), range(8)))
-    assert {row["id"] for row in records.load_decisions("aapl")} == set(ids)
+        ids = list(pool.map(lambda _: decision_log.record_decision("aapl", _decision()), range(8)))
+    assert {row["id"] for row in decision_log.load_decisions("aapl")} == set(ids)
 
 
 # --- journal into tables ------------------------------------------------------------------------------------------
@@ -123,8 +123,8 @@ def test_decisions_recorded_at_once_are_all_kept(home: Path) -> None:
 
 def test_a_journalled_answer_comes_back_from_the_table_as_it_was_given(home: Path) -> None:
     _open_journal().append([_answer("one"), _answer("one", 1, lower=None, upper=None, as_of=None)])
-    assert records.absorb_journal("aapl") == {"predictions": 2, "outcomes": 0}
-    first, second = (records.find_prediction("one", index) for index in (0, 1))
+    assert decision_log.absorb_journal("aapl") == {"predictions": 2, "outcomes": 0}
+    first, second = (decision_log.find_prediction("one", index) for index in (0, 1))
     for name, value in _answer("one").items():
         assert name == "at" or first[name] == value
     assert first["at"].isoformat() == "2008-01-02T10:00:00+00:00"
@@ -134,21 +134,21 @@ def test_a_journalled_answer_comes_back_from_the_table_as_it_was_given(home: Pat
 def test_predictions_and_outcomes_are_listed_oldest_first(home: Path) -> None:
     _open_journal().append([_answer("b", 1), _answer("a", 0)])
     _open_journal("outcomes").append([_outcome("a")])
-    records.absorb_journal("aapl")
+    decision_log.absorb_journal("aapl")
     assert _absorbed_ids() == ["a", "b"]
-    assert records.load_outcomes("aapl")["value"].tolist() == [27.9]
+    assert decision_log.load_outcomes("aapl")["value"].tolist() == [27.9]
 
 
 def test_absorbing_twice_changes_nothing_and_what_is_absorbed_is_deleted(home: Path) -> None:
     journal = _open_journal()
     journal.append([_answer("one")])
-    records.absorb_journal("aapl")
-    assert records.absorb_journal("aapl")["predictions"] == 1  # still open, so read again
+    decision_log.absorb_journal("aapl")
+    assert decision_log.absorb_journal("aapl")["predictions"] == 1  # still open, so read again
     journal.close()
-    records.absorb_journal("aapl")
+    decision_log.absorb_journal("aapl")
     assert _absorbed_ids() == ["one"]
     assert list((home / "journal/aapl/predictions").iterdir()) == []
-    assert records.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
+    assert decision_log.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
 
 
 def test_an_absorption_killed_before_it_deletes_is_made_good_by_the_next(home: Path) -> None:
@@ -157,9 +157,9 @@ def test_an_absorption_killed_before_it_deletes_is_made_good_by_the_next(home: P
     journal.close()
     (segment,) = (home / "journal/aapl/predictions").iterdir()
     before = segment.read_bytes()
-    records.absorb_journal("aapl")
+    decision_log.absorb_journal("aapl")
     segment.write_bytes(before)  # as if the merge had been the last thing it did
-    records.absorb_journal("aapl")
+    decision_log.absorb_journal("aapl")
     assert sorted(_absorbed_ids()) == ["one", "two"]
     assert not segment.exists()
 
@@ -173,9 +173,9 @@ def test_an_absorption_killed_before_it_merges_loses_nothing(home: Path, monkeyp
     blocked.write_text("a file where the table should be")
     monkeypatch.setattr(tables, "_PAUSE_S", 0.0)
     with pytest.raises(OSError, match="predictions cannot be read"):
-        records.absorb_journal("aapl")
+        decision_log.absorb_journal("aapl")
     blocked.unlink()
-    records.absorb_journal("aapl")
+    decision_log.absorb_journal("aapl")
     assert _absorbed_ids() == ["one"]
 
 
@@ -186,7 +186,7 @@ def test_a_line_torn_by_a_kill_is_left_out_and_the_rest_absorbed(home: Path) -> 
     folder.mkdir(parents=True)
     lines = json.dumps(_answer("one")) + "\n" + json.dumps(_answer("two"))[:50]
     (folder / f"1-{ended.pid}.open").write_text(lines)
-    assert records.absorb_journal("aapl")["predictions"] == 1
+    assert decision_log.absorb_journal("aapl")["predictions"] == 1
     assert _absorbed_ids() == ["one"]
     assert list(folder.iterdir()) == []
 
@@ -195,7 +195,7 @@ def test_an_open_segment_of_a_living_writer_is_read_but_never_deleted(home: Path
     journal = _open_journal()
     for number in range(3):
         journal.append([_answer(f"id{number}")])
-        records.absorb_journal("aapl")
+        decision_log.absorb_journal("aapl")
         (segment,) = (home / "journal/aapl/predictions").iterdir()
         assert segment.name.endswith(f"-{os.getpid()}.open")
     assert sorted(_absorbed_ids()) == ["id0", "id1", "id2"]
@@ -206,23 +206,23 @@ def test_two_absorptions_at_once_absorb_each_row_once(home: Path) -> None:
     for number in range(20):
         journal.append([_answer(f"id{number:02}")])
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(records.absorb_journal, ["aapl"] * 3))
+        list(pool.map(decision_log.absorb_journal, ["aapl"] * 3))
     assert sorted(_absorbed_ids()) == [f"id{number:02}" for number in range(20)]
 
 
 def test_the_first_outcome_told_for_a_step_stands(home: Path) -> None:
     _open_journal("outcomes").append([_outcome("one", value=1.0), _outcome("one", step=2, value=3.0)])
-    records.absorb_journal("aapl")
+    decision_log.absorb_journal("aapl")
     _open_journal("outcomes").append([_outcome("one", value=2.0)])
-    records.absorb_journal("aapl")
-    told = records.load_outcomes("aapl").set_index("step")["value"]
+    decision_log.absorb_journal("aapl")
+    told = decision_log.load_outcomes("aapl").set_index("step")["value"]
     assert told.to_dict() == {1: 1.0, 2: 3.0}
 
 
 def test_a_prediction_seconds_old_is_found_in_the_journal(home: Path) -> None:
     _open_journal().append([_answer("one"), _answer("one", 1)])
-    assert records.find_prediction("one", 1)["index"] == 1
-    assert records.load_predictions("aapl").empty
+    assert decision_log.find_prediction("one", 1)["index"] == 1
+    assert decision_log.load_predictions("aapl").empty
 
 
 @pytest.mark.parametrize(("wanted", "index"), [("two", 0), ("one", 1), ("' OR '1'='1", 0), ("", 0)])
@@ -230,21 +230,21 @@ def test_an_unknown_prediction_is_said_to_be_unknown(wanted: str, index: int, ho
     _open_journal().append([_answer("one")])
     for absorb in (False, True):
         if absorb:
-            records.absorb_journal("aapl")
+            decision_log.absorb_journal("aapl")
         with pytest.raises(NotYet, match=f"No prediction .* with index {index} is on record; the id is the `id` of"):
-            records.find_prediction(wanted, index)
+            decision_log.find_prediction(wanted, index)
 
 
 def test_a_case_without_journal_has_empty_tables_with_their_columns(home: Path) -> None:
-    assert records.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
-    assert {"id", "as_of", "mean", "version"} <= set(records.load_predictions("aapl").columns)
-    assert {"id", "step", "value"} <= set(records.load_outcomes("aapl").columns)
-    assert records.list_stored_cases() == []
+    assert decision_log.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
+    assert {"id", "as_of", "mean", "version"} <= set(decision_log.load_predictions("aapl").columns)
+    assert {"id", "step", "value"} <= set(decision_log.load_outcomes("aapl").columns)
+    assert decision_log.list_stored_cases() == []
 
 
 def test_many_small_merges_are_joined_and_nothing_is_lost(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_MANY_FILES", 4)
-    ids = {records.record_decision("aapl", _decision(str(number))) for number in range(5)}
-    assert records.compact_records("aapl") == ["decisions"]
-    assert {row["id"] for row in records.load_decisions("aapl")} == ids
-    assert records.compact_records("aapl") == []
+    ids = {decision_log.record_decision("aapl", _decision(str(number))) for number in range(5)}
+    assert decision_log.compact_records("aapl") == ["decisions"]
+    assert {row["id"] for row in decision_log.load_decisions("aapl")} == ids
+    assert decision_log.compact_records("aapl") == []

@@ -13,15 +13,16 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from okawari import registry, store, tracking
 from okawari.case import Case
+from okawari.dataset.windows import last_window
 from okawari.errors import NotYet, ServerUnreachable
-from okawari.graph import Graph
-from okawari.manifest import digest
-from okawari.registry import Version
+from okawari.graph.inference import Graph
+from okawari.registry import runs, versions
+from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
-from okawari.store import Snapshot
-from okawari.windows import last_window
+from okawari.storage import snapshots
+from okawari.storage.deployable import digest
+from okawari.storage.snapshots import Snapshot
 
 TrainVersion = Callable[..., Version]
 
@@ -36,8 +37,8 @@ def client(mlflow_database: Path) -> MlflowClient:
 def snapshot(mlflow_database: Path, small_case: Case, readings: pd.DataFrame) -> Snapshot:
     """The second snapshot of a case, of fifty readings."""
     nothing, now = readings[:0].assign(reason=""), datetime(2003, 1, 1, tzinfo=UTC)
-    store.record_readings(small_case, readings[:40], nothing, now)
-    return store.record_readings(small_case, readings[:50], nothing, now).snapshot
+    snapshots.record_readings(small_case, readings[:40], nothing, now)
+    return snapshots.record_readings(small_case, readings[:50], nothing, now).snapshot
 
 
 # --- versions -----------------------------------------------------------------------------------------------------
@@ -48,21 +49,21 @@ def test_a_registered_version_comes_back_with_all_that_is_known_of_it(train_vers
     assert (version.case, version.version, version.candidate, version.variant) == ("aapl", "1", "constant", "fp32")
     assert (version.coverage_share, version.loss, version.skill_share) == (0.9, 0.5, 0.02)
     assert version.snapshot_version == 0
-    assert tracking.load_snapshot_version(version.run_id) == 0
-    assert registry.load_version("aapl", "1") == version
+    assert runs.load_snapshot_version(version.run_id) == 0
+    assert versions.load_version("aapl", "1") == version
 
 
 def test_the_graph_of_a_version_comes_back_byte_by_byte(train_version: TrainVersion) -> None:
     first, second = train_version(growth=0.01), train_version(growth=0.02)
     assert first.graph_sha256 != second.graph_sha256
     for version in (first, second):
-        assert digest(registry.load_graph(version)) == version.graph_sha256
+        assert digest(versions.load_graph(version)) == version.graph_sha256
 
 
 def test_the_graph_of_a_quantized_version_is_that_of_its_variant(train_version: TrainVersion) -> None:
     version = train_version()
-    tracking.record_file(version.run_id, b"smaller", "variants/uint8.onnx")
-    assert registry.load_graph(replace(version, variant="uint8")) == b"smaller"
+    runs.record_file(version.run_id, b"smaller", "variants/uint8.onnx")
+    assert versions.load_graph(replace(version, variant="uint8")) == b"smaller"
 
 
 def test_mlflow_itself_can_load_the_champion_and_it_answers_like_the_graph(
@@ -71,37 +72,37 @@ def test_mlflow_itself_can_load_the_champion_and_it_answers_like_the_graph(
     import mlflow.pyfunc
 
     version = train_version()
-    registry.set_champion("aapl", version.version)
+    versions.set_champion("aapl", version.version)
     x_BTF = last_window(readings, small_case)
     answer = mlflow.pyfunc.load_model("models:/aapl@champion").predict(x_BTF)
-    expected = Graph.load(registry.load_graph(version)).answer(x_BTF)
+    expected = Graph.load(versions.load_graph(version)).answer(x_BTF)
     np.testing.assert_array_equal(answer["mean"], expected.mean_BH)
     np.testing.assert_array_equal(answer["lower"], expected.lower_BH)
 
 
 def test_the_champion_is_who_the_alias_points_at_and_can_go_back(train_version: TrainVersion) -> None:
     first, second = train_version(), train_version()
-    assert registry.load_champion("aapl") is None
+    assert versions.load_champion("aapl") is None
     for version in (first, second, second, first):
-        registry.set_champion("aapl", version.version)
-        assert registry.load_champion("aapl") == version
+        versions.set_champion("aapl", version.version)
+        assert versions.load_champion("aapl") == version
 
 
 def test_a_case_that_was_never_trained_has_no_champion(mlflow_database: Path) -> None:
-    assert registry.load_champion("aapl") is None
+    assert versions.load_champion("aapl") is None
 
 
 @pytest.mark.parametrize("number", ["2", "0", "nonsense"])
 def test_an_unknown_version_is_not_there_yet(number: str, train_version: TrainVersion) -> None:
     train_version()
     with pytest.raises(NotYet, match=f"Case aapl has no registered version {number}"):
-        registry.load_version("aapl", number)
+        versions.load_version("aapl", number)
 
 
 def test_an_unknown_artefact_is_not_there_yet_and_names_the_cure(train_version: TrainVersion) -> None:
     run_id = train_version().run_id
     with pytest.raises(NotYet, match=f"Run {run_id} has no artefact gone.txt; train the case again"):
-        tracking.load_file(run_id, "gone.txt")
+        runs.load_file(run_id, "gone.txt")
 
 
 def test_a_server_that_is_not_there_is_said_to_be_unreachable(
@@ -110,7 +111,7 @@ def test_a_server_that_is_not_there_is_said_to_be_unreachable(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     adopt_settings(Settings(mlflow_port=free_port))
     with pytest.raises(ServerUnreachable, match=f"No MLflow server answers at http://127.0.0.1:{free_port}; start it"):
-        registry.load_champion("aapl")
+        versions.load_champion("aapl")
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
@@ -119,14 +120,14 @@ def test_a_server_that_is_not_there_is_said_to_be_unreachable(
 def test_a_training_keeps_its_case_its_snapshot_and_its_data(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
-    with tracking.record_training(small_case, snapshot, readings[:50], {"okawari.cause": "drift"}) as run_id:
+    with runs.record_training(small_case, snapshot, readings[:50], {"okawari.cause": "drift"}) as run_id:
         assert client.get_run(run_id).info.status == "RUNNING"
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["okawari.cause"] == "drift"
-    assert tracking.load_snapshot_version(run_id) == snapshot.version
-    assert json.loads(tracking.load_file(run_id, "case.json"))["task"]["horizon"] == 3
-    assert json.loads(tracking.load_file(run_id, "snapshot.json"))["digest"] == snapshot.digest
+    assert runs.load_snapshot_version(run_id) == snapshot.version
+    assert json.loads(runs.load_file(run_id, "case.json"))["task"]["horizon"] == 3
+    assert json.loads(runs.load_file(run_id, "snapshot.json"))["digest"] == snapshot.digest
     (used,) = run.inputs.dataset_inputs
     assert used.dataset.digest == snapshot.digest[:32]
     source = json.loads(used.dataset.source)
@@ -140,9 +141,9 @@ def test_a_run_whose_body_raises_is_marked_failed_and_the_error_goes_on(
     seen = []
 
     def fail() -> None:
-        with tracking.record_training(small_case, snapshot, readings[:50], {}) as parent:
+        with runs.record_training(small_case, snapshot, readings[:50], {}) as parent:
             seen.append(parent)
-            with tracking.record_candidate(small_case, parent, "lstm", {"hidden": 16}) as child:
+            with runs.record_candidate(small_case, parent, "lstm", {"hidden": 16}) as child:
                 seen.append(child)
                 raise ZeroDivisionError
 
@@ -155,12 +156,12 @@ def test_a_candidate_is_a_child_run_with_its_settings_and_numbers(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
     with (
-        tracking.record_training(small_case, snapshot, readings[:50], {}) as parent,
-        tracking.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id,
+        runs.record_training(small_case, snapshot, readings[:50], {}) as parent,
+        runs.record_candidate(small_case, parent, "lstm", {"hidden": 16, "note": "x" * 900}) as run_id,
     ):
-        tracking.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
-        tracking.record_history(run_id, [{"train_loss": 3.0}, {"train_loss": 2.0}])
-        tracking.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
+        runs.record_metrics(run_id, {"rmse": 0.5, "coverage_share": None})
+        runs.record_history(run_id, [{"train_loss": 3.0}, {"train_loss": 2.0}])
+        runs.record_table(run_id, [{"candidate": "lstm", "rmse": 0.5}], "leaderboard.json")
     run = client.get_run(run_id)
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.data.params["hidden"] == "16"
@@ -169,36 +170,36 @@ def test_a_candidate_is_a_child_run_with_its_settings_and_numbers(
         (1, 3.0),
         (2, 2.0),
     ]
-    assert json.loads(tracking.load_file(run_id, "leaderboard.json"))["data"] == [["lstm", 0.5]]
+    assert json.loads(runs.load_file(run_id, "leaderboard.json"))["data"] == [["lstm", 0.5]]
 
 
 def test_abandoned_runs_are_closed_and_finished_ones_left_alone(
     client: MlflowClient, snapshot: Snapshot, small_case: Case, readings: pd.DataFrame
 ) -> None:
-    with tracking.record_training(small_case, snapshot, readings[:50], {}) as finished:
+    with runs.record_training(small_case, snapshot, readings[:50], {}) as finished:
         pass
     experiment = client.get_run(finished).info.experiment_id
     abandoned = [client.create_run(experiment).info.run_id for _ in range(2)]
-    assert tracking.close_abandoned(small_case) == 2
+    assert runs.close_abandoned(small_case) == 2
     assert [client.get_run(run_id).info.status for run_id in (finished, *abandoned)] == ["FINISHED", "KILLED", "KILLED"]
-    assert tracking.close_abandoned(small_case) == 0
+    assert runs.close_abandoned(small_case) == 0
 
 
 def test_a_drift_report_has_a_run_of_its_own(client: MlflowClient, snapshot: Snapshot, small_case: Case) -> None:
-    run_id = tracking.record_monitoring(small_case, snapshot, b"<html>moved</html>", {"distance": 0.25})
-    assert tracking.load_file(run_id, "drift.html") == b"<html>moved</html>"
+    run_id = runs.record_monitoring(small_case, snapshot, b"<html>moved</html>", {"distance": 0.25})
+    assert runs.load_file(run_id, "drift.html") == b"<html>moved</html>"
     run = client.get_run(run_id)
     assert (run.data.metrics["distance"], run.data.tags["okawari.kind"]) == (0.25, "monitoring")
 
 
 def test_an_artefact_keeps_its_bytes_and_its_place(client: MlflowClient, snapshot: Snapshot, small_case: Case) -> None:
-    run_id = tracking.record_monitoring(small_case, snapshot, b"", {})
+    run_id = runs.record_monitoring(small_case, snapshot, b"", {})
     content = bytes(range(256)) * 40
-    tracking.record_file(run_id, content, "deep/down/graph.onnx")
-    assert tracking.load_file(run_id, "deep/down/graph.onnx") == content
+    runs.record_file(run_id, content, "deep/down/graph.onnx")
+    assert runs.load_file(run_id, "deep/down/graph.onnx") == content
     assert [each.path for each in client.list_artifacts(run_id, "deep")] == ["deep/down"]
 
 
 def test_a_runs_page_is_the_address_of_that_run(train_version: TrainVersion) -> None:
     run_id = train_version().run_id
-    assert tracking.page_url(run_id).endswith(f"/runs/{run_id}")
+    assert runs.page_url(run_id).endswith(f"/runs/{run_id}")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from okawari.case import Case
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Answer
-from okawari.metrics import (
+from okawari.evaluation.metrics import (
     calibrate_interval,
     directional_accuracy,
     interval_coverage,
@@ -22,8 +22,8 @@ from okawari.metrics import (
     rmse,
     skill_share,
 )
-from okawari.scores import score_series
-from okawari.windows import cut_windows
+from okawari.evaluation.scores import score_series
+from okawari.graph.inference import Answer
 
 numbers = arrays(np.float64, 7, elements=st.floats(-1e6, 1e6))
 

@@ -17,10 +17,10 @@ from okawari.errors import InvalidInput
 from okawari.models.constant import ConstantModel
 from okawari.models.dense import Mlp
 from okawari.models.recipe import Progress, TrainingData, WindowSet, Workbench, no_progress
-from okawari.models.search import Search, _enqueue_own, _open_study, measure_loss
-from okawari.models.space import Choice, Range, Whole
-from okawari.models.trials import find_storable
-from okawari.tasks import Head
+from okawari.models.search.search import Search, _enqueue_own, _open_study, measure_loss
+from okawari.models.search.space import Choice, Range, Whole
+from okawari.models.search.trials import find_storable
+from okawari.schema.tasks import Head
 
 ROOT = Path(__file__).parents[2]
 LABELS = (Head(name="label", start=0, stop=2, labels=("left", "right")),)

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Forecast
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.models.recipe import TrainingData, WindowSet, no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.windows import cut_windows
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from okawari.errors import InvalidInput
-from okawari.programs import GROUP_MARK, build_environment, list_programs
+from okawari.local.programs import GROUP_MARK, build_environment, list_programs
 from okawari.settings import Settings, adopt_settings, load_settings
 
 

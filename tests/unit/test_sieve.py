@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okawari.case import Case
-from okawari.chunks import LOOK_AHEAD, Chunk
-from okawari.sieve import show_refused, sift
+from okawari.data.chunked_reader import LOOK_AHEAD, Chunk
+from okawari.scoring.row_filter import show_refused, sift
 
 NOW = datetime(2003, 6, 1, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def _sift(rows: pd.DataFrame, case: Case, size: int, **options: Any) -> tuple[li
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30), st.integers(1, 30))
 @settings(max_examples=40, deadline=None)
 def test_however_the_file_is_cut_the_same_rows_pass_in_the_order_of_time(order: list[int], size: int) -> None:
-    from okawari.cases import load_case
+    from okawari.cases.loader import load_case
 
     case = load_case("aapl")
     rows = _rows(_READINGS, order)

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from okawari.bundled import BundledMacro
+from okawari.data.datasets import BundledMacro
+from okawari.data.files import BundledStock, TableFile
 from okawari.errors import InvalidInput
-from okawari.sources import BundledStock, TableFile
 
 # --- bundled history ----------------------------------------------------------------------------------------------
 

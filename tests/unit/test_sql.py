@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.data.files import SqlQuery, TableFile, read_instead
 from okawari.errors import InvalidInput
-from okawari.sources import SqlQuery, TableFile, read_instead
 
 QUERY = "select day, units, price from sales order by day"
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from okawari import store
 from okawari.case import Case, Column
-from okawari.checks import check_readings
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, NotYet
 from okawari.settings import Settings, adopt_settings
-from okawari.store import Ingested
-from okawari.tables import open_table
+from okawari.storage import snapshots
+from okawari.storage.snapshots import Ingested
+from okawari.storage.tables import open_table
 
 NOW = datetime(2003, 6, 1, tzinfo=UTC)
 Ingest = Callable[[pd.DataFrame], Ingested]
@@ -31,18 +31,18 @@ def ingest(home: Path, small_case: Case) -> Ingest:
 
     def record(raw: pd.DataFrame) -> Ingested:
         checked = check_readings(raw, small_case, NOW)
-        return store.record_readings(small_case, checked.good, checked.refused, NOW)
+        return snapshots.record_readings(small_case, checked.good, checked.refused, NOW)
 
     return record
 
 
 def test_before_the_first_ingest_there_is_nothing_and_reading_says_what_to_run(home: Path, small_case: Case) -> None:
-    assert store.load_snapshot(small_case) is None
-    assert store.snapshot_number(small_case) is None
-    assert store.load_recent(small_case, 5) is None
-    assert store.count_quarantined(small_case) == 0
+    assert snapshots.load_snapshot(small_case) is None
+    assert snapshots.snapshot_number(small_case) is None
+    assert snapshots.load_recent(small_case, 5) is None
+    assert snapshots.count_quarantined(small_case) == 0
     with pytest.raises(NotYet, match="Case aapl has no readings yet; run: okawari run aapl"):
-        store.load_readings(small_case)
+        snapshots.load_readings(small_case)
 
 
 def test_what_is_ingested_is_read_back_to_the_last_bit(
@@ -51,9 +51,9 @@ def test_what_is_ingested_is_read_back_to_the_last_bit(
     ingested = ingest(readings)
     assert (ingested.new_rows, ingested.revised_rows, ingested.quarantined_rows) == (len(readings), 0, 0)
     expected = readings.astype({"volume": "float64"})[["date", *small_case.column_names]]
-    pd.testing.assert_frame_equal(store.load_readings(small_case), expected, check_exact=True)
+    pd.testing.assert_frame_equal(snapshots.load_readings(small_case), expected, check_exact=True)
     pd.testing.assert_frame_equal(
-        store.load_recent(small_case, 7), expected.tail(7).reset_index(drop=True), check_exact=True
+        snapshots.load_recent(small_case, 7), expected.tail(7).reset_index(drop=True), check_exact=True
     )
 
 
@@ -69,12 +69,12 @@ def test_a_snapshot_names_its_rows_and_days(ingest: Ingest, readings: pd.DataFra
 def test_new_readings_make_the_next_version_and_old_versions_stay(
     ingest: Ingest, small_case: Case, readings: pd.DataFrame
 ) -> None:
-    snapshots = [ingest(readings[:rows]).snapshot for rows in (50, 60, 75)]
-    assert [snapshot.version for snapshot in snapshots] == [0, 1, 2]
-    assert store.snapshot_number(small_case) == 2
-    for snapshot in snapshots:
-        assert store.load_snapshot(small_case, snapshot.version) == snapshot
-        assert len(store.load_readings(small_case, snapshot.version)) == snapshot.rows
+    ingested = [ingest(readings[:rows]).snapshot for rows in (50, 60, 75)]
+    assert [snapshot.version for snapshot in ingested] == [0, 1, 2]
+    assert snapshots.snapshot_number(small_case) == 2
+    for snapshot in ingested:
+        assert snapshots.load_snapshot(small_case, snapshot.version) == snapshot
+        assert len(snapshots.load_readings(small_case, snapshot.version)) == snapshot.rows
 
 
 def test_ingesting_the_same_again_makes_no_version(ingest: Ingest, readings: pd.DataFrame) -> None:
@@ -94,9 +94,9 @@ def test_a_revised_value_makes_a_version_and_the_old_one_keeps_its_digest(
     assert (ingested.new_rows, ingested.revised_rows) == (2, 1)
     assert ingested.snapshot.version == 1
     assert ingested.snapshot.digest != first.digest
-    assert store.load_readings(small_case)["volume"][20] == 1.0
-    assert store.load_readings(small_case, 0)["volume"][20] == readings["volume"][20]
-    assert store.load_snapshot(small_case, 0) == first
+    assert snapshots.load_readings(small_case)["volume"][20] == 1.0
+    assert snapshots.load_readings(small_case, 0)["volume"][20] == readings["volume"][20]
+    assert snapshots.load_snapshot(small_case, 0) == first
 
 
 def test_a_column_may_be_called_as_another_ones_known_value(
@@ -105,8 +105,8 @@ def test_a_column_may_be_called_as_another_ones_known_value(
     case = replace(small_case, columns=(*small_case.columns, Column(name="volume_known")))
     rows = readings.head(20).assign(volume_known=1.0)
     nothing = rows[:0].assign(reason="")
-    store.record_readings(case, rows, nothing, NOW)
-    revised = store.record_readings(case, rows.assign(volume_known=2.0), nothing, NOW)
+    snapshots.record_readings(case, rows, nothing, NOW)
+    revised = snapshots.record_readings(case, rows.assign(volume_known=2.0), nothing, NOW)
     assert (revised.new_rows, revised.revised_rows) == (0, 20)
 
 
@@ -115,13 +115,13 @@ def test_an_older_edition_of_the_source_adds_what_is_missing_and_revises_nothing
 ) -> None:
     nothing = readings[:0].assign(reason="")
     live = readings[10:60].assign(volume=1.0)
-    store.record_readings(small_case, live, nothing, NOW)
-    older = store.record_readings(small_case, readings[:40], nothing, NOW, from_source=True)
+    snapshots.record_readings(small_case, live, nothing, NOW)
+    older = snapshots.record_readings(small_case, readings[:40], nothing, NOW, from_source=True)
     assert (older.new_rows, older.revised_rows, older.kept_rows) == (10, 0, 30)
-    assert store.load_readings(small_case)["volume"][10:].eq(1.0).all()
-    by_hand = store.record_readings(small_case, readings[:40], nothing, NOW)
+    assert snapshots.load_readings(small_case)["volume"][10:].eq(1.0).all()
+    by_hand = snapshots.record_readings(small_case, readings[:40], nothing, NOW)
     assert (by_hand.revised_rows, by_hand.kept_rows) == (30, 0), "a file that somebody gives has the last word"
-    grown = store.record_readings(small_case, readings[:70], nothing, NOW, from_source=True)
+    grown = snapshots.record_readings(small_case, readings[:70], nothing, NOW, from_source=True)
     assert (grown.new_rows, grown.revised_rows, grown.kept_rows) == (10, 20, 0), "and so has a source that goes on"
 
 
@@ -139,7 +139,7 @@ def test_equal_readings_have_one_digest_whatever_way_they_came(
 def test_history_that_comes_late_is_sorted_in(ingest: Ingest, small_case: Case, readings: pd.DataFrame) -> None:
     ingest(readings[30:50])
     ingest(readings[:30])
-    assert store.load_readings(small_case)["date"].tolist() == readings["date"][:50].tolist()
+    assert snapshots.load_readings(small_case)["date"].tolist() == readings["date"][:50].tolist()
 
 
 def test_old_versions_outlive_the_tables_own_spring_cleaning(
@@ -154,7 +154,7 @@ def test_old_versions_outlive_the_tables_own_spring_cleaning(
     for path in (home / "data/aapl/readings/_delta_log").iterdir():
         os.utime(path, (long_ago, long_ago))
     table.cleanup_metadata()
-    assert [len(store.load_readings(small_case, version)) for version in range(3)] == [50, 51, 52]
+    assert [len(snapshots.load_readings(small_case, version)) for version in range(3)] == [50, 51, 52]
 
 
 @pytest.mark.parametrize("known", [0, 150])
@@ -163,11 +163,11 @@ def test_writers_at_once_lose_no_day_and_take_none_twice(
 ) -> None:
     nothing = readings[:0].assign(reason="")
     if known:
-        store.record_readings(small_case, readings[:known], nothing, NOW)
+        snapshots.record_readings(small_case, readings[:known], nothing, NOW)
     parts = [readings[start : start + 260] for start in (0, 100, 100, 200)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda part: store.record_readings(small_case, part, nothing, NOW), parts))
-    assert store.load_readings(small_case)["date"].tolist() == readings["date"].tolist()
+        list(pool.map(lambda part: snapshots.record_readings(small_case, part, nothing, NOW), parts))
+    assert snapshots.load_readings(small_case)["date"].tolist() == readings["date"].tolist()
 
 
 # --- quarantine ---------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_refused_rows_are_kept_with_their_reasons_and_enter_no_snapshot(
 ) -> None:
     ingested = ingest(_damage(readings))
     assert (ingested.snapshot.rows, ingested.quarantined_rows) == (47, 3)
-    quarantine = store.load_quarantine(small_case).set_index("reason")
+    quarantine = snapshots.load_quarantine(small_case).set_index("reason")
     assert set(quarantine.index) == {
         "close is 'twenty', not a number",
         "low must be above 0, came -1.0",
@@ -202,9 +202,9 @@ def test_a_row_refused_again_later_is_quarantined_once(home: Path, small_case: C
     for later in range(3):
         now = NOW + timedelta(hours=later)
         checked = check_readings(_damage(readings), small_case, now)
-        store.record_readings(small_case, checked.good, checked.refused, now)
-    assert store.count_quarantined(small_case) == 3
-    assert set(store.load_quarantine(small_case)["at"]) == {pd.Timestamp(NOW)}
+        snapshots.record_readings(small_case, checked.good, checked.refused, now)
+    assert snapshots.count_quarantined(small_case) == 3
+    assert set(snapshots.load_quarantine(small_case)["at"]) == {pd.Timestamp(NOW)}
 
 
 def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
@@ -213,6 +213,6 @@ def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
     broken = readings[:3].assign(close=-1.0)
     with pytest.raises(InvalidInput, match="None of the 3 rows for case aapl is data; see its quarantine"):
         ingest(broken)
-    assert store.count_quarantined(small_case) == 3
+    assert snapshots.count_quarantined(small_case) == 3
     first = ingest(readings[:50])
     assert ingest(broken).snapshot == first.snapshot

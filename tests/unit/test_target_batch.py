@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari import batch
-from okawari.batch import Model, score_file
 from okawari.case import Anticipate, Case
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_graph
+from okawari.graph.inference import Graph, build_graph
 from okawari.models.recipe import AffineCore, Interval
-from okawari.windows import last_window
+from okawari.scoring import job
+from okawari.scoring.job import Model, score_file
 
 CPI = load_case("cpi")
 assert isinstance(CPI.task, Anticipate)
@@ -30,8 +30,8 @@ NUMBER = ["acceleration", "acceleration_lower", "acceleration_upper"]
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 20 rows and batches of 8 windows, so that some hundred rows cross many borders."""
-    monkeypatch.setattr(batch, "CHUNK_ROWS", 20)
-    monkeypatch.setattr(batch, "BATCH", 8)
+    monkeypatch.setattr(job, "CHUNK_ROWS", 20)
+    monkeypatch.setattr(job, "BATCH", 8)
 
 
 @pytest.fixture(scope="module")

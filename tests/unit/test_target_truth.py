@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from okawari.cases import load_case
-from okawari.truth import match_targets
-from okawari.windows import cut_windows
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import cut_windows
+from okawari.evaluation.ground_truth import match_targets
 
 CASE = load_case("cpi")
 READINGS = CASE.source.read()

@@ -12,18 +12,18 @@ import pytest
 
 from monitoring.performance import PerformanceVerdict, join_verdicts, measure_hits, measure_performance
 from okawari.case import Anticipate, Case
-from okawari.cases import load_case
-from okawari.contest import Contender, build_cards, build_leaderboard, fit_contender
-from okawari.graph import Answer, Graph, build_graph
-from okawari.lineage import _word
+from okawari.cases.loader import load_case
+from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.evaluation.candidates import Contender, build_cards, build_leaderboard, fit_contender
+from okawari.evaluation.scores import score_answer
+from okawari.graph.inference import Answer, Graph, build_graph
+from okawari.graph.quantizer import Variants, build_variants, measure_variants
+from okawari.loop.lineage import _word
 from okawari.models.constant import Constant
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.persistence import Persistence
 from okawari.models.recipe import AffineCore, TrainingData, WindowSet, no_progress
-from okawari.quantize import Variants, build_variants, measure_variants
-from okawari.scores import score_answer
-from okawari.windows import Split, cut_windows, split_windows
 
 CPI = load_case("cpi")
 TASK = CPI.task
@@ -114,7 +114,7 @@ def test_numbers_alone_labels_alone_and_one_target_are_scored_calibrated_and_ans
 
 
 def test_a_model_of_older_targets_has_no_card(split: Split, contenders: list[Contender]) -> None:
-    from okawari.contest import score_graph
+    from okawari.evaluation.candidates import score_graph
 
     fewer = _ask(TREND)
     windows = cut_windows(CPI.source.read(), fewer)
@@ -147,7 +147,7 @@ def _list_tables(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 def test_the_terminal_shows_a_table_for_each_target(
     contenders: list[Contender], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from okawari.terminal import show_leaderboard
+    from okawari.cli.output import show_leaderboard
 
     show_leaderboard(build_leaderboard(contenders), "the training")
     lines = _list_tables(capsys)
@@ -162,7 +162,7 @@ def test_the_terminal_shows_a_table_for_each_target(
 
 
 def test_a_target_may_be_called_as_another_begins_or_as_a_column_of_all(capsys: pytest.CaptureFixture[str]) -> None:
-    from okawari.terminal import show_leaderboard
+    from okawari.cli.output import show_leaderboard
 
     row = {
         "candidate": "linear", "joint_loss": 0.5, "skill_share": 0.1, "p_rmse": 1.0, "p_skill_share": 0.2,

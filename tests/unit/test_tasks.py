@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 
 from monitoring.drift import measure_drift
 from monitoring.performance import measure_hits
-from okawari import store
-from okawari.bundled import Blobs
 from okawari.case import ARRIVED, Case, Classify, Column, Drift, Gate, LogRatio, Regress
-from okawari.cases import load_case
-from okawari.checks import check_readings
+from okawari.cases.loader import load_case
+from okawari.data.datasets import Blobs
+from okawari.data.validation import check_readings
+from okawari.dataset.windows import cut_windows, split_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Answer, compute_features
-from okawari.metrics import accuracy, adjust_holm, balanced_accuracy, log_loss, r_squared
+from okawari.evaluation.ground_truth import match_records
+from okawari.evaluation.metrics import accuracy, adjust_holm, balanced_accuracy, log_loss, r_squared
+from okawari.evaluation.scores import score_answer
+from okawari.graph.inference import Answer, compute_features
 from okawari.models.constant import Constant
 from okawari.models.recipe import WindowSet
-from okawari.scores import score_answer
-from okawari.truth import match_records
-from okawari.windows import cut_windows, split_windows
+from okawari.storage import snapshots
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 CASE = Case(
@@ -89,22 +89,22 @@ def test_a_question_needs_no_target() -> None:
 
 def test_records_are_known_by_their_values_and_each_of_two_equal_ones_counts(home: Path) -> None:
     checked = check_readings(RAW, CASE, NOW)
-    first = store.record_readings(CASE, checked.good, checked.refused, NOW)
+    first = snapshots.record_readings(CASE, checked.good, checked.refused, NOW)
     assert (first.new_rows, first.snapshot.rows) == (4, 4)
-    again = store.record_readings(CASE, checked.good.iloc[::-1], checked.refused, NOW)
+    again = snapshots.record_readings(CASE, checked.good.iloc[::-1], checked.refused, NOW)
     assert (again.new_rows, again.revised_rows, again.snapshot) == (0, 0, first.snapshot)
-    more = store.record_readings(CASE, pd.concat([checked.good, checked.good.iloc[[1]]]), checked.refused, NOW)
+    more = snapshots.record_readings(CASE, pd.concat([checked.good, checked.good.iloc[[1]]]), checked.refused, NOW)
     assert (more.new_rows, more.snapshot.rows) == (1, 5)
-    kept = store.load_readings(CASE)
+    kept = snapshots.load_readings(CASE)
     assert kept[ARRIVED].is_monotonic_increasing and kept[ARRIVED].is_unique
     assert kept["grams"].tolist() == [100, 120.5, 80, 100, 120.5]
 
 
 def test_a_snapshots_digest_says_nothing_of_when_records_arrived(home: Path) -> None:
     checked = check_readings(RAW, CASE, NOW)
-    one = store.record_readings(CASE, checked.good, checked.refused, NOW).snapshot
+    one = snapshots.record_readings(CASE, checked.good, checked.refused, NOW).snapshot
     later = datetime(2025, 1, 1, tzinfo=UTC)
-    other = store.record_readings(replace(CASE, name="other"), checked.good, checked.refused, later).snapshot
+    other = snapshots.record_readings(replace(CASE, name="other"), checked.good, checked.refused, later).snapshot
     assert one.digest == other.digest and one.last_at != other.last_at
 
 

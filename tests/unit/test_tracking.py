@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from okawari import tracking
 from okawari.case import Case
 from okawari.models.constant import ConstantModel
 from okawari.models.dense import Mlp
-from okawari.models.trials import SearchedModel, State, Trial
+from okawari.models.search.trials import SearchedModel, State, Trial
+from okawari.registry import runs
 from okawari.settings import load_settings
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -45,11 +45,11 @@ def test_every_trial_of_a_search_is_a_child_run_that_says_how_it_ended(small_cas
     experiment = client.create_experiment(small_case.name)
     training = client.create_run(experiment).info.run_id
     found = SearchedModel(best=ConstantModel(r_H=np.zeros(3)), recipe=Mlp(hidden=(8, 4)), trials=TRIALS)
-    with tracking.record_candidate(small_case, training, "search_mlp", {"recipe": "Search"}) as candidate:
-        tracking.record_search(small_case, candidate, found)
+    with runs.record_candidate(small_case, training, "search_mlp", {"recipe": "Search"}) as candidate:
+        runs.record_search(small_case, candidate, found)
 
-    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{candidate}'")
-    told = {run.info.run_name: run for run in runs}
+    found_runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{candidate}'")
+    told = {run.info.run_name: run for run in found_runs}
     assert {name: run.data.tags["okawari.trial_state"] for name, run in told.items()} == {
         f"trial {trial.number}": trial.state for trial in TRIALS
     }

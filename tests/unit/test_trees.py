@@ -11,19 +11,19 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Forecast
+from okawari.dataset.windows import Split, cut_windows, split_windows
 from okawari.errors import InvalidInput
-from okawari.graph import Graph, build_graph
-from okawari.graph_trees import build_trees_stage
-from okawari.graph_weights import has_trees
+from okawari.graph.inference import Graph, build_graph
+from okawari.graph.quantizer import build_variants
+from okawari.graph.trees import build_trees_stage
+from okawari.graph.weights import has_trees
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.forest import RandomForest
-from okawari.models.heads import joint_loss
-from okawari.models.lags import TargetScale, flatten_lags
+from okawari.models.lag_features import TargetScale, flatten_lags
+from okawari.models.losses import joint_loss
 from okawari.models.recipe import Recipe, TrainingData, TreesCore, WindowSet, Workbench, no_progress
-from okawari.quantize import build_variants
-from okawari.tasks import Head
-from okawari.windows import Split, cut_windows, split_windows
+from okawari.schema.tasks import Head
 
 RECIPES: tuple[Recipe, ...] = (RandomForest(n_trees=20, lags=8), Boosting(rounds=20, lags=8))
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.truth import COLUMNS, match_truth
+from okawari.evaluation.ground_truth import COLUMNS, match_truth
 
 CLOSES = {"2008-01-02": 27.8, "2008-01-03": 27.9, "2008-01-04": 25.7, "2008-01-07": 25.4}
 READINGS = pd.DataFrame({"date": pd.to_datetime(list(CLOSES)), "close": list(CLOSES.values())})

@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Forecast
-from okawari.control import Run
-from okawari.status import LoopState
-from okawari.store import Snapshot
+from okawari.clients.orchestrator import Run
+from okawari.loop.status import LoopState
+from okawari.storage.snapshots import Snapshot
 from ui.client import Band, Prediction, ServedCase, ServedModel
-from ui.facts import Facts, Links
 from ui.pages.chart import draw_ahead, draw_history, expect_days, lay_out_steps
 from ui.pages.header import write_header, write_links, write_trouble
 from ui.pages.loop import write_cards, write_decisions
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
+from ui.view_model import Facts, Links
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from okawari.case import Anticipate
-from okawari.cases import load_case
+from okawari.cases.loader import load_case
+from okawari.cli.output import show_forecast
+from okawari.loop.status import LoopState
 from okawari.settings import load_settings
-from okawari.status import LoopState
-from okawari.terminal import show_forecast
 from tests.browser.edges import Edge
 from ui import client
 from ui.client import Band, Outlook, RecordAnswer, ServedModel, ServiceTrouble, fetch_forecast
-from ui.facts import Facts, Links
 from ui.pages.chart import choose_shown, draw_ahead, draw_history
 from ui.pages.loop import write_cards
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
+from ui.view_model import Facts, Links
 
 CPI = load_case("cpi")
 TASK = CPI.task

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.checks import check_readings
+from okawari.data.fred import YahooStock
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput
-from okawari.live import YahooStock
 
 CHART = Path(__file__).with_name("yahoo_chart.json")
 """An answer in Yahoo's format, put together by hand: five days of June 2014, about as they were, with a split."""

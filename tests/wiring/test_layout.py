@@ -37,51 +37,49 @@ FILES = {
 EVERYWHERE = {"httpx", "numpy", "pandas", "pydantic", "pydantic_core", "typing_extensions"}
 """The ground that all rooms stand on."""
 
-_GRAPHS = tuple(
-    f"src/okawari/graph{part}.py" for part in ("", "_stages", "_records", "_growth", "_cores", "_trees", "_weights")
-)
+_GRAPHS = ("src/okawari/graph/",)
 HOMES: dict[str, tuple[str, ...]] = {
-    "PIL": ("src/okawari/pictures.py",),
+    "PIL": ("src/okawari/data/images.py",),
     "bentoml": ("bentos/",),
-    "bokeh_sampledata": ("src/okawari/sources.py",),
-    "deltalake": ("src/okawari/tables.py",),
+    "bokeh_sampledata": ("src/okawari/data/files.py",),
+    "deltalake": ("src/okawari/storage/tables.py",),
     "evidently": ("monitoring/report.py",),
-    "fastapi": ("bentos/face.py",),
+    "fastapi": ("bentos/http.py",),
     "google": _GRAPHS,
     "gradio": ("ui/",),
     "keras": ("src/okawari/models/keras_lstm.py",),
-    "matplotlib": ("src/okawari/figures.py",),
-    "mlflow": ("src/okawari/registry.py", "src/okawari/tracking.py"),
+    "matplotlib": ("src/okawari/registry/figures.py",),
+    "mlflow": ("src/okawari/registry/versions.py", "src/okawari/registry/runs.py"),
     "onnx": _GRAPHS,
-    "onnxmltools": ("src/okawari/graph_trees.py",),
+    "onnxmltools": ("src/okawari/graph/trees.py",),
     "onnxruntime": _GRAPHS,
     "onnxscript": _GRAPHS,
-    "optuna": ("src/okawari/models/search.py",),
-    "pandera": ("src/okawari/checks.py",),
+    "optuna": ("src/okawari/models/search/search.py",),
+    "pandera": ("src/okawari/data/validation.py",),
     "plotly": ("ui/pages/chart.py",),
     "prefect": ("flows/",),
-    "prometheus_client": ("bentos/tally.py",),
-    "psutil": ("src/okawari/group.py",),
+    "prometheus_client": ("bentos/metrics.py",),
+    "psutil": ("src/okawari/local/supervisor.py",),
     "pyarrow": (
-        "src/okawari/chunks.py",
-        "src/okawari/parts.py",
-        "src/okawari/records.py",
-        "src/okawari/sources.py",
-        "src/okawari/store.py",
-        "src/okawari/tables.py",
+        "src/okawari/data/chunked_reader.py",
+        "src/okawari/scoring/checkpoint.py",
+        "src/okawari/storage/decision_log.py",
+        "src/okawari/data/files.py",
+        "src/okawari/storage/snapshots.py",
+        "src/okawari/storage/tables.py",
     ),
     "pydantic_settings": ("src/okawari/settings.py",),
-    "rich": ("src/okawari/terminal.py",),
-    "scipy": ("monitoring/", "src/okawari/metrics.py"),
-    "skl2onnx": ("src/okawari/graph_trees.py",),
-    "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/bundled.py"),
-    "sqlalchemy": ("src/okawari/sources.py",),
-    "statsmodels": ("src/okawari/models/sarima.py", "src/okawari/bundled.py"),
-    "torch": ("src/okawari/models/", "src/okawari/graph_cores.py"),
-    "typer": tuple(f"src/okawari/cli{part}.py" for part in ("", "_new", "_quantize", "_readings")),
+    "rich": ("src/okawari/cli/output.py",),
+    "scipy": ("monitoring/", "src/okawari/evaluation/metrics.py"),
+    "skl2onnx": ("src/okawari/graph/trees.py",),
+    "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/data/datasets.py"),
+    "sqlalchemy": ("src/okawari/data/files.py",),
+    "statsmodels": ("src/okawari/models/sarima.py", "src/okawari/data/datasets.py"),
+    "torch": ("src/okawari/models/", "src/okawari/graph/cores.py"),
+    "typer": ("src/okawari/cli/",),
     "xgboost": ("src/okawari/models/boosting.py",),
     "yaml": ("bentos/deploy.py",),
-    "yfinance": ("src/okawari/live.py",),
+    "yfinance": ("src/okawari/data/fred.py",),
 }
 """Where each third-party library may be imported: files, or folders that end in a slash."""
 
@@ -229,7 +227,7 @@ print({
 
 
 def test_every_engine_says_that_its_telemetry_is_off_in_our_environment(tmp_path: Path) -> None:
-    from okawari.programs import build_environment
+    from okawari.local.programs import build_environment
     from okawari.settings import Settings
 
     # Some engines are silent in CI and in tests anyway, and other tests set switches too; neither is what is asked.

@@ -68,7 +68,11 @@ def _run(statement: str, home: Path, blocked: tuple[str, ...] = TRAINING) -> sub
 
 @pytest.mark.parametrize(
     "statement",
-    ["import bentos.service", "import bentos.deploy, bentos.loading", "import okawari.cases as c; c.load_case('aapl')"],
+    [
+        "import bentos.service",
+        "import bentos.deploy, bentos.loading",
+        "import okawari.cases.loader as c; c.load_case('aapl')",
+    ],
 )
 def test_answering_needs_no_library_of_training(statement: str, tmp_path: Path) -> None:
     done = _run(statement, tmp_path)
@@ -76,7 +80,7 @@ def test_answering_needs_no_library_of_training(statement: str, tmp_path: Path) 
 
 
 def test_a_library_that_is_blocked_is_missed(tmp_path: Path) -> None:
-    done = _run("import okawari.tables", tmp_path, blocked=("deltalake",))
+    done = _run("import okawari.storage.tables", tmp_path, blocked=("deltalake",))
     assert "No module named 'deltalake'" in done.stderr
 
 

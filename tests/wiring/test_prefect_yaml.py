@@ -27,10 +27,10 @@ from prefect.server.events.schemas.events import ReceivedEvent
 from prefect.server.utilities.user_templates import maybe_template, render_user_template_sync
 from pydantic import ValidationError
 
-from flows.announce import build_resource
+from flows.publish import build_resource
 from okawari import events
-from okawari.cases import load_case
-from okawari.programs import WORK_POOL, build_environment
+from okawari.cases.loader import load_case
+from okawari.local.programs import WORK_POOL, build_environment
 from okawari.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -73,13 +73,13 @@ def _check_parameters(flow: Flow[..., Any], parameters: dict[str, Any]) -> None:
 
 
 def test_every_flow_file_is_deployed() -> None:
-    files = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__", "announce"}
+    files = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__", "publish"}
     assert set(DEPLOYMENTS) == files
 
 
 @each_deployment
 def test_the_entrypoint_is_a_flow_of_the_deployments_name(name: str, load_flow: Any) -> None:
-    # `okawari.control` finds a deployment as <flow>/<flow>.
+    # `okawari.clients.orchestrator` finds a deployment as <flow>/<flow>.
     assert load_flow(name).name == name
 
 

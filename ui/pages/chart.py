@@ -15,8 +15,8 @@ from plotly.graph_objects import Figure
 
 from okawari.case import Anticipate, Growth
 from ui.client import Outlook, Prediction, RecordAnswer
-from ui.facts import Facts
 from ui.pages.formats import format_amount, format_day, format_share
+from ui.view_model import Facts
 
 __all__ = ["Figure", "draw_ahead", "draw_history", "expect_days", "lay_out_steps", "list_days", "rests_on_weekends"]
 

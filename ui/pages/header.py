@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ui.facts import Facts
+from ui.view_model import Facts
 
 PROMISE = "Keeps a good model serving: checks new data, retrains when there is a reason, promotes only what is better."
 

@@ -7,8 +7,7 @@ from html import escape
 from typing import Any
 
 from okawari.case import Anticipate
-from okawari.status import LoopState
-from ui.facts import Facts
+from okawari.loop.status import LoopState
 from ui.pages.formats import (
     NONE,
     format_amount,
@@ -19,6 +18,7 @@ from ui.pages.formats import (
     format_share,
     format_words,
 )
+from ui.view_model import Facts
 
 Row = tuple[str, str]  # label and value, both ready HTML
 

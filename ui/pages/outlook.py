@@ -7,9 +7,9 @@ from html import escape
 
 from okawari.case import Anticipate, Case
 from ui.client import Outlook, Prediction, RecordAnswer, Said
-from ui.facts import Facts
 from ui.pages.chart import choose_shown, lay_out_steps, list_days, rests_on_weekends
 from ui.pages.formats import format_amount, format_day, format_share
+from ui.view_model import Facts
 
 
 def write_heading(facts: Facts) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-from ui.facts import Facts
+from ui.view_model import Facts
 
 
 def write_report(facts: Facts) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from okawari.control import Run
+from okawari.clients.orchestrator import Run
 
 _WORDS = {
     "SCHEDULED": "waits for the flow runner",

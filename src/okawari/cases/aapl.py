@@ -1,7 +1,8 @@
 """Next-day (and five-day) closing price of Apple, with intervals; bundled history 2000-2013, live from Yahoo."""
 
 from okawari.case import AtLeast, Case, Column, Forecast, LogRatio
-from okawari.live import YahooStock
+from okawari.data.files import BundledStock
+from okawari.data.fred import YahooStock
 from okawari.models.boosting import Boosting
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
@@ -10,7 +11,6 @@ from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.sources import BundledStock
 
 _ROUNDING = 1e-6
 

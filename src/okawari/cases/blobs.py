@@ -1,7 +1,7 @@
 """Which of four blobs a point belongs to; the best possible answer is known (`Blobs.bayes_accuracy`)."""
 
-from okawari.bundled import Blobs
 from okawari.case import ARRIVED, Case, Classify, Column, Gate
+from okawari.data.datasets import Blobs
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp
 from okawari.models.linear import Linear

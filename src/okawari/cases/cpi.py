@@ -14,9 +14,9 @@ those of the regime are the terciles of g from 1960 to 1984, and 0.25 is close t
 
 from __future__ import annotations
 
-from okawari.bundled import BundledMacro
 from okawari.case import Anticipate, Case, Change, Column, Drift, Gate, Growth, LogRatio, Retrain
-from okawari.live import Fred, FredSeries
+from okawari.data.datasets import BundledMacro
+from okawari.data.fred import Fred, FredSeries
 from okawari.models.constant import Constant
 from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear

@@ -1,7 +1,7 @@
 """How far diabetes progresses within a year, from ten measurements; the table of 8-bit variants is read off here."""
 
-from okawari.bundled import BundledDiabetes
 from okawari.case import ARRIVED, Case, Column, Drift, Gate, Regress
+from okawari.data.datasets import BundledDiabetes
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp

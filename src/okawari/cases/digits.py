@@ -6,16 +6,16 @@ scans`, or lie in `.okawari/pictures/digits` for `okawari run digits --live`. Ea
 
 from pathlib import Path
 
-from okawari.bundled import PIXELS, BundledDigits
 from okawari.case import ARRIVED, Case, Classify, Column, Gate, Serving
+from okawari.data.datasets import PIXELS, BundledDigits
+from okawari.data.images import PictureFolder
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
-from okawari.models.search import Search
-from okawari.models.space import Choice, Range, Whole
-from okawari.pictures import PictureFolder
+from okawari.models.search.search import Search
+from okawari.models.search.space import Choice, Range, Whole
 
 CASE = Case(
     name="digits",

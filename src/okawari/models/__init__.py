@@ -1,1 +1,1 @@
-"""Model families, one file each. A family is a recipe (settings) whose `fit` returns a model; see `recipe`."""
+"""Model families, one file each: a recipe (settings) whose `fit` returns a model."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
-from okawari.models.heads import differentiate_loss, joint_loss, mark_labels, to_logits
-from okawari.models.lags import TargetScale, flatten_lags
+from okawari.models.lag_features import TargetScale, flatten_lags
+from okawari.models.losses import differentiate_loss, joint_loss, mark_labels, to_logits
 from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.models.heads import mark_labels, to_logits
+from okawari.models.losses import mark_labels, to_logits
 from okawari.models.recipe import ConstantCore, Floats, Progress, TrainingData, WindowSet
 
 

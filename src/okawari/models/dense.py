@@ -16,7 +16,7 @@ from okawari.models.recipe import Progress, TrainingData
 
 if TYPE_CHECKING:
     from okawari.models.networks import ScaledNetwork
-    from okawari.models.training import Schedule
+    from okawari.models.torch_training import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,17 +137,17 @@ def _check_training(kind: str, recipe: Mlp | Cnn) -> None:
 def _fit_network(
     build: Callable[[], ScaledNetwork], data: TrainingData, recipe: Mlp | Cnn, progress: Progress
 ) -> NetworkModel:
-    from okawari.models import training
+    from okawari.models import torch_training
 
-    schedule: Schedule = training.Schedule(
+    schedule: Schedule = torch_training.Schedule(
         epochs=recipe.epochs,
         patience=recipe.patience,
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
     )
-    with training.reproducible(seed=data.seed, threads=data.bench.threads):
+    with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
         network = build()
-        training.start_from(network, data.bench.start if recipe.warm else None)
-        network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
-        history = training.train_network(network, data, schedule, progress)
+        torch_training.start_from(network, data.bench.start if recipe.warm else None)
+        network.standardise_by(*torch_training.to_tensors(data.train, torch_training.choose_device("cpu")), data.heads)
+        history = torch_training.train_network(network, data, schedule, progress)
     return NetworkModel(network=network, history=history, threads=data.bench.threads)

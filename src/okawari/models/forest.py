@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput
-from okawari.models.lags import TargetScale, flatten_lags
+from okawari.models.lag_features import TargetScale, flatten_lags
 from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
 
 if TYPE_CHECKING:

@@ -54,14 +54,14 @@ class KerasLstm:
             InvalidInput: this process has loaded Keras on another backend, the training diverged, or the task is no
                 forecast.
         """
-        from okawari.models import training
+        from okawari.models import torch_training
 
         data.require_forecast("KerasLstm")
         keras = load_keras()
-        device = training.choose_device(data.bench.device).type
-        with training.reproducible(seed=data.seed, threads=data.bench.threads):
+        device = torch_training.choose_device(data.bench.device).type
+        with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
             network = self.lstm.build(data.train.z_BSK.shape[2], [data.train.r_BH.shape[1]])
-            network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")))
+            network.standardise_by(*torch_training.to_tensors(data.train, torch_training.choose_device("cpu")))
             with keras.device(device):
                 trained = self._build(keras, data)
                 history = self._train(keras, trained, network, data, progress)
@@ -95,7 +95,7 @@ class KerasLstm:
     def _train(
         self, keras: Any, model: Any, network: LstmNetwork, data: TrainingData, progress: Progress
     ) -> tuple[Mapping[str, float], ...]:
-        from okawari.models.training import Schedule, require_finite
+        from okawari.models.torch_training import Schedule, require_finite
 
         history: list[Mapping[str, float]] = []
 
@@ -198,10 +198,10 @@ class KerasLstmModel:
 
     def predict(self, windows: WindowSet) -> Floats:
         """Log returns `r_BH` by Keras itself."""
-        from okawari.models import training
+        from okawari.models import torch_training
 
         keras, (z_shift, z_scale, r_shift, r_scale) = load_keras(), _list_scaling(self.network)
-        with training.reproducible(seed=0, threads=self.threads), keras.device("cpu"):
+        with torch_training.reproducible(seed=0, threads=self.threads), keras.device("cpu"):
             said_BH = self.keras_model.predict((windows.z_BSK - z_shift) / z_scale, batch_size=256, verbose=0)
         return np.asarray(said_BH * r_scale + r_shift, dtype=np.float32)
 

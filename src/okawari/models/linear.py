@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import require
-from okawari.models.lags import flatten_lags
+from okawari.models.lag_features import flatten_lags
 from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
-from okawari.tasks import Head
+from okawari.schema.tasks import Head
 
 Array = NDArray[np.float64]
 _NEVER = -30.0

@@ -13,7 +13,7 @@ from okawari.models.recipe import Progress, TrainingData
 
 if TYPE_CHECKING:
     from okawari.models.networks import LstmNetwork
-    from okawari.models.training import Schedule
+    from okawari.models.torch_training import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,15 @@ class Lstm:
 
     def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
         """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
-        from okawari.models import training
+        from okawari.models import torch_training
 
-        with training.reproducible(seed=data.seed, threads=data.bench.threads):
+        with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
             network = self.build(data.train.z_BSK.shape[2], _measure_heads(data))
-            training.start_from(network, data.bench.start if self.warm else None)
-            network.standardise_by(*training.to_tensors(data.train, training.choose_device("cpu")), data.heads)
-            history = training.train_network(network, data, self.schedule(), progress)
+            torch_training.start_from(network, data.bench.start if self.warm else None)
+            network.standardise_by(
+                *torch_training.to_tensors(data.train, torch_training.choose_device("cpu")), data.heads
+            )
+            history = torch_training.train_network(network, data, self.schedule(), progress)
         return NetworkModel(network=network, history=history, threads=data.bench.threads)
 
     def load(self, path: Path, *, threads: int = 1) -> NetworkModel:
@@ -89,7 +91,7 @@ class Lstm:
 
     def schedule(self) -> Schedule:
         """The part of the settings that the training loop takes."""
-        from okawari.models.training import Schedule
+        from okawari.models.torch_training import Schedule
 
         return Schedule(
             epochs=self.epochs, patience=self.patience, batch_size=self.batch_size, learning_rate=self.learning_rate

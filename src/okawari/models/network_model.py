@@ -24,7 +24,7 @@ class NetworkModel:
 
     def predict(self, windows: WindowSet) -> Floats:
         """`r_BH` by torch."""
-        from okawari.models.training import predict_network
+        from okawari.models.torch_training import predict_network
 
         taken = windows.z_BSK if self.reads == "z" else windows.levels_BT
         return predict_network(self.network, taken, threads=self.threads)

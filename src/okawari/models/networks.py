@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from okawari.tasks import Head
+from okawari.schema.tasks import Head
 
 SMALLEST_LEVEL_SHARE = 0.01
 """Least level ahead, as a share of the last level, that a network on levels may answer; a price of 0 has no log."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
 from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
-from okawari.tasks import Head
+from okawari.schema.tasks import Head
 
 Array = NDArray[np.float64]
 

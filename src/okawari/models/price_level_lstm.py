@@ -43,7 +43,7 @@ class PriceLevelLstm:
 
     def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
         """Fit levels on `data.train`, stop early by `data.validation`; the range comes from the train part alone."""
-        from okawari.models import training
+        from okawari.models import torch_training
         from okawari.models.networks import LevelNetwork
 
         require(
@@ -51,10 +51,10 @@ class PriceLevelLstm:
             "PriceLevelLstm forecasts levels that are above 0, and this case learns differences; leave it out of the "
             "case's candidates.",
         )
-        with training.reproducible(seed=data.seed, threads=data.bench.threads):
+        with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
             ahead = self.lstm.build(1, [data.train.r_BH.shape[1]])
-            ahead.squeeze_by(*training.to_tensors(data.train, training.choose_device("cpu"), "levels"))
-            history = training.train_network(ahead, data, self.lstm.schedule(), progress, reads="levels")
+            ahead.squeeze_by(*torch_training.to_tensors(data.train, torch_training.choose_device("cpu"), "levels"))
+            history = torch_training.train_network(ahead, data, self.lstm.schedule(), progress, reads="levels")
         return NetworkModel(
             network=LevelNetwork(ahead).eval(), history=history, threads=data.bench.threads, reads="levels"
         )

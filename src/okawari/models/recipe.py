@@ -3,8 +3,8 @@
 Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 of a
 record), H columns of an answer: steps ahead, or one for a number, or one for each label.
 `x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: of a forecast
-how the target moves from its last level (cumulative log returns or differences: `okawari.moves`), else a number itself,
-or 1 for its label and 0 for all others.
+how the target moves from its last level (cumulative log returns or differences: `okawari.schema.transforms`), else a
+number itself, or 1 for its label and 0 for all others.
 
 A recipe has no `predict`, so "not fitted yet" cannot happen. Recipe modules import their heavy library
 inside `fit`: the serving image loads cases, and has neither torch nor statsmodels.
@@ -21,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
-from okawari.moves import Learns, measure_move
+from okawari.schema.transforms import Learns, measure_move
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
     from torch import nn
     from xgboost import Booster
 
-    from okawari.tasks import Head
+    from okawari.schema.tasks import Head
 
 Floats = NDArray[np.float32]
 Reads = Literal["z", "levels"]
@@ -185,7 +185,7 @@ class TreesCore:
 
 
 Core = ConstantCore | AffineCore | TorchCore | TreesCore
-"""What a fitted model hands to `okawari.graph`, the only place that speaks ONNX."""
+"""What a fitted model hands to `okawari.graph.inference`, the only place that speaks ONNX."""
 
 
 class Model(Protocol):

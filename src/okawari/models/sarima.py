@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
 from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
-from okawari.moves import Learns, follow_move, straighten
+from okawari.schema.transforms import Learns, follow_move, straighten
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,131 @@
+"""All that answers for one case: it reads a request, asks the runner, writes the journal and words the answer.
+
+Shapes: B instances, H steps ahead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from bentos.batching import Answered, Runner
+from bentos.recent_readings import RecentReadings
+from bentos.requests import Question, Reader
+from bentos.responses import word_prediction
+from bentos.schemas import describe_case
+from okawari.case import Case
+from okawari.dataset.arrays import format_time
+from okawari.dataset.windows import last_window
+from okawari.storage.journal import Journal, Kind, Row
+
+Source = Literal["predict", "forecast"]
+
+_log = logging.getLogger("bentoml.okawari")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer before it is worded: its id, its numbers, and what was asked."""
+
+    id: str
+    answered: Answered
+    question: Question
+
+
+class Desk:
+    """Answers for one case."""
+
+    def __init__(self, case: Case, runner: Runner, journal_dir: Path) -> None:
+        self.case, self.runner, self.reader = case, runner, Reader(case)
+        self._recent = RecentReadings(case)
+        self._journals: dict[Kind, Journal] = {
+            "predictions": Journal(journal_dir / case.name, "predictions"),
+            "outcomes": Journal(journal_dir / case.name, "outcomes"),
+        }
+        self._facts = describe_case(case)
+
+    async def predict(self, body: bytes) -> dict[str, Any]:
+        """Answer the instances of a predict request."""
+        return await self._answer(self.reader.read_question(body), "predict")
+
+    async def forecast(self) -> dict[str, Any]:
+        """Answer from the newest readings: those ingested or, where there are none, those packed with the model."""
+        recent, source = await self._recent.load(self.runner.require_model())
+        x_BTF, as_of, level = last_window(recent, self.case), None, None
+        if self.case.is_series:
+            newest = recent.iloc[-1]
+            as_of, level = format_time(newest[self.case.time]), float(newest[self.case.target.name])
+        question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
+        return {**await self._answer(question, "forecast"), "source": source}
+
+    def record_outcomes(self, body: bytes) -> int:
+        """Write down the truths of an outcomes request; returns how many."""
+        outcomes = self.reader.read_outcomes(body)
+        shared = {"step": 1, "at": datetime.now(UTC).isoformat(), "case": self.case.name}
+        self._record("outcomes", [{**shared, **outcome} for outcome in outcomes])
+        return len(outcomes)
+
+    def describe(self) -> dict[str, Any]:
+        """The case as `GET /cases` shows it."""
+        shelf = self.runner.shelf
+        return {
+            "name": self.case.name,
+            "title": self.case.title,
+            "ready": shelf.current is not None,
+            "model": shelf.current.describe() if shelf.current else None,
+            "previous": shelf.previous.describe() if shelf.previous else None,
+            "refused": shelf.refused,
+            **self._facts,
+        }
+
+    def close(self) -> None:
+        """Close the journal's segments."""
+        for journal in self._journals.values():
+            journal.close()
+
+    async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
+        reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)
+        places = range(len(question.x_BTF))
+        predictions = [word_prediction(self.case, reply.answered, question, place) for place in places]
+        self._record("predictions", self._write(reply, source))
+        return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
+
+    def _write(self, reply: Reply, source: Source) -> list[Row]:
+        answered, question, manifest = reply.answered, reply.question, reply.answered.model.manifest
+        shared = {
+            "version": manifest.version,
+            "graph_sha256": manifest.graph_sha256,
+            "variant": manifest.variant,
+            "source": source,
+        }
+        at = datetime.now(UTC).isoformat()
+        return [
+            {
+                "id": reply.id,
+                "index": place,
+                "case": self.case.name,
+                "at": at,
+                "as_of": question.as_of[place],
+                "level": question.levels[place],
+                "mean": answered.mean_BH[place].tolist(),
+                "lower": None if answered.lower_BH is None else answered.lower_BH[place].tolist(),
+                "upper": None if answered.upper_BH is None else answered.upper_BH[place].tolist(),
+                "input_sha256": hashlib.sha256(question.x_BTF[place].tobytes()).hexdigest(),
+                **shared,
+            }
+            for place in range(len(question.x_BTF))
+        ]
+
+    def _record(self, kind: Kind, rows: list[Row]) -> None:
+        """Append to the journal. A prediction is worth more than its record: a full disk is logged, not answered."""
+        try:
+            self._journals[kind].append(rows)
+        except OSError:
+            if kind == "outcomes":
+                raise
+            _log.exception("%d predictions of %s were not journaled", len(rows), self.case.name)

@@ -1,0 +1,202 @@
+"""The HTTP face: routes, limits and errors. What a case means is the desk's affair.
+
+POST /{case}/predict    POST /{case}/forecast    POST /{case}/outcomes    GET /cases    GET /docs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+
+from bentos.batching import Overloaded
+from bentos.case_service import Desk
+from bentos.errors import Refused, TooLarge, UnknownCase
+from bentos.schemas import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer, describe_body, name_prediction
+from okawari import __version__
+from okawari.case import Case
+from okawari.errors import InvalidInput, NotYet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BODY_BYTES = 8 * 2**20
+MAX_WAITING = 128
+"""Requests in work at once; at the slowest rate measured, 600 a second, the last of them waits a fifth of a second."""
+_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10}
+_STATUS: dict[type[Exception], int] = {
+    Overloaded: 503,
+    NotYet: 503,
+    TooLarge: 413,
+    UnknownCase: 404,
+    Refused: 422,
+    InvalidInput: 422,
+}
+
+
+class Door:
+    """Lets `limit` requests in at once and turns away the rest, before their bodies are read."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._inside = limit, 0
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Be inside for a while.
+
+        Raises:
+            Overloaded: it is full.
+        """
+        if self._inside >= self._limit:
+            raise Overloaded(f"{self._inside} requests are in work, the most at once; ask again in a second.")
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What can be asked of a case: what it does, how it answers, and how its body looks."""
+
+    act: Callable[[Request], Awaitable[Response]]
+    summary: str
+    status: int
+    answer: type[BaseModel]
+    body: TypeAdapter[Any] | None = None
+
+
+def build_app(desks: Mapping[str, Desk]) -> FastAPI:
+    """The application over the desks of all cases."""
+    app = FastAPI(title="Okawari", version=__version__, docs_url=None, redoc_url=None, description=_DESCRIPTION)
+    door = Door(MAX_WAITING)
+    _add_pages(app, desks)
+    for desk in desks.values():
+        _add_case(app, desk, door)
+    _add_unknown(app, desks)
+    for kind in _STATUS:
+        app.add_exception_handler(kind, _answer_error)
+    app.add_exception_handler(Exception, _answer_crash)
+    return app
+
+
+_DESCRIPTION = "Every answer names the model that made it, and has an id: send the truth back with it, as an outcome."
+
+
+def _add_pages(app: FastAPI, desks: Mapping[str, Desk]) -> None:
+    @app.get("/cases", response_model=None, responses={200: {"model": CaseList}}, summary="All cases and their models")
+    async def list_cases() -> Response:
+        return _answer_json({"cases": [desk.describe() for desk in desks.values()]})
+
+    @app.get("/docs", include_in_schema=False)
+    async def show_docs() -> Response:
+        own = "/static_content"  # BentoML carries the page's script and style, so nothing is fetched from elsewhere
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title="Okawari API",
+            swagger_js_url=f"{own}/swagger-ui-bundle.js",
+            swagger_css_url=f"{own}/swagger-ui.css",
+            swagger_favicon_url=f"{own}/favicon-light-32x32.png",
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def show_start() -> Response:
+        return RedirectResponse("docs")
+
+
+def _add_case(app: FastAPI, desk: Desk, door: Door) -> None:
+    async def predict(request: Request) -> Response:
+        with door.open():
+            return _answer_json(await desk.predict(await _read_body(request)))
+
+    async def forecast(request: Request) -> Response:
+        with door.open():
+            _require_empty(await _read_body(request))
+            return _answer_json(await desk.forecast())
+
+    async def outcomes(request: Request) -> Response:
+        with door.open():
+            return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
+
+    counted = f"{desk.case.history} or more records" if desk.case.is_series else "records"
+    said: Any = name_prediction(desk.case)
+    for verb in (
+        Verb(predict, f"Predict from your own {counted}", 200, PredictAnswer[said], desk.reader.predict_type),
+        Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[said]),
+        Verb(outcomes, "Send what really happened", 202, Accepted, desk.reader.outcomes_type),
+    ):
+        _add_verb(app, desk.case, verb)
+
+
+def _add_verb(app: FastAPI, case: Case, verb: Verb) -> None:
+    """Add the route `/{case}/{verb}`. The desk reads the body; FastAPI is only told how it looks."""
+    name = verb.act.__name__
+    app.post(
+        f"/{case.name}/{name}",
+        response_model=None,
+        status_code=verb.status,
+        responses={verb.status: {"model": verb.answer}, **_describe_refusals()},
+        openapi_extra={"requestBody": describe_body(verb.body)} if verb.body else None,
+        operation_id=f"{case.name}_{name}",
+        summary=verb.summary,
+        tags=[case.title],
+    )(verb.act)
+
+
+def _add_unknown(app: FastAPI, desks: Mapping[str, Desk]) -> None:
+    @app.post("/{case}/{verb}", include_in_schema=False)
+    async def refuse(case: str, verb: str) -> Response:
+        if case in desks:
+            raise UnknownCase(f"Case {case} has no {verb!r}; it has predict, forecast and outcomes. Ask one of these.")
+        raise UnknownCase(f"There is no case {case!r} here; this service has {', '.join(desks)}. Ask one of these.")
+
+
+def _describe_refusals() -> dict[int | str, dict[str, Any]]:
+    texts = {413: "Body too large", 422: "Bad input", 503: "No model yet, or too many requests; see Retry-After"}
+    return {status: {"model": Failure, "description": text} for status, text in texts.items()}
+
+
+async def _read_body(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"The body is over {MAX_BODY_BYTES // 2**20} MB, the most allowed; send it in several requests.")
+
+
+def _require_empty(body: bytes) -> None:
+    if body.strip() not in (b"", b"{}"):
+        raise Refused("The body holds something; a forecast takes none. Send {} or use predict.")
+
+
+def _answer_json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(to_json(content), status_code=status, headers=headers, media_type="application/json")
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    kind = next(kind for kind in type(error).__mro__ if kind in _STATUS)
+    headers = {"Retry-After": str(_RETRY_S[kind])} if kind in _RETRY_S else None
+    content = {"error": str(error), "detail": getattr(error, "detail", [])}
+    return _answer_json(content, status=_STATUS[kind], headers=headers)
+
+
+async def _answer_crash(_: Request, error: Exception) -> Response:
+    failure = {"error": f"The service failed ({type(error).__name__}); see its log.", "detail": []}
+    return _answer_json(failure, status=500)

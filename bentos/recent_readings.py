@@ -1,0 +1,50 @@
+"""The newest readings for a forecast: those ingested or, where nothing was ingested, those packed with the model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Literal
+
+import pandas as pd
+
+from bentos.loading import Loaded
+from okawari.case import Case
+
+Origin = Literal["ingested", "packaged"]
+
+FRESH_S = 1.0
+"""Age up to which the table's version is not even looked up; a look costs milliseconds, a read tens of them."""
+
+
+class RecentReadings:
+    """The last `history` ingested readings, read again only when the table has a new version."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._looked_at = float("-inf")
+        self._version: int | None = None
+        self._frame: pd.DataFrame | None = None
+        self._lock = asyncio.Lock()
+
+    async def load(self, model: Loaded) -> tuple[pd.DataFrame, Origin]:
+        """Enough readings for one window, ascending in time, and where they came from."""
+        async with self._lock:
+            if time.monotonic() - self._looked_at > FRESH_S:
+                await asyncio.to_thread(self._look)
+                self._looked_at = time.monotonic()
+        ingested = self._frame
+        if ingested is None or len(ingested) < self._case.history:
+            return model.recent, "packaged"
+        return ingested, "ingested"
+
+    def _look(self) -> None:
+        from okawari.storage.snapshots import (  # the Delta reader is heavy and often not needed
+            load_recent,
+            snapshot_number,
+        )
+
+        version = snapshot_number(self._case)
+        if version != self._version:
+            self._frame = load_recent(self._case, self._case.history)
+            self._version = version

@@ -1,0 +1,175 @@
+"""From the body of a request to a question that the graph can answer, or to an error that says what is wrong.
+
+Shapes: B windows, T readings, F columns. Everything is refused here, before it reaches the batch that it would share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from bentos.errors import Place, Refused, explain, write_place
+from bentos.schemas import build_outcomes_type, build_predict_type
+from okawari.case import Anticipate, AtLeast, Case, Column
+from okawari.models.recipe import Floats
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Windows `x_BTF` and, of a series, the target's last value and the time of the last record of each."""
+
+    x_BTF: Floats
+    levels: list[float | None]
+    as_of: list[str | None]
+
+
+class Reader:
+    """Reads the requests of one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.predict_type = build_predict_type(case)
+        self.outcomes_type = build_outcomes_type(case)
+        self._pick = itemgetter(*case.column_names)
+        self._places = _place_words(case.known_columns)
+        self._targets = [target.column for target in case.task.targets] if isinstance(case.task, Anticipate) else []
+
+    def read_question(self, body: bytes) -> Question:
+        """The question of a predict request.
+
+        Raises:
+            Refused: it is no JSON, lacks something, or holds something that is no reading of this case.
+        """
+        instances = self._parse(self.predict_type, body)["instances"]
+        if not self.case.is_series:
+            return self._read_records(instances)
+        windows: list[list[Record]] = instances
+        as_of = [self._check_times(window, place) for place, window in enumerate(windows)]
+        values_BTF = np.stack([self._read_window(window, place) for place, window in enumerate(windows)])
+        levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
+        return Question(_narrow(values_BTF, self.case), levels, as_of)
+
+    def _read_records(self, records: list[Record]) -> Question:
+        values_BF = self._to_array(records)
+        for rule in self.case.rules:
+            self._check_rule(rule, values_BF, ("instances",))
+        nothing: list[None] = [None] * len(records)
+        return Question(_narrow(values_BF[:, None], self.case), [*nothing], [*nothing])
+
+    def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
+        """The records' numbers [n, F], labels as their places."""
+        if self._places:
+            records = [self._place_labels(record) for record in records]
+        return np.array([self._pick(record) for record in records], dtype=np.float64).reshape(len(records), -1)
+
+    def _place_labels(self, record: Record) -> Record:
+        return {**record, **{name: places[record[name]] for name, places in self._places.items() if name in record}}
+
+    def read_outcomes(self, body: bytes) -> list[Record]:
+        """The outcomes of an outcomes request; raises like `read_question`."""
+        outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
+        return [self._read_outcome(outcome) for outcome in outcomes]
+
+    def _read_outcome(self, outcome: Record) -> Record:
+        """The outcome with its value as a number; one of several targets has its place among them as its `step`."""
+        if not self._targets:
+            return _place_value(outcome, self.case.target)
+        name = outcome.pop("target")
+        step, target = next((step, each) for step, each in enumerate(self._targets, start=1) if each.name == name)
+        return {**_place_value(outcome, target), "step": step}
+
+    def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
+        try:
+            return adapter.validate_json(body)
+        except ValidationError as error:
+            raise explain(error, self.case) from error
+
+    def _read_window(self, window: list[Record], place: int) -> NDArray[np.float64]:
+        """The newest `history` readings [T, F]; the rules between columns hold in all of them."""
+        values = self._to_array(window)
+        for rule in self.case.rules:
+            self._check_rule(rule, values, ("instances", place))
+        return values[-self.case.history :]
+
+    def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: Place) -> None:
+        names = self.case.column_names
+        greater, smaller = values[:, names.index(rule.greater)], values[:, names.index(rule.smaller)]
+        broken = np.flatnonzero(greater < smaller * (1 - rule.slack_share))
+        if broken.size:
+            row = int(broken[0])
+            raise Refused(
+                f"{write_place((*place, row))} has {rule.greater} {greater[row]:g} and {rule.smaller} "
+                f"{smaller[row]:g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
+                (*place, row, rule.greater),
+            )
+
+    def _check_times(self, window: list[Record], place: int) -> str | None:
+        """Time of the last record; None where no record has one."""
+        name = self.case.time
+        texts = [record.get(name) for record in window]
+        if all(text is None for text in texts):
+            return None
+        times = [self._read_time(text, place, row) for row, text in enumerate(texts)]
+        if len({time.utcoffset() is None for time in times}) > 1:
+            raise Refused(
+                f"Some times of instances[{place}] have a time zone and some have none; give it in all or in none.",
+                ("instances", place),
+            )
+        for row, (earlier, later) in enumerate(pairwise(times), start=1):
+            if later <= earlier:
+                raise Refused(
+                    f"instances[{place}][{row}].{name} is {texts[row]}, after {texts[row - 1]}; records go from the "
+                    "oldest to the newest, each time once. Sort them.",
+                    ("instances", place, row, name),
+                )
+        return texts[-1]
+
+    def _read_time(self, text: str | None, place: int, row: int) -> datetime:
+        name = self.case.time
+        try:
+            return datetime.fromisoformat(text or "")
+        except ValueError as error:
+            came = f"is {text[:40]!r}" if text else "is missing"
+            raise Refused(
+                f"instances[{place}][{row}].{name} {came}; it is an ISO 8601 time such as 2013-03-01, in every record "
+                "of an instance or in none. Write it so or leave it out.",
+                ("instances", place, row, name),
+            ) from error
+
+
+def _place_words(columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+    """The places of each labelled column's words."""
+    return {
+        column.name: {label: place for place, label in enumerate(column.labels)} for column in columns if column.labels
+    }
+
+
+def _place_value(outcome: Record, target: Column) -> Record:
+    return {**outcome, "value": float(target.labels.index(outcome["value"]))} if target.labels else outcome
+
+
+def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:
+    """The readings in the graph's precision; a value that it cannot hold is refused."""
+    with np.errstate(over="ignore", under="ignore"):
+        x_BTF = values_BTF.astype(np.float32)
+    lost = np.argwhere(~np.isfinite(x_BTF) | ((x_BTF == 0) & (values_BTF != 0)))
+    if lost.size:
+        place, row, column = (int(index) for index in lost[0])
+        name = case.column_names[column]
+        where: Place = ("instances", place, row, name) if case.is_series else ("instances", place, name)
+        raise Refused(
+            f"{write_place(where)} is {values_BTF[place, row, column]:g}; the model computes with "
+            "magnitudes from 1e-38 to 3e38. Check its unit.",
+            where,
+        )
+    return x_BTF

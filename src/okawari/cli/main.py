@@ -1,0 +1,299 @@
+"""The command line: `okawari new | up | run | status | predict | score | quantize | ...`. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from okawari import __version__
+from okawari.cli.new import new
+from okawari.cli.quantize import quantize
+from okawari.cli.readings import readings
+from okawari.errors import InvalidInput, OkawariError
+from okawari.settings import Settings, load_settings
+
+app = typer.Typer(
+    name="okawari",
+    help="Keeps prediction models good: ingest, train, serve, watch, retrain, swap.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (new, quantize, readings):
+    app.command()(command)
+CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
+
+
+def main() -> None:
+    """Entry point: our own errors become one clear sentence and exit code 1."""
+    try:
+        app()
+    except OkawariError as error:
+        print(f"okawari: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        print(f"okawari {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the first round instead of waiting.")] = False,
+) -> None:
+    """Start everything on this machine, take each case once round the loop, and serve until Ctrl-C.
+
+    State lies in OKAWARI_HOME (./.okawari). A case that has a champion is not trained again for nothing.
+    """
+    from okawari.cli.output import report_progress, show_urls
+    from okawari.local.supervisor import run_group
+
+    settings = load_settings()
+    with _stop_on_sigterm(), ExitStack() as running:
+        with report_progress() as report:
+            group = running.enter_context(run_group(settings, report))
+            for name in settings.case_names:
+                _go_round(name, report)
+        for name in settings.case_names:
+            _show_leaderboard(name)
+        show_urls(_list_urls(settings))
+        if once:
+            return
+        print("Everything runs; Ctrl-C stops all of it.")
+        while True:
+            time.sleep(1)
+            group.watch()
+
+
+@app.command()
+def run(
+    case: Annotated[str | None, typer.Argument(help="Name of a case, such as aapl.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All cases of OKAWARI_CASES, one after the other.")] = False,
+    until: Day = None,
+    file: Annotated[Path | None, typer.Option(help="A table, or a folder of pictures, to read instead.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even without a reason.")] = False,
+) -> None:
+    """Take a case once round the loop: ingest, check, watch, and train if there is reason to. Needs `okawari up`.
+
+    Example: okawari run aapl --until 2008-06-30
+    """
+    from okawari.cases.loader import load_case
+    from okawari.cli.output import report_progress
+
+    if (case is None) is not every:
+        raise typer.BadParameter("Name one case, or take all served ones with --all.")
+    names = load_settings().case_names if case is None else (case,)
+    for name in names:
+        load_case(name)
+    given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
+    with report_progress() as report:
+        for name in names:
+            _go_round(name, report, retrain=retrain, **{key: value for key, value in given.items() if value})
+    for name in names:
+        _show_leaderboard(name)
+        status(name)
+
+
+@app.command()
+def status(
+    case: Annotated[str | None, typer.Argument(help="Name of a case; all served ones, if left out.")] = None,
+) -> None:
+    """Show snapshot, champion, what serves, the last verdicts and the last decision."""
+    from okawari.cli.output import show_state
+    from okawari.clients import prediction_service
+    from okawari.errors import ServerUnreachable
+    from okawari.loop.status import read_state
+
+    for name in load_settings().case_names if case is None else (case,):
+        try:
+            serving = prediction_service.load_serving(name)
+        except ServerUnreachable:
+            serving = None
+        show_state(read_state(name), serving)
+
+
+@app.command()
+def predict(
+    case: CaseName,
+    file: Annotated[Path | None, typer.Option(help="Readings to predict from; else the newest ingested.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+) -> None:
+    """Ask the service what comes next.
+
+    Example: okawari predict aapl
+    """
+    import json
+
+    from okawari.cli.output import show_forecast
+    from okawari.clients import prediction_service
+
+    answer = prediction_service.request_forecast(case) if file is None else _predict_from(case, file)
+    if as_json:
+        print(json.dumps(answer))
+    else:
+        show_forecast(answer)
+
+
+@app.command()
+def score(
+    case: CaseName,
+    source: Annotated[Path, typer.Argument(help="A .csv or .parquet file of readings, in the order of time.")],
+    target: Annotated[Path, typer.Argument(help="The .csv or .parquet file to write.")],
+    version: Annotated[str | None, typer.Option(help="A registered version instead of the champion.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, or another job's parts.")] = False,
+) -> None:
+    """Answer every row of a file with the champion's graph, however long the file; run again after a kill to go on.
+
+    Works in this process and needs the registry only. `flows/score.py` does the same as a Prefect run.
+    Example: okawari score aapl readings.parquet answers.parquet
+    """
+    from okawari.cases.loader import load_case
+    from okawari.cli.output import report_progress, show_scored
+    from okawari.scoring.job import load_model, score_file
+
+    problem = load_case(case)
+    with report_progress() as report:
+        model = load_model(problem, version)
+        scored = score_file(problem, model, source, target, overwrite=overwrite, report=report)
+    show_scored(scored, model.version, target)
+
+
+@app.command()
+def explain(
+    prediction: Annotated[str, typer.Argument(help="The id of an answer; id:3 for its fourth prediction.")],
+) -> None:
+    """Walk from a prediction to its model version, training, snapshot and decisions, checking every digest."""
+    from okawari.cli.output import show_lineage
+    from okawari.loop.lineage import trace_prediction
+
+    prediction_id, _, index = prediction.partition(":")
+    if index and not index.isdecimal():
+        raise InvalidInput(f"{prediction!r} is no prediction; use an id, or id:3 for its fourth prediction.")
+    show_lineage(trace_prediction(prediction_id, int(index or 0)))
+
+
+@app.command()
+def loop(
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m"], help="Last month to play.")] = datetime(2008, 12, 1),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on after a kill.")] = False,
+) -> None:
+    """Prove that the loop closes on real drift: 2008 arrives month by month, and nobody helps.
+
+    Random walk, SARIMA and LSTM train, to keep it short; OKAWARI_CANDIDATES names others. Runs on ports and state of
+    its own (OKAWARI_HOME/loop). Exits with 1 if any link of the loop does not hold.
+    """
+    from okawari.cli.output import report_progress, show_rehearsal
+    from okawari.simulation.sandbox import isolate
+
+    settings = isolate(load_settings(), fresh)
+    with _stop_on_sigterm(), report_progress() as report:
+        months, links = _rehearse(settings, until.date(), report)
+    show_rehearsal(months, links)
+    if not all(link.held for link in links):
+        raise typer.Exit(1)
+    (settings.state_dir / "finished").touch()
+
+
+def _go_round(name: str, report: Any, *, retrain: bool = False, **source: Any) -> None:
+    """Ingest; train if asked for or if there is no champion, else watch, which trains if there is reason to."""
+    from okawari.clients import orchestrator
+    from okawari.registry import versions
+
+    def follow(flow: str, **parameters: Any) -> None:
+        report.pause_text(f"{name}: {flow}")
+        started = orchestrator.start_run(flow, {"case": name, **parameters})
+        orchestrator.require_success(orchestrator.follow_run(started.id, report))
+
+    follow("ingest", **source)
+    if retrain:
+        follow("train", cause="asked", reason="okawari run --retrain")
+    elif versions.load_champion(name) is None:
+        follow("train", cause="missing", reason="the first round")
+    follow("reconcile")
+
+
+def _show_leaderboard(name: str) -> None:
+    """How the candidates did in the training that made the champion."""
+    from okawari.cli.output import show_leaderboard
+    from okawari.registry import runs, versions
+
+    champion = versions.load_champion(name)
+    if champion is not None:
+        rows = runs.load_leaderboard(champion.run_id)
+        show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
+
+
+def _predict_from(name: str, file: Path) -> dict[str, Any]:
+    from datetime import UTC
+
+    from okawari.cases.loader import load_case
+    from okawari.clients import prediction_service
+    from okawari.data.files import read_instead
+    from okawari.data.validation import check_readings
+
+    case = load_case(name)
+    checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
+    if not checked.refused.empty:
+        print(f"{file}: {checked.reason}", file=sys.stderr)
+    asked = checked.good.tail(case.history) if case.is_series else checked.good
+    answer: dict[str, Any] = prediction_service.request_prediction(case, [asked])
+    return answer
+
+
+def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
+    import pandas as pd
+
+    from okawari.cases.loader import load_case
+    from okawari.local.supervisor import run_group
+    from okawari.simulation.runner import Rehearsal
+
+    last = (pd.Timestamp(until) + pd.offsets.MonthEnd(0)).date()
+    with run_group(settings, report) as group:
+        rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
+        links = rehearsal.run()
+    return rehearsal.months, links
+
+
+@contextmanager
+def _stop_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM stop the group as Ctrl-C does, and end quietly on either, however we were started."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # A shell that starts us in the background has SIGINT ignored, and would have it so for good.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Stopped.")
+        raise SystemExit(130) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _list_urls(settings: Settings) -> dict[str, str]:
+    return {
+        "page": f"http://{settings.host}:{settings.ui_port}",
+        "service": settings.service_base,
+        "Prefect": settings.prefect_base,
+        "MLflow": settings.mlflow_base,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""What a person sees in the terminal: progress lines, tables, trees. Only home of rich."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.tree import Tree
+
+from okawari.loop.lineage import Lineage
+from okawari.loop.status import LoopState
+from okawari.scoring.checkpoint import Place
+
+if TYPE_CHECKING:
+    from okawari.evaluation.variants import Compared
+    from okawari.scoring.job import Scored
+    from okawari.simulation.checks import Link, Month
+    from okawari.storage.snapshots import Snapshot
+
+_STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
+_STEPS_AHEAD = re.compile(r"_step_(\d+)$")
+_OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
+"""Columns of a leaderboard that are no target's, even of one that is called `p`."""
+
+# A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+
+
+class Reporter:
+    """Turns lines into a live display: lines that count steps move a bar, all others are printed above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+        self._waiting = progress.add_task("starting", total=None)
+
+    def __call__(self, line: str) -> None:
+        """Show one line."""
+        step = _STEP.match(line)
+        if step is None:
+            self._progress.console.print(line)
+            self._progress.update(self._waiting, description=line.split(":")[0])
+            return
+        bar = self._bars.get(step["what"])
+        if bar is None:
+            bar = self._bars[step["what"]] = self._progress.add_task(step["what"], total=int(step["planned"]))
+        text = f"{step['what']} {step['numbers'] or ''}"
+        self._progress.update(bar, completed=int(step["done"]), total=int(step["planned"]), description=text)
+
+    def pause_text(self, text: str) -> None:
+        """Say what is being waited for."""
+        self._progress.update(self._waiting, description=text)
+
+
+@contextmanager
+def report_progress() -> Iterator[Reporter]:
+    """A live display for the time of some long work; plain lines where the output is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Reporter(progress)
+
+
+def show_urls(urls: Mapping[str, str]) -> None:
+    """Where a person goes next."""
+    table = Table.grid(padding=(0, 2))
+    for name, url in urls.items():
+        table.add_row(f"[bold]{name}[/]", f"[link={url}]{url}[/link]")
+    console.print()
+    console.print(table)
+    console.print()
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Rows of equal keys as a table."""
+    if title:
+        console.print(title)
+    table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    for name in rows[0]:
+        table.add_column(str(name), justify="right" if isinstance(rows[0][name], int | float) else "left")
+    for row in rows:
+        table.add_row(*(_format(value) for value in row.values()))
+    console.print(table)
+
+
+def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """A leaderboard; the columns of a forecast's last step, and of each of several targets, stand in a table of their
+    own, so that each fits a terminal.
+    """
+    parts = _split_columns(list(rows[0]))
+    apart = {name for part in parts.values() for name in part}
+    show_table([{name: value for name, value in row.items() if name not in apart} for row in rows], title)
+    for heading, part in parts.items():
+        told = [{"candidate": row["candidate"], **{short: row[name] for name, short in part.items()}} for row in rows]
+        show_table(told, heading)
+
+
+def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Which columns stand apart, by heading, and what they are called there."""
+    parts: dict[str, dict[str, str]] = {}
+    # The longest first: a target may be called as another one begins.
+    targets = sorted((name.removesuffix("_skill_share") for name in names if name.endswith("_skill_share")), key=len)
+    for name in names:
+        step = _STEPS_AHEAD.search(name)
+        target = next((each for each in reversed(targets) if name.startswith(f"{each}_")), None)
+        if step is not None:
+            parts.setdefault(f"{step[1]} steps ahead", {})[name] = name[: step.start()]
+        elif target is not None and name not in _OF_ALL:
+            parts.setdefault(target, {})[name] = name.removeprefix(f"{target}_")
+    return parts
+
+
+def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
+    """The loop of one case at a glance."""
+    tree = Tree(f"[bold]{state.case}[/]  {state.title}")
+    snapshot, champion = state.snapshot, state.champion
+    tree.add("no readings yet" if snapshot is None else (
+        f"snapshot {snapshot.version}: {snapshot.rows} readings, {snapshot.first_at} to {snapshot.last_at}, "
+        f"{state.quarantined} in quarantine"
+    ))  # fmt: skip
+    tree.add("no champion yet" if champion is None else (
+        f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
+        f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
+    ))  # fmt: skip
+    tree.add("the service serves nothing" if serving is None else f"serving version {serving['version']}")
+    for name in ("quality", "drift", "performance", "decision"):
+        row = getattr(state, name)
+        if row is not None:
+            tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC): {row['reason']}")
+    if state.problem is not None:
+        tree.add(f"[red]{state.problem}[/]")
+    console.print(tree)
+
+
+def show_forecast(answer: Mapping[str, Any]) -> None:
+    """A service's answer: the first prediction of a forecast step by step, or one row for each record."""
+    prediction, model = answer["predictions"][0], answer["model"]
+    if "heads" in prediction:
+        return _show_heads(answer)
+    if "mean" not in prediction:
+        return _show_records(answer)
+    interval, unit = prediction["interval"], prediction["unit"]
+    rows = [
+        {"step": step, f"mean ({unit})".removesuffix(" ()"): mean, **_bounds(interval, step)}
+        for step, mean in enumerate(prediction["mean"], start=1)
+    ]
+    show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
+    console.print(prediction["note"] or _promise(interval))
+    console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+
+
+def _promise(interval: Mapping[str, Any]) -> str:
+    measured = interval.get("measured_share")
+    held = "" if measured is None else f", and held {measured:.0%} of those held out"
+    return f"The interval is meant to hold {interval['coverage_share']:.0%} of the true values{held}."
+
+
+def _show_heads(answer: Mapping[str, Any]) -> None:
+    """Several answers at once, one row each."""
+    prediction, model = answer["predictions"][0], answer["model"]
+    rows = [{"target": name, **_describe_head(said)} for name, said in prediction["heads"].items()]
+    show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
+    intervals = [said["interval"] for said in prediction["heads"].values() if said.get("interval")]
+    for interval in intervals[:1]:
+        console.print(_promise(interval))
+    console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+
+
+def _describe_head(said: Mapping[str, Any]) -> dict[str, Any]:
+    if "label" in said:
+        ranked = sorted(said["probabilities"].items(), key=lambda each: -each[1])
+        return {"answer": said["label"], "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
+    span = "no interval"
+    if bounds := said["interval"]:
+        span = f"{bounds['coverage_share']:.0%} interval {bounds['lower']:.4g} to {bounds['upper']:.4g}"
+    return {"answer": f"{said['value']:.4g} {said['unit']}".rstrip(), "": span}
+
+
+def _show_records(answer: Mapping[str, Any]) -> None:
+    model = answer["model"]
+    rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer["predictions"])]
+    show_table(rows, f"{model['candidate']} version {model['version']}")
+    console.print(f"id {answer['id']}  (okawari explain {answer['id']}:0 for the first)")
+
+
+def _describe_record(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    if "label" in prediction:
+        return {"label": prediction["label"], "probability": prediction["probabilities"][prediction["label"]]}
+    bounds = prediction["interval"] or {"lower": None, "upper": None}
+    value = f"value ({prediction['unit']})".removesuffix(" ()")
+    return {value: prediction["value"], "lower": bounds["lower"], "upper": bounds["upper"]}
+
+
+def show_lineage(lineage: Lineage) -> None:
+    """The chain behind a prediction."""
+    told, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
+    tree = Tree(f"prediction [bold]{told['id']}[/] of {told['at']}: {lineage.said}")
+    made = tree.add(
+        f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
+        f"sha256 {version.graph_sha256[:12]}, digest holds"
+    )
+    run = made.add(f"run {version.run_id}  {lineage.run_url}")
+    run.add(
+        f"snapshot {snapshot.version}: {snapshot.rows} readings until {snapshot.last_at}, "
+        f"sha256 {snapshot.digest[:12]}, digest holds"
+    )
+    branch = made
+    for row in lineage.decisions:
+        branch = branch.add(f"{row['kind']} {row['action']} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
+    console.print(tree)
+
+
+def show_scored(scored: Scored, version: str, target: Path) -> None:
+    """What became of the rows of a scored file, and where the answers and the refused rows lie."""
+    console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
+    if scored.refused:
+        console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
+
+
+def show_exported(snapshot: Snapshot, target: Path) -> None:
+    """Which readings a file now holds."""
+    told = f"snapshot {snapshot.version}, {snapshot.rows} readings, {snapshot.first_at} to {snapshot.last_at}"
+    console.print(f"{target}: {told}", soft_wrap=True)
+
+
+def show_variants(compared: Compared) -> None:
+    """A candidate's variants side by side, and which of them would serve; only why, where there is but one."""
+    found = compared.comparison
+    title = f"[bold]{compared.candidate}[/], fitted on {compared.n_train}, scored on {compared.n_holdout} held out"
+    console.print()
+    if len(found.rows) > 1:
+        show_table([_describe_variant(row) for row in found.table], title)
+        title = f"{found.decision.action} serves"
+    console.print(f"{title}: {found.decision.reason}", soft_wrap=True)
+
+
+def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the comparison under names that a person reads; what this target has none of is left out."""
+    line = {
+        "variant": row["variant"],
+        "parameters": row["parameters"],
+        "bytes": row["n_bytes"],
+        "of fp32": f"{row['size_share']:.1%}",
+        "load ms": row["load_ms"],
+        "latency ms": row["latency_ms"],
+        row["loss_name"]: row["loss"],
+    }
+    for name, words in (("accuracy", "accuracy"), ("r2", "R2"), ("mse", "MSE")):
+        if name in row:
+            line[words] = row[name]
+        if f"{name}_lost" in row:
+            line[f"{words} lost"] = row[f"{name}_lost"]
+    if "flips_share" in row:
+        line["flips"] = f"{row['flips_share']:.1%}"
+    return line
+
+
+def show_rehearsal(months: Sequence[Month], links: Sequence[Link]) -> None:
+    """The played months, and what is claimed of them."""
+    show_table([_describe_month(month) for month in months])
+    show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
+
+
+def _describe_month(month: Month) -> dict[str, Any]:
+    """A played month as a row that fits a terminal."""
+    return {
+        "month": month.month,
+        "ended": month.ended_at,
+        "snapshot": month.snapshot,
+        "asked": month.asked,
+        "RMSE": f"{month.rmse:.2f}",
+        "covered": f"{month.coverage:.0%}",
+        "drift": month.drift.replace("not enough data", "too few"),
+        "promise": month.performance.replace("not enough data", "too few"),
+        "gate": month.gate,
+        "serving": f"{month.serving} {month.champion.split(' ', 1)[1]}",
+        "swap s": "-" if month.swap_s is None else f"{month.swap_s:.1f}",
+        "failed": month.failed_requests,
+        "took s": round(month.seconds),
+    }
+
+
+def _bounds(interval: Mapping[str, Any] | None, step: int) -> dict[str, Any]:
+    if interval is None:
+        return {}
+    return {"lower": interval["lower"][step - 1], "upper": interval["upper"][step - 1]}
+
+
+def _format(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

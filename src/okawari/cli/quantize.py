@@ -1,0 +1,72 @@
+"""The command `okawari quantize`: what 8 bits bring. Registered in `okawari.cli.main`; heavy imports wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from okawari.errors import ServerUnreachable
+from okawari.settings import load_settings
+
+if TYPE_CHECKING:
+    from okawari.case import Case
+    from okawari.evaluation.variants import Compared, Watch
+    from okawari.models.recipe import Progress, Recipe
+
+
+def quantize(
+    case: Annotated[str, typer.Argument(help="Name of a case, such as diabetes.")],
+    candidate: Annotated[list[str] | None, typer.Option(help="Only this candidate; may be given again.")] = None,
+) -> None:
+    """Compare 32 with 8 bits for each candidate: size, speed, loss and changed answers on held-out data.
+
+    Fits the candidates here, on the newest snapshot or, before the first ingest, on the case's source; needs no server
+    and changes nothing. Where MLflow answers, it keeps the table; a training records the same for its challenger.
+    Example: okawari quantize diabetes
+    """
+    from okawari.cases.loader import load_case
+    from okawari.cli.output import report_progress, show_variants
+    from okawari.evaluation.candidates import choose_candidates
+    from okawari.evaluation.variants import compare_candidates, find_candidates
+
+    problem, settings = load_case(case), load_settings()
+    chosen = choose_candidates(problem, settings.candidate_names)
+    recipes = find_candidates(problem, candidate) if candidate else chosen
+    with report_progress() as report:
+        watch, device = _tell_steps(case, report), settings.device
+        compared = [*compare_candidates(problem, recipes, watch, device=device, threads=settings.threads)]
+    for each in compared:
+        show_variants(each)
+    typer.echo(_record(problem, compared))
+
+
+def _record(case: Case, compared: Sequence[Compared]) -> str:
+    """Leave the table in MLflow, if it answers; where it lies now, or why it does not."""
+    from okawari.registry import runs
+
+    try:
+        runs.require_server()
+    except ServerUnreachable as away:
+        return f"Not recorded. {away}"
+    rows = [{"candidate": each.candidate, **row} for each in compared for row in each.comparison.table]
+    decisions = {
+        each.candidate: f"{each.comparison.decision.action}: {each.comparison.decision.reason}" for each in compared
+    }
+    return f"Recorded: {runs.page_url(runs.record_comparison(case, rows, decisions))}"
+
+
+def _tell_steps(case: str, report: Any) -> Watch:
+    """Progress as the lines that the terminal turns into a bar."""
+
+    def watch(recipe: Recipe) -> Progress:
+        report.pause_text(f"{case}: {recipe.name}")
+
+        def show(done: int, planned: int, numbers: Mapping[str, float]) -> None:
+            values = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            report(f"{case}: {recipe.name}: step {done} of {planned}, {values}")
+
+        return show
+
+    return watch

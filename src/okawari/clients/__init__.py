@@ -1,0 +1,1 @@
+"""HTTP clients of the servers, and the wire types that they share."""

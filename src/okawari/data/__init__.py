@@ -1,0 +1,1 @@
+"""Reading raw tables and validating them, row by row."""

@@ -1,0 +1,112 @@
+"""Bundled data that works offline: the quarterly economy from statsmodels, two well-known tables of records from
+scikit-learn, and points whose best possible answer is known.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from okawari.data.files import TableFile, keep_until
+from okawari.errors import require
+from okawari.settings import load_settings
+
+PIXELS = tuple(f"pixel_{row}{column}" for row in range(8) for column in range(8))
+"""Columns of a digit's picture, row by row from the top left."""
+
+
+@dataclass(frozen=True)
+class BundledMacro:
+    """Prices, unemployment and interest in the United States, 203 quarters from 1959 to September 2009.
+
+    Source: statsmodels' data set `macrodata`, which Skipper Seabold put together in December 2009 from FRED (Federal
+    Reserve Bank of St. Louis) and, for unemployment, the Bureau of Labor Statistics; in the public domain. These are
+    the figures as they were known then, while `okawari.data.fred.Fred` has them as revised since.
+    """
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """Columns date (a quarter's last day), cpi (consumer prices at its end, 1982-84 = 100, seasonally adjusted),
+        unemployment (percent, seasonally adjusted) and bill_rate (3-month Treasury bill, percent a year, its average).
+        """
+        from statsmodels.datasets import macrodata
+
+        found = macrodata.load_pandas().data
+        last_month = pd.to_datetime({"year": found["year"], "month": 3 * found["quarter"], "day": 1})
+        dates = last_month + pd.offsets.MonthEnd()
+        kept = found[["cpi", "unemp", "tbilrate"]].set_axis(["cpi", "unemployment", "bill_rate"], axis="columns")
+        return keep_until(kept.assign(date=dates)[["date", *kept.columns]], until)
+
+
+@dataclass(frozen=True)
+class BundledDiabetes:
+    """442 patients: ten measurements and how far diabetes had progressed a year later.
+
+    Source: Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, 2004.
+    """
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """Columns age, sex, bmi, bp, s1 to s6 (as measured) and progression; `until` has no meaning here."""
+        from sklearn.datasets import load_diabetes
+
+        found = load_diabetes(as_frame=True, scaled=False)
+        frame: pd.DataFrame = found.data.assign(progression=found.target)
+        return frame.assign(sex=frame["sex"].map({1.0: "one", 2.0: "two"}))
+
+
+@dataclass(frozen=True)
+class BundledDigits:
+    """1797 handwritten digits as pictures of 8 by 8 pixels.
+
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998 (its test part).
+    """
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """Columns `PIXELS` (darkness from 0 to 16) and digit; `until` has no meaning here."""
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        return pd.DataFrame(found.data, columns=list(PIXELS)).assign(digit=[str(digit) for digit in found.target])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blobs:
+    """Points around the four corners of a square, each corner with normal noise of unit variance; written as a CSV.
+
+    The corners lie `distance` from both axes, so the best possible rule is the point's quadrant, and it is right with
+    probability `Phi(distance)^2`: along each axis the noise must not cross the other side (Bishop, Pattern Recognition
+    and Machine Learning, 2006, section 1.5.1).
+    """
+
+    n: int = 3000
+    distance: float = 1.5
+    seed: int = 5
+
+    def __post_init__(self) -> None:
+        require(self.n >= 4, f"Blobs.n is {self.n}; each of the four blobs takes a point, so use 4 or more.")
+        require(self.distance > 0, f"Blobs.distance is {self.distance}; it is a length above 0.")
+
+    @property
+    def bayes_accuracy(self) -> float:
+        """Share of right answers that no rule exceeds."""
+        return (0.5 * (1 + math.erf(self.distance / math.sqrt(2)))) ** 2
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """Columns x, y and blob, out of the CSV that is written first; `until` has no meaning here."""
+        file = load_settings().state_dir / "sources" / f"blobs_{self.n}_{self.distance:g}_{self.seed}.csv"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.draw().to_csv(file, index=False)
+        return TableFile(file, time=None).read(until)
+
+    def draw(self) -> pd.DataFrame:
+        """The points themselves; equal seeds give equal points."""
+        random = np.random.default_rng(self.seed)
+        corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * self.distance
+        place = random.integers(0, 4, self.n)
+        points = corners[place] + random.normal(size=(self.n, 2))
+        names = np.array(["north_east", "north_west", "south_west", "south_east"])
+        return pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "blob": names[place]})

@@ -1,0 +1,1 @@
+"""From a frame of readings to arrays, windows and splits."""

@@ -1,0 +1,26 @@
+"""Features of a whole series as a frame, computed by the very graph that the models read through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from okawari.case import Case
+from okawari.dataset.arrays import to_array
+from okawari.graph.inference import compute_features
+
+
+def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """What drift looks at, one row per reading: of records their columns as they are, of a series its features.
+
+    A series has no row for its first reading, because a feature may look one reading back.
+
+    Returns:
+        The time column and one float64 column per feature.
+    """
+    if not case.is_series:
+        return readings[[case.time, *case.column_names]].reset_index(drop=True)
+    x_1NF = to_array(readings, case).astype(np.float32)[None]
+    features = pd.DataFrame(compute_features(case, x_1NF)[0].astype(np.float64), columns=list(case.feature_names))
+    features.insert(0, case.time, readings[case.time].to_numpy()[1:])
+    return features

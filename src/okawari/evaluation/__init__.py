@@ -1,0 +1,1 @@
+"""How good an answer is: metrics, scores, contests, variants and the join with the truth."""

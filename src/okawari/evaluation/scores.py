@@ -1,0 +1,211 @@
+"""How good the answer of a graph is: the numbers that the gate, the leaderboard and the record are made of.
+
+Shapes: B windows, H columns of an answer, C columns of one head, K heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.case import Case
+from okawari.evaluation.metrics import (
+    Array,
+    accuracy,
+    balanced_accuracy,
+    directional_accuracy,
+    interval_coverage,
+    interval_score,
+    log_loss,
+    mae,
+    mase,
+    pair,
+    r_squared,
+    rmse,
+)
+from okawari.graph.inference import Answer
+from okawari.models.recipe import SMALLEST_SHARE, WindowSet
+from okawari.schema.tasks import Head
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepScores:
+    """Scores of one step ahead, errors in the target's own unit; None where an answer has no interval or direction, or
+    the target never changes.
+    """
+
+    step: int
+    rmse: float
+    mae: float
+    mase: float | None
+    directional_accuracy: float | None
+    coverage_share: float | None
+    """Measured share of truths inside the interval."""
+    interval_score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What the gate and the leaderboard know of an answer over `n_windows` windows.
+
+    `loss` is what candidates are compared by, lower is better. `numbers` hold it and all others by name; errors are in
+    the target's own unit.
+    """
+
+    n_windows: int
+    loss_name: str
+    loss: float
+    numbers: Mapping[str, float | None]
+    row_losses: Array = field(repr=False)
+    """What each window adds to the loss, [B]: squared errors, `-log p`, or joint ones; paired tests compare them."""
+    interval_score: float | None = None
+    coverage_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesScores:
+    """Scores of a forecast at the first step and at the last."""
+
+    first: StepScores
+    last: StepScores
+
+
+def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
+    """Score an answer against the truth of its windows: RMSE of a number (of the first step), log loss of a label, the
+    joint loss of several heads.
+
+    Raises:
+        InvalidInput: the answer has other rows or columns than the windows.
+    """
+    if case.is_forecast:
+        return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - _find_truth(windows)[:, 0]) ** 2)
+    pair(answer.mean_BH, windows.r_BH)
+    heads = case.task.heads
+    scored = [
+        _score_label(answer, windows, head) if head.labels else _score_number(answer, windows, head) for head in heads
+    ]
+    return scored[0] if len(scored) == 1 else _join(scored, heads, windows)
+
+
+def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -> Scores:
+    """All heads' numbers under their names, and the joint loss: the mean over the heads of each one's loss as a
+    multiple of what it costs to know nothing, which is `log C` for one of C labels and the truth's own variance for a
+    number.
+
+    So 1.0 is worth nothing, and no head outweighs another by its unit. Intervals are those of the first number.
+    """
+    both = list(zip(scored, heads, strict=True))
+    relative_KB = [one.row_losses / _price_ignorance(windows.r_BH[:, head.columns], head) for one, head in both]
+    row_losses: Array = np.mean(relative_KB, axis=0)
+    loss = float(row_losses.mean())
+    named = {f"{head.name}_{name}": value for one, head in both for name, value in one.numbers.items()}
+    first = next((one for one in scored if one.interval_score is not None), None)
+    return Scores(
+        n_windows=len(windows),
+        loss_name="joint loss",
+        loss=loss,
+        numbers={"joint_loss": loss, **named},
+        row_losses=row_losses,
+        interval_score=None if first is None else first.interval_score,
+        coverage_share=None if first is None else first.coverage_share,
+    )
+
+
+def _price_ignorance(true_BC: NDArray[Any], head: Head) -> float:
+    """What a row costs whoever knows nothing of the head; 1 where a number never varies."""
+    if head.labels:
+        return float(np.log(len(head.labels)))
+    return float(true_BC.astype(np.float64).var()) or 1.0
+
+
+def _sum_up(scores: SeriesScores, row_losses: Array) -> Scores:
+    first, last = scores.first, scores.last
+    later = {f"{name}_step_{last.step}": value for name, value in _name(last).items()} if last.step > 1 else {}
+    return Scores(
+        n_windows=len(row_losses),
+        row_losses=row_losses,
+        loss_name="RMSE",
+        loss=first.rmse,
+        numbers={**_name(first), **later},
+        interval_score=first.interval_score,
+        coverage_share=first.coverage_share,
+    )
+
+
+def _name(step: StepScores) -> dict[str, float | None]:
+    return {name: value for name, value in asdict(step).items() if name != "step"}
+
+
+def _score_number(answer: Answer, windows: WindowSet, head: Head) -> Scores:
+    column = head.start
+    # A record's number is scored as it was read, not as float32 has rounded it.
+    true_B = windows.level_B if windows.target_index is None else windows.r_BH[:, column].astype(np.float64)
+    mean_B = answer.mean_BH[:, column]
+    interval = _score_interval(answer, true_B, column)
+    loss = rmse(true_B, mean_B)
+    numbers = {"rmse": loss, "mse": loss**2, "mae": mae(true_B, mean_B), "r2": r_squared(true_B, mean_B), **interval}
+    squared_B = (mean_B - true_B) ** 2
+    return Scores(
+        n_windows=len(windows), loss_name="RMSE", loss=loss, numbers=numbers, row_losses=squared_B, **interval
+    )
+
+
+def _score_label(answer: Answer, windows: WindowSet, head: Head) -> Scores:
+    true_B, p_BC = windows.r_BH[:, head.columns].argmax(axis=1), answer.mean_BH[:, head.columns]
+    loss = log_loss(true_B, p_BC)
+    numbers = {
+        "log_loss": loss,
+        "accuracy": accuracy(true_B, p_BC),
+        "balanced_accuracy": balanced_accuracy(true_B, p_BC),
+    }
+    surprise_B = -np.log(np.maximum(p_BC[np.arange(len(true_B)), true_B], SMALLEST_SHARE).astype(np.float64))
+    return Scores(n_windows=len(windows), loss_name="log loss", loss=loss, numbers=numbers, row_losses=surprise_B)
+
+
+def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
+    """Score a forecast at both ends of its horizon.
+
+    MASE is scaled by the mean absolute change from one reading to the next within the windows; there is none where no
+    window ever changes.
+    """
+    horizon = windows.r_BH.shape[1]
+    return SeriesScores(
+        first=_score_step(answer, windows, 0),
+        last=_score_step(answer, windows, horizon - 1),
+    )
+
+
+def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
+    pair(answer.mean_BH, windows.r_BH)
+    true_B = _find_truth(windows)[:, column]
+    mean_B = answer.mean_BH[:, column]
+    change = float(np.mean(np.abs(np.diff(windows.levels_BT.astype(np.float64), axis=1))))
+    # The graph computes in float32, so "no change" is the float32 of the last level.
+    last_B = windows.level_B.astype(np.float32)
+    return StepScores(
+        step=column + 1,
+        rmse=rmse(true_B, mean_B),
+        mae=mae(true_B, mean_B),
+        mase=mase(true_B, mean_B, change) if change > 0 else None,
+        directional_accuracy=directional_accuracy(true_B, mean_B, last_B),
+        **_score_interval(answer, true_B, column),
+    )
+
+
+def _find_truth(windows: WindowSet) -> Array:
+    assert windows.ahead_BH is not None, "a forecast's windows know what came after them"
+    return windows.ahead_BH
+
+
+def _score_interval(answer: Answer, true_B: Array, column: int) -> dict[str, float | None]:
+    if answer.lower_BH is None or answer.upper_BH is None or answer.coverage_share is None:
+        return {"coverage_share": None, "interval_score": None}
+    lower_B, upper_B = answer.lower_BH[:, column], answer.upper_BH[:, column]
+    return {
+        "coverage_share": interval_coverage(true_B, lower_B, upper_B),
+        "interval_score": interval_score(true_B, lower_B, upper_B, answer.coverage_share),
+    }

@@ -1,0 +1,1 @@
+"""The one ONNX graph of a model: building, loading, quantizing. Only home of ONNX and ONNX Runtime."""

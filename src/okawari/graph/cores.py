@@ -1,0 +1,148 @@
+"""The middle stage of a graph: a fitted model's own part as a small ONNX model, by the kind of its core.
+
+Shapes: B windows (dynamic), T readings, H steps ahead; everything float32. Trees have a module of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from okawari.graph.stages import OPSET, Constants, build_stage, count_features, count_steps, ints, require_shape
+from okawari.graph.trees import build_trees_stage
+from okawari.models.recipe import AffineCore, ConstantCore, Core, TorchCore, TreesCore
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_FOLD_LIMIT = 2**28
+"""Largest tensor, in elements, that constant folding may read or write: every weight that belongs in one file."""
+
+
+def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
+    """The fitted model's own part: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
+
+    Raises:
+        InvalidInput: the core's numbers do not have the case's history or horizon.
+    """
+    if isinstance(core, ConstantCore):
+        return _constant_stage(core, case)
+    if isinstance(core, AffineCore):
+        return _affine_stage(core, case)
+    if isinstance(core, TreesCore):
+        return build_trees_stage(core, case)
+    return _torch_stage(core, case)
+
+
+def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
+    width = case.task.width
+    require_shape("ConstantCore.r_H", core.r_H, (width,))
+    # Only the number of windows is taken from the input, so it is the cheapest one there is.
+    taken, dims = ("level", ("B", 1)) if case.is_series else ("z", ("B", 1, count_features(case)))
+    nodes = [
+        helper.make_node("Shape", [taken], ["batch"], start=0, end=1),
+        helper.make_node("Concat", ["batch", "width"], ["shape"], axis=0),
+        helper.make_node("Expand", ["r_H", "shape"], ["r"]),
+    ]
+    constants: Constants = {"r_H": core.r_H.astype(np.float32), "width": ints(width)}
+    return build_stage("constant", nodes, {taken: dims}, {"r": ("B", width)}, constants)
+
+
+def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
+    dims = _measure_input(core.reads, case)
+    n_inputs, width = math.prod(dims), case.task.width
+    require_shape("AffineCore.weight_HN", core.weight_HN, (width, n_inputs))
+    require_shape("AffineCore.bias_H", core.bias_H, (width,))
+    nodes = [
+        helper.make_node("Reshape", [core.reads, "row"], ["inputs"]),
+        helper.make_node("Gemm", ["inputs", "weight_HN", "bias_H"], ["r"], transB=1),
+    ]
+    constants: Constants = {
+        "row": ints(-1, n_inputs),
+        "weight_HN": core.weight_HN.astype(np.float32),
+        "bias_H": core.bias_H.astype(np.float32),
+    }
+    return build_stage("affine", nodes, {core.reads: ("B", *dims)}, {"r": ("B", width)}, constants)
+
+
+def _measure_input(reads: str, case: Case) -> tuple[int, ...]:
+    if reads == "now":
+        return (case.task.width,)
+    return (case.history,) if reads == "w" else (count_steps(case), count_features(case))
+
+
+def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
+    horizon = case.task.width
+    dims = (count_steps(case), count_features(case)) if core.reads == "z" else (case.history,)
+    model = _export_module(core.module, core.reads, dims)
+    graph = model.graph
+    r_dims = [dim.dim_value or dim.dim_param for dim in graph.output[0].type.tensor_type.shape.dim]
+    if len(r_dims) != 2 or r_dims[1] != horizon:
+        raise InvalidInput(
+            f"The module gives r of shape {r_dims}; the case asks for [B, {horizon}]. Fit for this case."
+        )
+    return build_stage(
+        "network",
+        [_plain_node(node) for node in graph.node],
+        {core.reads: ("B", *dims)},
+        {"r": ("B", horizon)},
+        {each.name: numpy_helper.to_array(each) for each in graph.initializer},
+    )
+
+
+def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:
+    """The node without the exporter's notes: source lines and paths of the machine that exported it."""
+    node.ClearField("metadata_props")
+    node.ClearField("doc_string")
+    return node
+
+
+def _export_module(module: nn.Module, taken: str, shape: tuple[int, ...]) -> onnx.ModelProto:
+    import torch
+    from onnxscript import ir, optimizer
+
+    was_training = module.training
+    example = torch.zeros(2, *shape, device=next(module.parameters()).device)
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module.eval(),
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[taken],
+                output_names=["r"],
+                dynamic_shapes=({0: torch.export.Dim("B")},),
+                verbose=False,
+            )
+            assert program is not None
+            # The exporter reorders LSTM gates by Slice and Concat; folded, each weight is one tensor to quantize.
+            optimizer.fold_constants(program.model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
+            optimizer.optimize(program.model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
+            return ir.to_proto(program.model)
+    finally:
+        module.train(was_training)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own deprecations and of libraries that it could support; none of it is ours."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

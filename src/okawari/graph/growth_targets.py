@@ -1,0 +1,74 @@
+"""Where the targets of an `Anticipate` task stand in a window's last reading, as a part of the reading stage.
+
+    w -> now    numbers as they are, a label as one column for each word, 1 where it stands and 0 elsewhere
+
+The truth of a window is what the next one says here: so a model that goes by the last state reads in service what it
+was trained on, and the bands of a label are drawn in one place.
+
+Shapes: B windows, T readings, V targets, N bounds of labels, H columns of an answer; everything float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from okawari.schema.tasks import Anticipate, Growth
+
+Part = tuple[list[onnx.NodeProto], dict[str, NDArray[Any]]]
+"""Nodes and their constants."""
+
+
+def build_growth_part(task: Anticipate) -> Part:
+    """Nodes from "w" [B, T], `log(level / last level)`, to "now" [B, H].
+
+    Growth is linear in w. A label's columns are 1 below its first bound, so `[1, 0, 0]` plus, for each bound that is
+    reached, one step to the right.
+    """
+    weight_VT = np.stack([_weigh(target, task.history) for target in task.targets])
+    values_VH, steps_NH, first_H = _lay_out_columns(task)
+    nodes = [helper.make_node("Gemm", ["w", "now/weight"], ["now/values"], transB=1)]
+    constants = {"now/weight": weight_VT, "now/columns": values_VH}
+    if not len(steps_NH):
+        return [*nodes, helper.make_node("MatMul", ["now/values", "now/columns"], ["now"])], _narrow(constants)
+    nodes += [
+        helper.make_node("Gather", ["now/values", "now/banded"], ["now/judged"], axis=1),
+        helper.make_node("GreaterOrEqual", ["now/judged", "now/bounds"], ["now/reached"]),
+        helper.make_node("Cast", ["now/reached"], ["now/marks"], to=TensorProto.FLOAT),
+        helper.make_node("Gemm", ["now/marks", "now/steps", "now/first"], ["now/labels"]),
+        helper.make_node("Gemm", ["now/values", "now/columns", "now/labels"], ["now"]),
+    ]
+    places = [place for place, target in enumerate(task.targets) for _ in target.bounds]
+    bounds = np.array([bound for target in task.targets for bound in target.bounds])
+    constants |= {"now/bounds": bounds, "now/steps": steps_NH, "now/first": first_H}
+    return nodes, {**_narrow(constants), "now/banded": np.array(places, dtype=np.int64)}
+
+
+def _weigh(target: Growth, history: int) -> NDArray[np.float64]:
+    """What each reading's w counts in the target's value [T]."""
+    weight_T = np.zeros(history)
+    for back, sign in ((1, 1.0), (2, -1.0))[: 1 + target.change]:
+        weight_T[-back] += sign * target.factor
+        weight_T[-back - target.lag] -= sign * target.factor
+    return weight_T
+
+
+def _lay_out_columns(task: Anticipate) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Which columns take a target's value [V, H], how a reached bound moves a label [N, H], and where it begins [H]."""
+    values_VH, first_H = np.zeros((len(task.targets), task.width)), np.zeros(task.width)
+    steps_NH = np.zeros((sum(len(target.bounds) for target in task.targets), task.width))
+    row = 0
+    for place, (target, head) in enumerate(zip(task.targets, task.heads, strict=True)):
+        (first_H if target.labels else values_VH[place])[head.start] = 1.0
+        for column in range(head.start, head.start + len(target.bounds)):
+            steps_NH[row, column : column + 2] = -1.0, 1.0
+            row += 1
+    return values_VH, steps_NH, first_H
+
+
+def _narrow(constants: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    return {name: values.astype(np.float32) for name, values in constants.items()}

@@ -1,0 +1,133 @@
+"""Trees as a small ONNX model: forests of scikit-learn by skl2onnx, boosters of XGBoost by onnxmltools.
+
+Only the trees themselves are taken from what the converters write; names, versions and documents of theirs stay out,
+so that equal trees give equal bytes. A tree compares float32 features with float32 thresholds on both sides:
+skl2onnx rounds scikit-learn's float64 thresholds towards the side that sends every float32 number down the same
+branch. What the leaves say is added up in float32 here and in float64 by scikit-learn.
+
+Shapes: B windows (dynamic), S feature steps, K features, L newest steps, H columns of an answer; everything float32.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from okawari.graph.stages import (
+    ML_DOMAIN,
+    ML_OPSET,
+    OPSET,
+    Constants,
+    build_stage,
+    count_features,
+    count_steps,
+    ints,
+    require_shape,
+)
+from okawari.models.recipe import SMALLEST_SHARE, TreesCore
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
+    from xgboost import Booster
+
+_UNREAD = {"nodes_hitrates"}
+"""Attributes that say how often training went a way; nothing reads them for an answer."""
+_END = 2**63 - 1
+
+
+def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
+    """Input `z` [B, S, K], output `r` [B, H]: the newest `core.lags` steps as one row, the trees, the scale of r.
+
+    Raises:
+        InvalidInput: the trees were fitted for another horizon, or read more steps than the case's windows have.
+    """
+    steps, n_features, horizon = count_steps(case), count_features(case), case.task.width
+    for name, values in (("r_mean_H", core.r_mean_H), ("r_std_H", core.r_std_H), ("is_share_H", core.is_share_H)):
+        require_shape(f"TreesCore.{name}", values, (horizon,))
+    if core.lags > steps:
+        raise InvalidInput(f"TreesCore.lags is {core.lags}; a window has {steps} feature steps. Fit for this case.")
+    ensembles = _list_ensembles(core.trees, core.lags * n_features)
+    said = [f"said_{number}" for number in range(len(ensembles))]
+    nodes = [
+        helper.make_node("Slice", ["z", "newest", "end", "step_axis"], ["lags"]),
+        helper.make_node("Reshape", ["lags", "row"], ["flat"]),
+        *(_plain_ensemble(node, "flat", name) for node, name in zip(ensembles, said, strict=True)),
+        helper.make_node("Concat", said, ["said"], axis=1),
+        helper.make_node("Mul", ["said", "r_std"], ["spread"]),
+        helper.make_node("Add", ["spread", "r_mean"], ["grown"]),
+        *_to_logits(core),
+    ]
+    constants: Constants = {
+        "newest": ints(-core.lags), "end": ints(_END), "step_axis": ints(1), "row": ints(-1, core.lags * n_features),
+        **_list_shares(core), "r_std": core.r_std_H.astype(np.float32), "r_mean": core.r_mean_H.astype(np.float32),
+    }  # fmt: skip
+    taken, given = {"z": ("B", steps, n_features)}, {"r": ("B", horizon)}
+    return build_stage("trees", nodes, taken, given, constants, with_trees=True)
+
+
+def _to_logits(core: TreesCore) -> list[onnx.NodeProto]:
+    """`r`: what is grown; where it is the share of a label, its logarithm, so that the softmax of the answer gives the
+    shares back. No share is below SMALLEST_SHARE.
+    """
+    if not core.is_share_H.any():
+        return [helper.make_node("Identity", ["grown"], ["r"])]
+    return [
+        helper.make_node("Max", ["grown", "smallest"], ["shares"]),
+        helper.make_node("Log", ["shares"], ["logits"]),
+        helper.make_node("Where", ["is_share", "logits", "grown"], ["r"]),
+    ]
+
+
+def _list_shares(core: TreesCore) -> dict[str, NDArray[Any]]:
+    if not core.is_share_H.any():
+        return {}
+    return {"smallest": np.array(SMALLEST_SHARE, dtype=np.float32), "is_share": core.is_share_H}
+
+
+def _list_ensembles(trees: RandomForestRegressor | tuple[Booster, ...], n_inputs: int) -> list[onnx.NodeProto]:
+    """The TreeEnsembleRegressor of the forest, or that of each booster.
+
+    Boosters are kept apart, one for each column: of one booster with many targets onnxmltools 1.16 adds all trees
+    up into the first.
+    """
+    if isinstance(trees, tuple):
+        return [_convert_booster(booster, n_inputs) for booster in trees]
+    return [_convert_forest(trees, n_inputs)]
+
+
+def _convert_forest(forest: RandomForestRegressor, n_inputs: int) -> onnx.NodeProto:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    types = [("flat", FloatTensorType([None, n_inputs]))]
+    return _pick_ensemble(
+        to_onnx(forest, initial_types=types, target_opset={"": OPSET, ML_DOMAIN: ML_OPSET}, name="forest")
+    )
+
+
+def _convert_booster(booster: Booster, n_inputs: int) -> onnx.NodeProto:
+    from onnxmltools.convert.common.data_types import FloatTensorType
+    from onnxmltools.convert.xgboost import convert
+
+    types = [("flat", FloatTensorType([None, n_inputs]))]
+    return _pick_ensemble(convert(booster, name="booster", initial_types=types, target_opset=15))
+
+
+def _pick_ensemble(model: onnx.ModelProto) -> onnx.NodeProto:
+    [ensemble] = [node for node in model.graph.node if node.op_type == "TreeEnsembleRegressor"]
+    assert len(model.graph.node) == 1, "a converter that adds nodes of its own has to be read anew"
+    return ensemble
+
+
+def _plain_ensemble(node: onnx.NodeProto, taken: str, given: str) -> onnx.NodeProto:
+    """The trees in a node of our own names."""
+    plain: dict[str, Any] = {
+        each.name: helper.get_attribute_value(each) for each in node.attribute if each.name not in _UNREAD
+    }
+    return helper.make_node("TreeEnsembleRegressor", [taken], [given], domain=ML_DOMAIN, **plain)

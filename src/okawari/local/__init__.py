@@ -1,0 +1,1 @@
+"""The local stack: the programs of one machine and their supervisor."""

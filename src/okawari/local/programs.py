@@ -1,0 +1,163 @@
+"""The programs of one local installation: their command lines, environments and signs of readiness.
+
+Nothing is started here (that is `okawari.local.supervisor`), and nothing of Prefect, MLflow, BentoML or Gradio is
+imported: they are named on command lines only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from okawari.settings import Settings
+
+GROUP_MARK = "OKAWARI_GROUP"
+PROGRAM_MARK = "OKAWARI_PROGRAM"
+"""Environment variable that every process of a group carries, so that none is ever left behind."""
+
+WORK_POOL = "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One program. `port` and `ready_path` are None for one that serves nothing."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    port: int | None = None
+    port_setting: str = ""
+    ready_path: str | None = None
+
+
+def list_programs(settings: Settings) -> tuple[Program, ...]:
+    """All programs in the order in which they start."""
+    return (_prefect(settings), _mlflow(settings), _service(settings), _worker(settings), _page(settings))
+
+
+def build_environment(settings: Settings) -> dict[str, str]:
+    """What every program of the group is told: our settings, one home per engine, telemetry off, threads on purpose."""
+    return {
+        **_prefect_database(settings),  # before the environment: who has a database of their own keeps it
+        **os.environ,
+        **_own_settings(settings),
+        **_engine_homes(settings),
+        **_SILENCE,
+        **dict.fromkeys(_THREAD_COUNTS, str(settings.threads)),
+        GROUP_MARK: str(settings.state_dir),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(settings.root), os.environ.get("PYTHONPATH")))),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+_SILENCE: Mapping[str, str] = {
+    "DO_NOT_TRACK": "1",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+}
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _own_settings(settings: Settings) -> dict[str, str]:
+    """Our settings with absolute places: programs run in the checkout, wherever the group was started."""
+    url = settings.data_url
+    places = {
+        "home": str(settings.state_dir),
+        "cases_dir": str(settings.cases_dir.resolve()),
+        "data_url": url if not url or "://" in url else str(Path(url).resolve()),
+    }
+    values = settings.model_dump(mode="json") | places
+    return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def _prefect_database(settings: Settings) -> dict[str, str]:
+    """Prefect's SQLite file, over one connection: with more, it locks the server up for a minute or two now and then.
+
+    Prefect opens a pool of fifteen, whatever its pool settings say, unless it reads `:memory:` in the address, and then
+    exactly one. SQLAlchemy leaves a query that it does not know aside, so the file stays a file.
+    """
+    file = settings.state_dir / "prefect" / "prefect.db"
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{file}?connections=:memory:"}
+
+
+def _engine_homes(settings: Settings) -> dict[str, str]:
+    state = settings.state_dir
+    return {
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_API_URL": f"{settings.prefect_base}/api",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_PREFETCH_SECONDS": "5",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+        "BENTOML_HOME": str(state / "bentoml"),
+        "MLFLOW_TRACKING_URI": settings.mlflow_base,
+        "MPLCONFIGDIR": str(state / "matplotlib"),
+    }
+
+
+def _prefect(settings: Settings) -> Program:
+    return Program(
+        name="prefect",
+        title="Prefect server",
+        command=_python("prefect", "server", "start", *_bind(settings, settings.prefect_port)),
+        port=settings.prefect_port,
+        port_setting="OKAWARI_PREFECT_PORT",
+        ready_path="/api/health",
+    )
+
+
+def _mlflow(settings: Settings) -> Program:
+    folder = settings.state_dir / "mlflow"
+    stores = ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts")
+    return Program(
+        name="mlflow",
+        title="MLflow server",
+        command=_python("mlflow", "server", *stores, *_bind(settings, settings.mlflow_port), "--workers", "1"),
+        port=settings.mlflow_port,
+        port_setting="OKAWARI_MLFLOW_PORT",
+        ready_path="/health",
+    )
+
+
+def _service(settings: Settings) -> Program:
+    return Program(
+        name="service",
+        title="prediction service",
+        command=_python("bentoml", "serve", "bentos.service:Okawari", *_bind(settings, settings.service_port)),
+        port=settings.service_port,
+        port_setting="OKAWARI_SERVICE_PORT",
+        ready_path="/readyz",
+    )
+
+
+def _worker(settings: Settings) -> Program:
+    options = ("--pool", WORK_POOL, "--type", "process", "--limit", "3", "--install-policy", "never")
+    return Program(name="worker", title="flow runner", command=_python("prefect", "worker", "start", *options))
+
+
+def _page(settings: Settings) -> Program:
+    return Program(
+        name="ui",
+        title="page",
+        command=_python("ui.app"),
+        port=settings.ui_port,
+        port_setting="OKAWARI_UI_PORT",
+        ready_path="/",
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _bind(settings: Settings, port: int) -> tuple[str, ...]:
+    return ("--host", settings.host, "--port", str(port))

@@ -1,0 +1,1 @@
+"""The state of the loop, read side: status, facts for decisions, lineage."""

@@ -1,0 +1,94 @@
+"""What the records say of a case's past: the facts that pure decisions rest on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from okawari.case import Case
+from okawari.policy.decision import Cause, Loop, RetrainFacts
+from okawari.registry import versions
+from okawari.storage import decision_log, snapshots
+
+_LOOK_BACK = 500
+
+
+def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
+    """The facts for `decide_retrain`, as of now."""
+    trainings = decision_log.load_decisions(case.name, _LOOK_BACK, kind="promotion")
+    today = datetime.now(UTC).date()
+    return RetrainFacts(
+        cause=cause,
+        has_champion=versions.load_champion(case.name) is not None,
+        new_readings=_count_new_readings(case, trainings),
+        trainings_today=sum(training["at"].date() == today for training in trainings),
+        rejections_in_a_row=_count_rejections(trainings),
+    )
+
+
+def gather_loop(case: Case, *, serving: str | None, training_active: bool) -> Loop:
+    """The facts for `decide_repairs`, as of now.
+
+    Args:
+        case: whose loop.
+        serving: the version that the service says it serves; None where it cannot be asked.
+        training_active: whether a training is running or waiting.
+    """
+    champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
+    promotion = _newest(case, "promotion", action="promote")
+    return Loop(
+        snapshot=newest,
+        champion=None if champion is None else champion.version,
+        promoted=None if promotion is None else promotion["model_version"],
+        serving=serving or _last_deployed(case),
+        is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
+        unanswered=_find_unanswered(case),
+        training_active=training_active,
+    )
+
+
+def _count_new_readings(case: Case, trainings: list[dict[str, Any]]) -> int:
+    newest = snapshots.load_readings(case)[case.time]
+    if not trainings or trainings[0]["snapshot_version"] is None:
+        return len(newest)
+    learned = snapshots.load_readings(case, trainings[0]["snapshot_version"])[case.time]
+    return int((newest > learned.iloc[-1]).sum())
+
+
+def _count_rejections(trainings: list[dict[str, Any]]) -> int:
+    for count, training in enumerate(trainings):
+        if training["action"] == "promote":
+            return count
+    return len(trainings)
+
+
+def _newest(case: Case, kind: str, *, action: str | None = None) -> dict[str, Any] | None:
+    found = decision_log.load_decisions(case.name, _LOOK_BACK, kind=kind)
+    return next((row for row in found if action is None or row["action"] == action), None)
+
+
+def _last_deployed(case: Case) -> str | None:
+    deployment = _newest(case, "deployment")
+    return None if deployment is None else str(deployment["model_version"])
+
+
+def _is_monitored(case: Case, snapshot: int | None, version: str) -> bool:
+    verdict = _newest(case, "drift")
+    return verdict is not None and (verdict["snapshot_version"], verdict["model_version"]) == (snapshot, version)
+
+
+def _find_unanswered(case: Case) -> tuple[Cause, str] | None:
+    """The newest verdict that asked for a training and got no decision, or decision that got no training."""
+    decisions = decision_log.load_decisions(case.name, _LOOK_BACK)
+    # A verdict is answered by a decision, a decision by its training's end; nothing in between counts.
+    answered = {row["cause"] for row in decisions if row["kind"] in ("retrain", "promotion")}
+    asked: dict[tuple[str, str], Cause] = {("drift", "drifted"): "drift", ("performance", "degraded"): "performance"}
+    for row in decisions:
+        if row["kind"] == "promotion":
+            return None  # a training has come to its end since; whatever was asked before is settled
+        cause = asked.get((row["kind"], row["action"]))
+        if cause is not None and row["cause"] is None and row["id"] not in answered:
+            return cause, str(row["id"])
+        if (row["kind"], row["action"]) == ("retrain", "train") and row["id"] not in answered:
+            return str(row["facts"]["cause"]), str(row["id"])  # type: ignore[return-value]
+    return None

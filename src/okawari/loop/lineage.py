@@ -1,0 +1,107 @@
+"""Lineage: from one answer back to the model version, the training, the snapshot and the decisions behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from okawari.case import Case
+from okawari.cases.loader import load_case
+from okawari.errors import OkawariError
+from okawari.registry import runs, versions
+from okawari.registry.versions import Version
+from okawari.schema.tasks import Head
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import digest
+from okawari.storage.snapshots import Snapshot
+from okawari.storage.tables import Unreadable
+
+
+class BrokenChain(OkawariError, RuntimeError):
+    """A link of the chain does not hold: a record is missing, or a digest is not what was recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """The chain behind one prediction. `decisions` go from the promotion back to the first verdict that led to it."""
+
+    prediction: Mapping[str, Any]
+    version: Version
+    run_url: str
+    snapshot: Snapshot
+    decisions: tuple[Mapping[str, Any], ...]
+    said: str
+    """The answer in words."""
+
+
+def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
+    """Walk the chain and check every digest on the way.
+
+    Args:
+        prediction_id: the `id` of a service's answer.
+        index: which of the answer's predictions.
+
+    Raises:
+        NotYet: no such prediction, version or run is on record.
+        BrokenChain: the graph or the snapshot is not the one that was recorded.
+    """
+    prediction = decision_log.find_prediction(prediction_id, index)
+    case = load_case(prediction["case"])
+    version = versions.load_version(case.name, prediction["version"])
+    _require_same("graph", prediction["graph_sha256"], version.graph_sha256)
+    _require_same("graph", version.graph_sha256, digest(versions.load_graph(version)))
+    snapshot = _load_snapshot(case, version.snapshot_version)
+    _require_same("snapshot", version.snapshot_digest, snapshot.digest)
+    return Lineage(
+        prediction=prediction,
+        version=version,
+        run_url=runs.page_url(version.run_id),
+        snapshot=snapshot,
+        decisions=tuple(_walk_causes(case.name, version.decision_id)),
+        said=_word(case, prediction["mean"]),
+    )
+
+
+def _word(case: Case, mean: Sequence[float]) -> str:
+    if case.is_forecast:
+        return f"{mean[0]:.5g} one step ahead"
+    if len(mean) != case.task.width:
+        return f"{', '.join(f'{value:.5g}' for value in mean)} (the case has asked for something else then)"
+    heads = case.task.heads
+    said = [_word_head(head, mean[head.columns]) for head in heads]
+    return (
+        said[0] if len(heads) == 1 else ", ".join(f"{head.name} {word}" for head, word in zip(heads, said, strict=True))
+    )
+
+
+def _word_head(head: Head, mean: Sequence[float]) -> str:
+    if not head.labels:
+        return f"{mean[0]:.5g}"
+    return f"{head.labels[max(range(len(mean)), key=mean.__getitem__)]} ({max(mean):.1%})"
+
+
+def _load_snapshot(case: Case, version: int) -> Snapshot:
+    try:
+        snapshot = snapshots.load_snapshot(case, version)
+    except Unreadable as damage:
+        raise BrokenChain(f"Snapshot {version} of case {case.name} is damaged. {damage}") from damage
+    if snapshot is None:
+        raise BrokenChain(f"Snapshot {version} of case {case.name} is gone.")
+    return snapshot
+
+
+def _walk_causes(case_name: str, decision_id: str | None) -> list[Mapping[str, Any]]:
+    chain: list[Mapping[str, Any]] = []
+    while decision_id is not None and len(chain) < 20:
+        decision = decision_log.find_decision(case_name, decision_id)
+        if decision is None:
+            raise BrokenChain(f"Decision {decision_id} of case {case_name} is not on record.")
+        chain.append(decision)
+        decision_id = decision["cause"]
+    return chain
+
+
+def _require_same(what: str, recorded: str, found: str) -> None:
+    if recorded != found:
+        raise BrokenChain(f"The {what} was recorded with sha256 {recorded[:12]}, but {found[:12]} was found.")

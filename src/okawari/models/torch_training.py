@@ -1,0 +1,232 @@
+"""The one torch training loop, in small levels: train, epoch, step. Imports torch, so only a fit imports this module.
+
+Shapes: B windows, S feature steps, K features, T readings, H columns of an answer. The loss is the sum over the heads
+of an answer (`joint_loss`). More than its buffer `out_scale` it does not know of a network.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from okawari.errors import InvalidInput
+from okawari.models.recipe import Floats, Progress, Reads, TrainingData, WindowSet
+from okawari.schema.tasks import Head
+from okawari.schema.transforms import follow_move
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and how fast: at most `epochs`, fewer after `patience` epochs without a better validation loss."""
+
+    epochs: int = 30
+    patience: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "patience", "batch_size"):
+            if getattr(self, field) < 1:
+                raise InvalidInput(f"Schedule.{field} is {getattr(self, field)}; it is a count of at least 1.")
+        if not self.learning_rate > 0:
+            raise InvalidInput(f"Schedule.learning_rate is {self.learning_rate}; use a number above 0, such as 0.001.")
+
+
+@contextmanager
+def reproducible(*, seed: int, threads: int) -> Iterator[None]:
+    """Inside: seeded generators, `threads` torch threads, deterministic kernels. Outside: all as it was before."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to be deterministic
+    with torch.random.fork_rng():
+        try:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(True)
+            # Filling fresh memory helps to find who reads it; nobody here does, and it takes a fifth of the time.
+            memory.fill_uninitialized_memory = False
+            torch.manual_seed(seed)
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(before[1])
+            memory.fill_uninitialized_memory = filled
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The torch device of "cpu", "cuda" or "auto" (cuda where there is one).
+
+    Raises:
+        InvalidInput: another word, or "cuda" where there is none.
+    """
+    if wanted not in ("cpu", "cuda", "auto"):
+        raise InvalidInput(f"Device is {wanted!r}; training runs on 'cpu', 'cuda' or 'auto'. Choose one of these.")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("Device is 'cuda', but torch finds no CUDA device. Use 'auto' or 'cpu'.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def to_tensors(windows: WindowSet, device: torch.device, reads: Reads = "z") -> tuple[Tensor, Tensor]:
+    """What a network takes and what it learns, on the device.
+
+    Features [B, S, K] and `r_BH`, or levels [B, T, 1] and levels ahead [B, H] of a forecast, in the target's own unit.
+    """
+    if reads == "z":
+        return _move(windows.z_BSK, device), _move(windows.r_BH, device)
+    assert windows.learns is not None, "only a forecast has levels ahead"
+    ahead_BH = follow_move(windows.level_B[:, None], windows.r_BH.astype(np.float64), windows.learns)
+    return _move(windows.levels_BT[..., None], device), _move(ahead_BH.astype(np.float32), device)
+
+
+def _move(values: Floats, device: torch.device) -> Tensor:
+    """A copy on the device; to a GPU from pinned memory, which it reads without the help of the CPU."""
+    copied = torch.tensor(values)
+    return copied.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else copied
+
+
+def start_from(network: nn.Module, start: Path | None) -> bool:
+    """Take the weights of a file, if there is one and it holds a network of the same shapes; whether it did.
+
+    Call it before the scaling is set, which belongs to the data that is learned from now.
+    """
+    if start is None:
+        return False
+    state = torch.load(start, map_location="cpu", weights_only=True)
+    if _list_shapes(state) != _list_shapes(network.state_dict()):
+        _logger.warning("%s holds the weights of another network; this one starts anew.", start.name)
+        return False
+    network.load_state_dict(state)
+    return True
+
+
+def _list_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(values.shape) for name, values in state.items()}
+
+
+def train_network(
+    network: nn.Module, data: TrainingData, schedule: Schedule, progress: Progress, *, reads: Reads = "z"
+) -> tuple[Mapping[str, float], ...]:
+    """Train in place and leave the best weights in `network`, on the CPU and in evaluation mode; numbers per epoch.
+
+    Call it inside `reproducible`, with the network built there too.
+    """
+    device = choose_device(data.bench.device)
+    network.to(device)
+    train, validation = to_tensors(data.train, device, reads), to_tensors(data.validation, device, reads)
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    history: list[Mapping[str, float]] = []
+    best = copy.deepcopy(network.state_dict())
+    for epoch in range(1, schedule.epochs + 1):
+        train_loss = run_epoch(network, train, optimiser, schedule, data.heads)
+        valid_loss = measure_loss(network, validation, schedule.batch_size, data.heads)
+        history.append({"train_loss": train_loss, "valid_loss": valid_loss})
+        progress(epoch, schedule.epochs, history[-1])
+        require_finite(history[-1], epoch, schedule.learning_rate)
+        since_best = epochs_since_best(history)
+        if since_best == 0:
+            best = copy.deepcopy(network.state_dict())
+        if since_best >= schedule.patience:
+            break
+    network.load_state_dict(best)
+    network.cpu().eval()
+    return tuple(history)
+
+
+def require_finite(numbers: Mapping[str, float], epoch: int, learning_rate: float) -> None:
+    """Refuse an epoch whose losses are no numbers.
+
+    Raises:
+        InvalidInput: a loss is nan or infinite.
+    """
+    if not all(math.isfinite(value) for value in numbers.values()):
+        raise InvalidInput(
+            f"Training diverged in epoch {epoch} ({dict(numbers)}); losses stay finite. Lower the learning rate, now "
+            f"{learning_rate}, or look for extreme readings."
+        )
+
+
+def epochs_since_best(history: list[Mapping[str, float]]) -> int:
+    """Epochs since the lowest validation loss; the first of equals counts as best."""
+    losses = [numbers["valid_loss"] for numbers in history]
+    return len(losses) - 1 - losses.index(min(losses))
+
+
+def run_epoch(
+    network: nn.Module,
+    rows: tuple[Tensor, Tensor],
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    heads: Sequence[Head] = (),
+) -> float:
+    """One pass over all rows in random order; the mean loss."""
+    network.train()
+    order = torch.randperm(len(rows[0])).to(rows[0].device)
+    total = 0.0
+    for picked in torch.split(order, schedule.batch_size):
+        optimiser.zero_grad(set_to_none=True)
+        total += run_step(network, (rows[0][picked], rows[1][picked]), heads) * len(picked)
+        nn.utils.clip_grad_norm_(network.parameters(), schedule.clip_norm)
+        optimiser.step()
+    return total / len(order)
+
+
+def run_step(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence[Head]) -> float:
+    """The loss of one batch, whose gradients are left in the network."""
+    loss = joint_loss(network, batch, heads)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item()
+
+
+def joint_loss(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence[Head] = ()) -> Tensor:
+    """Sum over the heads: of numbers their mean squared error, of labels their cross entropy in nats.
+
+    Errors count in units of the network's `out_scale`: of what was standardised 1.0 is "no better than the mean". On a
+    GPU the network runs in bfloat16 where that is safe (autocast), the loss itself in float32.
+    """
+    taken, learnt_BH = batch
+    with torch.autocast(taken.device.type, dtype=torch.bfloat16, enabled=taken.device.type == "cuda"):
+        said_BH = network(taken)
+    said_BH, scale_H = said_BH.float(), network.get_buffer("out_scale")
+    losses = []
+    for head in heads or (Head(name="all", start=0, stop=learnt_BH.shape[1]),):
+        said, learnt = said_BH[:, head.columns], learnt_BH[:, head.columns]
+        if head.labels:
+            losses.append(nn.functional.cross_entropy(said, learnt))
+        else:
+            losses.append((((said - learnt) / scale_H[head.columns]) ** 2).mean())
+    return torch.stack(losses).sum()
+
+
+@torch.inference_mode()
+def measure_loss(network: nn.Module, rows: tuple[Tensor, Tensor], batch_size: int, heads: Sequence[Head] = ()) -> float:
+    """Mean loss over all rows, without learning."""
+    network.eval()
+    batches = zip(*(torch.split(part, batch_size) for part in rows), strict=True)
+    return sum(joint_loss(network, batch, heads).item() * len(batch[0]) for batch in batches) / len(rows[0])
+
+
+@torch.inference_mode()
+def predict_network(network: nn.Module, taken: Floats, *, threads: int, batch_size: int = 256) -> Floats:
+    """`r_BH` by torch itself, on the CPU; `taken` is what the network reads, windows first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        network.eval()
+        predicted: Floats = torch.cat([network(part) for part in torch.split(torch.tensor(taken), batch_size)]).numpy()
+    finally:
+        torch.set_num_threads(before)
+    return predicted

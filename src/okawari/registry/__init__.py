@@ -1,0 +1,1 @@
+"""Training runs, model versions and the champion. Only home of MLflow and matplotlib."""

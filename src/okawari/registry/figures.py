@@ -1,0 +1,122 @@
+"""Figures for the training record: loss curve, and answers against the truth. Only home of matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.case import Case
+from okawari.graph.inference import Answer
+from okawari.models.recipe import WindowSet
+from okawari.schema.tasks import Head
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_history(history: Sequence[Mapping[str, float]], title: str) -> Figure:
+    """Numbers per epoch, one line each, on a logarithmic scale."""
+    figure, axes = _new_figure(title)
+    epochs = range(1, len(history) + 1)
+    for name in history[0]:
+        axes.plot(epochs, [numbers[name] for numbers in history], label=name)
+    axes.set_xlabel("epoch")
+    axes.set_yscale("log")
+    axes.legend(frameon=False)
+    return figure
+
+
+def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> Figure:
+    """Answers against the truth: of a forecast step 1 over time, of records point by point, of labels their counts; a
+    panel for each head.
+    """
+    heads = case.task.heads
+    if case.is_forecast:
+        figure, axes = _new_figure(title)
+        assert holdout.ahead_BH is not None, "a forecast's windows know what came after them"
+        _draw_time(axes, answer, holdout, holdout.ahead_BH[:, 0], case)
+        axes.set_ylabel(f"{case.target.name} ({case.target.unit})")
+        return figure
+    figure, panels = _new_figures(title, len(heads))
+    if len(heads) == 1 and heads[0].labels:
+        figure.set_size_inches(6, 5)
+    for axes, head in zip(panels, heads, strict=True):
+        if len(heads) > 1:
+            axes.set_title(head.name)
+        _draw_head(axes, answer, holdout, head, case)
+    return figure
+
+
+def _draw_head(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
+    if head.labels:
+        _draw_confusion(axes, answer, holdout, head)
+    elif case.is_series:
+        _draw_time(axes, answer, holdout, holdout.r_BH[:, head.start], case, column=head.start)
+        axes.set_ylabel(head.unit)
+    else:
+        _draw_points(axes, answer, holdout, case)
+
+
+def _draw_time(
+    axes: Axes, answer: Answer, holdout: WindowSet, truth_B: NDArray[np.floating[Any]], case: Case, column: int = 0
+) -> None:
+    if answer.lower_BH is not None and answer.upper_BH is not None:
+        label = f"{case.coverage_share:.0%} interval"
+        lower_B, upper_B = answer.lower_BH[:, column], answer.upper_BH[:, column]
+        axes.fill_between(holdout.at_B, lower_B, upper_B, alpha=0.2, label=label)
+    axes.plot(holdout.at_B, truth_B, color="black", linewidth=1, label="truth")
+    axes.plot(holdout.at_B, answer.mean_BH[:, column], linewidth=1, label="one step ahead")
+    axes.legend(frameon=False)
+    axes.tick_params(axis="x", rotation=30)
+
+
+def _draw_confusion(axes: Axes, answer: Answer, holdout: WindowSet, head: Head) -> None:
+    """How often each true label (row) was answered with each label (column)."""
+    labels = head.labels
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    true_B, said_B = (values_BH[:, head.columns].argmax(axis=1) for values_BH in (holdout.r_BH, answer.mean_BH))
+    np.add.at(counts, (true_B, said_B), 1)
+    axes.imshow(counts, cmap="Greens")
+    for row, column in np.ndindex(counts.shape):
+        ink = "white" if counts[row, column] > counts.max() / 2 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=ink, fontsize=8)
+    for set_ticks in (axes.set_xticks, axes.set_yticks):
+        set_ticks(range(len(labels)), labels)
+    axes.set_xlabel("answered")
+    axes.set_ylabel("true")
+
+
+def _draw_points(axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
+    axes.scatter(answer.mean_BH[:, 0], holdout.level_B, s=12, color="black", alpha=0.6)
+    both = [
+        float(min(holdout.level_B.min(), answer.mean_BH.min())),
+        float(max(holdout.level_B.max(), answer.mean_BH.max())),
+    ]
+    axes.plot(both, both, linewidth=1, color="grey")
+    axes.set_xlabel(f"answered ({case.target.unit})")
+    axes.set_ylabel(f"true ({case.target.unit})")
+
+
+def _new_figure(title: str) -> tuple[Figure, Axes]:
+    figure, [axes] = _new_figures(title, 1)
+    return figure, axes
+
+
+def _new_figures(title: str, n_panels: int) -> tuple[Figure, list[Axes]]:
+    """A figure and its panels side by side."""
+    # The object interface, because pyplot keeps every figure alive and wants a screen.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8 if n_panels == 1 else 5 * n_panels, 4), layout="constrained")
+    panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
+    if n_panels > 1:
+        figure.suptitle(title)
+    else:
+        panels[0].set_title(title)
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels

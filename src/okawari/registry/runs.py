@@ -1,0 +1,275 @@
+"""Runs and their artefacts: what was trained, from what, and how good it was.
+
+`tracking` and `registry` are the only homes of mlflow. One training is one run with a child run per candidate.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pandas as pd
+
+from okawari.case import Case
+from okawari.errors import NotYet, ServerUnreachable
+from okawari.settings import load_settings
+from okawari.storage.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+
+    from okawari.models.search.trials import SearchedModel, Trial
+
+_KNOCK_S = 2.0
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+
+
+@contextmanager
+def record_training(case: Case, snapshot: Snapshot, readings: pd.DataFrame, tags: Mapping[str, str]) -> Iterator[str]:
+    """A run of the case's experiment with its data set; yields its id, and marks it failed if the body raises."""
+    name = f"{case.name} snapshot {snapshot.version}"
+    kind = {"okawari.kind": "training", "okawari.snapshot_version": str(snapshot.version)}
+    with _run(_find_experiment(case), name, {**kind, **tags}) as run_id:
+        _record_data(run_id, case, snapshot, readings)
+        load_client().log_dict(run_id, case.describe(), "case.json")
+        load_client().log_dict(run_id, asdict(snapshot), "snapshot.json")
+        yield run_id
+
+
+@contextmanager
+def record_candidate(case: Case, parent_id: str, name: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """A child run of a training for one candidate; yields its id."""
+    tags = {"okawari.kind": "candidate", "mlflow.parentRunId": parent_id}
+    with _run(_find_experiment(case), name, tags) as run_id:
+        for key, value in settings.items():
+            load_client().log_param(run_id, key, str(value)[:500])
+        yield run_id
+
+
+def record_search(case: Case, candidate_id: str, found: SearchedModel) -> None:
+    """A search's trials as child runs of its candidate's run, and there the settings that it chose."""
+    client, experiment = load_client(), _find_experiment(case)
+    for name, value in found.recipe.describe().items():
+        client.log_param(candidate_id, f"chosen.{name}", str(value)[:500])
+    for trial in found.trials:
+        _record_trial(experiment, candidate_id, trial)
+
+
+def _record_trial(experiment_id: str, candidate_id: str, trial: Trial) -> None:
+    tags = {
+        "okawari.kind": "trial",
+        "okawari.trial_state": trial.state,
+        "mlflow.parentRunId": candidate_id,
+        **({"okawari.reason": trial.reason} if trial.reason else {}),
+    }
+    run = load_client().create_run(
+        experiment_id, start_time=_to_ms(trial.started_at), run_name=f"trial {trial.number}", tags=tags
+    )
+    for name, value in trial.settings.items():
+        load_client().log_param(run.info.run_id, name, value[:500])
+    record_history(run.info.run_id, [{"valid_loss": loss} for loss in trial.valid_losses])
+    record_metrics(run.info.run_id, {"loss": trial.loss})
+    ended = {"finished": "FINISHED", "pruned": "FINISHED", "refused": "FAILED", "killed": "KILLED"}[trial.state]
+    load_client().set_terminated(run.info.run_id, ended, end_time=_to_ms(trial.ended_at))
+
+
+def _to_ms(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp() * 1000)
+
+
+def record_monitoring(case: Case, snapshot: Snapshot, report: bytes, numbers: Mapping[str, float]) -> str:
+    """A run of its own for a drift report (HTML) and its numbers; returns the run's id."""
+    kind = {"okawari.kind": "monitoring", "okawari.snapshot_version": str(snapshot.version)}
+    with _run(_find_experiment(case), f"{case.name} drift {snapshot.version}", kind) as run_id:
+        record_metrics(run_id, numbers)
+        record_file(run_id, report, "drift.html")
+    return run_id
+
+
+def record_comparison(case: Case, rows: Sequence[Mapping[str, Any]], decisions: Mapping[str, str]) -> str:
+    """A run of its own for the variants of several candidates and which of each would serve; returns the run's id."""
+    with _run(_find_experiment(case), f"{case.name} in 8 bits", {"okawari.kind": "comparison"}) as run_id:
+        record_table(run_id, rows, "variants.json")
+        load_client().log_dict(run_id, dict(decisions), "decisions.json")
+    return run_id
+
+
+@contextmanager
+def _run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[str]:
+    run_id = str(load_client().create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
+    status = "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    finally:
+        load_client().set_terminated(run_id, status)
+
+
+def _find_experiment(case: Case) -> str:
+    found = load_client().get_experiment_by_name(case.name)
+    return str(found.experiment_id if found is not None else load_client().create_experiment(case.name))
+
+
+def _record_data(run_id: str, case: Case, snapshot: Snapshot, readings: pd.DataFrame) -> None:
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.entities import DatasetInput, InputTag
+
+    place = f"{load_settings().data_base}/{case.name}/readings"
+    source = DeltaDatasetSource(path=place, delta_table_version=snapshot.version)
+    name = f"{case.name} snapshot {snapshot.version}"
+    data = load_mlflow().data.from_pandas(readings, source=source, name=name, digest=snapshot.digest[:32])
+    context = InputTag(key="mlflow.data.context", value="training")
+    load_client().log_inputs(run_id, datasets=[DatasetInput(data._to_mlflow_entity(), [context])])
+
+
+def record_metrics(run_id: str, numbers: Mapping[str, float | None], *, step: int | None = None) -> None:
+    """Numbers of a run; those that are None are left out."""
+    known = {name: float(value) for name, value in numbers.items() if value is not None}
+    for name, value in known.items():
+        load_client().log_metric(run_id, name, value, step=step)
+
+
+def record_history(run_id: str, history: Sequence[Mapping[str, float]]) -> None:
+    """Numbers of every epoch, in one call."""
+    from mlflow.entities import Metric
+
+    points = [
+        Metric(key=name, value=float(value), timestamp=0, step=epoch)
+        for epoch, numbers in enumerate(history, start=1)
+        for name, value in numbers.items()
+    ]
+    for start in range(0, len(points), 1000):
+        load_client().log_batch(run_id, metrics=points[start : start + 1000])
+
+
+def record_figure(run_id: str, figure: Figure, path: str) -> None:
+    """A figure as an artefact of a run."""
+    load_client().log_figure(run_id, figure, path)
+
+
+def record_table(run_id: str, rows: Sequence[Mapping[str, Any]], path: str) -> None:
+    """A table as a JSON artefact that MLflow's page can compare across runs; what a row lacks is empty."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pd.DataFrame([{name: row.get(name) for name in names} for row in rows], dtype=object)
+    load_client().log_table(run_id, table, path)
+
+
+def record_file(run_id: str, content: bytes, path: str) -> None:
+    """Bytes as an artefact of a run, at exactly this path."""
+    target = Path(path)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / target.name).write_bytes(content)
+        place = None if target.parent == Path() else str(target.parent)
+        load_client().log_artifact(run_id, str(Path(folder) / target.name), place)
+
+
+def load_file(run_id: str, path: str) -> bytes:
+    """An artefact's bytes.
+
+    Raises:
+        NotYet: the run has no such artefact.
+    """
+    missing = f"Run {run_id} has no artefact {path}; train the case again."
+    with tempfile.TemporaryDirectory() as folder, asking(missing):
+        return Path(load_client().download_artifacts(run_id, path, folder)).read_bytes()
+
+
+def load_leaderboard(run_id: str) -> list[dict[str, Any]]:
+    """The rows of a training's leaderboard, best first, as they were shown."""
+    table = json.loads(load_file(run_id, "leaderboard.json"))
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
+def find_candidate(case: Case, training_id: str, name: str) -> str | None:
+    """The run of the candidate of that name in a training; None where it did not take part."""
+    wanted = f"tags.`mlflow.parentRunId` = '{training_id}' and tags.`mlflow.runName` = '{name}'"
+    found = load_client().search_runs([_find_experiment(case)], wanted)
+    return str(found[0].info.run_id) if found else None
+
+
+def load_snapshot_version(run_id: str) -> int:
+    """The snapshot that a training learned from."""
+    return int(load_client().get_run(run_id).data.tags["okawari.snapshot_version"])
+
+
+def page_url(run_id: str) -> str:
+    """Where a person looks at a run."""
+    run = load_client().get_run(run_id)
+    return f"{load_settings().mlflow_base}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+
+
+def close_abandoned(case: Case) -> int:
+    """Mark this case's trainings that still say RUNNING as killed; right only while no other training runs."""
+    experiment = _find_experiment(case)
+    dead = load_client().search_runs([experiment], "attributes.status = 'RUNNING'")
+    for run in dead:
+        load_client().set_terminated(run.info.run_id, "KILLED")
+    return len(dead)
+
+
+def require_server() -> None:
+    """Knock, because MLflow's client repeats a refused connection for many seconds.
+
+    Raises:
+        ServerUnreachable: no server answers where it should.
+    """
+    base = load_settings().mlflow_base
+    if base.startswith("http"):
+        try:
+            httpx.get(f"{base}/health", timeout=_KNOCK_S)
+        except httpx.HTTPError as error:
+            raise ServerUnreachable(
+                f"No MLflow server answers at {base} ({error}); start it with: okawari up."
+            ) from error
+
+
+@contextmanager
+def asking(missing: str = "not there") -> Iterator[None]:
+    """Turn what MLflow raises into our own errors: what is not there is `NotYet`, a server that is not, unreachable."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except OSError as absent:
+        raise NotYet(missing) from absent
+    except MlflowException as failed:
+        if failed.error_code in _ABSENT:
+            raise NotYet(missing) from failed
+        if "Max retries exceeded" in str(failed) or "timed out" in str(failed):
+            base = load_settings().mlflow_base
+            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
+        raise
+
+
+@cache
+def load_mlflow() -> Any:
+    """The library, pointed at our server, without telemetry, and failing within seconds where no server answers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+    import mlflow.onnx
+
+    mlflow.set_tracking_uri(load_settings().mlflow_base)
+    return mlflow
+
+
+@cache
+def load_client() -> MlflowClient:
+    """MLflow's client of that server."""
+    load_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient()

@@ -1,0 +1,1 @@
+"""`okawari new`: from a table to a case file."""

@@ -1,0 +1,78 @@
+"""Candidates that are worth a try for a case that nobody has thought about yet: a floor, some simple, one network."""
+
+from __future__ import annotations
+
+from okawari.models.boosting import Boosting
+from okawari.models.constant import Constant
+from okawari.models.dense import Mlp
+from okawari.models.forest import RandomForest
+from okawari.models.linear import Linear
+from okawari.models.lstm import Lstm
+from okawari.models.random_walk import RandomWalk
+from okawari.models.recipe import Recipe
+from okawari.models.sarima import Sarima
+from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.scaffold.sizing import Reach
+from okawari.schema.transforms import Learns
+
+_LONGEST_SEASON = 24
+"""Of a SARIMA: its state grows with the season, and so does the time of its fit."""
+
+
+def list_forecasters(reach: Reach, n: int, learns: Learns = "growth") -> tuple[Recipe, ...]:
+    """For a series of `n` readings. Where differences are learnt, a season adds to the level and does not multiply it:
+    what comes a season later is the sum of a season's changes, so linear models try as well, and trees look at so many.
+    """
+    adds = learns == "difference"
+    lags, leaf = min(max(20, reach.season if adds else 0), reach.history - 1), _size_leaf(n)
+    seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
+    return (
+        RandomWalk(),
+        *seasonal,
+        _choose_sarima(reach, adds=adds),
+        *((Linear(penalty=1.0),) if adds else ()),
+        RandomForest(lags=lags, min_leaf=leaf),
+        Boosting(lags=lags, min_leaf=leaf),
+        Lstm(hidden=32),
+    )
+
+
+def _choose_sarima(reach: Reach, *, adds: bool) -> Sarima:
+    """An airline model of a season that adds to the level, if the history holds two of it, and else one that fades.
+
+    Source of the former: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, section 9.2.
+    """
+    season = reach.season if 1 < reach.season <= _LONGEST_SEASON else 0
+    if adds and season and reach.history >= 2 * season:
+        return Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, season))
+    return Sarima(seasonal_order=(1 if season else 0, 0, 0, season))
+
+
+def list_regressors(n: int) -> tuple[Recipe, ...]:
+    """For a number of `n` records; a record is one step, so trees look at one."""
+    leaf = _size_leaf(n)
+    return (
+        Constant(),
+        Linear(),
+        Linear(penalty=10.0),
+        RandomForest(lags=1, min_leaf=leaf),
+        Boosting(lags=1, min_leaf=leaf),
+        Mlp(hidden=(64, 64), dropout=0.2),
+    )
+
+
+def list_labellers(n: int) -> tuple[Recipe, ...]:
+    """For a label of `n` records; large leaves would mix labels that few records have."""
+    leaf = _size_leaf(n, most=5)
+    return (
+        Constant(),
+        Linear(penalty=1.0),
+        RandomForest(lags=1, min_leaf=leaf),
+        Boosting(lags=1, min_leaf=leaf, learning_rate=0.1),
+        Mlp(hidden=(64, 64), dropout=0.2),
+    )
+
+
+def _size_leaf(n: int, most: int = 20) -> int:
+    """A fiftieth of the rows, from 2 to `most`: where there are few, large leaves would leave no tree."""
+    return min(most, max(2, n // 50))

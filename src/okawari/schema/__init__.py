@@ -1,0 +1,1 @@
+"""What data and answers look like: columns, features, transforms, heads and tasks."""

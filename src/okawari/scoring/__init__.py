@@ -1,0 +1,1 @@
+"""Scoring a file of any length with one version of a model."""

@@ -1,0 +1,278 @@
+"""Batch scoring: a table of any length through one version's graph, in bounded memory, and on after a kill.
+
+The file is read in chunks (`okawari.data.chunked_reader`); the sieve says which rows are data
+(`okawari.scoring.row_filter`); rows become questions (`okawari.scoring.questions`), which may reach back into the chunk
+before; the graph answers; answers and refused rows are kept as parts (`okawari.scoring.checkpoint`) and joined at the
+end. The graph is the very bytes of the registered version, on ONNX Runtime: neither torch nor the service is needed.
+
+`okawari.scoring.output` says what the columns of the output are.
+
+Shapes: N good rows, B questions, F columns, H columns of an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from okawari.case import Case
+from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
+from okawari.data.files import find_told
+from okawari.data.validation import require_columns
+from okawari.errors import InvalidInput, NotYet
+from okawari.graph.inference import Graph, require_answers
+from okawari.registry import versions
+from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
+from okawari.scoring.output import lay_out_answers, lay_out_refused, name_answers
+from okawari.scoring.questions import Questions, choose_questions
+from okawari.scoring.row_filter import show_refused, sift
+from okawari.settings import load_settings
+from okawari.storage.deployable import digest
+
+CHUNK_ROWS = 65_536
+"""Rows in memory at a time, and rows of a part: some five seconds of a 2 x 64 LSTM, which is what a kill costs."""
+BATCH = 128
+"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, 106 at 1024 and 272 at
+4096, where its states no longer fit the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
+_HEAD_BYTES = 1 << 20
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registered version that is ready to answer."""
+
+    version: str
+    graph: Graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What became of the rows of a file. `early` rows are good, but had too few good rows before them."""
+
+    rows: int = 0
+    answered: int = 0
+    refused: int = 0
+    early: int = 0
+    first_reason: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The outcome as one sentence with its numbers."""
+        told = f"{self.answered} of {self.rows} rows answered, {self.early} too early for a window"
+        return told + (f", {self.refused} refused; first: {self.first_reason}" if self.refused else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Progress:
+    """What has to be remembered between two chunks: the counts and the good rows that later windows reach back to."""
+
+    scored: Scored
+    checked_at: datetime
+    carried: pd.DataFrame
+    last_row: int = 0
+
+    def describe(self, time: str) -> dict[str, Any]:
+        timed = {time: self.carried[time].astype("int64")} if time in self.carried else {}
+        carried = self.carried.assign(**timed).to_dict("list")
+        return {
+            "scored": asdict(self.scored),
+            "checked_at": self.checked_at.isoformat(),
+            "carried": carried,
+            "last_row": self.last_row,
+        }
+
+    @classmethod
+    def restore(cls, plain: Mapping[str, Any], time: str) -> _Progress:
+        is_empty = not any(plain["carried"].values())
+        carried = pd.DataFrame(plain["carried"], dtype="float64" if is_empty else None)
+        if time in carried:
+            carried[time] = pd.to_datetime(carried[time].astype("int64")).astype("datetime64[ns]")
+        return cls(
+            scored=Scored(**plain["scored"]),
+            checked_at=datetime.fromisoformat(plain["checked_at"]),
+            carried=carried,
+            last_row=plain["last_row"],
+        )
+
+
+def load_model(case: Case, version: str | None = None) -> Model:
+    """A version's graph from the registry, checked against its digest; the champion's, if no version is named.
+
+    Raises:
+        NotYet: the case has no champion, or no such version.
+        InvalidInput: the stored graph is not the one that was registered.
+        ServerUnreachable: the registry does not answer.
+    """
+    chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
+    if chosen is None:
+        raise NotYet(f"Case {case.name} has no champion to score with; make one with: okawari run {case.name}.")
+    content = versions.load_graph(chosen)
+    if digest(content) != chosen.graph_sha256:
+        raise InvalidInput(
+            f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
+            f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
+        )
+    return Model(chosen.version, Graph.load(content, threads=load_settings().threads))
+
+
+def score_file(
+    case: Case, model: Model, source: Path, target: Path, *, overwrite: bool = False, report: Report | None = None
+) -> Scored:
+    """Answer every row of a table and write the answers; a call that was broken off goes on where it was.
+
+    Args:
+        case: whose readings the table holds.
+        model: what answers.
+        source: a .csv or .parquet file, rows in the order of time.
+        target: a .csv or .parquet file; see the module's docstring for its columns.
+        overwrite: whether an output that is there may be replaced, once the new one is whole.
+        report: takes lines `<case>: score: step <rows> of <rows>, <numbers>`.
+
+    Raises:
+        InvalidInput: a file that is no such table, an output that is there, an unfinished output of another job, or
+            no row that could be answered; the message says what to do.
+        OkawariError: the output cannot be written, for want of room, say.
+    """
+    place = Place(target)
+    require_ending(target)
+    if source.resolve() == target.resolve():
+        raise InvalidInput(f"{target} is the input, too; give the output another name.")
+    require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
+    require_free(place, overwrite=overwrite)
+    require_answers(model.graph, case)
+    begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
+    layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
+    job = _identify(case, model, source)
+    with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
+        scored = _score_chunks(case, model, source, parts, report)
+        if not scored.answered:
+            clear_parts(place.folder)
+            raise InvalidInput(_explain_nothing(case, source, scored))
+        parts.join(_label(case, model), overwrite=overwrite)
+    return scored
+
+
+def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, report: Report | None) -> Scored:
+    progress = _Progress.restore(parts.progress, case.time)
+    planned, told_share = count_rows(source), -1.0
+    names, told = list(case.question_names), _find_told(case, source)
+    for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, told=told):
+        answers, refused, progress = _score_chunk(case, model, chunk, progress)
+        parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
+        scored = progress.scored
+        planned = max(planned, scored.rows)
+        if report and (scored.rows / planned - told_share >= 0.01 or scored.rows == planned):
+            told_share = scored.rows / planned
+            numbers = f"{scored.answered} answered, {scored.refused} refused"
+            report(f"{case.name}: score: step {scored.rows} of {planned}, {numbers}")
+    return progress.scored
+
+
+def _score_chunk(
+    case: Case, model: Model, chunk: Chunk, before: _Progress
+) -> tuple[pd.DataFrame, pd.DataFrame, _Progress]:
+    questions = choose_questions(case)
+    last_at = before.carried[case.time].iloc[-1] if case.is_series and len(before.carried) else None
+    sifted = sift(chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0)
+    known = pd.concat([before.carried, sifted.good]) if len(before.carried) else sifted.good
+    answers, reasons = _answer(case, model, questions, known)
+    reasons |= sifted.reasons
+    refused = show_refused(chunk, reasons)
+    first = before.scored.first_reason or (f"row {min(reasons)}: {reasons[min(reasons)]}" if reasons else "")
+    scored = Scored(
+        rows=before.scored.rows + len(chunk),
+        answered=before.scored.answered + len(answers),
+        refused=before.scored.refused + len(refused),
+        early=before.scored.early + len(chunk) - len(answers) - len(refused),
+        first_reason=first,
+    )
+    carried = known.iloc[max(0, len(known) - questions.n_before) :]
+    return answers, refused, replace(before, scored=scored, carried=carried, last_row=chunk.last)
+
+
+def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Answers of all rows that have enough before them, and the reasons of those that got no finite number."""
+    x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
+    asked = known.iloc[len(known) - len(x) :]
+    numbers = np.concatenate([_run_nothing(case, model.graph), *_run(model.graph, x)])
+    answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
+    if case.is_series:
+        answers.insert(0, "as_of", asked[case.time])
+        answers.insert(1, "level", asked[case.target.name])
+    else:
+        answers.insert(0, "row", asked.index)
+    answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
+    is_finite = np.isfinite(numbers).all(axis=1)
+    reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
+    return answers[is_finite], reasons
+
+
+def _run_nothing(case: Case, graph: Graph) -> np.ndarray[Any, Any]:
+    n_outputs = len(graph.labels.get("outputs", "mean").split(","))
+    return np.empty((0, n_outputs * case.task.width), dtype=np.float32)
+
+
+def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
+    """Means and bounds of every batch, side by side."""
+    for start in range(0, len(x), BATCH):
+        answer = graph.answer(x[start : start + BATCH])
+        yield np.concatenate(
+            [part for part in (answer.mean_BH, answer.lower_BH, answer.upper_BH) if part is not None], axis=1
+        )
+
+
+def _carry_nothing(case: Case) -> pd.DataFrame:
+    numbers = {name: pd.Series(dtype="float64") for name in case.column_names}
+    times = {case.time: pd.Series(dtype="datetime64[ns]")} if case.is_series else {}
+    return pd.DataFrame({**times, **numbers})
+
+
+# --- the job ------------------------------------------------------------------------------------------------------
+
+
+def _label(case: Case, model: Model) -> dict[str, str]:
+    """What a Parquet file says of itself beside its columns."""
+    told = {name: value for name, value in model.graph.labels.items() if name in ("target", "unit", "coverage_share")}
+    told |= {"case": case.name, "version": model.version, "graph_sha256": model.graph.sha256}
+    return {f"okawari.{name}": value for name, value in told.items()}
+
+
+def _find_told(case: Case, source: Path) -> dict[str, str]:
+    """What the file calls columns that it does not call as the case does."""
+    return find_told(read_names(source), case.source)
+
+
+def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
+    """What makes two calls the same job: the file's content, the version, and what the case calls data."""
+    found = source.stat()
+    with source.open("rb") as file:
+        head = digest(file.read(_HEAD_BYTES))
+    described = case.describe()
+    schema = {name: described[name] for name in ("time", "columns", "rules", "task")}
+    return {
+        "case": case.name,
+        "schema_sha256": hashlib.sha256(json.dumps(schema, default=str).encode()).hexdigest(),
+        "version": model.version,
+        "graph_sha256": model.graph.sha256,
+        "input": {"bytes": found.st_size, "changed_at_ns": found.st_mtime_ns, "head_sha256": head},
+        "told": _find_told(case, source),
+    }
+
+
+def _explain_nothing(case: Case, source: Path, scored: Scored) -> str:
+    n_good = scored.rows - scored.refused
+    first = f" First refused: {scored.first_reason}." if scored.refused else ""
+    return (
+        f"{source} has {n_good} good rows of {scored.rows}; case {case.name} answers from "
+        f"{choose_questions(case).n_before + 1} in a row. Nothing was written; give it more.{first}"
+    )

@@ -1,0 +1,1 @@
+"""The rehearsal that proves that the loop closes on real drift."""

@@ -1,0 +1,51 @@
+"""Requests that never stop: a second thread asks the service while the loop goes round, and counts what fails."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import httpx
+
+from okawari.clients import prediction_service
+from okawari.errors import OkawariError
+
+_REQUESTS_PER_S = 5.0
+
+
+@dataclass
+class Traffic:
+    """Requests that never stop while it runs: counts them, keeps the first failures and the versions in order."""
+
+    case_name: str
+    n_requests: int = 0
+    failures: list[str] = field(default_factory=list)
+    versions: dict[str, datetime] = field(default_factory=dict)
+    """Every version that answered, in order, with the time of its first answer."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Traffic:
+        self._thread = threading.Thread(target=self._ask_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        assert self._thread is not None
+        self._thread.join()
+
+    def _ask_forever(self) -> None:
+        with httpx.Client() as client:
+            while not self._stop.wait(1 / _REQUESTS_PER_S):
+                self._ask(client)
+
+    def _ask(self, client: httpx.Client) -> None:
+        self.n_requests += 1
+        try:
+            answer = prediction_service.request_forecast(self.case_name, client=client)
+        except OkawariError as failed:
+            self.failures.append(str(failed))
+            return
+        self.versions.setdefault(str(answer["model"]["version"]), datetime.now(UTC))

@@ -1,0 +1,293 @@
+"""The rehearsal: proof that the loop closes on real drift, with all the real parts and nobody helping.
+
+Readings up to a day are ingested, a champion is trained and serves; then later months arrive one by one through
+`ingest`, the service is asked for every new day, and whatever follows, follows by events. Requests keep coming from a
+second thread all the while. What was seen is kept in the state folder, so that a killed rehearsal goes on.
+"""
+
+from __future__ import annotations
+
+import _thread
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from okawari.case import Case
+from okawari.clients import orchestrator, prediction_service
+from okawari.clients.orchestrator import Run
+from okawari.errors import OkawariError, ServerUnreachable
+from okawari.evaluation.ground_truth import match_truth
+from okawari.evaluation.metrics import interval_coverage, rmse
+from okawari.local.supervisor import CannotStart, Group
+from okawari.loop.facts import gather_loop
+from okawari.policy.decision import decide_repairs
+from okawari.registry import versions
+from okawari.settings import load_settings
+from okawari.simulation.checks import Link, Month, judge_rehearsal
+from okawari.simulation.load_generator import Traffic
+from okawari.storage import decision_log, snapshots
+
+Show = Callable[[str], None]
+Result = TypeVar("Result")
+
+_WAIT_S = 240.0
+_RESTART_S = 90.0
+_POLL_S = 1.0
+_RUNS_SEEN = 20
+
+
+class LinkBroken(OkawariError, RuntimeError):
+    """A link of the loop did not hold."""
+
+
+@dataclass
+class Rehearsal:
+    """One rehearsal of one case. `start` is the last day that the first champion may know; `until` ends the test."""
+
+    case: Case
+    group: Group
+    show: Show
+    start: date = date(2007, 12, 31)
+    until: date = date(2008, 12, 31)
+    months: list[Month] = field(default_factory=list)
+
+    def run(self) -> list[Link]:
+        """Play all months that are not played yet and return every claim with what was seen."""
+        self._load()
+        history = self.case.source.read(self.until)
+        with _keep_alive(self.group):
+            self._prepare()
+            with Traffic(self.case.name) as traffic:
+                for month in self._list_months(history):
+                    self._play(month, history, traffic)
+        return judge_rehearsal(self.case, self.months, traffic)
+
+    # --- first champion -------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """A first champion that serves; after a kill, whatever was left undone."""
+        name = self.case.name
+        if snapshots.snapshot_number(self.case) is None:
+            self._run_flow("ingest", {"case": name, "until": self.start.isoformat()})
+        if versions.load_champion(name) is None:
+            self._run_flow("train", {"case": name, "cause": "missing", "reason": "the rehearsal begins"})
+        self._settle()
+        self._await_serving()
+
+    def _settle(self) -> None:
+        """Let `reconcile` repair until nothing is left to repair."""
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            active = bool(
+                _patiently(lambda: orchestrator.list_runs("train", states=("SCHEDULED", "PENDING", "RUNNING")))
+            )
+            serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
+            version = None if serving is None else serving["version"]
+            loop = gather_loop(self.case, serving=version, training_active=active)
+            if active:
+                time.sleep(_POLL_S)
+            elif decide_repairs(loop):
+                self._run_flow("reconcile", {"case": self.case.name})
+                time.sleep(_POLL_S)
+            else:
+                return
+        raise LinkBroken("reconcile has not brought the loop to rest; see the Prefect page and the logs.")
+
+    # --- one month ------------------------------------------------------------------------------------------------
+
+    def _list_months(self, history: pd.DataFrame) -> list[pd.Period]:
+        snapshot = snapshots.load_snapshot(self.case)
+        assert snapshot is not None
+        days = history[self.case.time]
+        new = days[days > pd.Timestamp(snapshot.last_at)]
+        return list(new.dt.to_period("M").unique())
+
+    def _play(self, month: pd.Period, history: pd.DataFrame, traffic: Traffic) -> None:
+        started, name, failed_before = time.monotonic(), self.case.name, len(traffic.failures)
+        days = history[history[self.case.time].dt.to_period("M") == month]
+        ids = self._ask_for(days, history)
+        before = {run.id for run in _patiently(lambda: orchestrator.list_runs("monitor", limit=_RUNS_SEEN))}
+        self._run_flow("ingest", {"case": name, "until": f"{month.end_time:%Y-%m-%d}"})
+        self._await_new("monitor", before)
+        trainings = self._await_trainings()
+        self._await_serving()
+        swap_s = self._measure_swap(traffic) if trainings else None
+        failed, seconds = len(traffic.failures) - failed_before, time.monotonic() - started
+        timing = {"swap_s": swap_s, "seconds": seconds, "failed_requests": failed}
+        self._remember(month, ids, trainings, timing)
+
+    def _ask_for(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
+        """Ask for each day as it would have been asked for: from the readings before it, before it is known."""
+        ids = []
+        for row in days.index:
+            window = history.iloc[row - self.case.history : row]
+            ask = partial(prediction_service.request_prediction, self.case, [window])
+            ids.append(str(_patiently(ask)["id"]))
+        return ids
+
+    def _await_trainings(self) -> list[Run]:
+        """The trainings that this month's verdicts started by their events, ended."""
+        snapshot = snapshots.snapshot_number(self.case)
+        asked = [
+            row["id"]
+            for kind, action in (("drift", "drifted"), ("performance", "degraded"))
+            for row in decision_log.load_decisions(self.case.name, 3, kind=kind)
+            if row["action"] == action and row["snapshot_version"] == snapshot and row["cause"] is None
+        ]
+        return [self._await_training(verdict) for verdict in asked]
+
+    def _await_training(self, verdict: str) -> Run:
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            runs = _patiently(lambda: orchestrator.list_runs("train", limit=_RUNS_SEEN))
+            caused = [run for run in runs if run.parameters.get("cause_id") == verdict]
+            if caused and caused[0].ended:
+                return orchestrator.require_success(caused[0])
+            time.sleep(_POLL_S)
+        raise LinkBroken(f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s.")
+
+    def _await_new(self, flow: str, known: set[str]) -> None:
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            runs = [
+                run for run in _patiently(lambda: orchestrator.list_runs(flow, limit=_RUNS_SEEN)) if run.id not in known
+            ]
+            if runs and all(run.ended for run in runs):
+                orchestrator.require_success(runs[0])
+                return
+            time.sleep(_POLL_S)
+        raise LinkBroken(f"The event of the ingest led to no finished {flow} run within {_WAIT_S:.0f} s.")
+
+    def _await_serving(self) -> None:
+        """Wait until the champion serves."""
+        champion = versions.load_champion(self.case.name)
+        assert champion is not None
+        until = time.monotonic() + _WAIT_S
+        while time.monotonic() < until:
+            serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
+            if serving is not None and serving["version"] == champion.version:
+                return
+            time.sleep(_POLL_S / 4)
+        raise LinkBroken(f"Version {champion.version} is the champion, but the service does not serve it.")
+
+    def _measure_swap(self, traffic: Traffic) -> float | None:
+        """Seconds from the newest promotion to the first answer by its version; None where nothing was promoted."""
+        newest = decision_log.load_decisions(self.case.name, 1, kind="promotion")[0]
+        if newest["action"] != "promote":
+            return None
+        until = time.monotonic() + _WAIT_S
+        while newest["model_version"] not in traffic.versions and time.monotonic() < until:
+            time.sleep(_POLL_S / 4)
+        first = traffic.versions.get(newest["model_version"])
+        return None if first is None else (first - newest["at"]).total_seconds()
+
+    # --- what was seen --------------------------------------------------------------------------------------------
+
+    def _remember(self, month: pd.Period, ids: list[str], trainings: list[Run], timing: Mapping[str, Any]) -> None:
+        decision_log.absorb_journal(self.case.name)
+        champion, snapshot = versions.load_champion(self.case.name), snapshots.load_snapshot(self.case)
+        serving = prediction_service.load_serving(self.case.name)
+        assert champion is not None
+        assert snapshot is not None
+        assert serving is not None
+        own = self._match(month)
+        seen = Month(
+            month=str(month),
+            ended_at=f"{datetime.now(UTC):%H:%M:%S}",
+            snapshot=snapshot.version,
+            asked=len(ids),
+            rmse=rmse(own["truth"], own["prediction"]),
+            coverage=interval_coverage(own["truth"], own["lower"], own["upper"]),
+            drift=self._newest("drift", snapshot.version),
+            performance=self._newest("performance", snapshot.version),
+            trainings=len(trainings),
+            gate=self._newest("promotion", snapshot.version) if trainings else "-",
+            champion=f"{champion.version} {champion.candidate}",
+            serving=str(serving["version"]),
+            **timing,
+            prediction_id=ids[-1],
+        )
+        self.months.append(seen)
+        self._save()
+        self.show(f"{self.case.name}: {seen.month}: drift {seen.drift}, gate {seen.gate}, serving {seen.serving}")
+
+    def _match(self, month: pd.Period) -> pd.DataFrame:
+        """The month's predictions with their truth."""
+        name = self.case.name
+        pairs = match_truth(
+            self.case,
+            decision_log.load_predictions(name),
+            decision_log.load_outcomes(name),
+            snapshots.load_readings(self.case),
+        )
+        first_day = pd.Timestamp(month.start_time) - pd.Timedelta(days=5)
+        return pairs[(pairs["as_of"] >= first_day) & (pairs["as_of"] <= month.end_time)]
+
+    def _newest(self, kind: str, snapshot: int) -> str:
+        found = [
+            r for r in decision_log.load_decisions(self.case.name, 5, kind=kind) if r["snapshot_version"] == snapshot
+        ]
+        return str(found[0]["action"]) if found else "-"
+
+    def _run_flow(self, flow: str, parameters: Mapping[str, Any]) -> Run:
+        run = _patiently(lambda: orchestrator.start_run(flow, parameters))
+        return orchestrator.require_success(
+            _patiently(lambda: orchestrator.follow_run(run.id, self.show, timeout_s=_WAIT_S))
+        )
+
+    def _save(self) -> None:
+        path = load_settings().state_dir / "rehearsal.json"
+        written = path.with_suffix(".part")
+        written.write_text(json.dumps([asdict(month) for month in self.months], indent=1))
+        written.replace(path)
+
+    def _load(self) -> None:
+        path = load_settings().state_dir / "rehearsal.json"
+        if path.is_file():
+            self.months = [Month(**row) for row in json.loads(path.read_text())]
+            self.show(f"{self.case.name}: going on after {len(self.months)} months that were played before")
+
+
+class _keep_alive:  # noqa: N801  (reads as a statement)
+    """Starts dead programs of the group again while the body runs."""
+
+    def __init__(self, group: Group) -> None:
+        self._group, self._stop = group, threading.Event()
+        self._trouble: CannotStart | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _watch(self) -> None:
+        try:
+            while not self._stop.wait(0.5):
+                self._group.watch()
+        except CannotStart as trouble:
+            self._trouble = trouble
+            _thread.interrupt_main()  # whatever the body waits for will not come
+
+
+def _patiently(call: Callable[[], Result]) -> Result:
+    """The call's result; a server that is just being started again gets time to come back."""
+    until = time.monotonic() + _RESTART_S
+    while True:
+        try:
+            return call()
+        except ServerUnreachable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)

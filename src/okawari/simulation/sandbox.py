@@ -1,0 +1,34 @@
+"""An installation beside another one: state, servers and ports of its own, for as long as a rehearsal runs."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from contextlib import ExitStack
+
+from okawari.local.supervisor import is_group_running
+from okawari.settings import Settings, adopt_settings, load_settings
+
+
+def isolate(settings: Settings, fresh: bool) -> Settings:
+    """The same settings with state, servers and free ports of their own; a finished rehearsal makes room."""
+    home = settings.state_dir / "loop"
+    names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
+    ports = dict(zip(names, find_free_ports(len(names)), strict=True))
+    here = dict.fromkeys(("prefect_url", "mlflow_url", "service_url", "data_url"), "")
+    # Three candidates of eight, so that seven trainings take minutes; whoever names others gets those.
+    few = settings.candidates or "random_walk,sarima_211_1005,lstm_2x64"
+    own = settings.model_copy(update={"home": home, "cases": "aapl", "candidates": few, **here, **ports})
+    if (fresh or (home / "finished").exists()) and not is_group_running(own):
+        shutil.rmtree(home, ignore_errors=True)
+    adopt_settings(own)
+    return load_settings()
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

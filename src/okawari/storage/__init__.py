@@ -1,0 +1,1 @@
+"""Everything on disk except MLflow: tables, snapshots, logs, journal, deployables."""

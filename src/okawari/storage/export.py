@@ -1,0 +1,72 @@
+"""A snapshot as a file that a person opens: the readings as they were known then, labels as words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from okawari.case import Case
+from okawari.data.chunked_reader import require_ending
+from okawari.dataset.arrays import spell_places
+from okawari.errors import InvalidInput, NotYet, require
+from okawari.scoring.checkpoint import write_whole
+from okawari.storage import snapshots
+from okawari.storage.snapshots import Snapshot
+
+
+def export_readings(case: Case, target: Path, version: int | None = None, *, overwrite: bool = False) -> Snapshot:
+    """Write a snapshot's readings (the newest one's, if None), ascending in time. The file appears whole or not at all.
+
+    Its columns are the time (of a record: when it arrived) and those of the case under their names, so that the case
+    can ingest it again.
+
+    Args:
+        case: whose readings.
+        target: a .csv or .parquet file.
+        version: number of the snapshot.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        InvalidInput: another ending, no such folder, a file that is there, or an unknown snapshot.
+        NotYet: nothing has been ingested.
+        OkawariError: the file cannot be written.
+    """
+    ending = require_ending(target)
+    _require_place(target, overwrite=overwrite)
+    snapshot = _find_snapshot(case, version)
+    words = spell_places(snapshots.load_readings(case, snapshot.version), case)
+    passing = target.with_name(f".{target.name}")
+    try:
+        write_whole(passing, lambda path: _write(words, path, ending), target)
+    finally:
+        passing.with_name(f"{passing.name}.tmp").unlink(missing_ok=True)
+    return snapshot
+
+
+def _write(frame: pd.DataFrame, path: Path, ending: str) -> None:
+    if ending == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+
+
+def _require_place(target: Path, *, overwrite: bool) -> None:
+    require(not target.is_dir(), f"{target} is a folder; the readings become a file. Choose another name.")
+    require(target.parent.is_dir(), f"There is no folder {target.parent}; make it, or choose another.")
+    require(
+        overwrite or not target.exists(),
+        f"{target} is there already; nothing was written. Choose another name, or --overwrite.",
+    )
+
+
+def _find_snapshot(case: Case, version: int | None) -> Snapshot:
+    newest = snapshots.snapshot_number(case)
+    if newest is None:
+        raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
+    if version is not None and not 0 <= version <= newest:
+        known = "only snapshot 0" if newest == 0 else f"the snapshots 0 to {newest}"
+        raise InvalidInput(f"There is no snapshot {version} of case {case.name}; it has {known}. Choose one of these.")
+    snapshot = snapshots.load_snapshot(case, newest if version is None else version)
+    assert snapshot is not None  # its number was found above, and snapshots are never removed
+    return snapshot

@@ -1,0 +1,128 @@
+"""All that one showing of the page is drawn from, gathered once and shared by every open browser tab."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from okawari.case import Case
+from okawari.cases.loader import load_case
+from okawari.errors import OkawariError
+from okawari.loop.status import LoopState, read_state
+from okawari.registry.runs import require_server
+from okawari.settings import load_settings
+from okawari.storage.decision_log import load_decisions
+from okawari.storage.snapshots import load_readings, snapshot_number
+from ui.client import Said, ServedCase, ServiceTrouble, fetch_cases, fetch_forecast
+
+Answer = TypeVar("Answer")
+SHOWN_READINGS = 250  # a year of trading days
+SHOWN_DECISIONS = 12
+_SHARED_S = 3.0  # below the page's refresh period, so that a showing is never older than one refresh
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Addresses of the pages next door, and the folder that reports come from."""
+
+    prefect: str
+    mlflow: str
+    service: str
+    reports: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known about one case. `trouble` holds sentences about what could not be read.
+
+    `recent` are the newest readings, ascending in time; None where nothing has been ingested.
+    """
+
+    case: Case
+    links: Links
+    recent: pd.DataFrame | None = None
+    state: LoopState | None = None
+    decisions: tuple[Mapping[str, Any], ...] = ()
+    served: ServedCase | None = None
+    forecast: Said | None = None
+    trouble: tuple[str, ...] = ()
+
+
+def load_links() -> Links:
+    """Where the other pages are."""
+    settings = load_settings()
+    return Links(
+        prefect=settings.prefect_base,
+        mlflow=settings.mlflow_base,
+        service=settings.service_base,
+        reports=settings.reports_dir,
+    )
+
+
+def load_facts(case: str) -> Facts:
+    """Gather everything about a case; what cannot be read is left out and named in `trouble`."""
+    return _load_facts(case, int(time.monotonic() / _SHARED_S))
+
+
+@lru_cache(maxsize=16)
+def _load_facts(name: str, moment: int) -> Facts:
+    case, trouble = load_case(name), []
+
+    def attempt(ask: Callable[[], Answer]) -> Answer | None:
+        try:
+            return ask()
+        except (OkawariError, OSError) as error:
+            trouble.append(str(error))
+            return None
+
+    snapshot_version = attempt(lambda: snapshot_number(case))
+    served = attempt(lambda: _find_case(name))
+    return Facts(
+        case=case,
+        links=load_links(),
+        recent=None if snapshot_version is None else attempt(lambda: _load_recent(name, snapshot_version)),
+        state=attempt(lambda: _read_state(name)),
+        decisions=tuple(attempt(lambda: load_decisions(name, SHOWN_DECISIONS)) or ()),
+        served=served,
+        forecast=attempt(lambda: _load_forecast(served, snapshot_version)),
+        trouble=tuple(dict.fromkeys(trouble)),
+    )
+
+
+def _read_state(name: str) -> LoopState:
+    """The state needs the registry, which may be away: knock first."""
+    require_server()
+    return read_state(name)
+
+
+def _find_case(name: str) -> ServedCase:
+    cases = {case.name: case for case in fetch_cases()}
+    if name not in cases:
+        raise ServiceTrouble(
+            f"The service answers for {', '.join(cases) or 'no case'}, not for {name}; "
+            f"start it with {name} in OKAWARI_CASES."
+        )
+    return cases[name]
+
+
+def _load_forecast(served: ServedCase | None, snapshot_version: int | None) -> Said | None:
+    if served is None or served.model is None or not served.ready:
+        return None
+    return _ask_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version)
+
+
+@lru_cache(maxsize=16)
+def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Said:
+    """Once per model and snapshot: the service journals every answer, and watching must not fill that record."""
+    return fetch_forecast(name)
+
+
+@lru_cache(maxsize=4)
+def _load_recent(name: str, snapshot_version: int) -> pd.DataFrame:
+    return load_readings(load_case(name), snapshot_version).tail(SHOWN_READINGS).reset_index(drop=True)
