@@ -27,8 +27,9 @@ import pandas as pd
 
 from benchmarks.serving import CASE, ROOT, make_deployable
 from okawari.dataset.windows import to_array
-from okawari.graph.inference import Graph, build_graph
-from okawari.models.recipe import ConstantCore, Interval
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import ConstantCore, Interval
 from okawari.scoring.job import Model, score_file
 
 SPEED_ROWS = {"random walk": 100_000, "LSTM 2 x 64": 6_000}

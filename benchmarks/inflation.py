@@ -16,9 +16,10 @@ import numpy as np
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.candidates import Contender, fit_contender
-from okawari.models.recipe import no_progress
+from okawari.models.fit_context import no_progress
 
 ORIGINS = tuple(date(year, 12, 31) for year in (1989, 1994, 1999, 2004, 2009))
 SEEDS = range(1, 6)

@@ -19,11 +19,13 @@ from okawari.case import ARRIVED, Case
 from okawari.cases.loader import load_case
 from okawari.data.datasets import Blobs
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.candidates import Contender, fit_contender
 from okawari.evaluation.metrics import accuracy
 from okawari.graph.inference import Graph
-from okawari.models.recipe import WindowSet, no_progress
+from okawari.models.fit_context import no_progress
+from okawari.models.windows import WindowSet
 
 SEEDS = range(1, 6)
 TREES = ("random_forest_100", "boosting_3")

@@ -14,12 +14,15 @@ import numpy as np
 
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.dataset.windows import cut_windows, split_windows
-from okawari.evaluation.candidates import build_leaderboard, fit_contender
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
+from okawari.evaluation.candidates import fit_contender
+from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.models.boosting import Boosting
+from okawari.models.fit_context import no_progress
 from okawari.models.forest import RandomForest
+from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import Recipe, no_progress
 
 ORIGINS = tuple(date(year, month, 30) for year in range(2003, 2013) for month in (6, 12))
 SEEDED_ORIGIN = date(2007, 12, 31)

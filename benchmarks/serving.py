@@ -32,8 +32,9 @@ import pandas as pd
 
 from okawari.cases.loader import load_case
 from okawari.dataset.windows import last_window
-from okawari.graph.inference import Graph, build_graph
-from okawari.models.recipe import Interval, TorchCore
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import Interval, TorchCore
 from okawari.storage.deployable import GRAPH_FILE, Deployable, Golden, Manifest, digest
 
 ROOT = Path(__file__).parents[1]

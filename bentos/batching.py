@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,11 +25,11 @@ from bentos.metrics import Tally
 from bentos.model_store import Entry, list_entries, read_newest
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet, OkawariError
-from okawari.models.recipe import Floats
+from okawari.models.windows import Floats
 
 MAX_LATENCY_MS = 60_000
 """No promise but the wait after which BentoML cancels a question; far above any real one, for the queue is bounded."""
-POLL_S = 0.5
+
 
 _log = logging.getLogger("bentoml.okawari")
 
@@ -171,36 +170,6 @@ class Runner:
             self._shelf = replace(self._shelf, refused=reason)
             self._tally.count_swap(self.case.name, "refused")
             _log.error("%s", reason)
-
-
-class Watcher:
-    """Looks at the model store every `POLL_S` seconds, for all runners, until closed."""
-
-    def __init__(self, runners: Sequence[Runner]) -> None:
-        self._runners = runners
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="okawari-watcher", daemon=True)
-
-    def start(self) -> None:
-        """Look once before returning, so that a ready service has its models; then go on in the background."""
-        self._look()
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop looking."""
-        self._closed.set()
-        self._thread.join(timeout=5)
-
-    def _watch(self) -> None:
-        while not self._closed.wait(POLL_S):
-            self._look()
-
-    def _look(self) -> None:
-        for runner in self._runners:
-            try:
-                runner.check_store()
-            except Exception:  # a store that cannot be read now must not end the watch
-                _log.exception("The model store of %s cannot be read", runner.case.name)
 
 
 class _Prompt(Optimizer):  # type: ignore[misc]  # BentoML is not typed

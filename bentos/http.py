@@ -19,9 +19,10 @@ from pydantic_core import to_json
 from bentos.batching import Overloaded
 from bentos.case_service import Desk
 from bentos.errors import Refused, TooLarge, UnknownCase
-from bentos.schemas import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer, describe_body, name_prediction
+from bentos.schemas import describe_body, name_prediction
 from okawari import __version__
 from okawari.case import Case
+from okawari.clients.wire import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer
 from okawari.errors import InvalidInput, NotYet
 
 if TYPE_CHECKING:

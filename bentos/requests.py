@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from bentos.errors import Place, Refused, explain, write_place
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import Anticipate, AtLeast, Case, Column
-from okawari.models.recipe import Floats
+from okawari.models.windows import Floats
 
 Record = dict[str, Any]
 

@@ -18,11 +18,12 @@ from typing import Any
 import bentoml
 from pydantic import BaseModel
 
-from bentos.batching import Runner, Watcher
+from bentos.batching import Runner
 from bentos.case_service import Desk
 from bentos.http import build_app
 from bentos.loading import Engine
 from bentos.model_store import home_path
+from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_case
 from okawari.settings import Settings, load_settings
 

@@ -11,8 +11,9 @@ from prefect import flow, get_run_logger
 from flows.publish import emit
 from okawari import events
 from okawari.case import Case
+from okawari.case.source import Source
 from okawari.cases.loader import load_case
-from okawari.data.files import Source, read_instead
+from okawari.data.files import read_instead
 from okawari.data.validation import Checked, check_readings
 from okawari.errors import InvalidInput
 from okawari.policy.decision import Decision

@@ -23,13 +23,13 @@ from okawari.cases.loader import load_case
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.dataset.windows import cut_windows
 from okawari.evaluation.ground_truth import match_records, match_targets, match_truth
-from okawari.models.recipe import Floats
+from okawari.models.windows import Floats
 from okawari.policy.decision import Decision
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
 from okawari.schema.tasks import Head
 from okawari.settings import load_settings
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.snapshots import Snapshot
 
 
@@ -47,7 +47,7 @@ class Watched:
 def monitor(case: str) -> dict[str, Any]:
     """Take the drift and the performance verdict of a case's newest snapshot."""
     problem = load_case(case)
-    decision_log.absorb_journal(case)
+    prediction_log.absorb_journal(case)
     snapshot, champion = snapshots.load_snapshot(problem), versions.load_champion(case)
     if snapshot is None:
         get_run_logger().info("%s: nothing ingested yet, so nothing to watch", case)
@@ -124,7 +124,7 @@ def _watch_performance(watched: Watched, drift_id: str | None) -> str:
 
 def _measure_promise(watched: Watched) -> PerformanceVerdict:
     case, name = watched.case, watched.case.name
-    predictions, outcomes = decision_log.load_predictions(name), decision_log.load_outcomes(name)
+    predictions, outcomes = prediction_log.load_predictions(name), prediction_log.load_outcomes(name)
     known = watched.readings[watched.readings[case.time] <= pd.Timestamp(watched.champion.trained_until)]
     if not case.is_series:
         [head] = case.task.heads

@@ -22,7 +22,7 @@ from okawari.cases.loader import load_case
 from okawari.dataset.windows import last_window
 from okawari.errors import NotYet, OkawariError
 from okawari.graph.inference import Graph
-from okawari.models.recipe import Floats
+from okawari.models.windows import Floats
 from okawari.policy.decision import Decision
 from okawari.registry import versions
 from okawari.registry.versions import Version

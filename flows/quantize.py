@@ -7,9 +7,10 @@ from prefect import flow, get_run_logger
 from flows.publish import show_table
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.variants import compare_variants
-from okawari.models.recipe import WindowSet
+from okawari.models.windows import WindowSet
 from okawari.registry import runs
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots

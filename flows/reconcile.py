@@ -15,10 +15,11 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.loop.facts import gather_loop
-from okawari.policy.decision import Decision, Repair, decide_repairs
+from okawari.policy.decision import Decision
+from okawari.policy.repair import Repair, decide_repairs
 from okawari.registry import versions
 from okawari.settings import load_settings
-from okawari.storage import decision_log
+from okawari.storage import decision_log, prediction_log, tables
 
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
 _BUCKET_MINUTES = 10
@@ -33,14 +34,14 @@ def reconcile(case: str | None = None) -> dict[str, list[str]]:
 
 
 def _reconcile_case(case: Case) -> list[str]:
-    decision_log.absorb_journal(case.name)
+    prediction_log.absorb_journal(case.name)
     loop = gather_loop(case, serving=_ask_service(case), training_active=_is_training(case))
     repairs = decide_repairs(loop)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
         decision_log.record_decision(case.name, Decision("repair", repair.action, repair.reason, repair.parameters))
         _perform(case, repair)
-    decision_log.compact_records(case.name)
+    tables.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: all is as it should be", case.name)
     # Setting the alias takes no time, so what follows from it is asked for in the same pass.

@@ -22,22 +22,20 @@ from flows.quantize import quantize
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet
-from okawari.evaluation.candidates import (
-    Contender,
-    build_cards,
-    build_leaderboard,
-    choose_candidates,
-    fit_contender,
-    score_graph,
-)
+from okawari.evaluation.candidates import Contender, choose_candidates, fit_contender, score_graph
+from okawari.evaluation.leaderboard import build_cards, build_leaderboard
 from okawari.evaluation.metrics import skill_share
 from okawari.graph.inference import parse_model
 from okawari.loop.facts import gather_retrain_facts
-from okawari.models.recipe import Progress, Recipe, Storable, Workbench
+from okawari.models.fit_context import Progress, Workbench
+from okawari.models.protocols import Recipe, Storable
 from okawari.models.search.trials import SearchedModel, find_storable
-from okawari.policy.decision import Card, Cause, Decision, choose_challenger, decide_promotion, decide_retrain
+from okawari.policy.decision import Cause, Decision
+from okawari.policy.promotion import Card, choose_challenger, decide_promotion
+from okawari.policy.retraining import decide_retrain
 from okawari.registry import figures, runs, versions
 from okawari.registry.versions import Version
 from okawari.settings import load_settings

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from okawari.errors import InvalidInput
-from okawari.evaluation.metrics import measure_worse_p_value
+from okawari.evaluation.significance import measure_worse_p_value
 
 Array = npt.NDArray[np.float64]
 

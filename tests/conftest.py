@@ -28,13 +28,14 @@ import pytest
 from okawari.case import Case, Forecast, Gate
 from okawari.cases.loader import load_case
 from okawari.cli import main
-from okawari.graph.inference import build_graph, parse_model
+from okawari.graph.build import build_graph
+from okawari.graph.inference import parse_model
+from okawari.models.cores import ConstantCore, Interval
 from okawari.models.lstm import Lstm
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import ConstantCore, Interval
 from okawari.models.sarima import Sarima
 from okawari.policy.decision import Decision
-from okawari.registry import runs, versions
+from okawari.registry import client, runs, versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.deployable import digest
@@ -71,7 +72,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _forget_settings() -> None:
-    for remembered in (load_settings, runs.load_mlflow, runs.load_client):
+    for remembered in (load_settings, client.load_mlflow, client.load_client):
         remembered.cache_clear()
 
 

@@ -15,7 +15,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.errors import OkawariError
 from okawari.loop.status import LoopState, read_state
-from okawari.registry.runs import require_server
+from okawari.registry.client import require_server
 from okawari.settings import load_settings
 from okawari.storage.decision_log import load_decisions
 from okawari.storage.snapshots import load_readings, snapshot_number

@@ -16,8 +16,9 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
 from okawari.dataset.feature_frame import compute_feature_frame
-from okawari.graph.inference import build_graph, parse_model
-from okawari.models.recipe import ConstantCore
+from okawari.graph.build import build_graph
+from okawari.graph.inference import parse_model
+from okawari.models.cores import ConstantCore
 from okawari.policy.decision import Decision
 from okawari.registry import runs, versions
 from okawari.settings import load_settings

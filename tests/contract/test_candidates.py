@@ -19,23 +19,28 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Change, Column, Forecast, Gate, LogRatio
-from okawari.dataset.windows import Split, cut_windows, last_window, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import InvalidInput
-from okawari.evaluation.metrics import calibrate_interval
-from okawari.graph.inference import Graph, build_graph, parse_model
+from okawari.evaluation.conformal import calibrate_interval
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
+from okawari.models.cores import Interval, TreesCore
 from okawari.models.dense import Mlp
+from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.price_level_lstm import PriceLevelLstm
+from okawari.models.protocols import Model, Recipe
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, WindowSet, Workbench, no_progress
 from okawari.models.sarima import Sarima
 from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.windows import WindowSet
 from okawari.schema.transforms import follow_move
 from tests.tables import draw_counts
 

@@ -14,17 +14,21 @@ import pytest
 from okawari.case import ARRIVED, Case, Classify, Column, Gate, Regress
 from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.candidates import calibrate
-from okawari.graph.inference import Graph, build_graph, parse_model
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
+from okawari.models.cores import Interval, TreesCore
 from okawari.models.dense import Cnn, Mlp
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.persistence import Persistence
-from okawari.models.recipe import Interval, Model, Recipe, TrainingData, TreesCore, no_progress
+from okawari.models.protocols import Model, Recipe
 from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 

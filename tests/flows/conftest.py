@@ -32,7 +32,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.local.programs import WORK_POOL, build_environment
-from okawari.registry import runs
+from okawari.registry import client
 from okawari.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def _enter(folder: Path, server: str) -> Iterator[Case]:
 
 
 def _forget() -> None:
-    for remembered in (load_settings, load_case, runs.load_mlflow, runs.load_client):
+    for remembered in (load_settings, load_case, client.load_mlflow, client.load_client):
         remembered.cache_clear()
 
 

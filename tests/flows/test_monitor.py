@@ -16,7 +16,7 @@ from okawari.case import Case
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.registry import runs
 from okawari.settings import load_settings
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.journal import Journal
 from tests.flows.conftest import LAST_DAY, Heard
 
@@ -134,7 +134,7 @@ def test_answers_that_keep_their_promise_are_left_alone(trained: Case, heard: He
 def _journal_answers(case: Case, *, days: int, factor: float) -> None:
     """What a service would have journalled: `factor` times the last known level, for the newest days."""
     readings = snapshots.load_readings(case).tail(days)
-    journal = Journal(decision_log.journal_dir(case.name), "predictions")
+    journal = Journal(prediction_log.journal_dir(case.name), "predictions")
     journal.append([_answer(row, factor) for row in readings.itertuples()])
     journal.close()
 

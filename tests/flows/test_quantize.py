@@ -7,11 +7,12 @@ from mlflow import MlflowClient
 
 from flows.quantize import quantize
 from okawari.case import Case
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.candidates import fit_contender
 from okawari.graph.inference import Graph
+from okawari.models.fit_context import no_progress
 from okawari.models.lstm import Lstm
-from okawari.models.recipe import no_progress
 from okawari.registry import runs, versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots

@@ -21,7 +21,7 @@ from okawari.graph.inference import parse_model
 from okawari.policy.decision import Decision
 from okawari.registry import versions
 from okawari.settings import load_settings
-from okawari.storage import decision_log
+from okawari.storage import decision_log, prediction_log
 from tests.flows.conftest import Heard
 
 pytestmark = pytest.mark.usefixtures("deployed", "heard")
@@ -152,10 +152,10 @@ def _serve_version(version: str) -> Iterator[None]:
 
 
 def test_what_the_service_journalled_is_absorbed(trained: Case, heard: Heard) -> None:
-    folder = decision_log.journal_dir("small") / "outcomes"
+    folder = prediction_log.journal_dir("small") / "outcomes"
     folder.mkdir(parents=True)
     row = {"id": "a" * 32, "index": 0, "step": 1, "value": 1.5, "at": "2008-01-02T00:00:00+00:00", "case": "small"}
     (folder / "1-1.jsonl").write_text(json.dumps(row) + "\n")
     reconcile("small")
-    assert decision_log.load_outcomes("small")["value"].tolist() == [1.5]
+    assert prediction_log.load_outcomes("small")["value"].tolist() == [1.5]
     assert not list(folder.iterdir())

@@ -14,7 +14,8 @@ from flows.ingest import ingest
 from flows.train import train
 from okawari import events
 from okawari.case import Case
-from okawari.dataset.windows import cut_windows, last_window, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import NotYet
 from okawari.evaluation.candidates import score_graph
 from okawari.graph.inference import Graph

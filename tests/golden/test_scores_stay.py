@@ -18,9 +18,11 @@ import pytest
 
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.candidates import Contender, fit_contender
-from okawari.models.recipe import WindowSet, no_progress
+from okawari.models.fit_context import no_progress
+from okawari.models.windows import WindowSet
 
 STORED = Path(__file__).with_name("scores.json")
 UNTIL = date(2007, 12, 31)

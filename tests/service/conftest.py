@@ -29,8 +29,9 @@ import pytest
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.dataset.windows import last_window
-from okawari.graph.inference import Graph, build_graph
-from okawari.models.recipe import ConstantCore, Interval
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import ConstantCore, Interval
 from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,9 @@ import pytest
 
 from okawari.cases.loader import load_case
 from okawari.dataset.windows import last_window
-from okawari.graph.inference import Graph, build_graph
-from okawari.models.recipe import AffineCore, Interval
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import AffineCore, Interval
 from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 
 PATIENT = {

@@ -21,9 +21,10 @@ from okawari.case import Case, Change, Column, Forecast
 from okawari.data.files import TableFile
 from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput, NotYet, OkawariError
-from okawari.graph.inference import Answer, Graph, build_graph
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Answer, Graph
+from okawari.models.cores import AffineCore, ConstantCore, Interval
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import AffineCore, ConstantCore, Interval
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.scoring import checkpoint, job

@@ -15,7 +15,7 @@ from okawari.clients import orchestrator
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
-from okawari.storage import decision_log
+from okawari.storage import decision_log, prediction_log
 from okawari.storage.journal import Journal
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _serve(version: Version) -> str:
         "version": version.version,
         "graph_sha256": version.graph_sha256,
     }
-    Journal(decision_log.journal_dir("aapl"), "predictions").append([answer, {**answer, "index": 1, "mean": [1.875]}])
+    Journal(prediction_log.journal_dir("aapl"), "predictions").append([answer, {**answer, "index": 1, "mean": [1.875]}])
     return str(answer["id"])
 
 

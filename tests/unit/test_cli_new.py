@@ -13,7 +13,8 @@ import pytest
 
 from okawari.case import Classify, Forecast, Regress
 from okawari.cases.loader import list_cases, load_case
-from okawari.data.files import SqlQuery, TableFile
+from okawari.data.files import TableFile
+from okawari.data.sql import SqlQuery
 from tests.tables import draw_sales, draw_things
 
 if TYPE_CHECKING:

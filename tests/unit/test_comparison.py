@@ -18,8 +18,8 @@ from okawari.evaluation.variants import Compared, compare_candidates, find_candi
 from okawari.graph.inference import Graph
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp
+from okawari.models.fit_context import no_progress
 from okawari.models.linear import Linear
-from okawari.models.recipe import no_progress
 from okawari.registry import runs
 
 if TYPE_CHECKING:

@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.evaluation.candidates import Contender, build_cards, build_leaderboard, choose_candidates, fit_contender
+from okawari.evaluation.candidates import Contender, choose_candidates, fit_contender
+from okawari.evaluation.leaderboard import build_cards, build_leaderboard
+from okawari.models.fit_context import no_progress
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
 
 PER_STEP = ("rmse", "skill_share", "mae", "mase", "directional_accuracy", "interval_score", "coverage_share")

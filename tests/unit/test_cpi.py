@@ -10,12 +10,15 @@ import pytest
 
 from okawari.cases.cpi import ACCELERATION, CASE, REGIME, TREND
 from okawari.cases.loader import load_case
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import calibrate
-from okawari.graph.inference import Graph, build_graph, require_answers
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph, require_answers
+from okawari.models.cores import ConstantCore
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.linear import Linear
-from okawari.models.recipe import ConstantCore, TrainingData, no_progress
 from okawari.schema.tasks import Growth
 
 

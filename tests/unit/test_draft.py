@@ -19,13 +19,15 @@ from hypothesis import strategies as st
 
 from okawari.case import Case, Column, Regress
 from okawari.cases.loader import load_case, load_text
-from okawari.data.files import SqlQuery, TableFile
+from okawari.data.files import TableFile
+from okawari.data.sql import SqlQuery
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput, OkawariError
 from okawari.evaluation.candidates import fit_contender
 from okawari.graph.inference import Graph
-from okawari.models.recipe import no_progress
+from okawari.models.fit_context import no_progress
 from okawari.scaffold.codegen import require_free_name, save_draft, write_draft
 from okawari.scaffold.infer import Guess, Wish, guess_case
 from okawari.settings import Settings, adopt_settings

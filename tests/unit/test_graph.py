@@ -14,8 +14,10 @@ from okawari.case import Case, LogRatio
 from okawari.dataset.arrays import to_array
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.graph.inference import Graph, build_feature_graph, build_graph, compute_features
-from okawari.models.recipe import AffineCore, ConstantCore, Interval, TorchCore
+from okawari.graph.build import build_graph
+from okawari.graph.feature_graph import build_feature_graph, compute_features
+from okawari.graph.inference import Graph
+from okawari.models.cores import AffineCore, ConstantCore, Interval, TorchCore
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from okawari.cases.loader import load_case
 from okawari.data.datasets import BundledMacro
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.graph.inference import compute_features, compute_standing
+from okawari.graph.feature_graph import compute_features, compute_standing
 from okawari.models.constant import Constant
-from okawari.schema.columns import Feature
+from okawari.schema.features import Feature
 
 WAY = Growth(name="way", lag=2, change=True, bounds=(-1.0, 1.0), labels=("down", "very flat", "up"))
 SPEED = Growth(name="speed", lag=1, factor=400.0)

@@ -12,7 +12,7 @@ import pytest
 
 from okawari.case import ARRIVED, Change, Classify, Column, Forecast, LogRatio, Regress
 from okawari.data.files import TableFile
-from okawari.dataset.windows import MIN_TRAIN, size_parts
+from okawari.dataset.splits import MIN_TRAIN, size_parts
 from okawari.errors import InvalidInput
 from okawari.scaffold.infer import Guess, Wish, guess_case
 from okawari.scaffold.sizing import (

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.keras_lstm import KerasLstm, copy_weights
 from okawari.models.lstm import Lstm
-from okawari.models.recipe import TrainingData, WindowSet, no_progress
+from okawari.models.windows import WindowSet
 
 
 @pytest.fixture

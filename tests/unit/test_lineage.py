@@ -19,7 +19,7 @@ from okawari.loop.lineage import BrokenChain, trace_prediction
 from okawari.policy.decision import Decision
 from okawari.registry import versions
 from okawari.registry.versions import Version
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.journal import Journal
 from okawari.storage.tables import open_table
 
@@ -46,7 +46,7 @@ def _serve(served: Version, **change: Any) -> str:
         "source": "forecast",
         **change,
     }
-    Journal(decision_log.journal_dir("aapl"), "predictions").append([answer])
+    Journal(prediction_log.journal_dir("aapl"), "predictions").append([answer])
     return str(answer["id"])
 
 
@@ -79,7 +79,7 @@ def test_an_old_answer_is_traced_to_its_own_version_and_snapshot_when_newer_ones
     answered = _serve(old)
     newer = train_version(rows=350, growth=0.02)
     versions.set_champion("aapl", newer.version)
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     lineage = trace_prediction(answered)
     assert (lineage.version, lineage.snapshot.version, lineage.snapshot.rows) == (old, 0, 300)
     assert trace_prediction(_serve(newer)).snapshot.rows == 350

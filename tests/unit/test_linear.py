@@ -11,9 +11,10 @@ import pytest
 from okawari.case import ARRIVED, Case
 from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.linear import Linear
-from okawari.models.recipe import TrainingData, no_progress
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import pytest
 from okawari.case import Case
 from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput
-from okawari.graph.inference import Graph, build_graph
-from okawari.models.recipe import ConstantCore
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import ConstantCore
 from okawari.storage.deployable import (
     GRAPH_FILE,
     MANIFEST_FILE,

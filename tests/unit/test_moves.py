@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okawari.case import Case, Change, Column, Forecast, Gate
-from okawari.dataset.windows import WindowSet, cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import WindowSet, cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import fit_contender
 from okawari.evaluation.metrics import interval_coverage, rmse
 from okawari.evaluation.scores import score_series
-from okawari.graph.inference import Graph, build_graph
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import AffineCore, ConstantCore, Interval
+from okawari.models.fit_context import no_progress
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import AffineCore, ConstantCore, Interval, no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.schema.transforms import Learns, follow_move, measure_move, straighten
 

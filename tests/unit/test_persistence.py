@@ -11,15 +11,18 @@ import pytest
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.persistence import Persistence, PersistenceModel
 from okawari.models.price_level_lstm import PriceLevelLstm
+from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import Floats, Recipe, TrainingData, WindowSet, no_progress
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.windows import Floats, WindowSet
 from okawari.schema.tasks import Head
 
 WORD = Head(name="word", start=0, stop=3, labels=("a", "b", "c"))

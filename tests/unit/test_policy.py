@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from okawari.case import Gate, Retrain
-from okawari.policy.decision import (
-    Card,
-    Decision,
-    RetrainFacts,
-    VariantFacts,
-    choose_challenger,
-    decide_promotion,
-    decide_retrain,
-    decide_variant,
-)
+from okawari.policy.decision import Decision
+from okawari.policy.promotion import Card, choose_challenger, decide_promotion
+from okawari.policy.quantization import VariantFacts, decide_variant
+from okawari.policy.retraining import RetrainFacts, decide_retrain
 
 NAN = float("nan")
 

@@ -10,15 +10,19 @@ import pytest
 import torch
 
 from okawari.case import Case
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.evaluation.metrics import rmse
-from okawari.graph.inference import Graph, build_graph
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
 from okawari.models import torch_training
+from okawari.models.cores import TorchCore
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.lstm import Lstm
 from okawari.models.networks import SMALLEST_LEVEL_SHARE, LevelNetwork, LstmNetwork
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import TorchCore, TrainingData, WindowSet, no_progress
+from okawari.models.windows import WindowSet
 
 
 @pytest.fixture

@@ -14,10 +14,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from okawari.case import Case
 from okawari.dataset.windows import cut_windows
-from okawari.graph.inference import Graph, build_graph
-from okawari.graph.quantizer import build_variants, dequantize, measure_variants, quantize_affine
+from okawari.evaluation.variants import measure_variants
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.graph.quantizer import build_variants, dequantize, quantize_affine
 from okawari.graph.weights import list_weights
-from okawari.models.recipe import AffineCore, ConstantCore, TorchCore, WindowSet
+from okawari.models.cores import AffineCore, ConstantCore, TorchCore
+from okawari.models.windows import WindowSet
 
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
 weights = arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=8), elements=finite)

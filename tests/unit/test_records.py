@@ -14,7 +14,7 @@ import pytest
 
 from okawari.errors import NotYet
 from okawari.policy.decision import Decision
-from okawari.storage import decision_log, tables
+from okawari.storage import decision_log, prediction_log, tables
 from okawari.storage.journal import Journal
 
 
@@ -48,11 +48,11 @@ def _outcome(id: str, step: int = 1, value: float = 27.9) -> dict[str, Any]:
 
 
 def _open_journal(kind: Any = "predictions", **limits: Any) -> Journal:
-    return Journal(decision_log.journal_dir("aapl"), kind, **limits)
+    return Journal(prediction_log.journal_dir("aapl"), kind, **limits)
 
 
 def _absorbed_ids() -> list[str]:
-    return decision_log.load_predictions("aapl")["id"].tolist()
+    return prediction_log.load_predictions("aapl")["id"].tolist()
 
 
 # --- decisions ----------------------------------------------------------------------------------------------------
@@ -123,8 +123,8 @@ def test_decisions_recorded_at_once_are_all_kept(home: Path) -> None:
 
 def test_a_journalled_answer_comes_back_from_the_table_as_it_was_given(home: Path) -> None:
     _open_journal().append([_answer("one"), _answer("one", 1, lower=None, upper=None, as_of=None)])
-    assert decision_log.absorb_journal("aapl") == {"predictions": 2, "outcomes": 0}
-    first, second = (decision_log.find_prediction("one", index) for index in (0, 1))
+    assert prediction_log.absorb_journal("aapl") == {"predictions": 2, "outcomes": 0}
+    first, second = (prediction_log.find_prediction("one", index) for index in (0, 1))
     for name, value in _answer("one").items():
         assert name == "at" or first[name] == value
     assert first["at"].isoformat() == "2008-01-02T10:00:00+00:00"
@@ -134,21 +134,21 @@ def test_a_journalled_answer_comes_back_from_the_table_as_it_was_given(home: Pat
 def test_predictions_and_outcomes_are_listed_oldest_first(home: Path) -> None:
     _open_journal().append([_answer("b", 1), _answer("a", 0)])
     _open_journal("outcomes").append([_outcome("a")])
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     assert _absorbed_ids() == ["a", "b"]
-    assert decision_log.load_outcomes("aapl")["value"].tolist() == [27.9]
+    assert prediction_log.load_outcomes("aapl")["value"].tolist() == [27.9]
 
 
 def test_absorbing_twice_changes_nothing_and_what_is_absorbed_is_deleted(home: Path) -> None:
     journal = _open_journal()
     journal.append([_answer("one")])
-    decision_log.absorb_journal("aapl")
-    assert decision_log.absorb_journal("aapl")["predictions"] == 1  # still open, so read again
+    prediction_log.absorb_journal("aapl")
+    assert prediction_log.absorb_journal("aapl")["predictions"] == 1  # still open, so read again
     journal.close()
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     assert _absorbed_ids() == ["one"]
     assert list((home / "journal/aapl/predictions").iterdir()) == []
-    assert decision_log.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
+    assert prediction_log.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
 
 
 def test_an_absorption_killed_before_it_deletes_is_made_good_by_the_next(home: Path) -> None:
@@ -157,9 +157,9 @@ def test_an_absorption_killed_before_it_deletes_is_made_good_by_the_next(home: P
     journal.close()
     (segment,) = (home / "journal/aapl/predictions").iterdir()
     before = segment.read_bytes()
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     segment.write_bytes(before)  # as if the merge had been the last thing it did
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     assert sorted(_absorbed_ids()) == ["one", "two"]
     assert not segment.exists()
 
@@ -173,9 +173,9 @@ def test_an_absorption_killed_before_it_merges_loses_nothing(home: Path, monkeyp
     blocked.write_text("a file where the table should be")
     monkeypatch.setattr(tables, "_PAUSE_S", 0.0)
     with pytest.raises(OSError, match="predictions cannot be read"):
-        decision_log.absorb_journal("aapl")
+        prediction_log.absorb_journal("aapl")
     blocked.unlink()
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     assert _absorbed_ids() == ["one"]
 
 
@@ -186,7 +186,7 @@ def test_a_line_torn_by_a_kill_is_left_out_and_the_rest_absorbed(home: Path) -> 
     folder.mkdir(parents=True)
     lines = json.dumps(_answer("one")) + "\n" + json.dumps(_answer("two"))[:50]
     (folder / f"1-{ended.pid}.open").write_text(lines)
-    assert decision_log.absorb_journal("aapl")["predictions"] == 1
+    assert prediction_log.absorb_journal("aapl")["predictions"] == 1
     assert _absorbed_ids() == ["one"]
     assert list(folder.iterdir()) == []
 
@@ -195,7 +195,7 @@ def test_an_open_segment_of_a_living_writer_is_read_but_never_deleted(home: Path
     journal = _open_journal()
     for number in range(3):
         journal.append([_answer(f"id{number}")])
-        decision_log.absorb_journal("aapl")
+        prediction_log.absorb_journal("aapl")
         (segment,) = (home / "journal/aapl/predictions").iterdir()
         assert segment.name.endswith(f"-{os.getpid()}.open")
     assert sorted(_absorbed_ids()) == ["id0", "id1", "id2"]
@@ -206,23 +206,23 @@ def test_two_absorptions_at_once_absorb_each_row_once(home: Path) -> None:
     for number in range(20):
         journal.append([_answer(f"id{number:02}")])
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(decision_log.absorb_journal, ["aapl"] * 3))
+        list(pool.map(prediction_log.absorb_journal, ["aapl"] * 3))
     assert sorted(_absorbed_ids()) == [f"id{number:02}" for number in range(20)]
 
 
 def test_the_first_outcome_told_for_a_step_stands(home: Path) -> None:
     _open_journal("outcomes").append([_outcome("one", value=1.0), _outcome("one", step=2, value=3.0)])
-    decision_log.absorb_journal("aapl")
+    prediction_log.absorb_journal("aapl")
     _open_journal("outcomes").append([_outcome("one", value=2.0)])
-    decision_log.absorb_journal("aapl")
-    told = decision_log.load_outcomes("aapl").set_index("step")["value"]
+    prediction_log.absorb_journal("aapl")
+    told = prediction_log.load_outcomes("aapl").set_index("step")["value"]
     assert told.to_dict() == {1: 1.0, 2: 3.0}
 
 
 def test_a_prediction_seconds_old_is_found_in_the_journal(home: Path) -> None:
     _open_journal().append([_answer("one"), _answer("one", 1)])
-    assert decision_log.find_prediction("one", 1)["index"] == 1
-    assert decision_log.load_predictions("aapl").empty
+    assert prediction_log.find_prediction("one", 1)["index"] == 1
+    assert prediction_log.load_predictions("aapl").empty
 
 
 @pytest.mark.parametrize(("wanted", "index"), [("two", 0), ("one", 1), ("' OR '1'='1", 0), ("", 0)])
@@ -230,21 +230,21 @@ def test_an_unknown_prediction_is_said_to_be_unknown(wanted: str, index: int, ho
     _open_journal().append([_answer("one")])
     for absorb in (False, True):
         if absorb:
-            decision_log.absorb_journal("aapl")
+            prediction_log.absorb_journal("aapl")
         with pytest.raises(NotYet, match=f"No prediction .* with index {index} is on record; the id is the `id` of"):
-            decision_log.find_prediction(wanted, index)
+            prediction_log.find_prediction(wanted, index)
 
 
 def test_a_case_without_journal_has_empty_tables_with_their_columns(home: Path) -> None:
-    assert decision_log.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
-    assert {"id", "as_of", "mean", "version"} <= set(decision_log.load_predictions("aapl").columns)
-    assert {"id", "step", "value"} <= set(decision_log.load_outcomes("aapl").columns)
-    assert decision_log.list_stored_cases() == []
+    assert prediction_log.absorb_journal("aapl") == {"predictions": 0, "outcomes": 0}
+    assert {"id", "as_of", "mean", "version"} <= set(prediction_log.load_predictions("aapl").columns)
+    assert {"id", "step", "value"} <= set(prediction_log.load_outcomes("aapl").columns)
+    assert prediction_log.list_stored_cases() == []
 
 
 def test_many_small_merges_are_joined_and_nothing_is_lost(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_MANY_FILES", 4)
     ids = {decision_log.record_decision("aapl", _decision(str(number))) for number in range(5)}
-    assert decision_log.compact_records("aapl") == ["decisions"]
+    assert tables.compact_records("aapl") == ["decisions"]
     assert {row["id"] for row in decision_log.load_decisions("aapl")} == ids
-    assert decision_log.compact_records("aapl") == []
+    assert tables.compact_records("aapl") == []

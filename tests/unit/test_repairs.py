@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okawari.policy.decision import Loop, Repair, decide_repairs
+from okawari.policy.repair import Loop, Repair, decide_repairs
 
 AT_REST = Loop(
     snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None, training_active=False

@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from okawari.case import Case
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
+from okawari.evaluation.conformal import calibrate_interval
 from okawari.evaluation.metrics import (
-    calibrate_interval,
     directional_accuracy,
     interval_coverage,
     interval_score,

@@ -16,10 +16,11 @@ import pytest
 from okawari.errors import InvalidInput
 from okawari.models.constant import ConstantModel
 from okawari.models.dense import Mlp
-from okawari.models.recipe import Progress, TrainingData, WindowSet, Workbench, no_progress
+from okawari.models.fit_context import Progress, TrainingData, Workbench, no_progress
 from okawari.models.search.search import Search, _enqueue_own, _open_study, measure_loss
 from okawari.models.search.space import Choice, Range, Whole
 from okawari.models.search.trials import find_storable
+from okawari.models.windows import WindowSet
 from okawari.schema.tasks import Head
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,9 @@ import pytest
 from okawari.case import Case, Forecast
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.models.recipe import TrainingData, WindowSet, no_progress
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.windows import WindowSet
 
 
 @pytest.fixture

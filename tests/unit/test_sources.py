@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from okawari.data.datasets import BundledMacro
-from okawari.data.files import BundledStock, TableFile
+from okawari.data.datasets import BundledMacro, BundledStock
+from okawari.data.files import TableFile
 from okawari.errors import InvalidInput
 
 # --- bundled history ----------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from okawari.cases.loader import load_case
-from okawari.data.files import SqlQuery, TableFile, read_instead
+from okawari.data.files import TableFile, read_instead
+from okawari.data.sql import SqlQuery
 from okawari.errors import InvalidInput
 
 QUERY = "select day, units, price from sales order by day"

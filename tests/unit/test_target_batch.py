@@ -13,8 +13,9 @@ from okawari.case import Anticipate, Case
 from okawari.cases.loader import load_case
 from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput
-from okawari.graph.inference import Graph, build_graph
-from okawari.models.recipe import AffineCore, Interval
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.models.cores import AffineCore, Interval
 from okawari.scoring import job
 from okawari.scoring.job import Model, score_file
 

@@ -13,17 +13,23 @@ import pytest
 from monitoring.performance import PerformanceVerdict, join_verdicts, measure_hits, measure_performance
 from okawari.case import Anticipate, Case
 from okawari.cases.loader import load_case
-from okawari.dataset.windows import Split, cut_windows, split_windows
-from okawari.evaluation.candidates import Contender, build_cards, build_leaderboard, fit_contender
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
+from okawari.evaluation.candidates import Contender, fit_contender
+from okawari.evaluation.leaderboard import build_cards, build_leaderboard
 from okawari.evaluation.scores import score_answer
-from okawari.graph.inference import Answer, Graph, build_graph
-from okawari.graph.quantizer import Variants, build_variants, measure_variants
+from okawari.evaluation.variants import measure_variants
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Answer, Graph
+from okawari.graph.quantizer import Variants, build_variants
 from okawari.loop.lineage import _word
 from okawari.models.constant import Constant
+from okawari.models.cores import AffineCore
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.persistence import Persistence
-from okawari.models.recipe import AffineCore, TrainingData, WindowSet, no_progress
+from okawari.models.windows import WindowSet
 
 CPI = load_case("cpi")
 TASK = CPI.task

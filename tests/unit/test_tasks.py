@@ -18,14 +18,17 @@ from okawari.case import ARRIVED, Case, Classify, Column, Drift, Gate, LogRatio,
 from okawari.cases.loader import load_case
 from okawari.data.datasets import Blobs
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.ground_truth import match_records
-from okawari.evaluation.metrics import accuracy, adjust_holm, balanced_accuracy, log_loss, r_squared
+from okawari.evaluation.metrics import accuracy, balanced_accuracy, log_loss, r_squared
 from okawari.evaluation.scores import score_answer
-from okawari.graph.inference import Answer, compute_features
+from okawari.evaluation.significance import adjust_holm
+from okawari.graph.feature_graph import compute_features
+from okawari.graph.inference import Answer
 from okawari.models.constant import Constant
-from okawari.models.recipe import WindowSet
+from okawari.models.windows import WindowSet
 from okawari.storage import snapshots
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

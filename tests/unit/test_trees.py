@@ -11,18 +11,23 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Forecast
-from okawari.dataset.windows import Split, cut_windows, split_windows
+from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
-from okawari.graph.inference import Graph, build_graph
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
 from okawari.graph.quantizer import build_variants
 from okawari.graph.trees import build_trees_stage
 from okawari.graph.weights import has_trees
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
+from okawari.models.cores import TreesCore
+from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.lag_features import TargetScale, flatten_lags
 from okawari.models.losses import joint_loss
-from okawari.models.recipe import Recipe, TrainingData, TreesCore, WindowSet, Workbench, no_progress
+from okawari.models.protocols import Recipe
+from okawari.models.windows import WindowSet
 from okawari.schema.tasks import Head
 
 RECIPES: tuple[Recipe, ...] = (RandomForest(n_trees=20, lags=8), Boosting(rounds=20, lags=8))

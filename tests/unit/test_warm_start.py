@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from okawari.case import Case
-from okawari.dataset.windows import cut_windows, split_windows
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.models.dense import Mlp
+from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.lstm import Lstm
 from okawari.models.price_level_lstm import PriceLevelLstm
-from okawari.models.recipe import Storable, TrainingData, Workbench, no_progress
+from okawari.models.protocols import Storable
 
 RECIPES = (Mlp(hidden=(16,), epochs=6, warm=True), Lstm(hidden=8, layers=1, epochs=6, warm=True))
 

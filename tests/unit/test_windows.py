@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okawari.case import Case, Forecast, Gate
-from okawari.dataset.windows import cut_windows, last_window, split_windows, to_array
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows, last_window, to_array
 from okawari.errors import InvalidInput
-from okawari.graph.inference import compute_features
-from okawari.models.recipe import WindowSet
+from okawari.graph.feature_graph import compute_features
+from okawari.models.windows import WindowSet
 
 
 def _numbered(n_windows: int, horizon: int = 5) -> WindowSet:

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
-from okawari.data.fred import YahooStock
 from okawari.data.validation import check_readings
+from okawari.data.yahoo import YahooStock
 from okawari.errors import InvalidInput
 
 CHART = Path(__file__).with_name("yahoo_chart.json")

@@ -6,14 +6,15 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OWN = ("okawari", "flows", "bentos", "monitoring", "ui", "tests", "benchmarks")
 
 FOLDERS = {"flows", "bentos", "src", "ui", "monitoring", "tests", "docs", "benchmarks", "deploy", ".ci", ".github"}
 FILES = {
@@ -35,53 +36,7 @@ FILES = {
 }
 
 EVERYWHERE = {"httpx", "numpy", "pandas", "pydantic", "pydantic_core", "typing_extensions"}
-"""The ground that all rooms stand on."""
-
-_GRAPHS = ("src/okawari/graph/",)
-HOMES: dict[str, tuple[str, ...]] = {
-    "PIL": ("src/okawari/data/images.py",),
-    "bentoml": ("bentos/",),
-    "bokeh_sampledata": ("src/okawari/data/files.py",),
-    "deltalake": ("src/okawari/storage/tables.py",),
-    "evidently": ("monitoring/report.py",),
-    "fastapi": ("bentos/http.py",),
-    "google": _GRAPHS,
-    "gradio": ("ui/",),
-    "keras": ("src/okawari/models/keras_lstm.py",),
-    "matplotlib": ("src/okawari/registry/figures.py",),
-    "mlflow": ("src/okawari/registry/versions.py", "src/okawari/registry/runs.py"),
-    "onnx": _GRAPHS,
-    "onnxmltools": ("src/okawari/graph/trees.py",),
-    "onnxruntime": _GRAPHS,
-    "onnxscript": _GRAPHS,
-    "optuna": ("src/okawari/models/search/search.py",),
-    "pandera": ("src/okawari/data/validation.py",),
-    "plotly": ("ui/pages/chart.py",),
-    "prefect": ("flows/",),
-    "prometheus_client": ("bentos/metrics.py",),
-    "psutil": ("src/okawari/local/supervisor.py",),
-    "pyarrow": (
-        "src/okawari/data/chunked_reader.py",
-        "src/okawari/scoring/checkpoint.py",
-        "src/okawari/storage/decision_log.py",
-        "src/okawari/data/files.py",
-        "src/okawari/storage/snapshots.py",
-        "src/okawari/storage/tables.py",
-    ),
-    "pydantic_settings": ("src/okawari/settings.py",),
-    "rich": ("src/okawari/cli/output.py",),
-    "scipy": ("monitoring/", "src/okawari/evaluation/metrics.py"),
-    "skl2onnx": ("src/okawari/graph/trees.py",),
-    "sklearn": ("src/okawari/models/forest.py", "src/okawari/models/linear.py", "src/okawari/data/datasets.py"),
-    "sqlalchemy": ("src/okawari/data/files.py",),
-    "statsmodels": ("src/okawari/models/sarima.py", "src/okawari/data/datasets.py"),
-    "torch": ("src/okawari/models/", "src/okawari/graph/cores.py"),
-    "typer": ("src/okawari/cli/",),
-    "xgboost": ("src/okawari/models/boosting.py",),
-    "yaml": ("bentos/deploy.py",),
-    "yfinance": ("src/okawari/data/fred.py",),
-}
-"""Where each third-party library may be imported: files, or folders that end in a slash."""
+"""The ground that all packages stand on; each other third-party library has a contract in pyproject.toml."""
 
 LOADS_CODE = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
@@ -106,21 +61,6 @@ def _walk(path: Path) -> Iterator[ast.AST]:
         yield node
         for_types_only = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
         waiting += node.orelse if for_types_only else ast.iter_child_nodes(node)  # type: ignore[attr-defined]
-
-
-def _list_imports(path: Path) -> set[str]:
-    """Top-level names of the third-party libraries that a file imports, wherever in it."""
-    found: set[str] = set()
-    for node in _walk(path):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(str(node.module).partition(".")[0])
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            found |= {arg.value.partition(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
-    # A library's private parts are at home where the library is.
-    found = {"bentoml" if name in ("_bentoml_impl", "_bentoml_sdk", "simple_di") else name for name in found}
-    return {name for name in found if name not in (*OWN, *sys.stdlib_module_names)}
 
 
 def _list_tracked() -> list[str]:
@@ -160,8 +100,8 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def test_no_flow_file_shadows_a_library() -> None:
     # Prefect puts a flow file's folder first on the import path.
-    taken = {*HOMES, *EVERYWHERE, *sys.stdlib_module_names} - {"__init__"}
-    assert {path.stem for path in _list_sources("flows")} & taken == set()
+    taken = {*_list_libraries(), *sys.stdlib_module_names}
+    assert {path.stem for path in _list_sources("flows")} & taken == {"__init__"} & taken
 
 
 def test_modules_stay_short() -> None:
@@ -172,18 +112,17 @@ def test_modules_stay_short() -> None:
 # --- imports ------------------------------------------------------------------------------------------------------
 
 
+def _list_libraries() -> set[str]:
+    """Third-party libraries that the code imports."""
+    roots = ("okawari", "flows", "bentos", "monitoring", "ui")
+    graph = grimp.build_graph(*roots, include_external_packages=True, exclude_type_checking_imports=True)
+    return {name.partition(".")[0] for name in graph.modules} - {*roots, *sys.stdlib_module_names}
+
+
 def test_every_library_has_a_home() -> None:
-    used = {library for path in SOURCES for library in _list_imports(path)}
-    assert used - EVERYWHERE == set(HOMES)
-
-
-def test_a_library_is_imported_at_home_only() -> None:
-    found = {(_name(path), library) for path in SOURCES for library in _list_imports(path) & set(HOMES)}
-    assert {(name, library) for name, library in found if not _is_at_home(name, library)} == set()
-
-
-def _is_at_home(name: str, library: str) -> bool:
-    return any(name.startswith(home) if home.endswith("/") else name == home for home in HOMES[library])
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    protected = [name for each in contracts if each["type"] == "protected" for name in each["protected_modules"]]
+    assert sorted(protected) == sorted(_list_libraries() - EVERYWHERE)
 
 
 def test_nothing_is_loaded_that_could_be_code() -> None:

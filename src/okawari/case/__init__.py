@@ -8,15 +8,12 @@ from okawari.case.definition import (
     Change,
     Classify,
     Column,
-    Drift,
     Forecast,
-    Gate,
     Growth,
     LogRatio,
     Regress,
-    Retrain,
-    Serving,
 )
+from okawari.case.rules import Drift, Gate, Retrain, Serving
 
 __all__ = [
     "ARRIVED",

@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import require
-from okawari.schema.columns import NAME, AtLeast, Change, Column, Feature, LogRatio
+from okawari.schema.columns import NAME, AtLeast, Column
+from okawari.schema.features import Change, Feature, LogRatio
 from okawari.schema.tasks import Anticipate, Classify, Forecast, Growth, Regress, SeriesTask, Task
 from okawari.schema.transforms import Learns
 
 if TYPE_CHECKING:
-    from okawari.data.files import Source
-    from okawari.models.recipe import Recipe
+    from okawari.case.source import Source
+    from okawari.models.protocols import Recipe
+from okawari.case.rules import Drift, Gate, Retrain, Serving
 
 __all__ = [
     "ARRIVED",
@@ -37,86 +39,9 @@ __all__ = [
     "Serving",
 ]
 
+
 ARRIVED = "arrived"
 """Time column of a case whose records have none of their own: when a record was first seen."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """When a challenger may replace the champion. Shares are relative: 0.01 is one percent.
-
-    `holdout` newest windows judge, the `calibration` windows before them set the intervals, and the last
-    `validation_share` of what remains stops the training early. A candidate beats the baseline with a gain of at
-    least `min_gain_share` that luck would bring in at most `alpha` of all contests, however many candidates try.
-    """
-
-    holdout: int = 120
-    calibration: int = 250
-    validation_share: float = 0.1
-    min_gain_share: float = 0.01
-    alpha: float = 0.05
-    min_interval_gain_share: float = 0.05
-    quantized_loss_share: float = 0.005
-    quantized_saving_share: float = 0.3
-    max_slowdown_share: float = 0.1
-
-    def __post_init__(self) -> None:
-        require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; fewer than 20 windows judge nothing.")
-        require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
-        require(0 < self.alpha < 0.5, f"Gate.alpha is {self.alpha}; use a probability between 0 and 0.5.")
-        require(
-            0 < self.validation_share < 0.5,
-            f"Gate.validation_share is {self.validation_share}; use a share above 0 and below 0.5.",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drift:
-    """When the data has moved. `reference` readings before the champion's snapshot against up to `current` newer ones.
-
-    `alpha` is the family-wise false-alarm rate over all features (Holm); `min_effect` the smallest distance
-    (KS, 0 to 1) that counts; below `min_current` readings the verdict is "not enough data".
-    """
-
-    reference: int = 750
-    current: int = 60
-    min_current: int = 20
-    alpha: float = 0.05
-    min_effect: float = 0.1
-
-    def __post_init__(self) -> None:
-        require(0 < self.alpha < 0.5, f"Drift.alpha is {self.alpha}; use a probability between 0 and 0.5.")
-        require(
-            self.min_current <= self.current < self.reference,
-            f"Drift sizes are {self.min_current} <= {self.current} < {self.reference}; keep that order.",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrain:
-    """How retraining is rationed: at least `cooldown_readings` new readings between two trainings, at most
-    `daily_budget` trainings a day, and none by itself after `max_rejections` rejected challengers in a row. From
-    `min_outcomes` outcomes on, performance is judged.
-    """
-
-    cooldown_readings: int = 20
-    daily_budget: int = 24
-    max_rejections: int = 5
-    min_outcomes: int = 40
-
-    def __post_init__(self) -> None:
-        require(self.min_outcomes >= 2, f"Retrain.min_outcomes is {self.min_outcomes}; a spread needs 2 or more.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Serving:
-    """How the service answers: adaptive batches of at most `max_batch_size` windows, `max_instances` in one request."""
-
-    max_batch_size: int = 32
-    max_instances: int = 256
-
-    def __post_init__(self) -> None:
-        require(self.max_batch_size >= 2, f"Serving.max_batch_size is {self.max_batch_size}; use 2 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)

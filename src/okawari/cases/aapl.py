@@ -1,8 +1,8 @@
 """Next-day (and five-day) closing price of Apple, with intervals; bundled history 2000-2013, live from Yahoo."""
 
 from okawari.case import AtLeast, Case, Column, Forecast, LogRatio
-from okawari.data.files import BundledStock
-from okawari.data.fred import YahooStock
+from okawari.data.datasets import BundledStock
+from okawari.data.yahoo import YahooStock
 from okawari.models.boosting import Boosting
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm

@@ -44,7 +44,8 @@ def new(
 
 
 def _choose_source(csv: Path | None, sql: str | None, sql_env: str | None, query: str | None) -> Table:
-    from okawari.data.files import SqlQuery, TableFile
+    from okawari.data.files import TableFile
+    from okawari.data.sql import SqlQuery
 
     given = [option for option, value in (("--csv", csv), ("--sql", sql), ("--sql-env", sql_env)) if value]
     require(len(given) == 1, f"The table is named by {given or 'nothing'}; give one of --csv, --sql and --sql-env.")

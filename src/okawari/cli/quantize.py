@@ -13,7 +13,8 @@ from okawari.settings import load_settings
 if TYPE_CHECKING:
     from okawari.case import Case
     from okawari.evaluation.variants import Compared, Watch
-    from okawari.models.recipe import Progress, Recipe
+    from okawari.models.fit_context import Progress
+    from okawari.models.protocols import Recipe
 
 
 def quantize(
@@ -44,10 +45,10 @@ def quantize(
 
 def _record(case: Case, compared: Sequence[Compared]) -> str:
     """Leave the table in MLflow, if it answers; where it lies now, or why it does not."""
-    from okawari.registry import runs
+    from okawari.registry import client, runs
 
     try:
-        runs.require_server()
+        client.require_server()
     except ServerUnreachable as away:
         return f"Not recorded. {away}"
     rows = [{"candidate": each.candidate, **row} for each in compared for row in each.comparison.table]

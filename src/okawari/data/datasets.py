@@ -11,8 +11,9 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from okawari.data.files import TableFile, keep_until
-from okawari.errors import require
+from okawari.data.files import TableFile
+from okawari.data.tabular import keep_until
+from okawari.errors import InvalidInput, require
 from okawari.settings import load_settings
 
 PIXELS = tuple(f"pixel_{row}{column}" for row in range(8) for column in range(8))
@@ -110,3 +111,34 @@ class Blobs:
         points = corners[place] + random.normal(size=(self.n, 2))
         names = np.array(["north_east", "north_west", "south_west", "south_east"])
         return pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "blob": names[place]})
+
+
+PRICES = ["open", "high", "low", "close"]
+"""The four prices of a trading day."""
+
+
+@dataclass(frozen=True)
+class BundledStock:
+    """Daily prices 2000-2013 of one company, from the `bokeh_sampledata` package; works offline.
+
+    Prices are adjusted for splits and dividends: every price of a day is multiplied by `adj_close / close`.
+    Without that, the two-for-one splits of June 2000 and February 2005 would look like crashes.
+    """
+
+    symbol: str = "AAPL"
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """Columns date, open, high, low, close (adjusted US dollars), volume (shares, as traded)."""
+        from bokeh_sampledata import stocks
+
+        found = getattr(stocks, self.symbol, None)
+        if found is None:
+            known = sorted(name for name in vars(stocks) if name.isupper())
+            raise InvalidInput(f"There is no bundled history for {self.symbol!r}; there is one for {known}.")
+        return keep_until(_adjust(pd.DataFrame(found)), until)
+
+
+def _adjust(frame: pd.DataFrame) -> pd.DataFrame:
+    factor = frame["adj_close"] / frame["close"]
+    prices = frame[PRICES].mul(factor, axis=0)
+    return prices.assign(date=pd.to_datetime(frame["date"]), volume=frame["volume"])[["date", *PRICES, "volume"]]

@@ -1,7 +1,4 @@
-"""Live sources: figures that others publish and go on publishing, asked for over the internet.
-
-Whatever goes wrong far away is one `InvalidInput`: an ingest that is refused, not one that is broken.
-"""
+"""Monthly series from FRED, over the internet; whatever goes wrong far away is one `InvalidInput`."""
 
 from __future__ import annotations
 
@@ -16,44 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari import __version__
-from okawari.data.files import PRICES, keep_until
+from okawari.data.tabular import keep_until
 from okawari.errors import InvalidInput, require
 from okawari.schema.columns import NAME
 
 FRED_URL = "https://fred.stlouisfed.org/graph/fredgraph.csv"
+
+
 _TIMEOUT_S = 30.0
+
+
 _MONTHS = {"month": 1, "quarter": 3}
-
-
-@dataclass(frozen=True)
-class YahooStock:
-    """Daily prices of one company from Yahoo Finance, today's included; needs the extra `live` and the internet."""
-
-    symbol: str
-    since: str = "2000-01-01"
-
-    def read(self, until: date | None = None) -> pd.DataFrame:
-        """Columns date, open, high, low, close (adjusted), volume.
-
-        Raises:
-            InvalidInput: the extra is not installed, or Yahoo knows no such symbol or gives no rows.
-        """
-        try:
-            import yfinance
-        except ImportError as missing:
-            raise InvalidInput(
-                "YahooStock needs the package yfinance, which is not installed; run: pip install 'okawari[live]'."
-            ) from missing
-        try:
-            found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
-        except (yfinance.exceptions.YFException, OSError, ValueError) as failed:
-            # Its own errors, those of the network, and answers that are no JSON.
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r}: {failed}; try again later.") from failed
-        if found.empty:
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network.")
-        frame = found.rename(columns=str.lower).rename_axis("date").reset_index()
-        frame["date"] = frame["date"].dt.tz_localize(None).dt.normalize()
-        return keep_until(frame[["date", *PRICES, "volume"]], until)
 
 
 @dataclass(frozen=True)

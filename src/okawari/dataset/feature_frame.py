@@ -7,7 +7,7 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.dataset.arrays import to_array
-from okawari.graph.inference import compute_features
+from okawari.graph.feature_graph import compute_features
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:

@@ -1,15 +1,11 @@
-"""From a frame of readings to windows with their truth, and their split into parts.
+"""From a frame of readings to windows with their truth.
 
 Shapes: B windows, T readings in a window, F columns, K features, S feature steps, D columns of an answer, n readings.
 A frame has the case's time column, unique and ascending, and its columns as numbers. A record is a window of one
-reading. Features come from the feature graph (`okawari.graph.inference.compute_features`); this module computes none of
-its own.
+reading. Features come from the feature graph (`okawari.graph.feature_graph`); this module computes none of its own.
 """
 
 from __future__ import annotations
-
-import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,23 +15,9 @@ from numpy.typing import NDArray
 from okawari.case import Case
 from okawari.dataset.arrays import to_array, to_numbers
 from okawari.errors import InvalidInput
-from okawari.graph.inference import compute_features, compute_standing
-from okawari.models.recipe import Floats, WindowSet
+from okawari.graph.feature_graph import compute_features, compute_standing
+from okawari.models.windows import Floats, WindowSet
 from okawari.schema.transforms import measure_move
-
-MIN_TRAIN = 30
-"""Fewest windows to learn from: half a SARIMA season of history is no sample; below this nothing is estimated."""
-MIN_VALIDATION = 5
-
-
-@dataclass(frozen=True)
-class Split:
-    """Four parts; the truth of one part says nothing of the truth of another."""
-
-    train: WindowSet
-    validation: WindowSet
-    calibration: WindowSet
-    holdout: WindowSet
 
 
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
@@ -128,60 +110,3 @@ def last_window(frame: pd.DataFrame, case: Case) -> Floats:
         )
     _times(newest, case)
     return to_array(newest, case).astype(np.float32)[None]
-
-
-def split_windows(windows: WindowSet, case: Case) -> Split:
-    """Split into train, validation, calibration and holdout.
-
-    A series is split in the order of time, and `Case.horizon` windows are dropped between parts, which keeps the truth
-    of one part out of the truth of the next (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
-    section 7.4.1).
-
-    Records are ordered by a digest of their values; the smallest ones are the holdout, then come calibration,
-    validation and train. So equal records stand side by side, and a record that has once been learned from never
-    becomes a judge: with more records its rank in that order only grows.
-
-    Raises:
-        InvalidInput: too few windows; the message says how many there are and how many it takes.
-    """
-    sizes = size_parts(len(windows), case)
-    starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
-    ordered = windows if case.is_series else windows.pick(_order_records(windows))
-    return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
-
-
-def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
-    """Windows in train, validation, calibration and holdout.
-
-    Raises:
-        InvalidInput: too few windows, as in `split_windows`.
-    """
-    gap = case.horizon
-    gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration
-    n_learn = n_windows - gate.holdout - calibration - 3 * gap
-    n_validation = max(MIN_VALIDATION, round(gate.validation_share * n_learn))
-    n_train = n_learn - n_validation
-    if n_train < MIN_TRAIN:
-        raise InvalidInput(_too_few(n_windows, case, calibration, gap))
-    return n_train, n_validation, calibration, gate.holdout
-
-
-def _order_records(windows: WindowSet) -> NDArray[np.int64]:
-    """Places of the records, those with the largest digests first, so that the smallest ones end as the holdout."""
-    values = np.concatenate([windows.x_BTF[:, 0], windows.r_BH], axis=1)
-    digests = [hashlib.sha256(row.tobytes()).digest() for row in values]
-    return np.array(
-        sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True), dtype=np.int64
-    )
-
-
-def _too_few(n_windows: int, case: Case, calibration: int, gap: int) -> str:
-    gate = case.gate
-    n_learn = max(MIN_TRAIN + MIN_VALIDATION, int(np.ceil((MIN_TRAIN - 0.5) / (1 - gate.validation_share))))
-    needed = n_learn + gate.holdout + calibration + 3 * gap
-    gaps = f" and 3 gaps of {gap}" if gap else ""
-    return (
-        f"There are {n_windows} windows; a split takes at least {needed}: {n_learn} to learn from, {calibration} "
-        f"for calibration, {gate.holdout} as holdout{gaps}. Ingest more readings or make "
-        "Gate.calibration and Gate.holdout smaller."
-    )

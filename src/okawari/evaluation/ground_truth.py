@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.dataset.windows import cut_windows
-from okawari.models.recipe import WindowSet
+from okawari.models.windows import WindowSet
 from okawari.schema.tasks import Head
 
 COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")

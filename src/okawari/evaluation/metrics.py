@@ -1,4 +1,4 @@
-"""Metrics as pure functions, and conformal intervals.
+"""Metrics as pure functions.
 
 Shapes: B windows, H columns of an answer, C labels. Metrics of numbers take arrays of one shape and are in the unit of
 what they get; those of labels take probabilities `p_BC` and places of the true labels `true_B`.
@@ -6,15 +6,13 @@ what they get; those of labels take probabilities `p_BC` and places of the true 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from okawari.errors import InvalidInput
-from okawari.models.recipe import SMALLEST_SHARE, Interval
+from okawari.models.cores import SMALLEST_SHARE
 
 Array = NDArray[np.float64]
 
@@ -122,60 +120,3 @@ def skill_share(score: float, baseline: float) -> float:
     if not baseline > 0:
         raise InvalidInput(f"The baseline's error is {baseline}; it must be above 0, because nothing beats perfect.")
     return 1 - score / baseline
-
-
-def calibrate_interval(r_true_BH: NDArray[Any], r_pred_BH: NDArray[Any], coverage_share: float) -> Interval:
-    """Half widths that hold `coverage_share` of new truths: the ceil((n + 1) * share)-th smallest error of each step.
-
-    Split conformal prediction with its finite-sample quantile (Vovk, Gammerman and Shafer, Algorithmic Learning in a
-    Random World, 2005; Lei et al., Distribution-Free Predictive Inference for Regression, 2018, theorem 2.2). The
-    promise holds for exchangeable errors; a series whose volatility moves keeps it only roughly, so measure coverage.
-
-    Raises:
-        InvalidInput: fewer rows than the share needs, or a share that is none.
-    """
-    if not 0 < coverage_share < 1:
-        raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
-    true, predicted = pair(r_true_BH, r_pred_BH)
-    rank = math.ceil(round((len(true) + 1) * coverage_share, 9))  # 10 * 0.9 is not 9.000000000000002
-    if rank > len(true):
-        needed = math.ceil(round(coverage_share / (1 - coverage_share), 9))
-        raise InvalidInput(
-            f"There are {len(true)} calibration rows; covering {coverage_share} takes at least {needed}. "
-            "Calibrate on more rows or ask for less coverage."
-        )
-    half_width_H = np.sort(np.abs(true - predicted), axis=0)[rank - 1]
-    return Interval(coverage_share=coverage_share, half_width_H=half_width_H)
-
-
-def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
-    """One-sided p-value that `loss` is larger on average: Diebold and Mariano (1995) with a Newey-West variance.
-
-    Bartlett weights over floor(4 (n / 100)^(2/9)) lags (Newey and West, Review of Economic Studies 61, 1994),
-    Student's t with n - 1 degrees of freedom for small samples (Harvey, Leybourne and Newbold, 1997). Both losses
-    [n] belong to the same rows, oldest first; of records, whose order says nothing, the lags add nothing but noise.
-    """
-    from scipy import stats
-
-    difference = loss - baseline_loss
-    mean, n = float(difference.mean()), len(difference)
-    centred = difference - mean
-    n_lags = int(4 * (n / 100) ** (2 / 9))
-    lagged = [float(centred[lag:] @ centred[: n - lag]) * (1 - lag / (n_lags + 1)) for lag in range(1, n_lags + 1)]
-    variance = (float(centred @ centred) + 2 * sum(lagged)) / n
-    if variance <= 0:  # the same difference in every row: nothing is left to chance
-        return float(mean <= 0)
-    return float(stats.t.sf(mean / np.sqrt(variance / n), n - 1))
-
-
-def adjust_holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given: at most alpha keeps the family-wise error rate at alpha.
-
-    The k-th smallest of m counts (m - k + 1) times, and no less than the one before it (Holm, Scandinavian Journal of
-    Statistics 6, 1979).
-    """
-    adjusted, floor = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda each: p_values[each])):
-        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = floor
-    return adjusted

@@ -28,7 +28,8 @@ from okawari.evaluation.metrics import (
     rmse,
 )
 from okawari.graph.inference import Answer
-from okawari.models.recipe import SMALLEST_SHARE, WindowSet
+from okawari.models.cores import SMALLEST_SHARE
+from okawari.models.windows import WindowSet
 from okawari.schema.tasks import Head
 
 

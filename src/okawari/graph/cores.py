@@ -20,7 +20,7 @@ from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph.stages import OPSET, Constants, build_stage, count_features, count_steps, ints, require_shape
 from okawari.graph.trees import build_trees_stage
-from okawari.models.recipe import AffineCore, ConstantCore, Core, TorchCore, TreesCore
+from okawari.models.cores import AffineCore, ConstantCore, Core, TorchCore, TreesCore
 
 if TYPE_CHECKING:
     from torch import nn

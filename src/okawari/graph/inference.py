@@ -1,11 +1,6 @@
-"""The graph: raw readings in, answer in the target's own unit out, as one self-contained ONNX file.
+"""Loading a graph and answering with it: raw readings in, answers in the target's own unit out.
 
-A graph is joined from a reading stage and an answer stage (`okawari.graph.stages`) with a fitted model's core between
-them (`okawari.graph.cores`, `okawari.graph.trees`).
-The reading stage is the one place where features are computed: training, drift and serving all run it.
-
-Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H steps ahead; everything float32.
-The modules `okawari.graph.inference*` are the only homes of onnx, onnxruntime, onnxscript, skl2onnx and onnxmltools.
+Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
 """
 
 from __future__ import annotations
@@ -13,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,18 +15,17 @@ import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto, compose, helper
+from onnx import TensorProto
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph.cores import build_core_stage
-from okawari.graph.stages import IR_VERSION, build_answer_stage, build_reading_stage
-from okawari.graph.tabular_stage import build_heads_stage, build_record_stage
-from okawari.models.recipe import Core, Floats, Interval
+from okawari.models.windows import Floats
 from okawari.schema.tasks import spell_answers
 
 WEIGHTS_ONLY = "uint8"
 """Variant whose weights are stored in 8 bits while it computes in float32."""
+
+
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -151,39 +144,6 @@ def read_labels(model: onnx.ModelProto) -> dict[str, str]:
     return {each.key: each.value for each in model.metadata_props}
 
 
-def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
-    """The one self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, the bounds.
-
-    Raises:
-        InvalidInput: the core or the interval does not fit the case's history or horizon.
-    """
-    core_model = build_core_stage(core, case)
-    taken = core_model.graph.input[0].name
-    kept = ["level"] if case.is_forecast else []
-    wanted = tuple(dict.fromkeys((taken, *kept)))
-    reading = build_reading_stage(case, wanted, length=case.history) if case.is_series else build_record_stage(case)
-    answer = build_answer_stage(case, interval) if case.is_forecast else build_heads_stage(case, interval)
-    fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
-    merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
-    return seal_model(merged, _make_labels(case, interval))
-
-
-def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
-    labels = {
-        "case": case.name,
-        "inputs": ",".join(case.column_names),
-        "outputs": "mean,lower,upper" if interval else "mean",
-        "target": case.target.name,
-        "unit": case.target.unit,
-        "history": str(case.history),
-        "width": str(case.task.width),
-        "variant": "fp32",
-    }
-    if not case.is_forecast:
-        labels["answers"] = spell_answers(case.task)
-    return labels | ({"coverage_share": repr(interval.coverage_share)} if interval else {})
-
-
 def require_answers(graph: Graph, case: Case) -> None:
     """Refuse a graph whose numbers stand for something else than the case asks for now.
 
@@ -201,43 +161,3 @@ def require_answers(graph: Graph, case: Case) -> None:
                 f"The graph answers with {came}; case {case.name} asks for {what}, as it was changed since. "
                 "Train it again for this case."
             )
-
-
-def build_feature_graph(case: Case) -> bytes:
-    """Features alone, by the same nodes as in every full graph: `x` [B, T, F] -> `z` [B, T - 1, K] of a series for any
-    T, [B, 1, F] -> [B, 1, K] of records.
-    """
-    stage = build_reading_stage(case, ("z",), length="T") if case.is_series else build_record_stage(case)
-    return seal_model(stage, {"case": case.name})
-
-
-def compute_features(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
-    """Features `z_BSK` of raw readings, by running the feature graph; a whole series of n readings is [1, n, F]."""
-    return _load_cached(build_feature_graph(case)).run(x_BTF)["z"]
-
-
-def compute_standing(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
-    """Where the targets of an `Anticipate` case stand in the last reading of each window, [B, H]: numbers as they are,
-    a label as one column for each word; by the same nodes that every graph of the case has.
-    """
-    stage = build_reading_stage(case, ("now",), length=case.history)
-    return _load_cached(seal_model(stage, {"case": case.name})).run(x_BTF)["now"]
-
-
-@lru_cache(maxsize=32)
-def _load_cached(content: bytes) -> Graph:
-    return Graph.load(content)
-
-
-def seal_model(model: onnx.ModelProto, labels: Mapping[str, str]) -> bytes:
-    """The model's file: shapes inferred, checked, labelled; equal models give equal bytes."""
-    opsets = [
-        helper.make_opsetid(*each) for each in sorted({(each.domain, each.version) for each in model.opset_import})
-    ]
-    sealed = helper.make_model(model.graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="okawari")
-    sealed.graph.name, sealed.graph.doc_string = labels["case"], ""
-    helper.set_model_props(sealed, dict(sorted(labels.items())))
-    sealed = onnx.shape_inference.infer_shapes(sealed, check_type=True, strict_mode=True)
-    onnx.checker.check_model(sealed, full_check=True)
-    content: bytes = sealed.SerializeToString(deterministic=True)
-    return content

@@ -24,8 +24,9 @@ from onnx import TensorProto, helper, numpy_helper
 from okawari.case import Anticipate, Case
 from okawari.errors import InvalidInput
 from okawari.graph.growth_targets import Part, build_growth_part
-from okawari.models.recipe import Interval
-from okawari.schema.columns import Change, Column, Feature, LogRatio
+from okawari.models.cores import Interval
+from okawari.schema.columns import Column
+from okawari.schema.features import Change, Feature, LogRatio
 
 OPSET = 20
 ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from okawari.case import Case, Column
 from okawari.graph.growth_targets import Part
 from okawari.graph.stages import Dims, build_stage, count_features, require_shape
-from okawari.models.recipe import Interval
+from okawari.models.cores import Interval
 from okawari.schema.tasks import Head
 
 

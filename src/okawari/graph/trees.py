@@ -30,7 +30,7 @@ from okawari.graph.stages import (
     ints,
     require_shape,
 )
-from okawari.models.recipe import SMALLEST_SHARE, TreesCore
+from okawari.models.cores import SMALLEST_SHARE, TreesCore
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor

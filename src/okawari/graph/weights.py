@@ -17,7 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from okawari.graph.inference import WEIGHTS_ONLY, parse_model, read_labels, seal_model
+from okawari.graph.build import seal_model
+from okawari.graph.inference import WEIGHTS_ONLY, parse_model, read_labels
 from okawari.graph.stages import ML_DOMAIN
 
 

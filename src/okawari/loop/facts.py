@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from okawari.case import Case
-from okawari.policy.decision import Cause, Loop, RetrainFacts
+from okawari.policy.decision import Cause
+from okawari.policy.repair import Loop
+from okawari.policy.retraining import RetrainFacts
 from okawari.registry import versions
 from okawari.storage import decision_log, snapshots
 

@@ -12,7 +12,7 @@ from okawari.errors import OkawariError
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
 from okawari.schema.tasks import Head
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.deployable import digest
 from okawari.storage.snapshots import Snapshot
 from okawari.storage.tables import Unreadable
@@ -46,7 +46,7 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         NotYet: no such prediction, version or run is on record.
         BrokenChain: the graph or the snapshot is not the one that was recorded.
     """
-    prediction = decision_log.find_prediction(prediction_id, index)
+    prediction = prediction_log.find_prediction(prediction_id, index)
     case = load_case(prediction["case"])
     version = versions.load_version(case.name, prediction["version"])
     _require_same("graph", prediction["graph_sha256"], version.graph_sha256)

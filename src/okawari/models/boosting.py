@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
+from okawari.models.cores import TreesCore
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lag_features import TargetScale, flatten_lags
 from okawari.models.losses import differentiate_loss, joint_loss, mark_labels, to_logits
-from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
+from okawari.models.windows import Floats, WindowSet
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from okawari.models.cores import ConstantCore
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.losses import mark_labels, to_logits
-from okawari.models.recipe import ConstantCore, Floats, Progress, TrainingData, WindowSet
+from okawari.models.windows import Floats, WindowSet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput, require
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.network_model import NetworkModel
-from okawari.models.recipe import Progress, TrainingData
 
 if TYPE_CHECKING:
     from okawari.models.networks import ScaledNetwork

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput
+from okawari.models.cores import TreesCore
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lag_features import TargetScale, flatten_lags
-from okawari.models.recipe import Floats, Progress, TrainingData, TreesCore, WindowSet
+from okawari.models.windows import Floats, WindowSet
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from okawari.errors import InvalidInput, require
+from okawari.models.cores import TorchCore
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lstm import Lstm
-from okawari.models.recipe import Floats, Progress, TorchCore, TrainingData, WindowSet
+from okawari.models.windows import Floats, WindowSet
 
 if TYPE_CHECKING:
     from okawari.models.networks import LstmNetwork

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
 from okawari.models.losses import mark_labels, to_logits
-from okawari.models.recipe import Floats
+from okawari.models.windows import Floats
 from okawari.schema.tasks import Head
 
 

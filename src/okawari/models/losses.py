@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.models.recipe import SMALLEST_SHARE
+from okawari.models.cores import SMALLEST_SHARE
 from okawari.schema.tasks import Head
 
 Numbers = NDArray[np.float64]

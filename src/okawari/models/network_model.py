@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from okawari.models.recipe import Floats, Reads, TorchCore, WindowSet
+from okawari.models.cores import Reads, TorchCore
+from okawari.models.windows import Floats, WindowSet
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
-from okawari.models.recipe import AffineCore, Floats, Progress, TrainingData, WindowSet
+from okawari.models.cores import AffineCore
+from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.windows import Floats, WindowSet
 from okawari.schema.tasks import Head
 
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from okawari.errors import require
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lstm import Lstm
 from okawari.models.network_model import NetworkModel
-from okawari.models.recipe import Progress, TrainingData
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from okawari.models.recipe import ConstantCore, Floats, Progress, TrainingData, WindowSet
+from okawari.models.cores import ConstantCore
+from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.windows import Floats, WindowSet
 
 
 @dataclass(frozen=True, kw_only=True)

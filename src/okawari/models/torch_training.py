@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from okawari.errors import InvalidInput
-from okawari.models.recipe import Floats, Progress, Reads, TrainingData, WindowSet
+from okawari.models.cores import Reads
+from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.windows import Floats, WindowSet
 from okawari.schema.tasks import Head
 from okawari.schema.transforms import follow_move
 

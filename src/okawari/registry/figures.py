@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.graph.inference import Answer
-from okawari.models.recipe import WindowSet
+from okawari.models.windows import WindowSet
 from okawari.schema.tasks import Head
 
 if TYPE_CHECKING:

@@ -6,20 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pandas as pd
 
 from okawari.case import Case
-from okawari.errors import NotYet, ServerUnreachable
 from okawari.settings import load_settings
 from okawari.storage.snapshots import Snapshot
 
@@ -27,12 +23,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
 
     from okawari.models.search.trials import SearchedModel, Trial
-
-_KNOCK_S = 2.0
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+from okawari.registry.client import asking, load_client, load_mlflow
 
 
 @contextmanager
@@ -216,60 +209,3 @@ def close_abandoned(case: Case) -> int:
     for run in dead:
         load_client().set_terminated(run.info.run_id, "KILLED")
     return len(dead)
-
-
-def require_server() -> None:
-    """Knock, because MLflow's client repeats a refused connection for many seconds.
-
-    Raises:
-        ServerUnreachable: no server answers where it should.
-    """
-    base = load_settings().mlflow_base
-    if base.startswith("http"):
-        try:
-            httpx.get(f"{base}/health", timeout=_KNOCK_S)
-        except httpx.HTTPError as error:
-            raise ServerUnreachable(
-                f"No MLflow server answers at {base} ({error}); start it with: okawari up."
-            ) from error
-
-
-@contextmanager
-def asking(missing: str = "not there") -> Iterator[None]:
-    """Turn what MLflow raises into our own errors: what is not there is `NotYet`, a server that is not, unreachable."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except OSError as absent:
-        raise NotYet(missing) from absent
-    except MlflowException as failed:
-        if failed.error_code in _ABSENT:
-            raise NotYet(missing) from failed
-        if "Max retries exceeded" in str(failed) or "timed out" in str(failed):
-            base = load_settings().mlflow_base
-            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
-        raise
-
-
-@cache
-def load_mlflow() -> Any:
-    """The library, pointed at our server, without telemetry, and failing within seconds where no server answers."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    import mlflow
-    import mlflow.onnx
-
-    mlflow.set_tracking_uri(load_settings().mlflow_base)
-    return mlflow
-
-
-@cache
-def load_client() -> MlflowClient:
-    """MLflow's client of that server."""
-    load_mlflow()
-    from mlflow import MlflowClient
-
-    return MlflowClient()

@@ -14,7 +14,8 @@ import numpy as np
 
 from okawari.case import Case
 from okawari.errors import NotYet
-from okawari.registry.runs import asking, load_client, load_file, load_mlflow
+from okawari.registry.client import asking, load_client, load_mlflow
+from okawari.registry.runs import load_file
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -8,8 +8,8 @@ from okawari.models.dense import Mlp
 from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
+from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
-from okawari.models.recipe import Recipe
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.scaffold.sizing import Reach

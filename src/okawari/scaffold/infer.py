@@ -14,7 +14,7 @@ import pandas as pd
 from okawari.case import ARRIVED, Case, Classify, Forecast, Regress
 from okawari.data.files import Table
 from okawari.data.validation import check_readings
-from okawari.dataset.windows import size_parts
+from okawari.dataset.splits import size_parts
 from okawari.errors import InvalidInput, require
 from okawari.models.constant import Constant
 from okawari.models.random_walk import RandomWalk

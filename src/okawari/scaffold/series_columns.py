@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from okawari.case import Column
 from okawari.scaffold.column_profiles import Profile
-from okawari.schema.columns import Change, Feature, LogRatio
+from okawari.schema.features import Change, Feature, LogRatio
 from okawari.schema.transforms import Learns
 
 

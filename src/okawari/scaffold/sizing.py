@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Drift, Gate
-from okawari.dataset.windows import MIN_TRAIN, MIN_VALIDATION
+from okawari.dataset.splits import MIN_TRAIN, MIN_VALIDATION
 
 _LEARN = MIN_TRAIN + MIN_VALIDATION
 _HOLDOUT, _CALIBRATION = 20, 30

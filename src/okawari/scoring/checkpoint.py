@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +25,15 @@ import pandas as pd
 import pyarrow as pa
 
 from okawari.errors import InvalidInput, OkawariError
+from okawari.storage.atomic_write import write_whole
 
 Kind = Literal["answers", "refused"]
+
+
 Layout = Mapping[str, str]
 """Columns of a table and their Arrow types, such as {"level": "double"}."""
+
+
 _OURS = ("answers-*.parquet", "refused-*.parquet", "*.tmp", "job.json", "lock")
 
 
@@ -113,9 +117,6 @@ class Parts:
                 )
 
         write_whole(place, write, target)
-
-
-# --- opening ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -245,23 +246,6 @@ def _tell_difference(folder: Path, theirs: Mapping[str, Any], ours: Mapping[str,
         f"{folder} holds the unfinished output of another job: {'; '.join(differing)}. Finish that one as it was begun "
         "(--version names its version), or begin anew with --overwrite."
     )
-
-
-# --- files --------------------------------------------------------------------------------------------------------
-
-
-def write_whole(place: Path, write: Callable[[Path], Any], target: Path | None = None) -> None:
-    """Write a file so that it is whole or not there: beside `place`, to disk, then renamed to it or to `target`."""
-    passing = place.with_name(f"{place.name}.tmp")
-    try:
-        write(passing)
-        with passing.open("rb") as handle:
-            os.fsync(handle.fileno())
-        passing.replace(target or place)
-    except OSError as failed:
-        raise OkawariError(
-            f"{target or place} cannot be written: {failed}. Nothing is lost: make room and run the same again."
-        ) from failed
 
 
 def _to_schema(layout: Layout) -> pa.Schema:

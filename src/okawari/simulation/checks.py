@@ -10,7 +10,7 @@ from okawari.clients import orchestrator
 from okawari.errors import OkawariError
 from okawari.loop.lineage import trace_prediction
 from okawari.simulation.load_generator import Traffic
-from okawari.storage import decision_log
+from okawari.storage import decision_log, prediction_log
 
 _RUNS_SEEN = 200
 
@@ -94,7 +94,7 @@ def _check_requests(traffic: Traffic) -> Link:
 
 
 def _check_journal(case: Case, months: Sequence[Month]) -> Link:
-    known = set(decision_log.load_predictions(case.name)["id"])
+    known = set(prediction_log.load_predictions(case.name)["id"])
     missing = [month.month for month in months if month.prediction_id not in known]
     return Link(
         "every answer is on record", not missing, f"missing in {missing}" if missing else f"{len(known)} answers"

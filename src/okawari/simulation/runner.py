@@ -27,12 +27,12 @@ from okawari.evaluation.ground_truth import match_truth
 from okawari.evaluation.metrics import interval_coverage, rmse
 from okawari.local.supervisor import CannotStart, Group
 from okawari.loop.facts import gather_loop
-from okawari.policy.decision import decide_repairs
+from okawari.policy.repair import decide_repairs
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.simulation.checks import Link, Month, judge_rehearsal
 from okawari.simulation.load_generator import Traffic
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, prediction_log, snapshots
 
 Show = Callable[[str], None]
 Result = TypeVar("Result")
@@ -191,7 +191,7 @@ class Rehearsal:
     # --- what was seen --------------------------------------------------------------------------------------------
 
     def _remember(self, month: pd.Period, ids: list[str], trainings: list[Run], timing: Mapping[str, Any]) -> None:
-        decision_log.absorb_journal(self.case.name)
+        prediction_log.absorb_journal(self.case.name)
         champion, snapshot = versions.load_champion(self.case.name), snapshots.load_snapshot(self.case)
         serving = prediction_service.load_serving(self.case.name)
         assert champion is not None
@@ -223,8 +223,8 @@ class Rehearsal:
         name = self.case.name
         pairs = match_truth(
             self.case,
-            decision_log.load_predictions(name),
-            decision_log.load_outcomes(name),
+            prediction_log.load_predictions(name),
+            prediction_log.load_outcomes(name),
             snapshots.load_readings(self.case),
         )
         first_day = pd.Timestamp(month.start_time) - pd.Timedelta(days=5)

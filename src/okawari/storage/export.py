@@ -10,8 +10,8 @@ from okawari.case import Case
 from okawari.data.chunked_reader import require_ending
 from okawari.dataset.arrays import spell_places
 from okawari.errors import InvalidInput, NotYet, require
-from okawari.scoring.checkpoint import write_whole
 from okawari.storage import snapshots
+from okawari.storage.atomic_write import write_whole
 from okawari.storage.snapshots import Snapshot
 
 

@@ -186,3 +186,8 @@ def _reading(uri: str, version: int | None) -> Iterator[None]:
 
 def _uri(case_name: str, table: Table) -> str:
     return f"{load_settings().data_base}/{case_name}/{table}"
+
+
+def compact_records(case_name: str) -> list[str]:
+    """Join the small files of the tables that grow with every merge; returns the names of those that needed it."""
+    return [name for name in KEYS if compact_table(case_name, name)]

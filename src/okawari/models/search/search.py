@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from okawari.errors import InvalidInput, require
+from okawari.models.fit_context import Progress, TrainingData, no_progress
 from okawari.models.losses import joint_loss, mark_labels
-from okawari.models.recipe import Model, Progress, Recipe, TrainingData, no_progress
+from okawari.models.protocols import Model, Recipe
 from okawari.models.search.space import Dimension
 from okawari.models.search.trials import SearchedModel, State, Trial
 

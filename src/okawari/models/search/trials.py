@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from okawari.models.recipe import Core, Floats, Model, Recipe, Storable, WindowSet
+from okawari.models.cores import Core
+from okawari.models.protocols import Model, Recipe, Storable
+from okawari.models.windows import Floats, WindowSet
 
 State = Literal["finished", "pruned", "refused", "killed"]
 """How a trial ended: with a model; given up as no better than others; without a model; with its process."""

@@ -1,0 +1,125 @@
+"""Rows of a query on any database that SQLAlchemy knows. Only home of SQLAlchemy."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from okawari.errors import InvalidInput, require
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+
+from okawari.data.tabular import Names, name_columns, refuse_repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlQuery:
+    """The rows of a query on a database that SQLAlchemy knows; needs the extra `sql` and that database's driver.
+
+    The database is named by its `url` or, as an address with a password belongs into no file, by `url_env`, the
+    environment variable that holds it. Nothing is ever committed. `rename` and `time` are as in `TableFile`.
+
+    Example:
+        >>> SqlQuery(url="postgresql://me:secret@host/shop", query="select day, units from sales", time="day")
+        SqlQuery(database='postgresql://me:***@host/shop', query='select day, units from sales', time='day')
+    """
+
+    query: str
+    url: str = ""
+    url_env: str = ""
+    time: str | None = "date"
+    rename: Names = ()
+
+    def __post_init__(self) -> None:
+        require(bool(self.query.strip()), "SqlQuery.query is empty; write what to read, such as select * from sales.")
+        given = [name for name in ("url", "url_env") if getattr(self, name)]
+        require(len(given) == 1, f"SqlQuery has {given or 'neither url nor url_env'}; give one of url and url_env.")
+
+    def __repr__(self) -> str:
+        renamed = f", rename={self.rename!r}" if self.rename else ""
+        return f"SqlQuery(database={self.database!r}, query={self.query!r}, time={self.time!r}{renamed})"
+
+    @property
+    def database(self) -> str:
+        """The database as a person may read it: without password and options, or the variable that names it."""
+        if self.url_env:
+            return f"${self.url_env}"
+        return re.sub(r"://([^:@/]*):.*@", r"://\1:***@", self.url).partition("?")[0]
+
+    def read(self, until: date | None = None) -> pd.DataFrame:
+        """The query's columns as they are.
+
+        Raises:
+            InvalidInput: SQLAlchemy or the driver is not installed, no address or a bad one, no database there, a
+                query that fails or gives no rows, a column named twice or missing. No message holds the password.
+        """
+        url = self._parse_url()
+        frame = self._ask(url)
+        if frame.empty:
+            raise InvalidInput(f"The query {self.query!r} gave no rows from {self.database}; check its conditions.")
+        return name_columns(refuse_repeats(frame, "The query"), self, "The query", until)
+
+    def _parse_url(self) -> URL:
+        try:
+            from sqlalchemy import exc, make_url
+        except ImportError as missing:
+            raise InvalidInput(
+                "SqlQuery needs SQLAlchemy, which is not installed; run: pip install 'okawari[sql]'."
+            ) from missing
+        text = os.environ.get(self.url_env, "") if self.url_env else self.url
+        require(bool(text), f"The environment variable {self.url_env} is not set; it has to hold the database's URL.")
+        try:
+            url = make_url(text)
+        except (exc.ArgumentError, ValueError):  # whose message holds the whole address
+            raise InvalidInput(
+                "The database's URL cannot be read; it looks like sqlite:///shop.db or "
+                f"postgresql://user@host/name. Correct it{f' in {self.url_env}' if self.url_env else ''}."
+            ) from None
+        file = url.database if url.get_backend_name() == "sqlite" else None
+        # SQLite would make an empty database of that name and then miss the table in it.
+        if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+            raise InvalidInput(f"There is no database {Path(file).resolve()}; give the path of a SQLite file.")
+        return url
+
+    def _ask(self, url: URL) -> pd.DataFrame:
+        from sqlalchemy import create_engine, exc, pool
+
+        try:
+            engine = create_engine(url, poolclass=pool.NullPool)
+        except exc.NoSuchModuleError:
+            raise InvalidInput(
+                f"SQLAlchemy knows no database {url.drivername!r}; use another name or install its dialect."
+            ) from None
+        except ImportError as missing:
+            raise InvalidInput(
+                f"The driver for {url.drivername!r} is not installed ({missing}); install it with pip."
+            ) from None
+        try:
+            with engine.connect() as connection:
+                return self._fetch(connection)
+        except exc.SQLAlchemyError as failed:
+            told = _hide(str(getattr(failed, "orig", None) or failed), url)
+            raise InvalidInput(
+                f"{self.database} did not answer {self.query!r}: {told}. Check the address and the query."
+            ) from None
+
+    def _fetch(self, connection: Connection) -> pd.DataFrame:
+        # Without parameters a driver takes the text as it is; colons and percent signs stay what they are.
+        found = connection.execution_options(no_parameters=True).exec_driver_sql(self.query)
+        require(found.returns_rows, f"{self.query!r} is no query that gives rows; write a select.")
+        return pd.DataFrame([tuple(row) for row in found], columns=list(found.keys()), dtype=object).infer_objects()
+
+
+def _hide(text: str, url: URL) -> str:
+    """A driver's message without the password and without the values of the address's options."""
+    options = [value for values in url.query.values() for value in ([values] if isinstance(values, str) else values)]
+    for secret in filter(None, (url.password, *options)):
+        text = text.replace(str(secret), "***")
+    return text.strip().rstrip(".")

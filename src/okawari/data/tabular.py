@@ -1,0 +1,58 @@
+"""What every reader of a table does: one name a column, no column twice, up to a day."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Protocol
+
+import pandas as pd
+
+from okawari.errors import InvalidInput
+
+Names = tuple[tuple[str, str], ...]
+"""Pairs of what a table calls a column and what the case calls it, which is a name of letters, digits and _."""
+
+
+class NamedColumns(Protocol):
+    """Settings of a reader: the time column under the case's name, and other names for columns."""
+
+    @property
+    def time(self) -> str | None:
+        """The time column; None for records."""
+        ...
+
+    @property
+    def rename(self) -> Names:
+        """The table's names with the case's."""
+        ...
+
+
+def refuse_repeats(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The frame itself, if no column stands in it twice.
+
+    Raises:
+        InvalidInput: one does; `what` names the table in the message.
+    """
+    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise InvalidInput(f"{what} names the columns {twice} more than once; give each column its own name.")
+    return frame
+
+
+def name_columns(frame: pd.DataFrame, table: NamedColumns, what: str, until: date | None) -> pd.DataFrame:
+    """The table under the case's names, up to and including `until`."""
+    frame = refuse_repeats(frame.rename(columns=dict(table.rename)), f"{what}, renamed,")
+    if table.time is None:
+        return frame
+    if table.time not in frame.columns:
+        raise InvalidInput(f"{what} has no column {table.time!r}; it has {list(map(str, frame.columns))}.")
+    return keep_until(frame, until, table.time)
+
+
+def keep_until(frame: pd.DataFrame, until: date | None, time: str = "date") -> pd.DataFrame:
+    """The readings up to and including a day (all of them, if None), numbered from 0."""
+    if until is None:
+        return frame.reset_index(drop=True)
+    # An unreadable time stays in: the checks will refuse it with a reason instead of losing it here.
+    at = pd.to_datetime(frame[time], errors="coerce", utc=True, format="mixed")
+    return frame[at.isna() | (at < pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1))].reset_index(drop=True)

@@ -1,0 +1,86 @@
+"""Windows split into train, validation, calibration and holdout."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.case import Case
+from okawari.errors import InvalidInput
+from okawari.models.windows import WindowSet
+
+MIN_TRAIN = 30
+"""Fewest windows to learn from: half a SARIMA season of history is no sample; below this nothing is estimated."""
+
+
+MIN_VALIDATION = 5
+
+
+@dataclass(frozen=True)
+class Split:
+    """Four parts; the truth of one part says nothing of the truth of another."""
+
+    train: WindowSet
+    validation: WindowSet
+    calibration: WindowSet
+    holdout: WindowSet
+
+
+def split_windows(windows: WindowSet, case: Case) -> Split:
+    """Split into train, validation, calibration and holdout.
+
+    A series is split in the order of time, and `Case.horizon` windows are dropped between parts, which keeps the truth
+    of one part out of the truth of the next (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
+    section 7.4.1).
+
+    Records are ordered by a digest of their values; the smallest ones are the holdout, then come calibration,
+    validation and train. So equal records stand side by side, and a record that has once been learned from never
+    becomes a judge: with more records its rank in that order only grows.
+
+    Raises:
+        InvalidInput: too few windows; the message says how many there are and how many it takes.
+    """
+    sizes = size_parts(len(windows), case)
+    starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
+    ordered = windows if case.is_series else windows.pick(_order_records(windows))
+    return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
+
+
+def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
+    """Windows in train, validation, calibration and holdout.
+
+    Raises:
+        InvalidInput: too few windows, as in `split_windows`.
+    """
+    gap = case.horizon
+    gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration
+    n_learn = n_windows - gate.holdout - calibration - 3 * gap
+    n_validation = max(MIN_VALIDATION, round(gate.validation_share * n_learn))
+    n_train = n_learn - n_validation
+    if n_train < MIN_TRAIN:
+        raise InvalidInput(_too_few(n_windows, case, calibration, gap))
+    return n_train, n_validation, calibration, gate.holdout
+
+
+def _order_records(windows: WindowSet) -> NDArray[np.int64]:
+    """Places of the records, those with the largest digests first, so that the smallest ones end as the holdout."""
+    values = np.concatenate([windows.x_BTF[:, 0], windows.r_BH], axis=1)
+    digests = [hashlib.sha256(row.tobytes()).digest() for row in values]
+    return np.array(
+        sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True), dtype=np.int64
+    )
+
+
+def _too_few(n_windows: int, case: Case, calibration: int, gap: int) -> str:
+    gate = case.gate
+    n_learn = max(MIN_TRAIN + MIN_VALIDATION, int(np.ceil((MIN_TRAIN - 0.5) / (1 - gate.validation_share))))
+    needed = n_learn + gate.holdout + calibration + 3 * gap
+    gaps = f" and 3 gaps of {gap}" if gap else ""
+    return (
+        f"There are {n_windows} windows; a split takes at least {needed}: {n_learn} to learn from, {calibration} "
+        f"for calibration, {gate.holdout} as holdout{gaps}. Ingest more readings or make "
+        "Gate.calibration and Gate.holdout smaller."
+    )

@@ -1,0 +1,65 @@
+"""Building the graph of a fitted model: reading stage, core and answer stage joined into one ONNX file.
+
+Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+from onnx import compose, helper
+
+from okawari.case import Case
+from okawari.graph.cores import build_core_stage
+from okawari.graph.stages import IR_VERSION, build_answer_stage, build_reading_stage
+from okawari.graph.tabular_stage import build_heads_stage, build_record_stage
+from okawari.models.cores import Core, Interval
+from okawari.schema.tasks import spell_answers
+
+
+def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
+    """The one self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, the bounds.
+
+    Raises:
+        InvalidInput: the core or the interval does not fit the case's history or horizon.
+    """
+    core_model = build_core_stage(core, case)
+    taken = core_model.graph.input[0].name
+    kept = ["level"] if case.is_forecast else []
+    wanted = tuple(dict.fromkeys((taken, *kept)))
+    reading = build_reading_stage(case, wanted, length=case.history) if case.is_series else build_record_stage(case)
+    answer = build_answer_stage(case, interval) if case.is_forecast else build_heads_stage(case, interval)
+    fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
+    merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
+    return seal_model(merged, _make_labels(case, interval))
+
+
+def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
+    labels = {
+        "case": case.name,
+        "inputs": ",".join(case.column_names),
+        "outputs": "mean,lower,upper" if interval else "mean",
+        "target": case.target.name,
+        "unit": case.target.unit,
+        "history": str(case.history),
+        "width": str(case.task.width),
+        "variant": "fp32",
+    }
+    if not case.is_forecast:
+        labels["answers"] = spell_answers(case.task)
+    return labels | ({"coverage_share": repr(interval.coverage_share)} if interval else {})
+
+
+def seal_model(model: onnx.ModelProto, labels: Mapping[str, str]) -> bytes:
+    """The model's file: shapes inferred, checked, labelled; equal models give equal bytes."""
+    opsets = [
+        helper.make_opsetid(*each) for each in sorted({(each.domain, each.version) for each in model.opset_import})
+    ]
+    sealed = helper.make_model(model.graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="okawari")
+    sealed.graph.name, sealed.graph.doc_string = labels["case"], ""
+    helper.set_model_props(sealed, dict(sorted(labels.items())))
+    sealed = onnx.shape_inference.infer_shapes(sealed, check_type=True, strict_mode=True)
+    onnx.checker.check_model(sealed, full_check=True)
+    content: bytes = sealed.SerializeToString(deterministic=True)
+    return content

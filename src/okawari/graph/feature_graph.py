@@ -1,0 +1,46 @@
+"""Features alone, computed by the same nodes as in every full graph.
+
+The reading stage is the one place where features are computed: training, drift and serving all run it.
+Shapes: B windows (dynamic), T readings, F columns, K features, H columns of an answer; everything float32.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.case import Case
+from okawari.graph.build import seal_model
+from okawari.graph.inference import Graph
+from okawari.graph.stages import build_reading_stage
+from okawari.graph.tabular_stage import build_record_stage
+from okawari.models.windows import Floats
+
+
+def build_feature_graph(case: Case) -> bytes:
+    """Features alone, by the same nodes as in every full graph: `x` [B, T, F] -> `z` [B, T - 1, K] of a series for any
+    T, [B, 1, F] -> [B, 1, K] of records.
+    """
+    stage = build_reading_stage(case, ("z",), length="T") if case.is_series else build_record_stage(case)
+    return seal_model(stage, {"case": case.name})
+
+
+def compute_features(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
+    """Features `z_BSK` of raw readings, by running the feature graph; a whole series of n readings is [1, n, F]."""
+    return _load_cached(build_feature_graph(case)).run(x_BTF)["z"]
+
+
+def compute_standing(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
+    """Where the targets of an `Anticipate` case stand in the last reading of each window, [B, H]: numbers as they are,
+    a label as one column for each word; by the same nodes that every graph of the case has.
+    """
+    stage = build_reading_stage(case, ("now",), length=case.history)
+    return _load_cached(seal_model(stage, {"case": case.name})).run(x_BTF)["now"]
+
+
+@lru_cache(maxsize=32)
+def _load_cached(content: bytes) -> Graph:
+    return Graph.load(content)

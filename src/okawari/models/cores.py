@@ -1,0 +1,80 @@
+"""What a fitted model hands to the graph: its core, and the half widths of its interval.
+
+Shapes: T readings in a window, N inputs of an affine map, K features, H columns of an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
+    from torch import nn
+    from xgboost import Booster
+
+
+Reads = Literal["z", "levels"]
+"""What a network takes of a window: its features `z_BSK`, or the target's own levels `levels_BT`."""
+
+
+SMALLEST_SHARE = 1e-6
+"""Least probability that a model gives a label: what never came in training is not impossible, and logs stay finite."""
+
+
+@dataclass(frozen=True)
+class ConstantCore:
+    """The same answer whatever the window: `r_H`, moves, a number, or the logarithms of shares of labels."""
+
+    r_H: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AffineCore:
+    """An affine map `weight_HN @ input_N + bias_H` of what it reads: "w", the centred levels of a series,
+    `w_T = log(level_T) - log(level_last)` or, where differences are learnt, `level_T - level_last`; "z", all features
+    of the window in one row; or "now", where several targets stand.
+    """
+
+    weight_HN: NDArray[np.float64]
+    bias_H: NDArray[np.float64]
+    reads: Literal["w", "z", "now"] = "w"
+
+
+@dataclass(frozen=True)
+class TorchCore:
+    """A torch module from what it `reads` to `r_BH` (labels as logits), with all scaling inside."""
+
+    module: nn.Module
+    reads: Reads = "z"
+
+
+@dataclass(frozen=True)
+class TreesCore:
+    """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
+
+    `trees` is one forest for all columns of an answer, or one booster for each; what they say is grown to
+    `said_BH * r_std_H + r_mean_H`. That is `r_BH`, but for the columns where `is_share_H`: there it is the share of a
+    label, and `r_BH` is the logarithm of it or of SMALLEST_SHARE, whichever is more.
+    """
+
+    trees: RandomForestRegressor | tuple[Booster, ...]
+    lags: int
+    r_mean_H: NDArray[np.float64]
+    r_std_H: NDArray[np.float64]
+    is_share_H: NDArray[np.bool_]
+
+
+Core = ConstantCore | AffineCore | TorchCore | TreesCore
+"""What a fitted model hands to `okawari.graph.inference`, the only place that speaks ONNX."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Half widths `half_width_H`, in what models learn, that cover `coverage_share` of the calibration rows."""
+
+    coverage_share: float
+    half_width_H: NDArray[np.float64] = field(repr=False)

@@ -1,0 +1,58 @@
+"""What every model family implements: a recipe is immutable settings, a model is what its `fit` returns.
+
+A recipe has no `predict`, so "not fitted yet" cannot happen. Recipe modules import their heavy library inside `fit`:
+the serving image loads cases, and has neither torch nor statsmodels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from okawari.models.cores import Core
+from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.windows import Floats, WindowSet
+
+
+class Model(Protocol):
+    """A fitted model."""
+
+    @property
+    def history(self) -> tuple[Mapping[str, float], ...]:
+        """Numbers per epoch; empty where the fit has none."""
+        ...
+
+    def predict(self, windows: WindowSet) -> Floats:
+        """`r_BH` by the family's own library, labels as logits: what the graph has to equal."""
+        ...
+
+    def core(self) -> Core:
+        """The part of the graph that is this model's own."""
+        ...
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """A model whose weights a later training of the same recipe may begin with."""
+
+    def save_weights(self, path: Path) -> None:
+        """Write the weights as a file that is loaded without running code."""
+        ...
+
+
+class Recipe(Protocol):
+    """Immutable settings of one candidate."""
+
+    @property
+    def name(self) -> str:
+        """Short, unique within a case; the row's name in every leaderboard."""
+        ...
+
+    def fit(self, data: TrainingData, progress: Progress) -> Model:
+        """Fit on `data.train`; equal seeds give equal numbers."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain JSON values."""
+        ...

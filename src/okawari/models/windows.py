@@ -1,0 +1,73 @@
+"""Windows with their truth: what every model learns from and answers.
+
+Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 of a
+record), H columns of an answer: steps ahead, or one for a number, or one for each label.
+`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: of a forecast
+the target's move from its last level (`okawari.schema.transforms`), else the number itself, or 1 for its label and 0
+for all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from okawari.schema.transforms import Learns, measure_move
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` what is learned, `level_B` the last
+    target level of a series (its own unit) or the truth itself of a record, `at_B` the time of the last reading
+    (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them, and `now_BH` where
+    several targets stand in the last reading, laid out like `r_BH`; None of other tasks. Of a forecast, `learns` says
+    what `r_BH` is, and `ahead_BH` is the truth as it was read, in the target's own unit; None of other tasks.
+    """
+
+    x_BTF: Floats
+    z_BSK: Floats
+    r_BH: Floats
+    level_B: NDArray[np.float64]
+    at_B: NDArray[np.datetime64]
+    target_index: int | None
+    now_BH: Floats | None = None
+    learns: Learns | None = None
+    ahead_BH: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.level_B)
+
+    @property
+    def levels_BT(self) -> Floats:  # noqa: N802  (a tensor carries its shape in its name)
+        """The target's levels in each window, oldest first, in its own unit."""
+        return self.x_BTF[:, :, self.target_index]
+
+    @property
+    def w_BT(self) -> NDArray[np.float64]:  # noqa: N802
+        """The levels as a forecast's models may read them: each one's move away from the last."""
+        assert self.learns is not None, "only a forecast's models learn moves"
+        levels_BT = self.levels_BT.astype(np.float64)
+        return measure_move(levels_BT[:, -1:], levels_BT, self.learns)
+
+    def __getitem__(self, rows: slice) -> WindowSet:
+        return self._take(rows)
+
+    def pick(self, places: NDArray[np.int64]) -> WindowSet:
+        """The windows at these places, in this order."""
+        return self._take(places)
+
+    def _take(self, rows: slice | NDArray[np.int64]) -> WindowSet:
+        return replace(
+            self,
+            x_BTF=self.x_BTF[rows],
+            z_BSK=self.z_BSK[rows],
+            r_BH=self.r_BH[rows],
+            level_B=self.level_B[rows],
+            at_B=self.at_B[rows],
+            now_BH=None if self.now_BH is None else self.now_BH[rows],
+            ahead_BH=None if self.ahead_BH is None else self.ahead_BH[rows],
+        )

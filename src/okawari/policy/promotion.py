@@ -1,0 +1,86 @@
+"""Which challenger, and does it replace the champion?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from okawari.case import Gate
+from okawari.policy.decision import Decision, measure_gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """How one candidate did on the held-out rows: its loss (lower is better), named as a person says it.
+
+    `loss_name` is "RMSE" (in the target's unit, of the first step) or "log loss". `interval_score` is the mean
+    Winkler score (lower is better); None without an interval.
+    """
+
+    candidate: str
+    loss: float
+    loss_name: str = "RMSE"
+    p_value: float | None = None
+    """Chance of such a gain over the baseline by luck alone, adjusted for all candidates; None where not asked."""
+    interval_score: float | None = None
+    coverage_share: float | None = None
+
+
+def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
+    """The best of those that beat the baseline by `min_gain_share`, and not by luck; if none does, the baseline."""
+    better = [
+        card
+        for card in others
+        if measure_gain(card.loss, baseline.loss) >= gate.min_gain_share and (card.p_value or 0.0) <= gate.alpha
+    ]
+    return min(better, key=lambda card: card.loss, default=baseline)
+
+
+def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> Decision:
+    """Promote or keep, from scores on the same held-out rows.
+
+    A challenger wins by a better point forecast, by becoming the floor where the champion has fallen below the
+    baseline, or, at an equal point forecast, by better intervals.
+    """
+    action, reason = _compare_cards(challenger, champion, baseline, gate)
+    facts = {
+        "challenger": asdict(challenger),
+        "champion": None if champion is None else asdict(champion),
+        "baseline": asdict(baseline),
+    }
+    return Decision("promotion", action, reason, facts)
+
+
+def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
+    if champion is None:
+        return "promote", f"{_introduce(challenger, baseline)}; there was no champion"
+    name, gain = challenger.loss_name, measure_gain(challenger.loss, champion.loss)
+    if gain >= gate.min_gain_share:
+        return "promote", f"{name} {challenger.loss:.4g} against the champion's {champion.loss:.4g} ({gain:+.1%})"
+    if gain <= -gate.min_gain_share:
+        return "keep", f"{name} {challenger.loss:.4g} is worse than the champion's {champion.loss:.4g} ({gain:+.1%})"
+    return _compare_intervals(challenger, champion, gain, gate)
+
+
+def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate) -> tuple[str, str]:
+    point = f"{challenger.loss_name} as good as the champion's ({gain:+.1%})"
+    if challenger.interval_score is None or champion.interval_score is None:
+        return "keep", f"{point}, and no interval to compare"
+    interval_gain = measure_gain(challenger.interval_score, champion.interval_score)
+    numbers = (
+        f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} ({interval_gain:+.1%}), "
+        f"coverage {challenger.coverage_share:.0%} against {champion.coverage_share:.0%}"
+    )
+    if interval_gain >= gate.min_interval_gain_share:
+        return "promote", f"{point}, with better intervals: {numbers}"
+    return "keep", f"{point}, and intervals no better by {gate.min_interval_gain_share:.0%}: {numbers}"
+
+
+def _introduce(challenger: Card, baseline: Card) -> str:
+    if challenger.candidate == baseline.candidate:
+        return (
+            f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
+        )
+    gain = measure_gain(challenger.loss, baseline.loss)
+    scored = f"{challenger.loss_name} {challenger.loss:.4g}, {gain:+.1%}"
+    return f"{challenger.candidate} beats {baseline.candidate}: {scored}"

@@ -1,0 +1,54 @@
+"""Train or skip?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from okawari.case import Retrain
+from okawari.policy.decision import Cause, Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainFacts:
+    """What is known when a training is asked for."""
+
+    cause: Cause
+    has_champion: bool
+    new_readings: int
+    """Readings that came after the snapshot of the last finished training."""
+    trainings_today: int
+    rejections_in_a_row: int
+
+
+def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
+    """Train or skip. A person who asks, and a case without champion, are never refused; all else is rationed."""
+    action, reason = _ration(facts, rule)
+    return Decision("retrain", action, reason, asdict(facts))
+
+
+def _ration(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
+    if not facts.has_champion:
+        return "train", "the case has no champion yet"
+    if facts.cause == "asked":
+        return "train", "somebody asked for it"
+    if facts.cause == "missing":
+        return "skip", "the case has a champion by now"
+    if facts.new_readings < rule.cooldown_readings:
+        return "skip", (
+            f"only {facts.new_readings} new readings since the last training; it takes {rule.cooldown_readings}"
+        )
+    if facts.trainings_today >= rule.daily_budget:
+        return "skip", f"{facts.trainings_today} trainings today use up the budget of {rule.daily_budget}"
+    if facts.rejections_in_a_row >= rule.max_rejections:
+        return "skip", f"the last {facts.rejections_in_a_row} challengers were rejected; a person has to ask"
+    return "train", f"{_CAUSES[facts.cause]}, with {facts.new_readings} new readings to learn from"
+
+
+_CAUSES: Mapping[Cause, str] = {
+    "drift": "the data has moved",
+    "performance": "the champion does its job worse than promised",
+    "missing": "the case has no champion yet",
+    "schedule": "the schedule says so",
+    "asked": "somebody asked for it",
+}
