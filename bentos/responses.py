@@ -10,7 +10,7 @@ from typing import Any
 from bentos.batching import Answered
 from bentos.requests import Question
 from okawari.case import Case
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head
 
 NO_INTERVAL = "This model has no calibrated interval."
 

@@ -27,7 +27,7 @@ from okawari.models.windows import Floats
 from okawari.policy.decision import Decision
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.snapshots import Snapshot

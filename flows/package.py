@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from prefect import flow, get_run_logger
 
 from flows.publish import emit
@@ -76,9 +75,8 @@ def _assemble(case: Case, version: Version) -> Deployable:
 
 
 def _record_golden(case: Case, graph: bytes, question: Floats) -> Golden:
-    summed = 0.0
-    if case.learns == "difference":  # a level and what is added to it
-        summed = float(np.abs(question[..., case.column_names.index(case.target.name)]).max())
+    levels = question[..., case.level_index] if case.level_index is not None else question[..., :0]
+    summed = case.task.transform.find_summand(levels)
     return record_golden(question, Graph.load(graph).answer(question).mean_BH, summed)
 
 

@@ -152,8 +152,7 @@ def _record_contender(training: Training, contender: Contender, run_id: str) -> 
         runs.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
     case, title = training.case, f"{name} on the holdout"
     figure = figures.draw_holdout(contender.answer, training.split.holdout, case, title)
-    all_labels = all(head.labels for head in case.task.heads)
-    runs.record_figure(run_id, figure, "confusion.png" if all_labels else "holdout.png")
+    runs.record_figure(run_id, figure, figures.name_figure(case))
 
 
 def _record_weights(run_id: str, model: Storable) -> None:

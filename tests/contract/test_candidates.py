@@ -41,7 +41,6 @@ from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.models.windows import WindowSet
-from okawari.schema.transforms import follow_move
 from tests.tables import draw_counts
 
 CANDIDATES: tuple[Recipe, ...] = (
@@ -175,8 +174,7 @@ def test_a_fit_reads_nothing_but_train_and_validation(fitted: Fitted) -> None:
 def test_graph_equals_model(fitted: Fitted) -> None:
     holdout = fitted.split.holdout
     mean_BH = Graph.load(fitted.content).answer(holdout.x_BTF).mean_BH.astype(np.float64)
-    assert fitted.case.learns is not None
-    said_BH = follow_move(holdout.level_B[:, None], fitted.model.predict(holdout), fitted.case.learns)
+    said_BH = fitted.case.task.transform.backward(holdout.level_B[:, None], fitted.model.predict(holdout))
     if fitted.case is COUNTED:
         np.testing.assert_allclose(mean_BH, np.maximum(said_BH, 0), atol=TOLERANCE * holdout.levels_BT.max())
     else:

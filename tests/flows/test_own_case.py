@@ -21,6 +21,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.cli import main
 from okawari.registry import runs, versions
+from okawari.schema.transforms import Difference
 from okawari.settings import load_settings
 from tests.flows.conftest import Heard
 from tests.tables import draw_counts
@@ -74,7 +75,9 @@ def test_a_table_becomes_a_case_that_serves(
     if name == "demand":
         assert prediction["as_of"] == "2024-05-19" and prediction["mean"][0] < 150 < prediction["mean"][1]
     elif name == "counted":
-        assert case.learns == "difference" and prediction["as_of"] == "2023-10-28"  # a Saturday; none on Sundays
+        assert (
+            case.task.transform == Difference() and prediction["as_of"] == "2023-10-28"
+        )  # a Saturday; none on Sundays
         lower, upper = prediction["interval"]["lower"], prediction["interval"]["upper"]
         assert all(0 <= low <= mean < high for low, mean, high in zip(lower, prediction["mean"], upper, strict=True))
         assert lower[0] == 0 and prediction["mean"][0] < 2 < prediction["level"]

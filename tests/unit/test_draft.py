@@ -30,6 +30,7 @@ from okawari.graph.inference import Graph
 from okawari.models.fit_context import no_progress
 from okawari.scaffold.codegen import require_free_name, save_draft, write_draft
 from okawari.scaffold.infer import Guess, Wish, guess_case
+from okawari.schema.transforms import Difference
 from okawari.settings import Settings, adopt_settings
 from tests.tables import draw_counts, draw_sales, draw_things
 
@@ -82,7 +83,7 @@ def test_its_candidates_train_and_their_graphs_answer_as_they_do(guess: Guess, t
         contender = fit_contender(recipe, case, split, no_progress)
         learned = contender.model.predict(split.holdout)
         answered = Graph.load(contender.graph).answer(split.holdout.x_BTF).mean_BH.astype(np.float64)
-        if case.learns == "difference":
+        if case.task.transform == Difference():
             learned = np.maximum(learned + split.holdout.level_B[:, None], 0)
         elif case.is_series:
             answered = np.log(answered / split.holdout.level_B[:, None])

@@ -16,7 +16,7 @@ from okawari.cases.loader import load_case
 from okawari.data.files import TableFile
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, OkawariError
-from okawari.schema.tasks import Classify
+from okawari.schema.tasks.classification import Classify
 from okawari.storage import snapshots
 from okawari.storage.export import export_readings
 from okawari.storage.snapshots import Ingested
@@ -140,5 +140,5 @@ def test_a_label_that_the_case_has_no_longer_is_refused(home: Path, tmp_path: Pa
     fewer = replace(
         blobs, task=replace(blobs.task, target=replace(blobs.task.target, labels=blobs.task.target.labels[:2]))
     )
-    with pytest.raises(InvalidInput, match="Column blob holds the label at place 3 and case blobs names 2 labels"):
+    with pytest.raises(InvalidInput, match="Column blob holds the label at place 3 and the case names 2 labels"):
         export_readings(fewer, tmp_path / "out.csv")

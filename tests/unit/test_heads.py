@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from okawari.models.losses import differentiate_loss, joint_loss, mark_labels, to_logits
-from okawari.schema.tasks import Head
+from okawari.models.losses import differentiate_loss, joint_loss, to_logits
+from okawari.schema.heads import LabelHead, NumberHead, mark_shares
 
 HEADS = (
-    Head(name="first", start=0, stop=3, labels=("a", "b", "c")),
-    Head(name="number", start=3, stop=4),
-    Head(name="last", start=4, stop=6, labels=("d", "e")),
+    LabelHead(name="first", start=0, words=("a", "b", "c")),
+    NumberHead(name="number", start=3),
+    LabelHead(name="last", start=4, words=("d", "e")),
 )
 
 
@@ -28,8 +28,8 @@ def true_BH() -> np.ndarray:
 
 
 def test_columns_of_labels_are_those_of_heads_with_labels() -> None:
-    np.testing.assert_array_equal(mark_labels(HEADS, 6), [True, True, True, False, True, True])
-    assert not mark_labels((), 6).any()
+    np.testing.assert_array_equal(mark_shares(HEADS, 6), [True, True, True, False, True, True])
+    assert not mark_shares((), 6).any()
 
 
 def test_shares_become_logits_that_a_softmax_turns_back_and_numbers_pass() -> None:

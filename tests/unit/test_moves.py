@@ -23,7 +23,7 @@ from okawari.models.cores import AffineCore, ConstantCore, Interval
 from okawari.models.fit_context import no_progress
 from okawari.models.random_walk import RandomWalk
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.schema.transforms import Learns, follow_move, measure_move, straighten
+from okawari.schema.transforms import TRANSFORMS, Difference, Learns
 
 
 class Drawn:
@@ -53,14 +53,15 @@ def windows() -> WindowSet:
 @given(st.sampled_from(["growth", "difference"]), st.floats(0.01, 1e6), st.floats(0.01, 1e6))
 def test_the_way_back_leads_where_the_move_came_from(learns: Learns, level: float, ahead: float) -> None:
     first, later = np.array([level]), np.array([ahead])
-    move = measure_move(first, later, learns)
-    np.testing.assert_allclose(follow_move(first, move, learns), later, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(move, straighten(later, learns) - straighten(first, learns), rtol=1e-9, atol=1e-9)
+    transform = TRANSFORMS[learns]
+    move = transform.forward(first, later)
+    np.testing.assert_allclose(transform.backward(first, move), later, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(move, transform.straighten(later) - transform.straighten(first), rtol=1e-9, atol=1e-9)
 
 
 def test_windows_know_what_is_learnt_and_the_truth_as_it_was_read(windows: WindowSet) -> None:
     level_N = WARMTH.source.read()["warmth"].to_numpy()
-    assert windows.ahead_BH is not None and windows.learns == "difference"
+    assert windows.ahead_BH is not None and windows.transform == Difference()
     row = 20
     np.testing.assert_array_equal(windows.ahead_BH[row], level_N[row + 14 : row + 17])
     np.testing.assert_allclose(windows.r_BH[row], level_N[row + 14 : row + 17] - level_N[row + 13], rtol=1e-6)

@@ -23,10 +23,10 @@ from okawari.models.random_walk import RandomWalk
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.models.windows import Floats, WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import LabelHead, NumberHead
 
-WORD = Head(name="word", start=0, stop=3, labels=("a", "b", "c"))
-NUMBER = Head(name="number", start=3, stop=4)
+WORD = LabelHead(name="word", start=0, words=("a", "b", "c"))
+NUMBER = NumberHead(name="number", start=3)
 ONLY_FORECASTS: list[Recipe] = [RandomWalk(), Sarima(), SeasonalNaive(season=5), KerasLstm(), PriceLevelLstm()]
 
 

@@ -21,10 +21,10 @@ from okawari.models.search.search import Search, _enqueue_own, _open_study, meas
 from okawari.models.search.space import Choice, Range, Whole
 from okawari.models.search.trials import find_storable
 from okawari.models.windows import WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import LabelHead
 
 ROOT = Path(__file__).parents[2]
-LABELS = (Head(name="label", start=0, stop=2, labels=("left", "right")),)
+LABELS = (LabelHead(name="label", start=0, words=("left", "right")),)
 
 
 def _draw(n: int, seed: int) -> WindowSet:
@@ -53,7 +53,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from okawari.models.dense import Mlp as Real
-from okawari.models.recipe import Workbench, no_progress
+from okawari.models.fit_context import Workbench, no_progress
 from tests.unit.test_search import DATA, SEARCH
 
 class Mlp(Real):

@@ -28,14 +28,14 @@ from okawari.models.lag_features import TargetScale, flatten_lags
 from okawari.models.losses import joint_loss
 from okawari.models.protocols import Recipe
 from okawari.models.windows import WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import LabelHead, NumberHead
 
 RECIPES: tuple[Recipe, ...] = (RandomForest(n_trees=20, lags=8), Boosting(rounds=20, lags=8))
 
 
 HEADS = (
-    Head(name="grows", start=0, stop=2, labels=("no", "yes")),
-    Head(name="by", start=2, stop=3),
+    LabelHead(name="grows", start=0, words=("no", "yes")),
+    NumberHead(name="by", start=2),
 )
 """Labels and a number side by side, as wide as the small case's answer."""
 
@@ -179,7 +179,7 @@ def test_each_head_learns_beside_the_other(recipe: Recipe, mixed: TrainingData) 
     said_BH = recipe.fit(mixed, no_progress).predict(mixed.validation)
     floor_BH = Constant().fit(mixed, no_progress).predict(mixed.validation)
     for head in HEADS:
-        own = (replace(head, start=0, stop=head.stop - head.start),)
+        own = (replace(head, start=0),)
         true_BH = mixed.validation.r_BH[:, head.columns]
         losses = [joint_loss(each[:, head.columns], true_BH, own) for each in (said_BH, floor_BH)]
         assert losses[0] < 0.95 * losses[1], head.name
@@ -196,7 +196,7 @@ def test_boosting_of_labels_and_numbers_stops_by_the_sum_of_their_losses(mixed: 
     recipe = Boosting(rounds=60, patience=5, learning_rate=0.3, lags=8)
     model, validation = recipe.fit(mixed, no_progress), mixed.validation
     said_BH, true_BH, std = model.predict(validation), validation.r_BH, mixed.train.r_BH[:, 2].std()
-    two = (Head(name="grows", start=0, stop=2, labels=("no", "yes")),)
+    two = (LabelHead(name="grows", start=0, words=("no", "yes")),)
     loss = joint_loss(said_BH[:, :2], true_BH[:, :2], two) + float(np.mean(((said_BH - true_BH)[:, 2] / std) ** 2))
     assert min(numbers["valid_loss"] for numbers in model.history) == pytest.approx(loss, rel=1e-4)
 

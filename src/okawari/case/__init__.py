@@ -1,19 +1,14 @@
 """What a user's case file imports. A case is one prediction problem, declared once."""
 
-from okawari.case.definition import (
-    ARRIVED,
-    Anticipate,
-    AtLeast,
-    Case,
-    Change,
-    Classify,
-    Column,
-    Forecast,
-    Growth,
-    LogRatio,
-    Regress,
-)
+from okawari.case.definition import Case
 from okawari.case.rules import Drift, Gate, Retrain, Serving
+from okawari.schema.columns import AtLeast, Column
+from okawari.schema.features import Change, LogRatio
+from okawari.schema.tasks.classification import Classify
+from okawari.schema.tasks.forecast import Forecast
+from okawari.schema.tasks.multi_target import Anticipate, Growth
+from okawari.schema.tasks.regression import Regress
+from okawari.schema.tasks.task import ARRIVED
 
 __all__ = [
     "ARRIVED",

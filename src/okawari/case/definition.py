@@ -10,38 +10,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from okawari.case.rules import Drift, Gate, Retrain, Serving
 from okawari.errors import require
 from okawari.schema.columns import NAME, AtLeast, Column
-from okawari.schema.features import Change, Feature, LogRatio
-from okawari.schema.tasks import Anticipate, Classify, Forecast, Growth, Regress, SeriesTask, Task
-from okawari.schema.transforms import Learns
+from okawari.schema.features import Feature
+from okawari.schema.layout import DataLayout
+from okawari.schema.tasks.task import Task
 
 if TYPE_CHECKING:
     from okawari.case.source import Source
     from okawari.models.protocols import Recipe
-from okawari.case.rules import Drift, Gate, Retrain, Serving
-
-__all__ = [
-    "ARRIVED",
-    "Anticipate",
-    "AtLeast",
-    "Case",
-    "Change",
-    "Classify",
-    "Column",
-    "Drift",
-    "Forecast",
-    "Gate",
-    "Growth",
-    "LogRatio",
-    "Regress",
-    "Retrain",
-    "Serving",
-]
-
-
-ARRIVED = "arrived"
-"""Time column of a case whose records have none of their own: when a record was first seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,53 +60,25 @@ class Case:
             missing = sorted(names - known)
             require(not missing, f"{where} of case {self.name} uses {missing}; its columns are {sorted(known)}.")
         require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
-        self._check_kind()
-        if self.picture is not None:
-            n_pixels = self.picture[0] * self.picture[1]
-            require(
-                n_pixels == len(self.columns) and not self.is_series and not any(each.labels for each in self.columns),
-                f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture takes "
-                "a record with a number for each pixel. Correct one of them.",
-            )
+        self.task.check_case(self.name, self.time, self.columns, self.features)
+        self._check_picture()
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
 
-    def _check_kind(self) -> None:
-        """What a series needs and records have no use for, and the other way round."""
-        if isinstance(self.task, SeriesTask):
-            require(bool(self.features), f"Case {self.name} has no features; a series is learned by some, so name one.")
-            labelled = [column.name for column in self.columns if column.labels]
-            require(not labelled, f"Case {self.name} has the labels of {labelled} in a series; use numbers there.")
-            if isinstance(self.task, Anticipate):
-                self._require_growth()
+    def _check_picture(self) -> None:
+        if self.picture is None:
             return
-        target = self.task.target.name
+        n_pixels = self.picture[0] * self.picture[1]
+        is_record = not self.layout.in_order and self.n_features == len(self.columns)
         require(
-            target not in self.column_names, f"Case {self.name} lists its target {target} as a column; leave it out."
-        )
-        require(
-            not self.features, f"Case {self.name} has features; a record's columns are its features. Leave them out."
-        )
-        require(
-            ARRIVED not in self.known_names, f"Case {self.name} has a column {ARRIVED!r}, a name of ours; rename it."
-        )
-        require(
-            self.time == ARRIVED, f"Case {self.name} has the time {self.time!r}; records have none. Write time=ARRIVED."
-        )
-
-    def _require_growth(self) -> None:
-        column = self.target
-        is_positive = (column.above is not None and column.above >= 0) or (column.minimum or 0) > 0
-        require(
-            is_positive,
-            f"Case {self.name} asks for the growth of {column.name}, which may be zero or below; growth takes numbers "
-            "above 0. Give the column above=0.",
+            n_pixels == len(self.columns) and is_record,
+            f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture takes "
+            "a record with a number for each pixel. Correct one of them.",
         )
 
     def _references(self) -> Mapping[str, set[str]]:
         return {
-            "task.target": {self.task.target} if isinstance(self.task, Forecast) else set(),
-            "task.column": {self.task.column} if isinstance(self.task, Anticipate) else set(),
+            **self.task.references,
             "rules": {name for rule in self.rules for name in (rule.greater, rule.smaller)},
             "features": {name for each in self.features for name in each.columns},
         }
@@ -141,7 +91,7 @@ class Case:
     @property
     def known_columns(self) -> tuple[Column, ...]:
         """All columns of a reading: the question's, and a record's target after them."""
-        return self.columns if isinstance(self.task, SeriesTask) else (*self.columns, self.task.target)
+        return (*self.columns, *self.task.own_columns)
 
     @property
     def known_names(self) -> tuple[str, ...]:
@@ -149,56 +99,90 @@ class Case:
         return tuple(column.name for column in self.known_columns)
 
     @property
+    def layout(self) -> DataLayout:
+        """How readings lie in a table."""
+        return self.task.layout
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The time column, where readings bring a time of their own."""
+        return self.layout.time_columns(self.time)
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """What names a reading: (series columns..., time); nothing for records."""
+        return self.layout.key_columns(self.time)
+
+    @property
     def reading_names(self) -> tuple[str, ...]:
-        """What a table of readings has to hold: the time of a series, and all columns."""
-        return (self.time, *self.known_names) if self.is_series else self.known_names
+        """What a table of readings has to hold: their own time, and all columns."""
+        return (*self.time_columns, *self.known_names)
 
     @property
     def question_names(self) -> tuple[str, ...]:
         """What a table of questions has to hold: that without a record's target."""
-        return self.reading_names if self.is_series else self.column_names
+        return (*self.time_columns, *self.column_names)
 
     @property
-    def is_series(self) -> bool:
-        """Whether readings follow each other in time; else each is a record that stands for itself."""
-        return isinstance(self.task, SeriesTask)
+    def is_series(self) -> bool:  # TEMPORARY
+        """See `layout`."""
+        return self.layout.in_order
 
     @property
-    def is_forecast(self) -> bool:
-        """Whether answers are the target's next values, in its own unit; else they are what the task's heads name."""
-        return isinstance(self.task, Forecast)
+    def is_forecast(self) -> bool:  # TEMPORARY
+        """See `task`."""
+        return self.task.n_steps is not None
 
     @property
-    def learns(self) -> Learns | None:
-        """What models of a forecast learn of the target's moves; None of other tasks."""
-        return self.task.learns if isinstance(self.task, Forecast) else None
+    def learns(self) -> str | None:  # TEMPORARY
+        """See `task`."""
+        return getattr(self.task, "learns", None)
 
     @property
     def history(self) -> int:
         """Readings in a question: those of a window, or the one record."""
-        return self.task.history if isinstance(self.task, SeriesTask) else 1
+        return self.task.question_length
 
     @property
     def horizon(self) -> int:
-        """Readings after a question until its truth is known; 0 of records, whose truth comes with them."""
-        return self.task.horizon if isinstance(self.task, Forecast) else int(self.is_series)
+        """Readings after a question until its truth is known; 0 for records, whose truth comes with them."""
+        return self.task.truth_delay
 
     @property
     def target(self) -> Column:
         """The column that is predicted, or whose growth is."""
-        return self.column(_name_series(self.task)) if isinstance(self.task, SeriesTask) else self.task.target
+        return self.task.find_target(self.columns)
+
+    @property
+    def level_index(self) -> int | None:
+        """Place of the target among the question's columns; None where it is none of them."""
+        names = self.column_names
+        return None if self.task.series_column is None else names.index(self.task.series_column)
 
     @property
     def coverage_share(self) -> float | None:
-        """Share of truths that intervals shall hold; None where all answers are labels."""
-        if isinstance(self.task, Classify) or all(head.labels for head in self.task.heads):
-            return None
-        return self.task.coverage_share
+        """Share of truths that intervals are meant to hold; None where all answers are labels."""
+        return self.task.promised_share
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """What drift looks at: a series' features, or a record's columns."""
-        return tuple(feature.name for feature in self.features) if self.is_series else self.column_names
+        """What drift compares: a series' features, or a record's columns."""
+        return self.layout.list_features(self.features, self.columns)
+
+    @property
+    def n_features(self) -> int:
+        """Features K of one step that a model reads."""
+        return self.layout.count_features(self.features, self.columns)
+
+    @property
+    def n_feature_steps(self) -> int:
+        """Feature steps S in a question."""
+        return self.layout.count_steps(self.history)
+
+    @property
+    def logged_columns(self) -> frozenset[str]:
+        """Columns that go into a logarithm, so that their numbers are above 0."""
+        return frozenset((*self.task.logged_columns, *(name for each in self.features for name in each.logged_columns)))
 
     @property
     def baseline(self) -> Recipe:
@@ -216,7 +200,3 @@ class Case:
         plain["live"] = repr(self.live)
         plain["candidates"] = [repr(recipe) for recipe in self.candidates]
         return plain
-
-
-def _name_series(task: SeriesTask) -> str:
-    return task.target if isinstance(task, Forecast) else task.column

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.case import Case, LogRatio
+from okawari.case import Case
 from okawari.errors import InvalidInput
 
 
@@ -48,11 +48,7 @@ def to_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
 
 
 def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
-    if not case.is_series:
-        return
-    ratios = [feature for feature in case.features if isinstance(feature, LogRatio)]
-    growing = set() if case.learns == "difference" else {case.target.name}
-    logged = growing.union(*(ratio.columns for ratio in ratios))
+    logged = case.logged_columns
     for name, values in zip(case.column_names, readings.T, strict=True):
         bad = np.flatnonzero(values <= 0) if name in logged else np.empty(0, dtype=np.int64)
         if bad.size:
@@ -68,17 +64,8 @@ def spell_places(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     Raises:
         InvalidInput: a place that has no label, as the case had more of them when the reading was taken in.
     """
-    labelled = [column for column in case.known_columns if column.labels and column.name in frame.columns]
-    for column in labelled:
-        known = len(column.labels)
-        beyond = frame[column.name][frame[column.name] >= known]
-        if not beyond.empty:
-            raise InvalidInput(
-                f"Column {column.name} holds the label at place {int(beyond.iloc[0])} and case {case.name} names "
-                f"{known} labels, counted from 0; labels may be added at the end only. Put back what was taken away."
-            )
-    words = {each.name: [each.labels[int(place)] for place in frame[each.name]] for each in labelled}
-    return frame.assign(**words)
+    there = [column for column in case.known_columns if column.name in frame.columns]
+    return frame.assign(**{column.name: column.spell(frame[column.name]) for column in there})
 
 
 def format_time(time: pd.Timestamp) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
@@ -45,7 +43,8 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
     """
     sizes = size_parts(len(windows), case)
     starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
-    ordered = windows if case.is_series else windows.pick(_order_records(windows))
+    values_BN = np.concatenate([windows.x_BTF[:, -1], windows.r_BH], axis=1)
+    ordered = windows.pick(case.layout.order_split(values_BN))
     return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
 
 
@@ -63,15 +62,6 @@ def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
     if n_train < MIN_TRAIN:
         raise InvalidInput(_too_few(n_windows, case, calibration, gap))
     return n_train, n_validation, calibration, gate.holdout
-
-
-def _order_records(windows: WindowSet) -> NDArray[np.int64]:
-    """Places of the records, those with the largest digests first, so that the smallest ones end as the holdout."""
-    values = np.concatenate([windows.x_BTF[:, 0], windows.r_BH], axis=1)
-    digests = [hashlib.sha256(row.tobytes()).digest() for row in values]
-    return np.array(
-        sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True), dtype=np.int64
-    )
 
 
 def _too_few(n_windows: int, case: Case, calibration: int, gap: int) -> str:

@@ -7,6 +7,9 @@ reading. Features come from the feature graph (`okawari.graph.feature_graph`); t
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,7 +20,11 @@ from okawari.dataset.arrays import to_array, to_numbers
 from okawari.errors import InvalidInput
 from okawari.graph.feature_graph import compute_features, compute_standing
 from okawari.models.windows import Floats, WindowSet
-from okawari.schema.transforms import measure_move
+from okawari.schema.tasks.classification import Classify
+from okawari.schema.tasks.forecast import Forecast
+from okawari.schema.tasks.multi_target import Anticipate
+from okawari.schema.tasks.regression import Regress
+from okawari.schema.tasks.task import Task
 
 
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
@@ -30,41 +37,66 @@ def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
     Raises:
         InvalidInput: too few readings, or readings that `to_array` refuses.
     """
-    return _cut_series(frame, case) if case.is_series else _cut_records(frame, case)
+    return _cut(case.task, frame, case)
 
 
-def _cut_series(frame: pd.DataFrame, case: Case) -> WindowSet:
+@singledispatch
+def _cut(task: Task, frame: pd.DataFrame, case: Case) -> WindowSet:
+    raise NotImplementedError(f"No windows are cut for {type(task).__name__}.")
+
+
+@_cut.register
+def _cut_forecast(task: Forecast, frame: pd.DataFrame, case: Case) -> WindowSet:
+    """The truth is the next H levels, learned as moves from the last one."""
+    series = _read_series(frame, case)
+    ahead_BH = sliding_window_view(series.level_N[case.history :], case.horizon).copy()
+    windows = _window(series, case)
+    moves_BH = task.transform.forward(windows.level_B[:, None], ahead_BH)
+    return replace(windows, r_BH=moves_BH.astype(np.float32), transform=task.transform, ahead_BH=ahead_BH)
+
+
+@_cut.register
+def _cut_anticipated(task: Anticipate, frame: pd.DataFrame, case: Case) -> WindowSet:
+    """The truth of a window is where the targets stand in the next one."""
+    series = _read_series(frame, case)
+    now_BH = compute_standing(case, _slide(series.x_NF, case.history))
+    return replace(_window(series, case), r_BH=now_BH[1:], now_BH=now_BH[:-1])
+
+
+@dataclass(frozen=True)
+class _Series:
+    """A whole series: readings in the graph's precision, target levels as they were read, times."""
+
+    x_NF: Floats
+    level_N: NDArray[np.float64]
+    at_N: NDArray[np.datetime64]
+    target_index: int
+
+
+def _read_series(frame: pd.DataFrame, case: Case) -> _Series:
+    readings, times = to_array(frame, case), read_times(frame, case)
     history, horizon = case.history, case.horizon
-    readings, times = to_array(frame, case), _times(frame, case)
-    n_windows = len(readings) - history - horizon + 1
-    if n_windows < 1:
+    if len(readings) < history + horizon:
         raise InvalidInput(
             f"There are {len(readings)} readings; one window with its truth takes {history} + {horizon}. Ingest more."
         )
     target = case.column_names.index(case.target.name)
-    levels = readings[:, target]
+    return _Series(readings.astype(np.float32), readings[:, target], times, target)
+
+
+def _window(series: _Series, case: Case) -> WindowSet:
+    """All windows whose truth is complete, the truth still to be filled in."""
+    history = case.history
+    n_windows = len(series.x_NF) - history - case.horizon + 1
     last = slice(history - 1, history - 1 + n_windows)
-    x_1NF = readings.astype(np.float32)[None]
-    x_BTF = _slide(x_1NF[0], history)
-    # Where targets stand after the window is where they stand now in the next window.
-    now_BH = compute_standing(case, x_BTF) if case.learns is None else None
-    ahead_BH = sliding_window_view(levels[history:], horizon).copy()
     return WindowSet(
-        x_BTF=x_BTF[:n_windows],
-        z_BSK=_slide(compute_features(case, x_1NF)[0], history - 1)[:n_windows],
-        r_BH=_measure_moves(levels[last], ahead_BH, case) if now_BH is None else now_BH[1:],
-        level_B=levels[last].copy(),
-        at_B=times[last].copy(),
-        target_index=target,
-        now_BH=None if now_BH is None else now_BH[:-1],
-        learns=case.learns,
-        ahead_BH=ahead_BH if now_BH is None else None,
+        x_BTF=_slide(series.x_NF, history)[:n_windows],
+        z_BSK=_slide(compute_features(case, series.x_NF[None])[0], history - 1)[:n_windows],
+        r_BH=np.empty((n_windows, 0), dtype=np.float32),
+        level_B=series.level_N[last].copy(),
+        at_B=series.at_N[last].copy(),
+        target_index=series.target_index,
     )
-
-
-def _measure_moves(level_B: NDArray[np.float64], ahead_BH: NDArray[np.float64], case: Case) -> Floats:
-    assert case.learns is not None, "only a forecast's models learn moves"
-    return measure_move(level_B[:, None], ahead_BH, case.learns).astype(np.float32)
 
 
 def _slide(series_NC: Floats, length: int) -> Floats:
@@ -72,23 +104,28 @@ def _slide(series_NC: Floats, length: int) -> Floats:
     return np.ascontiguousarray(sliding_window_view(series_NC, length, axis=0).transpose(0, 2, 1))
 
 
-def _cut_records(frame: pd.DataFrame, case: Case) -> WindowSet:
-    times = _times(frame, case)
+@_cut.register(Regress)
+@_cut.register(Classify)
+def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> WindowSet:
+    """Each record is a window of one reading, and brings its truth."""
+    times = read_times(frame, case)
     x_B1F = to_array(frame, case).astype(np.float32)[:, None]
     truth_B = to_numbers(frame, case.target.name)
-    labels = case.target.labels
-    truth_BD = truth_B[:, None] if not labels else truth_B[:, None] == np.arange(len(labels))
+    [head] = task.heads
+    truth_BH = head.encode(truth_B)
     return WindowSet(
         x_BTF=x_B1F,
         z_BSK=compute_features(case, x_B1F),
-        r_BH=truth_BD.astype(np.float32),
+        r_BH=truth_BH.astype(np.float32),
         level_B=truth_B,
         at_B=times.copy(),
         target_index=None,
+        ahead_BH=truth_BH,
     )
 
 
-def _times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:
+def read_times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:
+    """The time of each reading; refused unless strictly ascending."""
     if case.time not in frame.columns:
         raise InvalidInput(f"The readings lack the time column {case.time!r}. Add it, one time for each reading.")
     times: NDArray[np.datetime64] = frame[case.time].to_numpy(dtype="datetime64[ns]")
@@ -108,5 +145,5 @@ def last_window(frame: pd.DataFrame, case: Case) -> Floats:
         raise InvalidInput(
             f"There are {len(newest)} readings; case {case.name} answers from {case.history}. Send more."
         )
-    _times(newest, case)
+    read_times(newest, case)
     return to_array(newest, case).astype(np.float32)[None]

@@ -20,6 +20,7 @@ from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Work
 from okawari.models.protocols import Model, Recipe
 from okawari.models.windows import WindowSet
 from okawari.policy.promotion import Card
+from okawari.schema.heads import mark_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +82,7 @@ def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | No
     if case.coverage_share is None:
         return None
     interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
-    for head in case.task.heads:
-        if head.labels:
-            interval.half_width_H[head.columns] = 0.0
+    interval.half_width_H[mark_shares(case.task.heads, case.task.width)] = 0.0
     return interval
 
 

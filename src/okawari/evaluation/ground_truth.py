@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from okawari.case import Case
 from okawari.dataset.windows import cut_windows
 from okawari.models.windows import WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head
 
 COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
@@ -90,7 +90,7 @@ def _find_truth(windows: WindowSet, case: Case, rows: NDArray[np.int64]) -> NDAr
 
 
 def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, told: list[float]) -> pd.DataFrame:
-    known_B = np.where(np.isnan(truth_BC[:, 0]), np.nan, truth_BC.argmax(axis=1) if head.labels else truth_BC[:, 0])
+    known_B = np.where(np.isnan(truth_BC[:, 0]), np.nan, head.decode(truth_BC))
     truth_B = np.where(np.isnan(told), known_B, told)
     rows = _lay_out(found, truth_B, head.columns).assign(as_of=found["as_of"].to_numpy())
     newest = rows.dropna(subset=["truth"]).drop_duplicates(["as_of", "version"], keep="last")

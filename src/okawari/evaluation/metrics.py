@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from okawari.errors import InvalidInput
-from okawari.models.cores import SMALLEST_SHARE
+from okawari.schema.heads import SMALLEST_SHARE
 
 Array = NDArray[np.float64]
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import singledispatch
 
 import numpy as np
-from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.evaluation.metrics import (
@@ -28,9 +27,10 @@ from okawari.evaluation.metrics import (
     rmse,
 )
 from okawari.graph.inference import Answer
-from okawari.models.cores import SMALLEST_SHARE
 from okawari.models.windows import WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import SMALLEST_SHARE, Head, LabelHead, NumberHead
+from okawari.schema.tasks.forecast import Forecast
+from okawari.schema.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +82,21 @@ def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
     Raises:
         InvalidInput: the answer has other rows or columns than the windows.
     """
-    if case.is_forecast:
-        return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - _find_truth(windows)[:, 0]) ** 2)
     pair(answer.mean_BH, windows.r_BH)
-    heads = case.task.heads
-    scored = [
-        _score_label(answer, windows, head) if head.labels else _score_number(answer, windows, head) for head in heads
-    ]
-    return scored[0] if len(scored) == 1 else _join(scored, heads, windows)
+    return _score(case.task, answer, windows)
+
+
+@singledispatch
+def _score(task: Task, answer: Answer, windows: WindowSet) -> Scores:
+    """Head by head; several heads have a joint loss."""
+    scored = [_score_head(head, answer, windows) for head in task.heads]
+    return scored[0] if len(scored) == 1 else _join(scored, task.heads, windows)
+
+
+@_score.register
+def _score_forecast(task: Forecast, answer: Answer, windows: WindowSet) -> Scores:
+    """The first step and the last."""
+    return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - windows.true_BH[:, 0]) ** 2)
 
 
 def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -> Scores:
@@ -100,7 +107,7 @@ def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -
     So 1.0 is worth nothing, and no head outweighs another by its unit. Intervals are those of the first number.
     """
     both = list(zip(scored, heads, strict=True))
-    relative_KB = [one.row_losses / _price_ignorance(windows.r_BH[:, head.columns], head) for one, head in both]
+    relative_KB = [one.row_losses / head.measure_uninformed(windows.r_BH[:, head.columns]) for one, head in both]
     row_losses: Array = np.mean(relative_KB, axis=0)
     loss = float(row_losses.mean())
     named = {f"{head.name}_{name}": value for one, head in both for name, value in one.numbers.items()}
@@ -114,13 +121,6 @@ def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -
         interval_score=None if first is None else first.interval_score,
         coverage_share=None if first is None else first.coverage_share,
     )
-
-
-def _price_ignorance(true_BC: NDArray[Any], head: Head) -> float:
-    """What a row costs whoever knows nothing of the head; 1 where a number never varies."""
-    if head.labels:
-        return float(np.log(len(head.labels)))
-    return float(true_BC.astype(np.float64).var()) or 1.0
 
 
 def _sum_up(scores: SeriesScores, row_losses: Array) -> Scores:
@@ -141,10 +141,17 @@ def _name(step: StepScores) -> dict[str, float | None]:
     return {name: value for name, value in asdict(step).items() if name != "step"}
 
 
-def _score_number(answer: Answer, windows: WindowSet, head: Head) -> Scores:
+@singledispatch
+def _score_head(head: Head, answer: Answer, windows: WindowSet) -> Scores:
+    """Scores of one head's columns."""
+    raise NotImplementedError(f"There are no scores of {type(head).__name__}.")
+
+
+@_score_head.register
+def _score_number(head: NumberHead, answer: Answer, windows: WindowSet) -> Scores:
     column = head.start
     # A record's number is scored as it was read, not as float32 has rounded it.
-    true_B = windows.level_B if windows.target_index is None else windows.r_BH[:, column].astype(np.float64)
+    true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
     interval = _score_interval(answer, true_B, column)
     loss = rmse(true_B, mean_B)
@@ -155,7 +162,8 @@ def _score_number(answer: Answer, windows: WindowSet, head: Head) -> Scores:
     )
 
 
-def _score_label(answer: Answer, windows: WindowSet, head: Head) -> Scores:
+@_score_head.register
+def _score_label(head: LabelHead, answer: Answer, windows: WindowSet) -> Scores:
     true_B, p_BC = windows.r_BH[:, head.columns].argmax(axis=1), answer.mean_BH[:, head.columns]
     loss = log_loss(true_B, p_BC)
     numbers = {
@@ -181,8 +189,7 @@ def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
 
 
 def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
-    pair(answer.mean_BH, windows.r_BH)
-    true_B = _find_truth(windows)[:, column]
+    true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
     change = float(np.mean(np.abs(np.diff(windows.levels_BT.astype(np.float64), axis=1))))
     # The graph computes in float32, so "no change" is the float32 of the last level.
@@ -195,11 +202,6 @@ def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
         directional_accuracy=directional_accuracy(true_B, mean_B, last_B),
         **_score_interval(answer, true_B, column),
     )
-
-
-def _find_truth(windows: WindowSet) -> Array:
-    assert windows.ahead_BH is not None, "a forecast's windows know what came after them"
-    return windows.ahead_BH
 
 
 def _score_interval(answer: Answer, true_B: Array, column: int) -> dict[str, float | None]:

@@ -29,7 +29,7 @@ from okawari.models.protocols import Recipe
 from okawari.models.windows import Floats, WindowSet
 from okawari.policy.decision import Decision
 from okawari.policy.quantization import VariantFacts, decide_variant
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head
 
 Watch = Callable[[Recipe], Progress]
 """Gives each candidate's fit its progress."""
@@ -120,8 +120,7 @@ def find_readings(case: Case) -> pd.DataFrame:
     if snapshots.load_snapshot(case) is not None:
         return snapshots.load_readings(case)
     good = check_readings(case.source.read(), case, datetime.now(UTC)).good
-    # Records have no time of their own before they are stored, and nothing here asks for their order.
-    return good if case.is_series else good.assign(**{case.time: pd.date_range("2000", periods=len(good), freq="s")})
+    return case.layout.stamp_records(good, case.time)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +168,10 @@ def measure_variants(
             load_ms=loads[name],
             latency_ms=latencies[name],
             **_score(answers[name], windows, case),
-            max_abs_diff_share=max(_measure_difference(answers[name].mean_BH, full_BH, head) for head in heads),
+            max_abs_diff_share=max(
+                each.measure_difference(answers[name].mean_BH[:, each.columns], full_BH[:, each.columns])
+                for each in heads
+            ),
             flips_share=_count_flips(answers[name].mean_BH, full_BH, heads),
             mean_weight_error=weight_errors.get(name),
         )
@@ -212,16 +214,16 @@ def _subtract(full: float | None, value: float | None) -> float | None:
     return None if full is None or value is None else full - value
 
 
-def _measure_difference(mean_BH: Floats, full_BH: Floats, head: Head) -> float:
-    full_BC = full_BH[:, head.columns].astype(np.float64)
-    largest = float(np.max(np.abs(mean_BH[:, head.columns] - full_BC)))
-    return largest if head.labels else largest / (float(np.max(np.abs(full_BC))) or 1.0)
+def _measure_difference(mean_BH: Floats, full_BH: Floats, heads: Sequence[Head]) -> float:
+    """The largest over all heads."""
+    return max(head.measure_difference(mean_BH[:, head.columns], full_BH[:, head.columns]) for head in heads)
 
 
 def _count_flips(mean_BH: Floats, full_BH: Floats, heads: Sequence[Head]) -> float | None:
     """Share of windows in which any label changes; None without labels."""
-    labelled = [head.columns for head in heads if head.labels]
-    flips_KB = [mean_BH[:, part].argmax(axis=1) != full_BH[:, part].argmax(axis=1) for part in labelled]
+    flips_KB = [
+        flips_B for head in heads for flips_B in head.find_flips(mean_BH[:, head.columns], full_BH[:, head.columns])
+    ]
     return float(np.mean(np.any(flips_KB, axis=0))) if flips_KB else None
 
 

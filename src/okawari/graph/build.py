@@ -5,6 +5,7 @@ Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; ever
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import onnx
@@ -12,10 +13,10 @@ from onnx import compose, helper
 
 from okawari.case import Case
 from okawari.graph.cores import build_core_stage
-from okawari.graph.stages import IR_VERSION, build_answer_stage, build_reading_stage
-from okawari.graph.tabular_stage import build_heads_stage, build_record_stage
+from okawari.graph.reading_stage import build_reading_stage
+from okawari.graph.stages import IR_VERSION
+from okawari.graph.transforms import build_answer_stage
 from okawari.models.cores import Core, Interval
-from okawari.schema.tasks import spell_answers
 
 
 def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
@@ -26,10 +27,9 @@ def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
     """
     core_model = build_core_stage(core, case)
     taken = core_model.graph.input[0].name
-    kept = ["level"] if case.is_forecast else []
-    wanted = tuple(dict.fromkeys((taken, *kept)))
-    reading = build_reading_stage(case, wanted, length=case.history) if case.is_series else build_record_stage(case)
-    answer = build_answer_stage(case, interval) if case.is_forecast else build_heads_stage(case, interval)
+    answer = build_answer_stage(case.task.transform, case, interval)
+    kept = [each.name for each in answer.graph.input if each.name != "r"]
+    reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((taken, *kept))))
     fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
     merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
     return seal_model(merged, _make_labels(case, interval))
@@ -45,9 +45,9 @@ def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
         "history": str(case.history),
         "width": str(case.task.width),
         "variant": "fp32",
+        "answers_sha256": case.task.answers_sha256,
+        "answers": json.dumps(case.task.describe_answers(), sort_keys=True),
     }
-    if not case.is_forecast:
-        labels["answers"] = spell_answers(case.task)
     return labels | ({"coverage_share": repr(interval.coverage_share)} if interval else {})
 
 

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import singledispatch
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,8 @@ from onnx import helper, numpy_helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph.stages import OPSET, Constants, build_stage, count_features, count_steps, ints, require_shape
+from okawari.graph.reading_stage import choose_smallest_input
+from okawari.graph.stages import OPSET, Constants, build_stage, ints, require_shape
 from okawari.graph.trees import build_trees_stage
 from okawari.models.cores import AffineCore, ConstantCore, Core, TorchCore, TreesCore
 
@@ -29,26 +31,27 @@ _FOLD_LIMIT = 2**28
 """Largest tensor, in elements, that constant folding may read or write: every weight that belongs in one file."""
 
 
+@singledispatch
 def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
     """The fitted model's own part: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
 
     Raises:
         InvalidInput: the core's numbers do not have the case's history or horizon.
     """
-    if isinstance(core, ConstantCore):
-        return _constant_stage(core, case)
-    if isinstance(core, AffineCore):
-        return _affine_stage(core, case)
-    if isinstance(core, TreesCore):
-        return build_trees_stage(core, case)
-    return _torch_stage(core, case)
+    raise NotImplementedError(f"The graph has no stage for {type(core).__name__}.")
 
 
+@build_core_stage.register
+def _trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
+    return build_trees_stage(core, case)
+
+
+@build_core_stage.register
 def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
     width = case.task.width
     require_shape("ConstantCore.r_H", core.r_H, (width,))
     # Only the number of windows is taken from the input, so it is the cheapest one there is.
-    taken, dims = ("level", ("B", 1)) if case.is_series else ("z", ("B", 1, count_features(case)))
+    taken, dims = choose_smallest_input(case.layout, case)
     nodes = [
         helper.make_node("Shape", [taken], ["batch"], start=0, end=1),
         helper.make_node("Concat", ["batch", "width"], ["shape"], axis=0),
@@ -58,6 +61,7 @@ def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
     return build_stage("constant", nodes, {taken: dims}, {"r": ("B", width)}, constants)
 
 
+@build_core_stage.register
 def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
     dims = _measure_input(core.reads, case)
     n_inputs, width = math.prod(dims), case.task.width
@@ -78,12 +82,13 @@ def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
 def _measure_input(reads: str, case: Case) -> tuple[int, ...]:
     if reads == "now":
         return (case.task.width,)
-    return (case.history,) if reads == "w" else (count_steps(case), count_features(case))
+    return (case.history,) if reads == "w" else (case.n_feature_steps, case.n_features)
 
 
+@build_core_stage.register
 def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
     horizon = case.task.width
-    dims = (count_steps(case), count_features(case)) if core.reads == "z" else (case.history,)
+    dims = (case.n_feature_steps, case.n_features) if core.reads == "z" else (case.history,)
     model = _export_module(core.module, core.reads, dims)
     graph = model.graph
     r_dims = [dim.dim_value or dim.dim_param for dim in graph.output[0].type.tensor_type.shape.dim]

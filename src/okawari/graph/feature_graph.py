@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from okawari.case import Case
 from okawari.graph.build import seal_model
 from okawari.graph.inference import Graph
-from okawari.graph.stages import build_reading_stage
-from okawari.graph.tabular_stage import build_record_stage
+from okawari.graph.reading_stage import build_feature_stage, build_reading_stage
 from okawari.models.windows import Floats
 
 
@@ -24,7 +23,7 @@ def build_feature_graph(case: Case) -> bytes:
     """Features alone, by the same nodes as in every full graph: `x` [B, T, F] -> `z` [B, T - 1, K] of a series for any
     T, [B, 1, F] -> [B, 1, K] of records.
     """
-    stage = build_reading_stage(case, ("z",), length="T") if case.is_series else build_record_stage(case)
+    stage = build_feature_stage(case.layout, case)
     return seal_model(stage, {"case": case.name})
 
 
@@ -37,7 +36,7 @@ def compute_standing(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
     """Where the targets of an `Anticipate` case stand in the last reading of each window, [B, H]: numbers as they are,
     a label as one column for each word; by the same nodes that every graph of the case has.
     """
-    stage = build_reading_stage(case, ("now",), length=case.history)
+    stage = build_reading_stage(case.layout, case, ("now",))
     return _load_cached(seal_model(stage, {"case": case.name})).run(x_BTF)["now"]
 
 

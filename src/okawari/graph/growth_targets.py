@@ -10,19 +10,30 @@ Shapes: B windows, T readings, V targets, N bounds of labels, H columns of an an
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from okawari.schema.tasks import Anticipate, Growth
+from okawari.errors import InvalidInput
+from okawari.graph.stages import Part
+from okawari.schema.tasks.multi_target import Anticipate, Growth
+from okawari.schema.tasks.task import Task
 
-Part = tuple[list[onnx.NodeProto], dict[str, NDArray[Any]]]
-"""Nodes and their constants."""
+
+@singledispatch
+def build_state_part(task: Task) -> Part:
+    """Nodes to "now" [B, H], where a task's targets stand in the last reading.
+
+    Raises:
+        InvalidInput: the task's targets have no state.
+    """
+    raise InvalidInput(f"The targets of {type(task).__name__} have no state; read the features instead.")
 
 
+@build_state_part.register
 def build_growth_part(task: Anticipate) -> Part:
     """Nodes from "w" [B, T], `log(level / last level)`, to "now" [B, H].
 
@@ -63,7 +74,7 @@ def _lay_out_columns(task: Anticipate) -> tuple[NDArray[np.float64], NDArray[np.
     steps_NH = np.zeros((sum(len(target.bounds) for target in task.targets), task.width))
     row = 0
     for place, (target, head) in enumerate(zip(task.targets, task.heads, strict=True)):
-        (first_H if target.labels else values_VH[place])[head.start] = 1.0
+        values_VH[place, head.start], first_H[head.start] = 1.0 - head.is_share, float(head.is_share)
         for column in range(head.start, head.start + len(target.bounds)):
             steps_NH[row, column : column + 2] = -1.0, 1.0
             row += 1

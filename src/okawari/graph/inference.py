@@ -6,7 +6,8 @@ Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; ever
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,6 @@ from onnx import TensorProto
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.models.windows import Floats
-from okawari.schema.tasks import spell_answers
 
 WEIGHTS_ONLY = "uint8"
 """Variant whose weights are stored in 8 bits while it computes in float32."""
@@ -150,14 +150,26 @@ def require_answers(graph: Graph, case: Case) -> None:
     Raises:
         InvalidInput: the case's steps, labels, bounds or targets have changed since it was trained.
     """
-    for name, asked, what in (
-        ("width", str(case.task.width), f"{case.task.width} numbers"),
-        ("answers", spell_answers(case.task), f"({spell_answers(case.task)})"),
-    ):
-        said = graph.labels.get(name, asked)
-        if said != asked:
-            came = f"{said} numbers" if name == "width" else f"({said})"
-            raise InvalidInput(
-                f"The graph answers with {came}; case {case.name} asks for {what}, as it was changed since. "
-                "Train it again for this case."
-            )
+    task = case.task
+    width, digest = str(task.width), task.answers_sha256
+    came_width, came_digest = graph.labels.get("width", width), graph.labels.get("answers_sha256", digest)
+    if (came_width, came_digest) == (width, digest):
+        return
+    came, what = (
+        (f"{came_width} numbers", f"{width} numbers")
+        if came_width != width
+        else _find_difference(json.loads(graph.labels.get("answers", "[]")), task.describe_answers())
+    )
+    raise InvalidInput(
+        f"The graph answers with {came}; case {case.name} asks for {what}, as it was changed since. "
+        "Train it again for this case."
+    )
+
+
+def _find_difference(came: Sequence[object], asked: Sequence[object]) -> tuple[str, str]:
+    """The first answers that stand for different things, as JSON."""
+    pairs = (
+        (json.dumps(one, sort_keys=True), json.dumps(other, sort_keys=True))
+        for one, other in zip(came, asked, strict=False)
+    )
+    return next(((one, other) for one, other in pairs if one != other), ("something else", json.dumps(asked)))

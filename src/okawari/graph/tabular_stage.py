@@ -9,6 +9,7 @@ Shapes: B records (dynamic), F columns, K features, H columns of an answer; ever
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from okawari.case import Case, Column
-from okawari.graph.growth_targets import Part
-from okawari.graph.stages import Dims, build_stage, count_features, require_shape
+from okawari.case import Case
+from okawari.graph.stages import Dims, Part, build_stage, require_shape
 from okawari.models.cores import Interval
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head, LabelHead, NumberHead
 
 
 def build_record_stage(case: Case) -> onnx.ModelProto:
     """Input `x` [B, 1, F], output `z` [B, 1, K]."""
-    dims: Dims = ("B", 1, count_features(case))
-    nodes, constants = _expand_labels(case) if any(column.labels for column in case.columns) else _pass_on()
+    dims: Dims = ("B", 1, case.n_features)
+    nodes, constants = _pass_on() if case.n_features == len(case.columns) else _expand_labels(case)
     return build_stage("reading", nodes, {"x": ("B", 1, len(case.columns))}, {"z": dims}, constants)
 
 
@@ -39,17 +39,27 @@ def _expand_labels(case: Case) -> Part:
     constants: dict[str, NDArray[Any]] = {}
     for place, column in enumerate(case.columns):
         constants[f"z/place_{place}"] = np.array([place], dtype=np.int64)
-        nodes += _expand_column(place, column, constants)
+        nodes += _expand(column.head, place, constants)
     parts = [f"z/part_{place}" for place in range(len(case.columns))]
     return [*nodes, helper.make_node("Concat", parts, ["z"], axis=2)], constants
 
 
-def _expand_column(place: int, column: Column, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    """The column [B, 1, 1] or, of a label, [B, 1, words] with 1 where the word stands."""
+@singledispatch
+def _expand(head: Head, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
+    """One column of a record as features [B, 1, width]."""
+    raise NotImplementedError(f"The graph reads no {type(head).__name__}.")
+
+
+@_expand.register
+def _expand_number(head: NumberHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
+    return [helper.make_node("Gather", ["x", f"z/place_{place}"], [f"z/part_{place}"], axis=2)]
+
+
+@_expand.register
+def _expand_label(head: LabelHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
+    """One column for each word, with 1 where the word stands."""
     taken, part = f"z/column_{place}", f"z/part_{place}"
-    if not column.labels:
-        return [helper.make_node("Gather", ["x", f"z/place_{place}"], [part], axis=2)]
-    constants[f"z/words_{place}"] = np.arange(len(column.labels), dtype=np.float32)
+    constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float32)
     return [
         helper.make_node("Gather", ["x", f"z/place_{place}"], [taken], axis=2),
         helper.make_node("Equal", [taken, f"z/words_{place}"], [f"{part}/is"]),
@@ -78,7 +88,22 @@ def _answer_heads(taken: str, out: str, heads: tuple[Head, ...]) -> Part:
         start, stop, own = f"answer/start_{place}", f"answer/stop_{place}", f"answer/own_{place}"
         constants |= {start: np.array([head.start], dtype=np.int64), stop: np.array([head.stop], dtype=np.int64)}
         nodes.append(helper.make_node("Slice", [taken, start, stop, "answer/axis"], [own]))
-        operator, options = ("Softmax", {"axis": 1}) if head.labels else ("Identity", {})
-        nodes.append(helper.make_node(operator, [own], [f"answer/said_{place}"], **options))
+        nodes.append(_activate(head, own, f"answer/said_{place}"))
     said = [f"answer/said_{place}" for place in range(len(heads))]
     return [*nodes, helper.make_node("Concat", said, [out], axis=1)], constants
+
+
+@singledispatch
+def _activate(head: Head, taken: str, given: str) -> onnx.NodeProto:
+    """From what a model says of a head to its answer."""
+    raise NotImplementedError(f"The graph answers no {type(head).__name__}.")
+
+
+@_activate.register
+def _pass_number(head: NumberHead, taken: str, given: str) -> onnx.NodeProto:
+    return helper.make_node("Identity", [taken], [given])
+
+
+@_activate.register
+def _take_softmax(head: LabelHead, taken: str, given: str) -> onnx.NodeProto:
+    return helper.make_node("Softmax", [taken], [given], axis=1)

@@ -25,12 +25,11 @@ from okawari.graph.stages import (
     OPSET,
     Constants,
     build_stage,
-    count_features,
-    count_steps,
     ints,
     require_shape,
 )
-from okawari.models.cores import SMALLEST_SHARE, TreesCore
+from okawari.models.cores import TreesCore
+from okawari.schema.heads import SMALLEST_SHARE
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -47,7 +46,7 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
     Raises:
         InvalidInput: the trees were fitted for another horizon, or read more steps than the case's windows have.
     """
-    steps, n_features, horizon = count_steps(case), count_features(case), case.task.width
+    steps, n_features, horizon = case.n_feature_steps, case.n_features, case.task.width
     for name, values in (("r_mean_H", core.r_mean_H), ("r_std_H", core.r_std_H), ("is_share_H", core.is_share_H)):
         require_shape(f"TreesCore.{name}", values, (horizon,))
     if core.lags > steps:

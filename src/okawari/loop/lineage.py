@@ -11,7 +11,6 @@ from okawari.cases.loader import load_case
 from okawari.errors import OkawariError
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
-from okawari.schema.tasks import Head
 from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.deployable import digest
 from okawari.storage.snapshots import Snapshot
@@ -64,21 +63,13 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
 
 
 def _word(case: Case, mean: Sequence[float]) -> str:
-    if case.is_forecast:
-        return f"{mean[0]:.5g} one step ahead"
-    if len(mean) != case.task.width:
+    if len(mean) != case.task.width and case.task.n_steps is None:
         return f"{', '.join(f'{value:.5g}' for value in mean)} (the case has asked for something else then)"
     heads = case.task.heads
-    said = [_word_head(head, mean[head.columns]) for head in heads]
+    said = [head.say(mean[head.columns]) for head in heads]
     return (
         said[0] if len(heads) == 1 else ", ".join(f"{head.name} {word}" for head, word in zip(heads, said, strict=True))
     )
-
-
-def _word_head(head: Head, mean: Sequence[float]) -> str:
-    if not head.labels:
-        return f"{mean[0]:.5g}"
-    return f"{head.labels[max(range(len(mean)), key=mean.__getitem__)]} ({max(mean):.1%})"
 
 
 def _load_snapshot(case: Case, version: int) -> Snapshot:

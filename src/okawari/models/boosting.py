@@ -16,8 +16,9 @@ from okawari.errors import InvalidInput
 from okawari.models.cores import TreesCore
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lag_features import TargetScale, flatten_lags
-from okawari.models.losses import differentiate_loss, joint_loss, mark_labels, to_logits
+from okawari.models.losses import differentiate_loss, joint_loss, to_logits
 from okawari.models.windows import Floats, WindowSet
+from okawari.schema.heads import mark_shares
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
@@ -101,7 +102,7 @@ class Boosting:
         """Boosters without a tree, and what they say: the mean of numbers, which is 0, and the logarithms of shares."""
         from xgboost import Booster
 
-        is_label_H = mark_labels(data.heads, train.learnt_BH.shape[1])
+        is_label_H = mark_shares(data.heads, train.learnt_BH.shape[1])
         said_H = np.where(is_label_H, to_logits(train.learnt_BH.mean(axis=0), is_label_H), 0.0).astype(np.float32)
         said_BH = np.tile(said_H, (len(data.train), 1))
         _, curve_BH = differentiate_loss(said_BH, train.learnt_BH, data.heads)

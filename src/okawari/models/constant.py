@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from okawari.models.cores import ConstantCore
 from okawari.models.fit_context import Progress, TrainingData
-from okawari.models.losses import mark_labels, to_logits
+from okawari.models.losses import to_logits
 from okawari.models.windows import Floats, WindowSet
+from okawari.schema.heads import mark_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Constant:
     def fit(self, data: TrainingData, progress: Progress) -> ConstantModel:
         """Take the means of the train part."""
         mean_H = data.train.r_BH.mean(axis=0, dtype=np.float64)
-        return ConstantModel(r_H=to_logits(mean_H, mark_labels(data.heads, len(mean_H))))
+        return ConstantModel(r_H=to_logits(mean_H, mark_shares(data.heads, len(mean_H))))
 
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""

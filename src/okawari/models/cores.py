@@ -21,10 +21,6 @@ Reads = Literal["z", "levels"]
 """What a network takes of a window: its features `z_BSK`, or the target's own levels `levels_BT`."""
 
 
-SMALLEST_SHARE = 1e-6
-"""Least probability that a model gives a label: what never came in training is not impossible, and logs stay finite."""
-
-
 @dataclass(frozen=True)
 class ConstantCore:
     """The same answer whatever the window: `r_H`, moves, a number, or the logarithms of shares of labels."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from okawari.errors import InvalidInput
-from okawari.schema.transforms import Learns
-
-if TYPE_CHECKING:
-    from okawari.schema.tasks import Head
 from okawari.models.windows import WindowSet
+from okawari.schema.heads import Head, name_heads
+from okawari.schema.transforms import Transform
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each step of a fit: steps done, steps planned, the numbers of this step (`train_loss`, `valid_loss`)."""
@@ -49,21 +45,21 @@ class TrainingData:
     heads: tuple[Head, ...] = ()
     bench: Workbench = PLAIN_BENCH
 
-    def require_forecast(self, recipe: str) -> Learns:
+    @property
+    def named_heads(self) -> Sequence[Head]:
+        """The heads, or one number head over all columns where none are named."""
+        return name_heads(self.heads, self.train.r_BH.shape[1])
+
+    def require_forecast(self, recipe: str) -> Transform:
         """Refuse windows of records and of several targets, for a recipe that only knows moves from a last level.
 
         Returns:
-            What is learnt of these moves.
+            The transform that makes these moves.
 
         Raises:
             InvalidInput: the task is no forecast.
         """
-        if self.train.learns is None:
-            raise InvalidInput(
-                f"{recipe} forecasts the next values of a series, and this case asks for something else; leave it out "
-                "of the case's candidates."
-            )
-        return self.train.learns
+        return self.train.transform.require_moves(recipe)
 
 
 def no_progress(done: int, planned: int, numbers: Mapping[str, float]) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
-from okawari.models.losses import mark_labels, to_logits
+from okawari.models.losses import to_logits
 from okawari.models.windows import Floats
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head, mark_shares
 
 
 def flatten_lags(z_BSK: Floats, lags: int) -> Floats:
@@ -47,7 +47,7 @@ class TargetScale:
     @classmethod
     def measure(cls, r_BH: Floats, heads: Sequence[Head] = (), *, shares: bool = False) -> TargetScale:
         """Of these training rows; a number that never moves is only centred. `shares`: trees say shares of labels."""
-        is_label_H = mark_labels(heads, r_BH.shape[1])
+        is_label_H = mark_shares(heads, r_BH.shape[1])
         mean_H, std_H = r_BH.mean(axis=0, dtype=np.float64), r_BH.std(axis=0, dtype=np.float64)
         is_kept_H = is_label_H | (std_H == 0)
         return cls(np.where(is_label_H, 0.0, mean_H), np.where(is_kept_H, 1.0, std_H), is_label_H & shares)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from okawari.models.cores import AffineCore
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lag_features import flatten_lags
 from okawari.models.windows import Floats, WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head, LabelHead, NumberHead
 
 Array = NDArray[np.float64]
 _NEVER = -30.0
@@ -52,8 +53,7 @@ class Linear:
         """Fit each head on `data.train`; nothing is stopped early."""
         x_BN = flatten_lags(data.train.z_BSK, data.train.z_BSK.shape[1]).astype(np.float64)
         r_BH = data.train.r_BH.astype(np.float64)
-        heads = data.heads or (Head(name="all", start=0, stop=r_BH.shape[1]),)
-        fitted = [self._fit_head(x_BN, r_BH[:, head.columns], head) for head in heads]
+        fitted = [self._fit_head(x_BN, r_BH[:, head.columns], head) for head in data.named_heads]
         weights, biases = zip(*fitted, strict=True)
         return LinearModel(weight_HN=np.concatenate(weights), bias_H=np.concatenate(biases))
 
@@ -61,8 +61,7 @@ class Linear:
         shift, scale = x_BN.mean(axis=0), x_BN.std(axis=0)
         # A spread that is only rounding is no spread.
         scale = np.where(scale > 1e-9 * np.maximum(np.abs(shift), 1e-30), scale, 1.0)
-        fit = _fit_labels if head.labels else _fit_numbers
-        weight_HN, bias_H = fit((x_BN - shift) / scale, r_BH, self.penalty)
+        weight_HN, bias_H = _fit(head, (x_BN - shift) / scale, r_BH, self.penalty)
         weight_HN = weight_HN / scale
         return weight_HN, bias_H - weight_HN @ shift
 
@@ -71,8 +70,14 @@ class Linear:
         return {"recipe": "Linear", **asdict(self)}
 
 
-def _fit_numbers(x_BN: Array, r_BH: Array, penalty: float) -> tuple[Array, Array]:
-    """Coefficients [H, N] and intercepts [H] for centred features."""
+@singledispatch
+def _fit(head: Head, x_BN: Array, r_BH: Array, penalty: float) -> tuple[Array, Array]:
+    """Coefficients [H, N] and intercepts [H] of one head, for standardised features."""
+    raise NotImplementedError(f"Linear fits no {type(head).__name__}.")
+
+
+@_fit.register
+def _fit_numbers(head: NumberHead, x_BN: Array, r_BH: Array, penalty: float) -> tuple[Array, Array]:
     bias_H = r_BH.mean(axis=0)
     left, singular, right = np.linalg.svd(x_BN, full_matrices=False)
     kept = singular > singular.max(initial=0.0) * np.finfo(np.float64).eps * max(x_BN.shape)
@@ -81,7 +86,8 @@ def _fit_numbers(x_BN: Array, r_BH: Array, penalty: float) -> tuple[Array, Array
     return weight_NH.T, bias_H
 
 
-def _fit_labels(x_BN: Array, r_BC: Array, penalty: float) -> tuple[Array, Array]:
+@_fit.register
+def _fit_labels(head: LabelHead, x_BN: Array, r_BC: Array, penalty: float) -> tuple[Array, Array]:
     """Coefficients [C, N] and intercepts [C] of the logits."""
     from sklearn.linear_model import LogisticRegression
 

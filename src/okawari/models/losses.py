@@ -11,18 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.models.cores import SMALLEST_SHARE
-from okawari.schema.tasks import Head
+from okawari.schema.heads import SMALLEST_SHARE, Head, name_heads
 
 Numbers = NDArray[np.float64]
-
-
-def mark_labels(heads: Sequence[Head], width: int) -> NDArray[np.bool_]:
-    """Which of the columns of an answer belong to labels."""
-    is_label_H = np.zeros(width, dtype=np.bool_)
-    for head in heads:
-        is_label_H[head.columns] = bool(head.labels)
-    return is_label_H
 
 
 def to_logits(values: NDArray[np.floating], is_share_H: NDArray[np.bool_]) -> Numbers:
@@ -35,37 +26,21 @@ def to_logits(values: NDArray[np.floating], is_share_H: NDArray[np.bool_]) -> Nu
 
 
 def joint_loss(said_BH: NDArray[np.floating], true_BH: NDArray[np.floating], heads: Sequence[Head] = ()) -> float:
-    """Sum over the heads: of numbers their mean squared error in the units that came, of labels their cross entropy in
-    nats. What `training.joint_loss` is to torch.
+    """Sum of the heads' losses: mean squared error of numbers in the units that came, cross entropy of labels in nats.
+
+    The same as `torch_training.joint_loss` is for torch.
     """
     said, true = said_BH.astype(np.float64), true_BH.astype(np.float64)
-    return sum(_measure(said[:, each.columns], true[:, each.columns], each) for each in _name_all(heads, said.shape[1]))
-
-
-def _name_all(heads: Sequence[Head], width: int) -> Sequence[Head]:
-    return heads or (Head(name="all", start=0, stop=width),)
-
-
-def _measure(said: Numbers, true: Numbers, head: Head) -> float:
-    if head.labels:
-        return float(np.mean(np.logaddexp.reduce(said, axis=1) - (said * true).sum(axis=1)))
-    return float(np.mean((said - true) ** 2))
+    named = name_heads(heads, said.shape[1])
+    return sum(each.measure_loss(said[:, each.columns], true[:, each.columns]) for each in named)
 
 
 def differentiate_loss(
     said_BH: NDArray[np.floating], true_BH: NDArray[np.floating], heads: Sequence[Head] = ()
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Slope and curvature of each row's loss in each column [B, H]: half the squared error, or the cross entropy.
-
-    A softmax with the probabilities p has the slope p - truth. Twice the diagonal p (1 - p) of its Hessian stands for
-    the whole, which is nowhere more curved, so that a step of all columns at once does not go too far. Source:
-    Friedman, Greedy Function Approximation, 2001, section 4.6, for one tree per label and round.
-    """
-    slope_BH, curve_BH = said_BH - true_BH, np.ones_like(said_BH)
-    for head in heads:
-        if head.labels:
-            said = said_BH[:, head.columns]
-            share = np.exp(said - np.logaddexp.reduce(said, axis=1, keepdims=True))
-            slope_BH[:, head.columns] = share - true_BH[:, head.columns]
-            curve_BH[:, head.columns] = 2 * share * (1 - share)
+    """Slope and curvature of each row's loss in each column [B, H]; see `Head.find_slopes`."""
+    slope_BH, curve_BH = np.empty_like(said_BH), np.empty_like(said_BH)
+    for head in name_heads(heads, said_BH.shape[1]):
+        slopes = head.find_slopes(said_BH[:, head.columns], true_BH[:, head.columns])
+        slope_BH[:, head.columns], curve_BH[:, head.columns] = slopes
     return slope_BH, curve_BH

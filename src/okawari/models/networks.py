@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head, mark_shares
 
 SMALLEST_LEVEL_SHARE = 0.01
 """Least level ahead, as a share of the last level, that a network on levels may answer; a price of 0 has no log."""
@@ -36,10 +36,9 @@ class ScaledNetwork(nn.Module):
         """Scale by means and standard deviations of the training part; a constant column is only centred."""
         for name, rows in (("in", in_BSK.flatten(0, 1)), ("out", out_BH)):
             self._set_scaling(name, rows.mean(dim=0), rows.std(dim=0))
-        for head in heads:
-            if head.labels:
-                self.get_buffer("out_shift")[head.columns] = 0.0
-                self.get_buffer("out_scale")[head.columns] = 1.0
+        is_share_H = torch.from_numpy(mark_shares(heads, out_BH.shape[1])).to(out_BH.device)
+        self.get_buffer("out_shift").masked_fill_(is_share_H, 0.0)
+        self.get_buffer("out_scale").masked_fill_(is_share_H, 1.0)
 
     def squeeze_by(self, in_BSK: Tensor, out_BH: Tensor) -> None:
         """Scale all numbers of the training part, in and out alike, from their range to 0..1 (MinMax)."""

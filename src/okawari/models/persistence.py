@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from okawari.errors import InvalidInput
 from okawari.models.cores import AffineCore
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.windows import Floats, WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head, LabelHead, NumberHead
 
 Array = NDArray[np.float64]
 
@@ -41,13 +42,10 @@ class Persistence:
         """
         now_BH = _require_standing(data.train)
         next_BH = data.train.r_BH
-        weight_HH, bias_H = np.zeros(2 * (now_BH.shape[1],)), next_BH.mean(axis=0, dtype=np.float64)
+        weight_HH, bias_H = np.zeros(2 * (now_BH.shape[1],)), np.zeros(now_BH.shape[1])
         for head in data.heads:
-            if head.labels:
-                weight_HH[head.columns, head.columns] = _count_transitions(now_BH, next_BH, head)
-                bias_H[head.columns] = 0.0
-            elif _stays(now_BH[:, head.start], next_BH[:, head.start]):
-                weight_HH[head.start, head.start], bias_H[head.start] = 1.0, 0.0
+            part = head.columns
+            weight_HH[part, part], bias_H[part] = _persist(head, now_BH[:, part], next_BH[:, part])
         return PersistenceModel(weight_HH=weight_HH, bias_H=bias_H)
 
     def describe(self) -> dict[str, Any]:
@@ -64,16 +62,26 @@ def _require_standing(windows: WindowSet) -> Floats:
     return windows.now_BH
 
 
-def _stays(now_B: Floats, next_B: Floats) -> bool:
-    """Whether the number of now is closer to the next one than the mean is, by squared error."""
-    return float(np.mean((next_B - now_B) ** 2, dtype=np.float64)) < float(next_B.var(dtype=np.float64))
+@singledispatch
+def _persist(head: Head, now_BC: Floats, next_BC: Floats) -> tuple[Array, Array]:
+    """Weight [C, C] and bias [C] of one head."""
+    raise NotImplementedError(f"Persistence fits no {type(head).__name__}.")
 
 
-def _count_transitions(now_BH: Floats, next_BH: Floats, head: Head) -> Array:
-    """Logarithms of the probabilities [next, now]."""
-    counts = next_BH[:, head.columns].astype(np.float64).T @ now_BH[:, head.columns] + 1 / len(head.labels)
+@_persist.register
+def _persist_number(head: NumberHead, now_BC: Floats, next_BC: Floats) -> tuple[Array, Array]:
+    """The number of now where it is closer to the next one than the mean is, by squared error; else the mean."""
+    stays = float(np.mean((next_BC - now_BC) ** 2, dtype=np.float64)) < float(next_BC.var(dtype=np.float64))
+    mean_C = next_BC.mean(axis=0, dtype=np.float64)
+    return (np.eye(1), np.zeros(1)) if stays else (np.zeros((1, 1)), mean_C)
+
+
+@_persist.register
+def _persist_label(head: LabelHead, now_BC: Floats, next_BC: Floats) -> tuple[Array, Array]:
+    """Logarithms of the transition probabilities [next, now]."""
+    counts = next_BC.astype(np.float64).T @ now_BC + 1 / head.width
     logs: Array = np.log(counts / counts.sum(axis=0))
-    return logs
+    return logs, np.zeros(head.width)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ class PriceLevelLstm:
         from okawari.models.networks import LevelNetwork
 
         require(
-            data.require_forecast("PriceLevelLstm") == "growth",
+            data.require_forecast("PriceLevelLstm").needs_positive,
             "PriceLevelLstm forecasts levels that are above 0, and this case learns differences; leave it out of the "
             "case's candidates.",
         )

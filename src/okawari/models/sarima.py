@@ -26,7 +26,6 @@ from okawari.errors import InvalidInput
 from okawari.models.cores import AffineCore
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.windows import Floats, WindowSet
-from okawari.schema.transforms import Learns, follow_move, straighten
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +62,9 @@ class Sarima:
 
     def fit(self, data: TrainingData, progress: Progress) -> SarimaModel:
         """Fit on the one contiguous series that the train windows cover; deterministic; a forecast's alone."""
-        learns = data.require_forecast("Sarima")
-        straight_N = straighten(join_levels(data.train, learns), learns)
-        scale = 1.0 if learns == "growth" else float(np.diff(straight_N).std()) or 1.0
+        transform = data.require_forecast("Sarima")
+        straight_N = transform.straighten(join_levels(data.train))
+        scale = transform.measure_unit(straight_N)
         parameters, facts = self._estimate(straight_N / scale)
         progress(1, 1, facts)
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
@@ -94,10 +93,10 @@ class Sarima:
         return {"recipe": "Sarima", **asdict(self)}
 
 
-def join_levels(windows: WindowSet, learns: Learns) -> Array:
+def join_levels(windows: WindowSet) -> Array:
     """The levels [n] that contiguous windows cover: the first window, each later last reading, the last truth."""
     first_T = windows.x_BTF[0, :-1, windows.target_index].astype(np.float64)
-    truth_H = follow_move(windows.level_B[-1:], windows.r_BH[-1].astype(np.float64), learns)
+    truth_H = windows.transform.backward(windows.level_B[-1:], windows.r_BH[-1].astype(np.float64))
     return np.concatenate([first_T, windows.level_B, truth_H])
 
 

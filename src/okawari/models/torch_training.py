@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,7 @@ from okawari.errors import InvalidInput
 from okawari.models.cores import Reads
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.windows import Floats, WindowSet
-from okawari.schema.tasks import Head
-from okawari.schema.transforms import follow_move
+from okawari.schema.heads import Head, LabelHead, NumberHead, name_heads
 
 _logger = logging.getLogger(__name__)
 
@@ -89,8 +89,7 @@ def to_tensors(windows: WindowSet, device: torch.device, reads: Reads = "z") -> 
     """
     if reads == "z":
         return _move(windows.z_BSK, device), _move(windows.r_BH, device)
-    assert windows.learns is not None, "only a forecast has levels ahead"
-    ahead_BH = follow_move(windows.level_B[:, None], windows.r_BH.astype(np.float64), windows.learns)
+    ahead_BH = windows.transform.backward(windows.level_B[:, None], windows.r_BH.astype(np.float64))
     return _move(windows.levels_BT[..., None], device), _move(ahead_BH.astype(np.float32), device)
 
 
@@ -203,14 +202,26 @@ def joint_loss(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence
     with torch.autocast(taken.device.type, dtype=torch.bfloat16, enabled=taken.device.type == "cuda"):
         said_BH = network(taken)
     said_BH, scale_H = said_BH.float(), network.get_buffer("out_scale")
-    losses = []
-    for head in heads or (Head(name="all", start=0, stop=learnt_BH.shape[1]),):
-        said, learnt = said_BH[:, head.columns], learnt_BH[:, head.columns]
-        if head.labels:
-            losses.append(nn.functional.cross_entropy(said, learnt))
-        else:
-            losses.append((((said - learnt) / scale_H[head.columns]) ** 2).mean())
+    losses = [
+        _measure_head(each, said_BH[:, each.columns], learnt_BH[:, each.columns], scale_H[each.columns])
+        for each in name_heads(heads, learnt_BH.shape[1])
+    ]
     return torch.stack(losses).sum()
+
+
+@singledispatch
+def _measure_head(head: Head, said_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
+    raise NotImplementedError(f"Torch measures no {type(head).__name__}.")
+
+
+@_measure_head.register
+def _measure_number(head: NumberHead, said_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
+    return (((said_BC - learnt_BC) / scale_C) ** 2).mean()
+
+
+@_measure_head.register
+def _measure_label(head: LabelHead, said_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(said_BC, learnt_BC)
 
 
 @torch.inference_mode()

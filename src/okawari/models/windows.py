@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.schema.transforms import Learns, measure_move
+from okawari.schema.transforms import NoTransform, Transform
 
 Floats = NDArray[np.float32]
 
@@ -24,8 +24,8 @@ class WindowSet:
     """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` what is learned, `level_B` the last
     target level of a series (its own unit) or the truth itself of a record, `at_B` the time of the last reading
     (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them, and `now_BH` where
-    several targets stand in the last reading, laid out like `r_BH`; None of other tasks. Of a forecast, `learns` says
-    what `r_BH` is, and `ahead_BH` is the truth as it was read, in the target's own unit; None of other tasks.
+    several targets stand in the last reading, laid out like `r_BH`; None for other tasks. `transform` says what `r_BH`
+    is; `ahead_BH` is the truth as it was read, in the target's own unit, where it is read and not computed.
     """
 
     x_BTF: Floats
@@ -35,7 +35,7 @@ class WindowSet:
     at_B: NDArray[np.datetime64]
     target_index: int | None
     now_BH: Floats | None = None
-    learns: Learns | None = None
+    transform: Transform = NoTransform()  # noqa: RUF009  (frozen, without fields of its own)
     ahead_BH: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -49,14 +49,18 @@ class WindowSet:
     @property
     def w_BT(self) -> NDArray[np.float64]:  # noqa: N802
         """The levels as a forecast's models may read them: each one's move away from the last."""
-        assert self.learns is not None, "only a forecast's models learn moves"
         levels_BT = self.levels_BT.astype(np.float64)
-        return measure_move(levels_BT[:, -1:], levels_BT, self.learns)
+        return self.transform.forward(levels_BT[:, -1:], levels_BT)
+
+    @property
+    def true_BH(self) -> NDArray[np.float64]:  # noqa: N802
+        """The truth in the target's own unit, laid out like an answer."""
+        return self.r_BH.astype(np.float64) if self.ahead_BH is None else self.ahead_BH
 
     def __getitem__(self, rows: slice) -> WindowSet:
         return self._take(rows)
 
-    def pick(self, places: NDArray[np.int64]) -> WindowSet:
+    def pick(self, places: slice | NDArray[np.int64]) -> WindowSet:
         """The windows at these places, in this order."""
         return self._take(places)
 

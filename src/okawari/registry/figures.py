@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.graph.inference import Answer
 from okawari.models.windows import WindowSet
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head, LabelHead, NumberHead
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,39 +31,39 @@ def draw_history(history: Sequence[Mapping[str, float]], title: str) -> Figure:
 
 
 def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> Figure:
-    """Answers against the truth: of a forecast step 1 over time, of records point by point, of labels their counts; a
-    panel for each head.
+    """Answers against the truth, a panel for each head: numbers of a series over time (of a forecast the first step),
+    numbers of records point by point, labels as counts.
     """
     heads = case.task.heads
-    if case.is_forecast:
-        figure, axes = _new_figure(title)
-        assert holdout.ahead_BH is not None, "a forecast's windows know what came after them"
-        _draw_time(axes, answer, holdout, holdout.ahead_BH[:, 0], case)
-        axes.set_ylabel(f"{case.target.name} ({case.target.unit})")
-        return figure
     figure, panels = _new_figures(title, len(heads))
-    if len(heads) == 1 and heads[0].labels:
+    if not any(head.has_interval for head in heads) and len(heads) == 1:
         figure.set_size_inches(6, 5)
     for axes, head in zip(panels, heads, strict=True):
         if len(heads) > 1:
             axes.set_title(head.name)
-        _draw_head(axes, answer, holdout, head, case)
+        _draw_head(head, axes, answer, holdout, case)
     return figure
 
 
-def _draw_head(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
-    if head.labels:
-        _draw_confusion(axes, answer, holdout, head)
-    elif case.is_series:
-        _draw_time(axes, answer, holdout, holdout.r_BH[:, head.start], case, column=head.start)
-        axes.set_ylabel(head.unit)
-    else:
-        _draw_points(axes, answer, holdout, case)
+def name_figure(case: Case) -> str:
+    """File of the holdout's figure: `confusion.png` where all answers are labels, else `holdout.png`."""
+    return "holdout.png" if any(head.has_interval for head in case.task.heads) else "confusion.png"
 
 
-def _draw_time(
-    axes: Axes, answer: Answer, holdout: WindowSet, truth_B: NDArray[np.floating[Any]], case: Case, column: int = 0
-) -> None:
+@singledispatch
+def _draw_head(head: Head, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
+    raise NotImplementedError(f"There is no figure of {type(head).__name__}.")
+
+
+@_draw_head.register
+def _draw_number(head: NumberHead, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
+    draw = _draw_time if case.layout.in_order else _draw_points
+    draw(axes, answer, holdout, head, case)
+
+
+def _draw_time(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
+    column, truth_B = head.start, holdout.true_BH[:, head.start]
+    axes.set_ylabel(head.unit or f"{case.target.name} ({case.target.unit})")
     if answer.lower_BH is not None and answer.upper_BH is not None:
         label = f"{case.coverage_share:.0%} interval"
         lower_B, upper_B = answer.lower_BH[:, column], answer.upper_BH[:, column]
@@ -74,7 +74,8 @@ def _draw_time(
     axes.tick_params(axis="x", rotation=30)
 
 
-def _draw_confusion(axes: Axes, answer: Answer, holdout: WindowSet, head: Head) -> None:
+@_draw_head.register
+def _draw_confusion(head: LabelHead, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
     """How often each true label (row) was answered with each label (column)."""
     labels = head.labels
     counts = np.zeros((len(labels), len(labels)), dtype=int)
@@ -90,7 +91,7 @@ def _draw_confusion(axes: Axes, answer: Answer, holdout: WindowSet, head: Head) 
     axes.set_ylabel("true")
 
 
-def _draw_points(axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
+def _draw_points(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
     axes.scatter(answer.mean_BH[:, 0], holdout.level_B, s=12, color="black", alpha=0.6)
     both = [
         float(min(holdout.level_B.min(), answer.mean_BH.min())),

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from okawari.errors import require
+import numpy as np
+import pandas as pd
+
+from okawari.errors import InvalidInput, require
+from okawari.schema.heads import Head, LabelHead, NumberHead
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
@@ -45,6 +51,88 @@ class Column:
             bounds == (None, None, None) and not self.integer,
             f"Column {self.name} has labels and also bounds; labels say all. Leave the bounds out.",
         )
+
+    def make_head(self, start: int = 0) -> Head:
+        """What an answer of this column consists of; which of the heads it is says what kind of column this is."""
+        if self.labels:
+            return LabelHead(name=self.name, start=start, words=self.labels)
+        return NumberHead(name=self.name, start=start, unit=self.unit)
+
+    @property
+    def head(self) -> Head:
+        """The head of an answer that is this column alone."""
+        return self.make_head()
+
+    @property
+    def width(self) -> int:
+        """Features that a model reads of it: the number, or one for each label."""
+        return len(self.labels) or 1
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether answers of it carry an interval."""
+        return self.head.has_interval
+
+    @property
+    def expected(self) -> str:
+        """What a value is, in words."""
+        return f"one of {', '.join(self.labels)}" if self.labels else "a number"
+
+    @property
+    def allowed(self) -> str:
+        """The values that the column may hold, as a sentence without its full stop.
+
+        >>> Column(name="close", unit="USD", above=0).allowed
+        'close is a number above 0 (USD)'
+        """
+        if self.labels:
+            return f"{self.name} is one of {', '.join(self.labels)}"
+        limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum}
+        said = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+        kind = "a whole number" if self.integer else "a number"
+        unit = f"({self.unit})" if self.unit else ""
+        return " ".join(part for part in (f"{self.name} is", kind, said, unit) if part)
+
+    def to_number(self, value: Any) -> float:
+        """A value of a reading as a number: a label is its place.
+
+        Raises:
+            KeyError: a word that is no label of the column.
+        """
+        return self.places[value] if self.labels else value
+
+    @property
+    def places(self) -> Mapping[str, float]:
+        """The place of each label; empty for numbers."""
+        return {label: float(place) for place, label in enumerate(self.labels)}
+
+    def parse(self, values: pd.Series, parse_numbers: Callable[[pd.Series], pd.Series]) -> pd.Series:
+        """Values as they came as float64: numbers, or places of labels; what is neither is NaN."""
+        if not self.labels:
+            return parse_numbers(values)
+        return values.map(lambda value: self.places.get(spell_label(value), np.nan)).astype("float64")
+
+    def spell(self, places: pd.Series) -> pd.Series:
+        """Stored numbers as a person reads them: labels as their words, numbers as they are.
+
+        Raises:
+            InvalidInput: a place that has no label, because labels were taken away since.
+        """
+        if not self.labels:
+            return places
+        beyond = places[places >= len(self.labels)]
+        if not beyond.empty:
+            raise InvalidInput(
+                f"Column {self.name} holds the label at place {int(beyond.iloc[0])} and the case names "
+                f"{len(self.labels)} labels, counted from 0; labels may be added at the end only. Put back what was "
+                "taken away."
+            )
+        return pd.Series([self.labels[int(place)] for place in places], index=places.index, dtype=object)
+
+
+def spell_label(value: object) -> str:
+    """A label as a word, whatever type a file gave it: 3, 3.0 and "3" are the same label."""
+    return str(int(value)) if isinstance(value, (float, np.floating)) and value == value // 1 else str(value).strip()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +19,17 @@ class LogRatio:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What it is made of; a logarithm is taken of all of it."""
+        """What it is made of."""
         return (self.numerator, self.denominator)
+
+    @property
+    def logged_columns(self) -> tuple[str, ...]:
+        """Columns of which a logarithm is taken: all of it."""
+        return self.columns
+
+    def place_pair(self, places: Mapping[str, int]) -> tuple[int, int]:
+        """Where its two numbers stand when the newest reading and the one before stand side by side."""
+        return places[self.numerator], places[self.denominator] + self.lag * len(places)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +44,15 @@ class Change:
     def columns(self) -> tuple[str, ...]:
         """What it is made of."""
         return (self.column,)
+
+    @property
+    def logged_columns(self) -> tuple[str, ...]:
+        """Columns of which a logarithm is taken: none."""
+        return ()
+
+    def place_pair(self, places: Mapping[str, int]) -> tuple[int, int]:
+        """Where its two numbers stand when the newest reading and the one before stand side by side."""
+        return places[self.column], places[self.column] + len(places)
 
 
 Feature = LogRatio | Change

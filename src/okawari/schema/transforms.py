@@ -1,46 +1,175 @@
-"""How a forecast's target moves from its last level, which is what models learn, and the way back: one home for both.
+"""How a forecast's target moves from its last level, which is what models learn, and the way back.
 
-    growth       r = log(ahead / level)     ahead = level * exp(r)     levels that are always above 0
-    difference   r = ahead - level          ahead = level + r          any levels, those of 0 and below included
+    LogReturn     r = log(ahead / level)     ahead = level * exp(r)     levels that are always above 0
+    Difference    r = ahead - level          ahead = level + r          any levels, also 0 and below
+    NoTransform   r = ahead                  ahead = r                  numbers and labels that move from nothing
 
-A graph takes the same two ways in its own operators (`okawari.graph.stages`). Arrays broadcast like numpy's.
+The same transforms as ONNX nodes are registered in `okawari.graph.transforms`. Arrays broadcast as in numpy.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from okawari.errors import InvalidInput
+
 Learns = Literal["growth", "difference"]
-"""What models learn of the way from the last level to a later one."""
+"""What a case file calls the transform of a forecast."""
 Array = NDArray[np.float64]
 
 
-def measure_move(level: NDArray[Any], ahead: NDArray[Any], learns: Learns) -> Array:
-    """What has to be learnt of the way from `level` to `ahead`, both in the target's unit.
+class Transform(Protocol):
+    """Between a target's levels, in its own unit, and what models learn."""
+
+    @property
+    def needs_positive(self) -> bool:
+        """Whether a level of 0 or below has no transform."""
+        ...
+
+    def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
+        """What models learn of the way from `level` to `ahead`."""
+        ...
+
+    def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
+        """Where `r` leads from `level`."""
+        ...
+
+    def straighten(self, levels: NDArray[Any]) -> Array:
+        """The levels on the scale on which every move is a difference."""
+        ...
+
+    def measure_unit(self, straight_N: Array) -> float:
+        """The unit in which a model with a diffuse initial state counts straightened levels."""
+        ...
+
+    def find_summand(self, levels: NDArray[Any]) -> float:
+        """Largest number that an answer is a sum of, in whose size it rounds; 0 where answers are no sums."""
+        ...
+
+    def require_moves(self, recipe: str) -> Transform:
+        """The transform itself, for a recipe that forecasts moves from a last level.
+
+        Raises:
+            InvalidInput: nothing moves from a last level here.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LogReturn:
+    """Growth: the logarithm of the ratio. Levels that grow tenfold do not generalise, their growth does.
 
     Example:
-        >>> measure_move(np.array([4.0]), np.array([0.0]), "difference")
-        array([-4.])
-    """
-    moved: Array = np.log(ahead / level) if learns == "growth" else ahead - level
-    return moved
-
-
-def follow_move(level: NDArray[Any], r: NDArray[Any], learns: Learns) -> Array:
-    """Where what was learnt leads to from `level`, in the target's unit.
-
-    Example:
-        >>> follow_move(np.array([4.0]), np.array([0.0]), "growth")
+        >>> LogReturn().backward(np.array([4.0]), np.array([0.0]))
         array([4.])
     """
-    ahead: Array = level * np.exp(r) if learns == "growth" else level + r
-    return ahead
+
+    needs_positive: bool = True
+
+    def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
+        """`log(ahead / level)`."""
+        moved: Array = np.log(ahead / level)
+        return moved
+
+    def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
+        """`level * exp(r)`."""
+        ahead: Array = level * np.exp(r)
+        return ahead
+
+    def straighten(self, levels: NDArray[Any]) -> Array:
+        """Logarithms."""
+        logs: Array = np.log(levels)
+        return logs
+
+    def measure_unit(self, straight_N: Array) -> float:
+        """1: logarithms have no unit."""
+        return 1.0
+
+    def find_summand(self, levels: NDArray[Any]) -> float:
+        """0: an answer is a product."""
+        return 0.0
+
+    def require_moves(self, recipe: str) -> Transform:
+        """The transform itself."""
+        return self
 
 
-def straighten(levels: NDArray[Any], learns: Learns) -> Array:
-    """The levels on the scale on which every move is a difference: their logarithms, or they themselves."""
-    straight: Array = np.log(levels) if learns == "growth" else levels
-    return straight
+@dataclass(frozen=True)
+class Difference:
+    """The plain difference, for targets that may be 0 or below: temperatures, net flows, sales with days without any.
+
+    Example:
+        >>> Difference().forward(np.array([4.0]), np.array([0.0]))
+        array([-4.])
+    """
+
+    needs_positive: bool = False
+
+    def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
+        """`ahead - level`."""
+        moved: Array = ahead - level
+        return moved
+
+    def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
+        """`level + r`."""
+        ahead: Array = level + r
+        return ahead
+
+    def straighten(self, levels: NDArray[Any]) -> Array:
+        """The levels themselves."""
+        return levels
+
+    def measure_unit(self, straight_N: Array) -> float:
+        """Standard deviation of the changes; 1 for a series that never changes."""
+        return float(np.diff(straight_N).std()) or 1.0
+
+    def find_summand(self, levels: NDArray[Any]) -> float:
+        """The largest level: an answer is a level and what is added to it."""
+        return float(np.abs(levels).max())
+
+    def require_moves(self, recipe: str) -> Transform:
+        """The transform itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class NoTransform:
+    """What is learnt is the answer itself: a record's number, a label, or several targets."""
+
+    needs_positive: bool = False
+
+    def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
+        """`ahead`."""
+        return ahead
+
+    def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
+        """`r`."""
+        return r
+
+    def straighten(self, levels: NDArray[Any]) -> Array:
+        """The levels themselves."""
+        return levels
+
+    def measure_unit(self, straight_N: Array) -> float:
+        """1."""
+        return 1.0
+
+    def find_summand(self, levels: NDArray[Any]) -> float:
+        """0: an answer is no sum."""
+        return 0.0
+
+    def require_moves(self, recipe: str) -> Transform:
+        """Refused, because nothing moves from a last level."""
+        raise InvalidInput(
+            f"{recipe} forecasts the next values of a series, and this case asks for something else; leave it out "
+            "of the case's candidates."
+        )
+
+
+TRANSFORMS: Mapping[Learns, Transform] = {"growth": LogReturn(), "difference": Difference()}
+"""The transforms of a forecast by the name that a case file gives them."""

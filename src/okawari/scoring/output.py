@@ -29,16 +29,15 @@ Shapes: N answers, M numbers of a graph, its outputs side by side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.case import Anticipate, Case, Forecast
+from okawari.case import Case
 from okawari.graph.inference import Graph
-from okawari.schema.tasks import Head
+from okawari.schema.heads import Head
 from okawari.scoring.checkpoint import Layout
 
 
@@ -56,25 +55,8 @@ def _read(numbers_NM: NDArray[np.floating[Any]], said: int | Head) -> NDArray[An
 
 def _list_columns(case: Case, graph: Graph) -> dict[str, int | Head]:
     """Each column of an answer, and which number of the graph it holds or which head's most probable label."""
-    parts = {name: place * case.task.width for place, name in enumerate(graph.labels.get("outputs", "mean").split(","))}
-    if isinstance(case.task, Forecast):
-        steps = range(case.task.horizon)
-        return {f"{part}_{step + 1}": start + step for part, start in parts.items() for step in steps}
-    columns: dict[str, int | Head] = {}
-    for head in case.task.heads:
-        columns |= _list_labels(case, head) if head.labels else _list_parts(case, head, parts)
-    return columns
-
-
-def _list_labels(case: Case, head: Head) -> dict[str, int | Head]:
-    told, prefix = (head.name, head.name) if isinstance(case.task, Anticipate) else ("label", "p")
-    return {told: head, **{f"{prefix}_{label}": head.start + place for place, label in enumerate(head.labels)}}
-
-
-def _list_parts(case: Case, head: Head, parts: Mapping[str, int]) -> dict[str, int | Head]:
-    if not isinstance(case.task, Anticipate):
-        return {part: start + head.start for part, start in parts.items()}
-    return {head.name if part == "mean" else f"{head.name}_{part}": start + head.start for part, start in parts.items()}
+    outputs = graph.labels.get("outputs", "mean").split(",")
+    return case.task.name_answers({name: place * case.task.width for place, name in enumerate(outputs)})
 
 
 def lay_out_answers(case: Case, graph: Graph) -> Layout:

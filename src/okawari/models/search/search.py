@@ -22,10 +22,11 @@ import numpy as np
 
 from okawari.errors import InvalidInput, require
 from okawari.models.fit_context import Progress, TrainingData, no_progress
-from okawari.models.losses import joint_loss, mark_labels
+from okawari.models.losses import joint_loss
 from okawari.models.protocols import Model, Recipe
 from okawari.models.search.space import Dimension
 from okawari.models.search.trials import SearchedModel, State, Trial
+from okawari.schema.heads import mark_shares
 
 if TYPE_CHECKING:
     import optuna
@@ -272,5 +273,5 @@ def measure_loss(model: Model, data: TrainingData) -> float:
     """
     width = data.train.r_BH.shape[1]
     spread_H = data.train.r_BH.std(axis=0, ddof=1, dtype=np.float64)
-    scale_H = np.where(mark_labels(data.heads, width) | (spread_H == 0), 1.0, spread_H)
+    scale_H = np.where(mark_shares(data.heads, width) | (spread_H == 0), 1.0, spread_H)
     return joint_loss(model.predict(data.validation) / scale_H, data.validation.r_BH / scale_H, data.heads)

@@ -1,0 +1,119 @@
+"""The reading stage of a series: readings in as features, levels and moves.
+
+Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer; everything float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from okawari.case import Case
+from okawari.graph.growth_targets import build_state_part
+from okawari.graph.stages import Dims, Part, build_stage, ints, log_ratio, tiny
+from okawari.graph.transforms import build_moves
+from okawari.schema.features import Change, Feature, LogRatio
+
+_END = 2**63 - 1
+
+
+def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) -> onnx.ModelProto:
+    """Input `x` [B, length, F]; `outputs` chosen from "z", "level", "levels", "w" and "now"."""
+    steps = length - 1 if isinstance(length, int) else "S"
+    shapes: dict[str, Dims] = {
+        "z": ("B", steps, len(case.features)),
+        "level": ("B", 1),
+        "levels": ("B", length),
+        "w": ("B", length),
+        "now": ("B", case.task.width),
+    }
+    parts: list[Part] = [_build_features(case)] if "z" in outputs else []
+    if {"level", "levels", "w", "now"} & set(outputs):
+        parts.append(_build_levels(case))
+    if {"w", "now"} & set(outputs):
+        parts.append(build_moves(case.task.window_transform))
+    if "now" in outputs:
+        parts.append(build_state_part(case.task))
+    nodes = [node for part_nodes, _ in parts for node in part_nodes]
+    constants = {name: value for _, values in parts for name, value in values.items()}
+    chosen = {name: shapes[name] for name in outputs}
+    return build_stage("reading", nodes, {"x": ("B", length, len(case.columns))}, chosen, constants)
+
+
+def _build_levels(case: Case) -> Part:
+    """`levels`, the target of each reading, and `level`, that of the last."""
+    nodes = [
+        helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
+        helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
+    ]
+    target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
+    return nodes, {"level/target": target, "level/newest": ints(-1)}
+
+
+def _build_features(case: Case) -> Part:
+    """All features of a kind at once.
+
+    Newest and previous readings stand side by side as 2F columns, so that a lagged column is a column like any other.
+    """
+    places = {name: place for place, name in enumerate(case.column_names)}
+    nodes = [
+        helper.make_node("Slice", ["x", "z/one", "z/end", "z/axis"], ["z/newest"]),
+        helper.make_node("Slice", ["x", "z/zero", "z/minus_one", "z/axis"], ["z/previous"]),
+        helper.make_node("Concat", ["z/newest", "z/previous"], ["z/pairs"], axis=2),
+    ]
+    constants: dict[str, NDArray[Any]] = {
+        "z/zero": ints(0), "z/one": ints(1), "z/minus_one": ints(-1), "z/end": ints(_END), "z/axis": ints(1),
+    }  # fmt: skip
+    groups = _group_alike(case.features)
+    outs = ["z"] if len(groups) == 1 else [f"z/group_{number}" for number in range(len(groups))]
+    for out, group in zip(outs, groups, strict=True):
+        pairs = [case.features[place].place_pair(places) for place in group]
+        taken, own = _take_pairs(pairs, out)
+        computed, more = _compute(case.features[group[0]], f"{out}/first", f"{out}/second", out)
+        nodes, constants = [*nodes, *taken, *computed], {**constants, **own, **more}
+    if len(groups) > 1:
+        constants["z/order"] = np.argsort([place for group in groups for place in group])
+        nodes += [
+            helper.make_node("Concat", outs, ["z/grouped"], axis=2),
+            helper.make_node("Gather", ["z/grouped", "z/order"], ["z"], axis=2),
+        ]
+    return nodes, constants
+
+
+def _group_alike(features: Sequence[Feature]) -> list[list[int]]:
+    """Places of the features of each kind, in the order in which kinds come first."""
+    groups: dict[str, list[int]] = {}
+    for place, feature in enumerate(features):
+        groups.setdefault(type(feature).__name__, []).append(place)
+    return list(groups.values())
+
+
+def _take_pairs(pairs: Sequence[tuple[int, int]], out: str) -> Part:
+    first, second = zip(*pairs, strict=True)
+    nodes = [
+        helper.make_node("Gather", ["z/pairs", f"{out}/first_places"], [f"{out}/first"], axis=2),
+        helper.make_node("Gather", ["z/pairs", f"{out}/second_places"], [f"{out}/second"], axis=2),
+    ]
+    return nodes, {f"{out}/first_places": ints(*first), f"{out}/second_places": ints(*second)}
+
+
+@singledispatch
+def _compute(feature: Feature, first: str, second: str, out: str) -> Part:
+    """Features of one kind from their two numbers, by name."""
+    raise NotImplementedError(f"The graph computes no {type(feature).__name__}.")
+
+
+@_compute.register
+def _compute_ratios(feature: LogRatio, first: str, second: str, out: str) -> Part:
+    return log_ratio(first, second, out), {f"{out}/tiny": tiny()}
+
+
+@_compute.register
+def _compute_changes(feature: Change, first: str, second: str, out: str) -> Part:
+    return [helper.make_node("Sub", [first, second], [out])], {}

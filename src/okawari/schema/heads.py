@@ -1,0 +1,221 @@
+"""What an answer consists of: numbers and labels, each a run of its columns.
+
+    NumberHead    `n_steps` numbers in one unit; a forecast is one number head of H steps
+    LabelHead     one column for each label; the truth is 1 for the label that came and 0 for all others, a model says
+                  logits, an answer holds probabilities
+
+Shapes: B windows, H columns of an answer, C columns of one head.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+SMALLEST_SHARE = 1e-6
+"""Least probability that a model gives a label: what never came in training is not impossible, and logs stay finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(ABC):
+    """A run of an answer's columns, from `start` on. `unit` is what a person reads beside a number."""
+
+    name: str
+    start: int
+    unit: str = ""
+
+    has_interval = True
+    """Whether answers carry an interval."""
+    is_share = False
+    """Whether columns are probabilities, which models say as logits and which have no scale."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Columns of this head."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that columns stand for; none for numbers."""
+        return ()
+
+    @property
+    def stop(self) -> int:
+        """The column after the last one."""
+        return self.start + self.width
+
+    @property
+    def columns(self) -> slice:
+        """Where this head stands in an answer."""
+        return slice(self.start, self.stop)
+
+    @abstractmethod
+    def encode(self, values_B: Array) -> Array:
+        """Values (a label as its place) as rows of truth [B, C]."""
+
+    @abstractmethod
+    def decode(self, values_BC: NDArray[Any]) -> Array:
+        """One value for each row [B]: the first number, or the place of the most probable label."""
+
+    @abstractmethod
+    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+        """Loss of what a model says (labels as logits), a mean over rows: squared error, or cross entropy in nats."""
+
+    @abstractmethod
+    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Slope and curvature of each row's loss in each column [B, C]: half the squared error, or cross entropy."""
+
+    @abstractmethod
+    def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
+        """Loss of a row for an uninformed prediction: the truth's own variance, or `log C` for one of C labels."""
+
+    @abstractmethod
+    def measure_difference(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> float:
+        """Largest difference of two answers: numbers as a share of the largest |full|, labels in probability."""
+
+    @abstractmethod
+    def find_flips(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> Sequence[NDArray[np.bool_]]:
+        """Which rows get another label, as a list of one array [B]; an empty list for numbers."""
+
+    @abstractmethod
+    def say(self, mean_C: Sequence[float]) -> str:
+        """One answer in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberHead(Head):
+    """`n_steps` numbers; of a forecast one for each step ahead.
+
+    Example:
+        >>> NumberHead(name="close", start=0, n_steps=5).columns
+        slice(0, 5, None)
+    """
+
+    n_steps: int = 1
+
+    @property
+    def width(self) -> int:
+        """One column a step."""
+        return self.n_steps
+
+    def encode(self, values_B: Array) -> Array:
+        """The numbers in one column."""
+        return values_B[:, None]
+
+    def decode(self, values_BC: NDArray[Any]) -> Array:
+        """The first step."""
+        first_B: Array = values_BC[:, 0].astype(np.float64)
+        return first_B
+
+    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+        """Mean squared error in the units that came."""
+        return float(np.mean((said_BC - true_BC) ** 2))
+
+    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The error itself, and 1."""
+        return said_BC - true_BC, np.ones_like(said_BC)
+
+    def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
+        """Variance of the truth; 1 where it never varies."""
+        return float(true_BC.astype(np.float64).var()) or 1.0
+
+    def measure_difference(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> float:
+        """As a share of the largest number."""
+        full = full_BC.astype(np.float64)
+        return float(np.max(np.abs(mean_BC - full))) / (float(np.max(np.abs(full))) or 1.0)
+
+    def find_flips(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> Sequence[NDArray[np.bool_]]:
+        """None: a number is no label."""
+        return ()
+
+    def say(self, mean_C: Sequence[float]) -> str:
+        """The first number; of several steps it is the next one."""
+        return f"{mean_C[0]:.5g}" + (" one step ahead" if self.n_steps > 1 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelHead(Head):
+    """One label out of `words`, with the probability of each.
+
+    Example:
+        >>> LabelHead(name="size", start=1, words=("small", "large")).say([0.25, 0.75])
+        'large (75.0%)'
+    """
+
+    words: tuple[str, ...]
+
+    has_interval = False
+    is_share = True
+
+    @property
+    def width(self) -> int:
+        """One column a label."""
+        return len(self.words)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.words
+
+    def encode(self, values_B: Array) -> Array:
+        """1 in the column of the label, 0 in all others."""
+        marks_BC: Array = (values_B[:, None] == np.arange(self.width)).astype(np.float64)
+        return marks_BC
+
+    def decode(self, values_BC: NDArray[Any]) -> Array:
+        """The place of the largest share."""
+        place_B: Array = values_BC.argmax(axis=1).astype(np.float64)
+        return place_B
+
+    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+        """Cross entropy of the softmax, in nats."""
+        return float(np.mean(np.logaddexp.reduce(said_BC, axis=1) - (said_BC * true_BC).sum(axis=1)))
+
+    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """`p - truth`, and twice the diagonal `p (1 - p)` of the Hessian.
+
+        The whole Hessian is nowhere more curved than twice its diagonal, so a step of all columns at once does not go
+        too far. Source: Friedman, Greedy Function Approximation, 2001, section 4.6.
+        """
+        share = np.exp(said_BC - np.logaddexp.reduce(said_BC, axis=1, keepdims=True))
+        return share - true_BC, 2 * share * (1 - share)
+
+    def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
+        """Every label equally probable."""
+        return float(np.log(self.width))
+
+    def measure_difference(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> float:
+        """In probability."""
+        return float(np.max(np.abs(mean_BC - full_BC.astype(np.float64))))
+
+    def find_flips(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> Sequence[NDArray[np.bool_]]:
+        """Rows whose most probable label differs."""
+        return (mean_BC.argmax(axis=1) != full_BC.argmax(axis=1),)
+
+    def say(self, mean_C: Sequence[float]) -> str:
+        """The most probable label and its probability."""
+        return f"{self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]} ({max(mean_C):.1%})"
+
+
+def name_heads(heads: Sequence[Head], width: int) -> Sequence[Head]:
+    """The heads, or one number head over all columns where none are named."""
+    return heads or (NumberHead(name="all", start=0, n_steps=width),)
+
+
+def mark_shares(heads: Sequence[Head], width: int) -> NDArray[np.bool_]:
+    """Which of the columns of an answer are probabilities, [H]."""
+    is_share_H = np.zeros(width, dtype=np.bool_)
+    for head in heads:
+        is_share_H[head.columns] = head.is_share
+    return is_share_H
+
+
+def split_heads(values_BH: NDArray[Any], heads: Sequence[Head]) -> list[NDArray[Any]]:
+    """The columns of each head, [B, C]."""
+    return [values_BH[:, head.columns] for head in heads]
