@@ -22,6 +22,8 @@ KIND_ATTRIBUTES = {
     "is_series",
     "is_forecast",
     "is_record",
+    "in_order",
+    "is_share",
     "labels",
     "learns",
     "layout",

@@ -168,8 +168,6 @@ def require_answers(graph: Graph, case: Case) -> None:
 
 def _find_difference(came: Sequence[object], asked: Sequence[object]) -> tuple[str, str]:
     """The first answers that stand for different things, as JSON."""
-    pairs = (
-        (json.dumps(one, sort_keys=True), json.dumps(other, sort_keys=True))
-        for one, other in zip(came, asked, strict=False)
-    )
+    both = zip(came, asked, strict=False)
+    pairs = ((json.dumps(one, sort_keys=True), json.dumps(other, sort_keys=True)) for one, other in both)
     return next(((one, other) for one, other in pairs if one != other), ("something else", json.dumps(asked)))

@@ -13,7 +13,7 @@ from okawari.models.random_walk import RandomWalk
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.scaffold.sizing import Reach
-from okawari.schema.transforms import Learns
+from okawari.schema.transforms import TRANSFORMS, Learns
 
 _LONGEST_SEASON = 24
 """Of a SARIMA: its state grows with the season, and so does the time of its fit."""
@@ -23,7 +23,7 @@ def list_forecasters(reach: Reach, n: int, learns: Learns = "growth") -> tuple[R
     """For a series of `n` readings. Where differences are learnt, a season adds to the level and does not multiply it:
     what comes a season later is the sum of a season's changes, so linear models try as well, and trees look at so many.
     """
-    adds = learns == "difference"
+    adds = TRANSFORMS[learns].is_additive
     lags, leaf = min(max(20, reach.season if adds else 0), reach.history - 1), _size_leaf(n)
     seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
     return (

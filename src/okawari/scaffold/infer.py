@@ -49,6 +49,7 @@ from okawari.scaffold.sizing import (
     plan_records_gate,
     plan_series_gate,
 )
+from okawari.schema.transforms import TRANSFORMS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ def _guess_forecast(seen: Seen, source: Table, wish: Wish, time: Profile, now: d
     _require_rows(n, count_fewest_readings())
     rhythm, learns = measure_rhythm(checked.good[time.name]), choose_learnt(seen.target)
     # A season of changes takes one reading more than a season of levels.
-    reach = plan_reach(n, rhythm.season, beyond=int(learns == "difference"))
+    reach = plan_reach(n, rhythm.season, beyond=int(TRANSFORMS[learns].is_additive))
     n_windows = n - reach.history - reach.horizon + 1
     case = replace(
         sketch,
@@ -238,7 +239,7 @@ def _say_sizes(case: Case, n: int, what: str) -> dict[str, str]:
     n_train, n_validation, n_calibration, n_holdout = size_parts(n, case)
     of = f"Of {n} {what}, {n_train} teach, {n_validation} stop the teaching early"
     intervals = f", {n_calibration} set the intervals" if n_calibration else ""
-    judge = f" and {n_holdout} judge" if case.is_series else f" and {n_holdout}, drawn by their digest, judge"
+    judge = f" and {n_holdout}{', drawn by their digest,' * (not case.layout.in_order)} judge"
     return {
         "gate": f"{of}{intervals}{judge}.",
         "drift": f"{case.drift.current} new rows at most are held against the {case.drift.reference} before them.",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from okawari.case import Column
 from okawari.scaffold.column_profiles import Profile
 from okawari.schema.features import Change, Feature, LogRatio
-from okawari.schema.transforms import Learns
+from okawari.schema.transforms import TRANSFORMS, Learns
 
 
 def choose_learnt(target: Profile) -> Learns:
@@ -70,7 +70,7 @@ def say_features(kept: Sequence[Profile]) -> str:
 
 def say_learnt(target: Profile) -> str:
     """What kind of number the target is, and what follows for what models learn."""
-    if choose_learnt(target) == "growth":
+    if TRANSFORMS[choose_learnt(target)].needs_positive:
         return "a number above 0"
     return (
         f"a number that is 0 or below in {target.n_not_positive} of {target.n_rows} rows. These have no logarithm, so "

@@ -31,6 +31,11 @@ class Transform(Protocol):
         """Whether a level of 0 or below has no transform."""
         ...
 
+    @property
+    def is_additive(self) -> bool:
+        """Whether a season adds to the level, so that what comes a season later is the sum of a season's moves."""
+        ...
+
     def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
         """What models learn of the way from `level` to `ahead`."""
         ...
@@ -70,6 +75,7 @@ class LogReturn:
     """
 
     needs_positive: bool = True
+    is_additive: bool = False
 
     def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
         """`log(ahead / level)`."""
@@ -109,6 +115,7 @@ class Difference:
     """
 
     needs_positive: bool = False
+    is_additive: bool = True
 
     def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
         """`ahead - level`."""
@@ -142,6 +149,7 @@ class NoTransform:
     """What is learnt is the answer itself: a record's number, a label, or several targets."""
 
     needs_positive: bool = False
+    is_additive: bool = False
 
     def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
         """`ahead`."""
