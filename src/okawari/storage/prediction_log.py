@@ -13,7 +13,7 @@ import pyarrow as pa
 from okawari.errors import NotYet
 from okawari.settings import load_settings
 from okawari.storage import journal
-from okawari.storage.tables import KEYS, SCHEMAS, find_rows, load_or_empty, merge_rows
+from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_or_empty, merge_rows
 
 
 def absorb_journal(case_name: str) -> dict[str, int]:
@@ -27,7 +27,8 @@ def absorb_journal(case_name: str) -> dict[str, int]:
         rows = [row for segment in segments for row in segment.rows()]
         if rows:
             unique = {tuple(row[key] for key in KEYS[kind]): row for row in rows}
-            merge_rows(case_name, kind, _rows_to_arrow(list(unique.values()), SCHEMAS[kind]), KEYS[kind])
+            table = _rows_to_arrow(list(unique.values()), SCHEMAS[kind])
+            merge_rows(case_name, kind, Change(rows=table, keys=KEYS[kind]))
         for segment in segments:
             if segment.closed:
                 segment.path.unlink(missing_ok=True)

@@ -1,14 +1,18 @@
 """Snapshots and quarantine: the validated data of a case, versioned.
 
-A snapshot is a version of the `readings` table; it never changes. Refused rows keep their reasons in quarantine.
+A snapshot is a version of the `readings` table; it never changes. Its digest, its number of rows and its first and
+newest time are written into its commit, so that they are known without reading it. Refused rows keep their reasons in
+quarantine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +21,21 @@ import pyarrow as pa
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
 from okawari.errors import InvalidInput, NotYet
-from okawari.storage.tables import KEYS, SCHEMAS, TIME, load_or_empty, load_table, merge_rows, open_table
+from okawari.storage.tables import (
+    KEYS,
+    SCHEMAS,
+    TIME,
+    Change,
+    Unreadable,
+    count_after,
+    count_rows,
+    load_newest,
+    load_or_empty,
+    load_table,
+    merge_rows,
+    open_table,
+    read_notes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +92,7 @@ def record_readings(
     revised = revised.iloc[: len(revised) - n_kept]
     changed = pd.concat([new, revised]).sort_values(case.time)
     if not changed.empty:
-        merge_rows(case.name, "readings", _to_arrow(case, changed), (case.time,), update=True)
+        _merge_readings(case, changed)
     snapshot = load_snapshot(case)
     assert snapshot is not None
     return Ingested(
@@ -95,32 +113,48 @@ def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
     frame = load_table(case.name, "readings", version)
     if frame is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
-    frame[case.time] = frame[case.time].dt.tz_localize(None).astype("datetime64[ns]")
-    return frame[[case.time, *case.known_names]].sort_values(case.time).reset_index(drop=True)
+    return _lay_out(case, frame)
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
-    """The newest readings, ascending in time; None where nothing has been ingested."""
-    try:
-        return load_readings(case).tail(rows).reset_index(drop=True)
-    except NotYet:
-        return None
+    """The newest readings, ascending in time; None where nothing has been ingested. Keeps no others in memory."""
+    newest = load_newest(case.name, "readings", case.time, rows)
+    return None if newest is None else _lay_out(case, newest)
 
 
 def load_snapshot(case: Case, version: int | None = None) -> Snapshot | None:
-    """Identity of a snapshot (of the newest one, if None); None where nothing has been ingested."""
+    """Identity of a snapshot (of the newest one, if None) as its commit names it; None where nothing has been ingested.
+
+    No reading is read, so this says what was stored and not what is there; see `measure_snapshot`.
+
+    Raises:
+        Unreadable: there is no such snapshot, or its commit does not name it.
+    """
     table = open_table(case.name, "readings", version)
     if table is None:
         return None
-    frame = load_readings(case, table.version())
-    at = frame[case.time]
-    return Snapshot(
-        version=table.version(),
-        digest=_digest(frame if case.is_series else frame.drop(columns=case.time)),
-        rows=len(frame),
-        first_at=format_time(at.iloc[0]),
-        last_at=format_time(at.iloc[-1]),
-    )
+    notes = read_notes(table)
+    if missing := {"digest", "rows", "first_at", "last_at"} - set(notes):
+        raise Unreadable(
+            f"Snapshot {table.version()} of case {case.name} has no {', '.join(sorted(missing))} in its commit; each "
+            "commit of this version of Okawari has. Run: okawari migrate, or set OKAWARI_HOME to an empty folder."
+        )
+    return Snapshot(version=table.version(), **{**notes, "rows": int(notes["rows"])})  # type: ignore[arg-type]
+
+
+def measure_snapshot(case: Case, version: int) -> Snapshot | None:
+    """Identity of a snapshot, computed from its readings; None where nothing has been ingested.
+
+    Raises:
+        Unreadable: there is no such snapshot, or its files are damaged.
+    """
+    frame = load_table(case.name, "readings", version)
+    return None if frame is None else Snapshot(version=version, **_measure(case, _lay_out(case, frame)))
+
+
+def count_newer(case: Case, snapshot: Snapshot) -> int:
+    """Readings of the newest snapshot that are later than all of an earlier one; reads their times alone."""
+    return count_after(case.name, "readings", case.time, pd.Timestamp(snapshot.last_at).to_pydatetime())
 
 
 def snapshot_number(case: Case) -> int | None:
@@ -130,13 +164,44 @@ def snapshot_number(case: Case) -> int | None:
 
 
 def count_quarantined(case: Case) -> int:
-    """Rows refused so far."""
-    return len(load_quarantine(case))
+    """Rows refused so far; reads none of them."""
+    return count_rows(case.name, "quarantine")
 
 
 def load_quarantine(case: Case) -> pd.DataFrame:
     """All refused rows: row_sha256, at, reason, values (JSON)."""
     return load_or_empty(case.name, "quarantine")
+
+
+def _merge_readings(case: Case, changed: pd.DataFrame) -> None:
+    def describe(before: pd.DataFrame | None) -> Mapping[str, str]:
+        held = changed[:0] if before is None else _lay_out(case, before)
+        after = pd.concat([held[~held[case.time].isin(changed[case.time])], changed])
+        return {name: str(value) for name, value in _measure(case, _sort(case, after)).items()}
+
+    rows = _to_arrow(case, changed)
+    merge_rows(case.name, "readings", Change(rows=rows, keys=(case.time,), update=True, describe=describe))
+
+
+def _measure(case: Case, frame: pd.DataFrame) -> dict[str, Any]:
+    """What names a snapshot of these readings: digest, rows, first_at and last_at."""
+    at = frame[case.time]
+    return {
+        "digest": _digest(frame if case.is_series else frame.drop(columns=case.time)),
+        "rows": len(frame),
+        "first_at": format_time(at.iloc[0]),
+        "last_at": format_time(at.iloc[-1]),
+    }
+
+
+def _lay_out(case: Case, stored: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the table as readings: times without a zone, the case's columns, ascending in time."""
+    return _sort(case, stored.assign(**{case.time: stored[case.time].dt.tz_localize(None)}))
+
+
+def _sort(case: Case, frame: pd.DataFrame) -> pd.DataFrame:
+    kinds = {case.time: "datetime64[ns]", **dict.fromkeys(case.known_names, "float64")}
+    return frame[list(kinds)].astype(kinds).sort_values(case.time).reset_index(drop=True)
 
 
 def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
@@ -196,7 +261,7 @@ def _record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
         [{"row_sha256": key, "at": now, "reason": reason, "values": value} for key, (reason, value) in rows.items()],
         schema=SCHEMAS["quarantine"],
     )
-    merge_rows(case.name, "quarantine", table, KEYS["quarantine"])
+    merge_rows(case.name, "quarantine", Change(rows=table, keys=KEYS["quarantine"]))
     return len(rows)
 
 
