@@ -1,4 +1,4 @@
-"""Tells the world: events, tables and links on the Prefect page. Every flow speaks through here.
+"""Tells the world: events, tables, links and progress on the Prefect page. Every flow speaks through here.
 
 An event is a courtesy that makes the loop fast, and a page's table a courtesy to people; when either cannot be
 delivered, the work goes on and `reconcile` makes up for it.
@@ -6,14 +6,93 @@ delivered, the work goes on and `reconcile` makes up for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+import httpx
+from prefect import get_run_logger, task
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
+from prefect.exceptions import PrefectException
 
 from okawari.case import Case
 from okawari.events import resource_id
+from okawari.progress import Step
+
+Result = TypeVar("Result")
+
+_PROGRESS_EVERY_S = 1.0
+"""Each showing of progress is a call of the server, some 20 ms of the fit's time."""
+
+
+class PrefectHost:
+    """A host of `okawari.training`: each step is a task, and what it shows stands on the page of the run."""
+
+    def __init__(self) -> None:
+        self._progress = ProgressArtifacts()
+
+    def run_step(self, title: str, work: Callable[..., Result], *given: Any) -> Result:
+        """Run a step as a task; what it is given stays in memory."""
+        step = task(name=title.split()[0], task_run_name=title, cache_policy=NO_CACHE)(work)
+        return step(*given)
+
+    def log(self, line: str) -> None:
+        """Write one line to the log of the run."""
+        get_run_logger().info("%s", line)
+
+    def show_progress(self, case: Case, step: Step) -> None:
+        """Show how far a piece of work is."""
+        self._progress.show(case, step)
+
+    def show_table(self, case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:
+        """Show a table on the page of the run."""
+        show_table(case, what, rows, caption)
+
+    def show_link(self, case: Case, what: str, url: str, text: str) -> None:
+        """Show a link on the page of the run."""
+        show_link(case, what, url, text)
+
+    def emit(self, name: str, case: Case, payload: Mapping[str, Any], *, trace: str) -> None:
+        """Emit one of `okawari.events`."""
+        emit(name, case, payload, trace=trace)
+
+
+class ProgressArtifacts:
+    """Progress bars of one run: an artefact for each piece of work, updated at most once a second and at its end."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, UUID] = {}
+        self._shown_at: dict[str, float] = {}
+
+    def show(self, case: Case, step: Step) -> None:
+        """Show how far a piece of work is; a server that cannot be reached costs the bar and not the work."""
+        now = time.monotonic()
+        if step.share < 1 and now - self._shown_at.get(step.what, float("-inf")) < _PROGRESS_EVERY_S:
+            return
+        self._shown_at[step.what] = now
+        try:
+            self._send(case, step)
+        except (httpx.HTTPError, PrefectException) as lost:
+            get_run_logger().debug("progress of %s was not shown: %s", step.what, lost)
+
+    def _send(self, case: Case, step: Step) -> None:
+        percent, text = 100 * step.share, f"{step.what}: {step.text}"
+        if step.what in self._known:
+            update_progress_artifact(self._known[step.what], percent, text)
+        else:
+            key = _key(case, f"progress-{step.what}")
+            created = create_progress_artifact(percent, key, text)
+            assert isinstance(created, UUID)  # a coroutine only where a loop runs, and flows run in none
+            self._known[step.what] = created
 
 
 def emit(name: str, case: Case, payload: Mapping[str, Any], *, trace: str, told: bool = False) -> None:
@@ -54,7 +133,7 @@ def show_link(case: Case, what: str, url: str, text: str) -> None:
 
 
 def _key(case: Case, what: str) -> str:
-    return f"{case.name}-{what}".replace("_", "-")
+    return re.sub("[^a-z0-9]+", "-", f"{case.name}-{what}".lower()).strip("-")
 
 
 def _short(value: Any) -> Any:

@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case, Column
+from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, NotYet
 from okawari.settings import Settings, adopt_settings
 from okawari.storage import snapshots
 from okawari.storage.snapshots import Ingested
-from okawari.storage.tables import open_table
+from okawari.storage.tables import Unreadable, compact_table, open_table
 
 NOW = datetime(2003, 6, 1, tzinfo=UTC)
 Ingest = Callable[[pd.DataFrame], Ingested]
@@ -216,3 +217,93 @@ def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
     assert snapshots.count_quarantined(small_case) == 3
     first = ingest(readings[:50])
     assert ingest(broken).snapshot == first.snapshot
+
+
+# --- notes in commits ---------------------------------------------------------------------------------------------
+
+
+def test_a_snapshots_commit_names_what_its_readings_are(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    revised = readings[:52].assign(volume=readings["volume"].where(readings.index != 20, 1.0))
+    for part in (readings[30:50], readings[:30], revised, readings[:75].sample(frac=1, random_state=4)):
+        ingest(part)
+    known = [snapshots.load_snapshot(small_case, version) for version in range(4)]
+    assert known == [snapshots.measure_snapshot(small_case, version) for version in range(4)]
+    assert len({snapshot.digest for snapshot in known if snapshot is not None}) == 4
+
+
+def test_records_snapshot_is_named_by_their_values_alone(home: Path) -> None:
+    case = load_case("diabetes")
+    checked = check_readings(case.source.read(), case, NOW)
+    for later, part in enumerate((checked.good[:40], checked.good[20:60])):
+        snapshots.record_readings(case, part, checked.refused, NOW + timedelta(hours=later))
+    found = snapshots.load_snapshot(case)
+    assert found is not None
+    assert found == snapshots.measure_snapshot(case, 1)
+    assert found.rows == 60
+
+
+def test_writers_at_once_leave_notes_that_are_true(home: Path, small_case: Case, readings: pd.DataFrame) -> None:
+    nothing = readings[:0].assign(reason="")
+    parts = [readings[start : start + 200] for start in (0, 100, 200)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda part: snapshots.record_readings(small_case, part, nothing, NOW), parts))
+    newest = snapshots.snapshot_number(small_case)
+    assert newest is not None
+    for version in range(newest + 1):
+        assert snapshots.load_snapshot(small_case, version) == snapshots.measure_snapshot(small_case, version)
+
+
+def test_status_and_page_read_no_row_of_a_snapshot(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame, home: Path
+) -> None:
+    first = ingest(readings[:50]).snapshot
+    second = ingest(_damage(readings)).snapshot
+    for stored in (home / "data").rglob("*.parquet"):
+        stored.unlink()
+    assert snapshots.load_snapshot(small_case, 0) == first
+    assert snapshots.load_snapshot(small_case) == second
+    assert snapshots.count_quarantined(small_case) == 3
+    with pytest.raises(Unreadable):
+        snapshots.measure_snapshot(small_case, 0)
+
+
+def test_readings_are_counted_from_the_newest_that_an_earlier_snapshot_has(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    first = ingest(readings[10:50]).snapshot
+    ingest(readings[:75])
+    assert snapshots.count_newer(small_case, first) == 25, "what came late into the past is not newer"
+
+
+def test_records_of_one_moment_are_told_apart_by_the_microsecond(home: Path) -> None:
+    case = load_case("diabetes")
+    checked = check_readings(case.source.read(), case, NOW)
+    for part in (checked.good[:40], checked.good[40:43]):
+        snapshots.record_readings(case, part, checked.refused, NOW)
+    first = snapshots.load_snapshot(case, 0)
+    assert first is not None
+    assert snapshots.count_newer(case, first) == 3
+
+
+def test_compaction_keeps_what_the_commit_says(ingest: Ingest, small_case: Case, readings: pd.DataFrame) -> None:
+    for rows in range(1, 66):
+        ingest(readings[:rows])
+    before = snapshots.load_snapshot(small_case)
+    assert compact_table("aapl", "readings")
+    after = snapshots.load_snapshot(small_case)
+    assert before is not None
+    assert after == replace(before, version=before.version + 1)
+    assert after == snapshots.measure_snapshot(small_case, after.version)
+
+
+def test_a_snapshot_without_notes_is_refused_with_what_to_do(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame
+) -> None:
+    ingest(readings[:20])
+    table = open_table("aapl", "readings")
+    assert table is not None
+    table.delete(f"date > arrow_cast('{readings['date'][9]}', 'Timestamp(Microsecond, Some(\"UTC\"))')")
+    with pytest.raises(Unreadable, match=r"Snapshot 1 of case aapl has no digest, .*okawari migrate, or set OKAWARI_H"):
+        snapshots.load_snapshot(small_case)

@@ -50,11 +50,14 @@ def gather_loop(case: Case, *, serving: str | None, training_active: bool) -> Lo
 
 
 def _count_new_readings(case: Case, trainings: list[dict[str, Any]]) -> int:
-    newest = snapshots.load_readings(case)[case.time]
-    if not trainings or trainings[0]["snapshot_version"] is None:
-        return len(newest)
-    learned = snapshots.load_readings(case, trainings[0]["snapshot_version"])[case.time]
-    return int((newest > learned.iloc[-1]).sum())
+    """Readings that came after the snapshot of the last finished training; all, if there was none."""
+    version = trainings[0]["snapshot_version"] if trainings else None
+    if version is None:
+        newest = snapshots.load_snapshot(case)
+        return 0 if newest is None else newest.rows
+    learned = snapshots.load_snapshot(case, version)
+    assert learned is not None  # a snapshot that a training learned from is never removed
+    return snapshots.count_newer(case, learned)
 
 
 def _count_rejections(trainings: list[dict[str, Any]]) -> int:

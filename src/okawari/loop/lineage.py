@@ -74,7 +74,7 @@ def _word(case: Case, mean: Sequence[float]) -> str:
 
 def _load_snapshot(case: Case, version: int) -> Snapshot:
     try:
-        snapshot = snapshots.load_snapshot(case, version)
+        snapshot = snapshots.measure_snapshot(case, version)
     except Unreadable as damage:
         raise BrokenChain(f"Snapshot {version} of case {case.name} is damaged. {damage}") from damage
     if snapshot is None:

@@ -76,6 +76,10 @@ class DataLayout(ABC):
     def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
         """The order in which windows are dealt out to train, validation, calibration and holdout."""
 
+    def storage_key(self, time: str) -> tuple[str, ...]:
+        """The columns by which stored readings are replaced: their key or, without one, the time of arrival."""
+        return self.key_columns(time) or (time,)
+
     def sort(self, frame: pd.DataFrame, time: str) -> pd.DataFrame:
         """The frame in the order of its key; as it came, where there is none."""
         key = list(self.key_columns(time))

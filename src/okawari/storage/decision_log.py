@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from okawari.policy.decision import Decision
-from okawari.storage.tables import KEYS, SCHEMAS, find_rows, load_table, merge_rows
+from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_newest, merge_rows
 
 
 def new_id() -> str:
@@ -39,19 +39,16 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
         "model_version": None,
         **links,
     }
-    merge_rows(case_name, "decisions", pa.Table.from_pylist([row], schema=SCHEMAS["decisions"]), KEYS["decisions"])
+    rows = pa.Table.from_pylist([row], schema=SCHEMAS["decisions"])
+    merge_rows(case_name, "decisions", Change(rows=rows, keys=KEYS["decisions"]))
     return str(row["id"])
 
 
 def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
     """The newest verdicts and decisions, newest first, facts as values; of one kind, if given."""
-    frame = load_table(case_name, "decisions")
-    if frame is None:
-        return []
-    if kind is not None:
-        frame = frame[frame["kind"] == kind]
-    newest = frame.sort_values("at", ascending=False).head(limit)
-    return [_plain(row.to_dict()) for _, row in newest.iterrows()]
+    only = None if kind is None else ("kind", kind)
+    newest = load_newest(case_name, "decisions", "at", limit, only)
+    return [] if newest is None else [_plain(row.to_dict()) for _, row in newest.iterrows()]
 
 
 def find_decision(case_name: str, decision_id: str) -> dict[str, Any] | None:

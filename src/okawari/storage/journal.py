@@ -1,24 +1,27 @@
 """The journal: what the service answered and what it was told, as JSON lines on local disk.
 
-The service appends; the flows read, move the lines into the `predictions` and `outcomes` tables, and delete
-what is closed. A writer owns one open segment at a time (`<kind>/<started>-<pid>.open`) and closes it by
-renaming it to `.jsonl`. A line is written whole and flushed, so a killed process loses at most its last line;
-absorbing a line twice changes nothing, because rows are keyed by (id, index[, step]).
+The service appends; the flows read what is closed, move it into the `predictions` and `outcomes` tables and delete it.
+A writer owns one open segment at a time (`<kind>/<started>-<mark>.open`), holds a lock on it (flock, which also works
+between containers on one volume), and closes it by an atomic rename to `.jsonl`: when it is full, or old, or the writer
+ends. The lock of a writer that died is free; the next writer of the folder closes its segment. A line is written whole
+and flushed, so a killed process loses at most its last line; absorbing a line twice changes nothing, because rows are
+keyed by (id, index, step, target).
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 Kind = Literal["predictions", "outcomes"]
 Row = Mapping[str, Any]
@@ -26,7 +29,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Segment:
-    """One file of the journal; only a `closed` one may be deleted."""
+    """One file of the journal; only a `closed` one is absorbed and deleted."""
 
     path: Path
     closed: bool
@@ -54,22 +57,24 @@ class Journal:
         folder: the case's journal folder.
         kind: which table the rows are meant for.
         segment_rows: rows after which a segment is closed.
-        segment_s: seconds after which the next row opens a new segment.
+        segment_s: seconds after which it is closed, even if no further row comes; so old is an absorbed answer at most.
     """
 
-    def __init__(self, folder: Path, kind: Kind, *, segment_rows: int = 5000, segment_s: float = 60.0) -> None:
+    def __init__(self, folder: Path, kind: Kind, *, segment_rows: int = 5000, segment_s: float = 2.0) -> None:
         self._folder = folder / kind
-        self._limits = segment_rows, segment_s
+        self._segment_rows, self._segment_s = segment_rows, segment_s
         self._lock = threading.Lock()
         self._file: TextIOWrapper | None = None
         self._path = self._folder
-        self._rows, self._since = 0, 0.0
+        self._rows = 0
+        self._clock: threading.Timer | None = None
+        close_abandoned(folder, kind)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Write the rows as one flushed block."""
         block = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
         with self._lock:
-            if self._file is None or self._rows >= self._limits[0] or time.monotonic() - self._since > self._limits[1]:
+            if self._file is None or self._rows >= self._segment_rows:
                 self._open_segment()
             assert self._file is not None
             self._file.write(block)
@@ -84,29 +89,68 @@ class Journal:
     def _open_segment(self) -> None:
         self._close_segment()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._path = self._folder / f"{time.time_ns()}-{os.getpid()}.open"
-        self._file = self._path.open("a", encoding="utf-8")
-        self._rows, self._since = 0, time.monotonic()
+        self._path, self._file = _create_locked(self._folder)
+        self._rows = 0
+        self._clock = threading.Timer(self._segment_s, self._close_old, (self._path,))
+        self._clock.daemon = True
+        self._clock.start()
+
+    def _close_old(self, path: Path) -> None:
+        with self._lock:
+            if self._path == path:
+                self._close_segment()
 
     def _close_segment(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
         if self._file is not None:
-            self._file.close()
+            _rename_closed(self._path)
+            self._file.close()  # and with it the lock
             self._file = None
-            with suppress(FileNotFoundError):  # whoever deletes the state of a running service must not silence it
-                self._path.rename(self._path.with_suffix(".jsonl"))
+
+
+def close_abandoned(folder: Path, kind: Kind) -> int:
+    """Close the open segments whose writers are gone; returns how many there were."""
+    return sum(_close_if_free(path) for path in sorted((folder / kind).glob("*.open")))
+
+
+def _close_if_free(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if not _take_lock(file):
+                return False
+            _rename_closed(path)
+            return True
+    except FileNotFoundError:
+        return False  # its writer has closed it since it was listed
+
+
+def _create_locked(folder: Path) -> tuple[Path, TextIOWrapper]:
+    """A new open segment that this process holds. Another writer may close it before its lock is taken; then another."""
+    while True:
+        path = folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.open"
+        file = path.open("a", encoding="utf-8")
+        if _take_lock(file) and path.exists():
+            return path, file
+        file.close()
+
+
+def _take_lock(file: IO[Any]) -> bool:
+    """Whether the lock of a file was free; it is held until the file is closed, or its process ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _rename_closed(path: Path) -> None:
+    with suppress(FileNotFoundError):  # whoever deletes the state of a running service must not silence it
+        path.rename(path.with_suffix(".jsonl"))
 
 
 def list_segments(folder: Path, kind: Kind) -> list[Segment]:
-    """All segments of a kind, oldest first. An open segment whose writer is gone counts as closed."""
+    """All segments of a kind, oldest first."""
     found = sorted(path for path in (folder / kind).glob("*-*") if path.suffix in (".open", ".jsonl"))
-    return [Segment(path, path.suffix == ".jsonl" or not _is_alive(int(path.stem.rsplit("-", 1)[1]))) for path in found]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return [Segment(path, closed=path.suffix == ".jsonl") for path in found]

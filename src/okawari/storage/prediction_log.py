@@ -13,24 +13,24 @@ import pyarrow as pa
 from okawari.errors import NotYet
 from okawari.settings import load_settings
 from okawari.storage import journal
-from okawari.storage.tables import KEYS, SCHEMAS, find_rows, load_or_empty, merge_rows
+from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_or_empty, merge_rows
 
 
 def absorb_journal(case_name: str) -> dict[str, int]:
-    """Move what the service has journalled into the tables; returns the lines read by kind.
+    """Move the closed segments of the service's journal into the tables; returns the lines read by kind.
 
-    Closed segments are deleted after their rows are safely merged; a crash in between only merges them again.
+    Segments are deleted after their rows are safely merged; a crash in between only merges them again.
     """
     counts: dict[str, int] = {}
     for kind in ("predictions", "outcomes"):
-        segments = journal.list_segments(journal_dir(case_name), kind)
+        segments = [each for each in journal.list_segments(journal_dir(case_name), kind) if each.closed]
         rows = [row for segment in segments for row in segment.rows()]
         if rows:
-            unique = {tuple(row[key] for key in KEYS[kind]): row for row in rows}
-            merge_rows(case_name, kind, _rows_to_arrow(list(unique.values()), SCHEMAS[kind]), KEYS[kind])
+            unique = {tuple(row.get(key) for key in KEYS[kind]): row for row in rows}
+            table = _rows_to_arrow(list(unique.values()), SCHEMAS[kind])
+            merge_rows(case_name, kind, Change(rows=table, keys=KEYS[kind]))
         for segment in segments:
-            if segment.closed:
-                segment.path.unlink(missing_ok=True)
+            segment.path.unlink(missing_ok=True)
         counts[kind] = len(rows)
     return counts
 

@@ -1,14 +1,18 @@
 """Snapshots and quarantine: the validated data of a case, versioned.
 
-A snapshot is a version of the `readings` table; it never changes. Refused rows keep their reasons in quarantine.
+A snapshot is a version of the `readings` table; it never changes. Its digest, its number of rows and its first and
+newest time are written into its commit, so that they are known without reading it. Refused rows keep their reasons in
+quarantine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +21,21 @@ import pyarrow as pa
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
 from okawari.errors import InvalidInput, NotYet
-from okawari.storage.tables import KEYS, SCHEMAS, TIME, load_or_empty, load_table, merge_rows, open_table
+from okawari.storage.tables import (
+    KEYS,
+    SCHEMAS,
+    TIME,
+    Change,
+    Unreadable,
+    count_after,
+    count_rows,
+    load_newest,
+    load_or_empty,
+    load_table,
+    merge_rows,
+    open_table,
+    read_notes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +87,14 @@ def record_readings(
     known = load_table(case.name, "readings")
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is data; see its quarantine.")
-    new, revised = _compare(case, good, known) if case.is_series else _find_new_records(case, good, known, now)
-    n_kept = len(revised) if from_source and _ends_early(case, good, known) else 0
+    held = None if known is None else _lay_out(case, known)
+    at = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
+    new, revised = case.layout.find_changes(good, held, case.time, case.known_names, at)
+    n_kept = len(revised) if from_source and case.layout.ends_early(good, held, case.time) else 0
     revised = revised.iloc[: len(revised) - n_kept]
     changed = pd.concat([new, revised]).sort_values(case.time)
     if not changed.empty:
-        merge_rows(case.name, "readings", _to_arrow(case, changed), (case.time,), update=True)
+        _merge_readings(case, changed)
     snapshot = load_snapshot(case)
     assert snapshot is not None
     return Ingested(
@@ -95,32 +115,48 @@ def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
     frame = load_table(case.name, "readings", version)
     if frame is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
-    frame[case.time] = frame[case.time].dt.tz_localize(None).astype("datetime64[ns]")
-    return frame[[case.time, *case.known_names]].sort_values(case.time).reset_index(drop=True)
+    return _lay_out(case, frame)
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
-    """The newest readings, ascending in time; None where nothing has been ingested."""
-    try:
-        return load_readings(case).tail(rows).reset_index(drop=True)
-    except NotYet:
-        return None
+    """The newest readings, ascending in time; None where nothing has been ingested. Keeps no others in memory."""
+    newest = load_newest(case.name, "readings", case.time, rows)
+    return None if newest is None else _lay_out(case, newest)
 
 
 def load_snapshot(case: Case, version: int | None = None) -> Snapshot | None:
-    """Identity of a snapshot (of the newest one, if None); None where nothing has been ingested."""
+    """Identity of a snapshot (of the newest one, if None) as its commit names it; None where nothing has been ingested.
+
+    No reading is read, so this says what was stored and not what is there; see `measure_snapshot`.
+
+    Raises:
+        Unreadable: there is no such snapshot, or its commit does not name it.
+    """
     table = open_table(case.name, "readings", version)
     if table is None:
         return None
-    frame = load_readings(case, table.version())
-    at = frame[case.time]
-    return Snapshot(
-        version=table.version(),
-        digest=_digest(frame if case.is_series else frame.drop(columns=case.time)),
-        rows=len(frame),
-        first_at=format_time(at.iloc[0]),
-        last_at=format_time(at.iloc[-1]),
-    )
+    notes = read_notes(table)
+    if missing := {"digest", "rows", "first_at", "last_at"} - set(notes):
+        raise Unreadable(
+            f"Snapshot {table.version()} of case {case.name} has no {', '.join(sorted(missing))} in its commit; each "
+            "commit of this version of Okawari has. Run: okawari migrate, or set OKAWARI_HOME to an empty folder."
+        )
+    return Snapshot(version=table.version(), **{**notes, "rows": int(notes["rows"])})  # type: ignore[arg-type]
+
+
+def measure_snapshot(case: Case, version: int) -> Snapshot | None:
+    """Identity of a snapshot, computed from its readings; None where nothing has been ingested.
+
+    Raises:
+        Unreadable: there is no such snapshot, or its files are damaged.
+    """
+    frame = load_table(case.name, "readings", version)
+    return None if frame is None else Snapshot(version=version, **_measure(case, _lay_out(case, frame)))
+
+
+def count_newer(case: Case, snapshot: Snapshot) -> int:
+    """Readings of the newest snapshot that are later than all of an earlier one; reads their times alone."""
+    return count_after(case.name, "readings", case.time, pd.Timestamp(snapshot.last_at).to_pydatetime())
 
 
 def snapshot_number(case: Case) -> int | None:
@@ -130,8 +166,8 @@ def snapshot_number(case: Case) -> int | None:
 
 
 def count_quarantined(case: Case) -> int:
-    """Rows refused so far."""
-    return len(load_quarantine(case))
+    """Rows refused so far; reads none of them."""
+    return count_rows(case.name, "quarantine")
 
 
 def load_quarantine(case: Case) -> pd.DataFrame:
@@ -139,46 +175,41 @@ def load_quarantine(case: Case) -> pd.DataFrame:
     return load_or_empty(case.name, "quarantine")
 
 
+def _merge_readings(case: Case, changed: pd.DataFrame) -> None:
+    def describe(before: pd.DataFrame | None) -> Mapping[str, str]:
+        held = changed[:0] if before is None else _lay_out(case, before)
+        after = pd.concat([held, changed]).drop_duplicates(list(key), keep="last")
+        return {name: str(value) for name, value in _measure(case, _sort(case, after)).items()}
+
+    key, rows = case.layout.storage_key(case.time), _to_arrow(case, changed)
+    merge_rows(case.name, "readings", Change(rows=rows, keys=key, update=True, describe=describe))
+
+
+def _measure(case: Case, frame: pd.DataFrame) -> dict[str, Any]:
+    """What names a snapshot of these readings: digest, rows, first_at and last_at."""
+    at = frame[case.time]
+    return {
+        "digest": _digest(frame[list(case.layout.list_digested(case.time, case.known_names))]),
+        "rows": len(frame),
+        "first_at": format_time(at.iloc[0]),
+        "last_at": format_time(at.iloc[-1]),
+    }
+
+
+def _lay_out(case: Case, stored: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the table as readings: times without a zone, the case's columns, ascending in time."""
+    return _sort(case, stored.assign(**{case.time: stored[case.time].dt.tz_localize(None)}))
+
+
+def _sort(case: Case, frame: pd.DataFrame) -> pd.DataFrame:
+    kinds = {case.time: "datetime64[ns]", **dict.fromkeys(case.known_names, "float64")}
+    return frame[list(kinds)].astype(kinds).sort_values(case.time).reset_index(drop=True)
+
+
 def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
     fields = {case.time: TIME, **dict.fromkeys(case.known_names, pa.float64())}
     utc = frame.assign(**{case.time: frame[case.time].dt.tz_localize("UTC")})
     return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
-
-
-def _ends_early(case: Case, good: pd.DataFrame, known: pd.DataFrame | None) -> bool:
-    if known is None or good.empty or not case.is_series:
-        return False
-    return bool(good[case.time].max() < known[case.time].max().tz_localize(None))
-
-
-def _compare(case: Case, good: pd.DataFrame, known: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split checked readings into those of new times and those whose numbers have been revised."""
-    if known is None:
-        return good, good.iloc[:0]
-    known = known.assign(**{case.time: known[case.time].dt.tz_localize(None).astype("datetime64[ns]")})
-    columns = list(case.column_names)
-    both = good.merge(known, on=case.time, how="left", suffixes=("", " known"), indicator=True)
-    is_new = (both["_merge"] == "left_only").to_numpy()
-    before = both[[f"{name} known" for name in columns]].to_numpy()
-    differs = (both[columns].to_numpy() != before).any(axis=1) & ~is_new
-    return good[is_new], good[differs]
-
-
-def _find_new_records(
-    case: Case, good: pd.DataFrame, known: pd.DataFrame | None, now: datetime
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Records that the table does not hold, with their time of arrival, a microsecond apart; none is ever revised."""
-    values = list(case.known_names)
-    held = good.iloc[:0] if known is None else known
-    # The n-th of equal records is looked for among the n-th of equal ones.
-    ours, theirs = (frame[values].assign(_nth=frame.groupby(values).cumcount()) for frame in (good, held))
-    found = ours.merge(theirs, how="left", on=[*values, "_nth"], indicator=True)
-    new = good[(found["_merge"] == "left_only").to_numpy()]
-    start = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
-    if known is not None:
-        start = max(start, known[case.time].max().tz_localize(None) + pd.Timedelta(microseconds=1))
-    arrived = (start + pd.to_timedelta(np.arange(len(new)), unit="us")).astype("datetime64[ns]")
-    return new.assign(**{case.time: arrived}), new.iloc[:0]
 
 
 def _record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
@@ -196,7 +227,7 @@ def _record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
         [{"row_sha256": key, "at": now, "reason": reason, "values": value} for key, (reason, value) in rows.items()],
         schema=SCHEMAS["quarantine"],
     )
-    merge_rows(case.name, "quarantine", table, KEYS["quarantine"])
+    merge_rows(case.name, "quarantine", Change(rows=table, keys=KEYS["quarantine"]))
     return len(rows)
 
 

@@ -1,7 +1,8 @@
-"""Delta tables: open, read at a version, merge by key. Only home of deltalake.
+"""Delta tables: open, read at a version, ask, merge by key. Only home of deltalake.
 
 Each case owns five tables under `Settings.data_base`; every write is a version. All writes are merges by key,
-so doing one twice changes nothing.
+so doing one twice changes nothing. A commit can carry notes about the rows of its version, so that these are known
+without reading them.
 
     readings     key time            the validated data; a version of it is a snapshot
     quarantine   key row_sha256      refused rows with their reasons
@@ -14,8 +15,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
@@ -34,8 +37,11 @@ _ATTEMPTS, _PAUSE_S = 6, 0.2
 _MANY_FILES = 64
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
 """A hundred years: by default Delta forgets how to read versions that are older than 30 days."""
-_FIRST_OR_NOT = CommitProperties(max_commit_retries=0)
-"""Delta would put a merge after another one that it did not see, and a key that both insert would be there twice."""
+_NOTE = "okawari."
+"""Prefix of our notes among the facts that Delta keeps of a commit."""
+
+Describe = Callable[[pd.DataFrame | None], Mapping[str, str]]
+"""Notes on a table's rows after a merge, from its rows before (None where there is no table yet)."""
 
 SCHEMAS: dict[Table, pa.Schema] = {
     "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
@@ -91,6 +97,19 @@ KEYS: dict[Table, tuple[str, ...]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Rows to merge by `keys`: new ones are inserted and, with `update`, known ones replaced.
+
+    `describe` gives the notes that the commit carries; it is called again where another writer was first.
+    """
+
+    rows: pa.Table
+    keys: Sequence[str]
+    update: bool = False
+    describe: Describe | None = None
+
+
 class Unreadable(OkawariError, OSError):
     """The files of a table are damaged or gone; the message says of which."""
 
@@ -124,55 +143,124 @@ def load_or_empty(case_name: str, table: Table) -> pd.DataFrame:
 
 def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dict[str, Any]]:
     """The rows whose column has a value, found without reading the others."""
+    return [] if (found := _ask(case_name, table, _where(column, value))) is None else list(found.to_pylist())
+
+
+def load_newest(
+    case_name: str, table: Table, by: str, limit: int, only: tuple[str, str] | None = None
+) -> pd.DataFrame | None:
+    """The `limit` rows with the largest values of column `by`, descending; None where the table was never written.
+
+    Args:
+        case_name: whose table.
+        table: its name.
+        by: the column that says what is newest.
+        limit: how many rows at most; no more are kept in memory.
+        only: a column and the value that the rows have in it.
+    """
+    condition = "" if only is None else _where(*only)
+    found = _ask(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}')
+    return None if found is None else found.to_pandas()
+
+
+def count_rows(case_name: str, table: Table) -> int:
+    """Number of rows, from the table's own statistics; 0 where it was never written."""
     opened = open_table(case_name, table)
-    if opened is None:
-        return []
-    quoted = value.replace("'", "''")
-    found = QueryBuilder().register("rows", opened).execute(f"SELECT * FROM rows WHERE \"{column}\" = '{quoted}'")
-    return list(pa.table(found.read_all()).to_pylist())
+    return 0 if opened is None else int(opened.count())
+
+
+def count_after(case_name: str, table: Table, column: str, after: datetime) -> int:
+    """Number of rows whose time (UTC, to the microsecond) is later than a given one; reads that column alone."""
+    moment = f"arrow_cast('{after:%Y-%m-%dT%H:%M:%S.%f}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+    found = _ask(case_name, table, f'WHERE "{column}" > {moment}', select="count(*) AS n")
+    return 0 if found is None else int(found["n"][0].as_py())
+
+
+def read_notes(opened: DeltaTable) -> dict[str, str]:
+    """What the commit of an opened version says of its rows; reads no row."""
+    # History is listed from the newest commit of all down to the opened version, whose commit is the last one.
+    commit = opened.history(1)[-1]
+    return {name.removeprefix(_NOTE): str(value) for name, value in commit.items() if name.startswith(_NOTE)}
 
 
 def compact_table(case_name: str, table: Table) -> bool:
-    """Join the small files that many merges leave behind; older versions stay readable. Tells whether it did."""
+    """Join the small files that many merges leave behind; older versions stay readable. Tells whether it did.
+
+    The rows stay as they are, so the new version keeps the notes of the one before.
+    """
     opened = open_table(case_name, table)
     if opened is None or len(opened.file_uris()) < _MANY_FILES:
         return False
-    opened.optimize.compact()
+    try:
+        opened.optimize.compact(commit_properties=_write_notes(read_notes(opened)))
+    except CommitFailedError:
+        return False  # another writer was first; the next call sees its rows
     return True
 
 
-def merge_rows(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str], *, update: bool = False) -> None:
-    """Insert rows whose key is new and, with `update`, replace those whose key is known.
+def merge_rows(case_name: str, table: Table, change: Change) -> None:
+    """Insert rows whose key is new and, where the change updates, replace those whose key is known.
 
     Two writers at once are no error: the one that comes second merges again onto what the first has written.
     """
     for attempt in range(_ATTEMPTS):
         try:
-            return _merge_once(case_name, table, rows, keys, update=update)
+            return _merge_once(case_name, table, change)
         except (CommitFailedError, DeltaError, Unreadable):
             if attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))  # apart, lest all come again at once
 
 
-def _merge_once(case_name: str, table: Table, rows: pa.Table, keys: Sequence[str], *, update: bool) -> None:
+def _merge_once(case_name: str, table: Table, change: Change) -> None:
     opened = open_table(case_name, table)
+    properties = _write_notes({} if change.describe is None else change.describe(_load_before(opened)))
     if opened is None:
         write_deltalake(
             _uri(case_name, table),
-            rows,
+            change.rows,
             mode="error",
             configuration=_KEEP_VERSIONS,
-            commit_properties=_FIRST_OR_NOT,
+            commit_properties=properties,
         )
         return
-    same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in keys)
+    same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in change.keys)
     merge = opened.merge(
-        rows, predicate=same, source_alias="new", target_alias="old", commit_properties=_FIRST_OR_NOT
+        change.rows, predicate=same, source_alias="new", target_alias="old", commit_properties=properties
     ).when_not_matched_insert_all()
-    if update:
+    if change.update:
         merge = merge.when_matched_update_all()
     merge.execute()
+
+
+def _load_before(opened: DeltaTable | None) -> pd.DataFrame | None:
+    return None if opened is None else opened.to_pandas()
+
+
+def _write_notes(notes: Mapping[str, str]) -> CommitProperties:
+    """Facts of a commit that fails where another writer was first.
+
+    Delta would put a merge after another one that it did not see: a key that both insert would be there twice, and
+    the notes would be about other rows.
+    """
+    return CommitProperties(
+        custom_metadata={f"{_NOTE}{name}": value for name, value in notes.items()}, max_commit_retries=0
+    )
+
+
+def _ask(case_name: str, table: Table, conditions: str, *, select: str = "*") -> pa.Table | None:
+    """Answer of a query on the newest version; None where the table was never written."""
+    opened = open_table(case_name, table)
+    if opened is None:
+        return None
+    with _reading(_uri(case_name, table), None):
+        found = QueryBuilder().register("rows", opened).execute(f"SELECT {select} FROM rows {conditions}")
+        return pa.table(found.read_all())
+
+
+def _where(column: str, value: str) -> str:
+    quoted = value.replace("'", "''")
+    return f"WHERE \"{column}\" = '{quoted}'"
 
 
 @contextmanager

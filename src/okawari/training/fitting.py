@@ -1,0 +1,107 @@
+"""Fit one candidate of a training and record what it did: settings, curve, weights, scores."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from okawari.case import Case
+from okawari.dataset.splits import Split
+from okawari.errors import NotYet
+from okawari.evaluation.candidates import Contender, fit_contender
+from okawari.models.fit_context import Progress, Workbench
+from okawari.models.protocols import Recipe, Storable
+from okawari.models.search.trials import SearchedModel, find_storable
+from okawari.progress import count_step
+from okawari.registry import figures, runs, versions
+from okawari.settings import load_settings
+from okawari.storage.snapshots import Snapshot
+from okawari.training.host import Host
+
+_WEIGHTS = "weights.pt"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every step of one training works on, in memory. `recent` are the newest `history` readings."""
+
+    case: Case
+    snapshot: Snapshot
+    split: Split
+    recent: pd.DataFrame
+    run_id: str
+    retrain_id: str
+
+
+def fit_candidate(training: Training, recipe: Recipe, host: Host) -> Contender:
+    """Fit a recipe on the training's windows in a child run of its own."""
+    settings = load_settings()
+    with (
+        runs.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        bench = Workbench(
+            device=settings.device,
+            threads=settings.threads,
+            study=_locate_study(training, recipe),
+            start=_fetch_start(training, recipe, Path(folder), host),
+        )
+        progress = _watch_fit(training.case, recipe, host)
+        contender = fit_contender(recipe, training.case, training.split, progress, bench)
+        _record_contender(training, contender, run_id)
+    return contender
+
+
+def _watch_fit(case: Case, recipe: Recipe, host: Host) -> Progress:
+    def show(done: int, planned: int, numbers: Mapping[str, float]) -> None:
+        host.show_progress(case, count_step(recipe.name, done, planned, numbers))
+
+    return show
+
+
+def _record_contender(training: Training, contender: Contender, run_id: str) -> None:
+    name, history = contender.recipe.name, contender.model.history
+    runs.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
+    runs.record_history(run_id, history)
+    if (storable := find_storable(contender.model)) is not None:
+        _record_weights(run_id, storable)
+    if isinstance(contender.model, SearchedModel):
+        runs.record_search(training.case, run_id, contender.model)
+    if history:
+        runs.record_figure(run_id, figures.draw_history(history, f"{name}: loss per epoch"), "loss.png")
+    case, title = training.case, f"{name} on the holdout"
+    figure = figures.draw_holdout(contender.answer, training.split.holdout, case, title)
+    runs.record_figure(run_id, figure, figures.name_figure(case))
+
+
+def _record_weights(run_id: str, model: Storable) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _WEIGHTS
+        model.save_weights(path)
+        runs.record_file(run_id, path.read_bytes(), _WEIGHTS)
+
+
+def _fetch_start(training: Training, recipe: Recipe, folder: Path, host: Host) -> Path | None:
+    """The weights that a warm recipe had in the champion's training, as a file; None where there are none."""
+    champion = versions.load_champion(training.case.name)
+    if champion is None or not getattr(recipe, "warm", False):
+        return None
+    run_id = runs.find_candidate(training.case, champion.run_id, recipe.name)
+    if run_id is None:
+        return None
+    try:
+        (folder / _WEIGHTS).write_bytes(runs.load_file(run_id, _WEIGHTS))
+    except NotYet:
+        return None
+    host.log(f"{training.case.name}: {recipe.name} starts from champion version {champion.version}")
+    return folder / _WEIGHTS
+
+
+def _locate_study(training: Training, recipe: Recipe) -> Path:
+    """Where a search keeps its trials, so that the next training on this snapshot goes on where a killed one was."""
+    folder = load_settings().studies_dir / training.case.name / f"snapshot_{training.snapshot.version}"
+    return folder / f"{recipe.name}.db"

@@ -1,0 +1,73 @@
+"""The gate: score the challenger, as it would serve, and the champion on the same rows; register and record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from okawari.evaluation.candidates import score_graph
+from okawari.evaluation.metrics import skill_share
+from okawari.graph.inference import parse_model
+from okawari.policy.decision import Decision
+from okawari.policy.promotion import Card, decide_promotion
+from okawari.registry import runs, versions
+from okawari.registry.versions import Version
+from okawari.storage import decision_log
+from okawari.storage.deployable import digest
+from okawari.training.fitting import Training
+from okawari.training.quantize import Chosen
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The gate's decision with its id, and the version that it is about with its graph."""
+
+    decision_id: str
+    decision: Decision
+    version: Version
+    graph: bytes
+
+
+def judge_challenger(training: Training, candidate: str, baseline: Card, chosen: Chosen) -> Judged:
+    """Decide between the challenger's chosen variant and the champion; register the version and record the decision."""
+    case = training.case
+    card = score_graph(candidate, chosen.graph, training.split.holdout, case)
+    assert card is not None, "a graph that was just built takes the case's readings"
+    decision = decide_promotion(card, _score_champion(training), baseline, case.gate)
+    decision_id = decision_log.new_id()
+    facts = {**_describe_version(training, card, baseline, chosen), "decision_id": decision_id}
+    version = versions.register_version(case, training.run_id, parse_model(chosen.graph), facts)
+    decision_log.record_decision(
+        case.name,
+        decision,
+        id=decision_id,
+        cause=training.retrain_id,
+        snapshot_version=training.snapshot.version,
+        run_id=training.run_id,
+        model_version=version,
+    )
+    runs.record_file(training.run_id, f"{decision.action}: {decision.reason}\n".encode(), "verdict.txt")
+    return Judged(decision_id, decision, versions.load_version(case.name, version), chosen.graph)
+
+
+def _score_champion(training: Training) -> Card | None:
+    champion = versions.load_champion(training.case.name)
+    if champion is None:
+        return None
+    return score_graph(champion.candidate, versions.load_graph(champion), training.split.holdout, training.case)
+
+
+def _describe_version(training: Training, card: Card, baseline: Card, chosen: Chosen) -> dict[str, Any]:
+    return {
+        "candidate": card.candidate,
+        "variant": chosen.variant,
+        "graph_sha256": digest(chosen.graph),
+        "snapshot_version": training.snapshot.version,
+        "snapshot_digest": training.snapshot.digest,
+        "trained_until": training.snapshot.last_at,
+        "coverage_share": None if card.interval_score is None else training.case.coverage_share,
+        "measured_share": card.coverage_share,
+        "loss_name": card.loss_name,
+        "loss": card.loss,
+        "skill_share": skill_share(card.loss, baseline.loss),
+    }

@@ -1,0 +1,119 @@
+"""Package: put a version into the model store, where the service finds it, and build the Bento around it.
+
+BentoML's home is `bentos`, which the core may not import: its commands run as programs of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from okawari import events
+from okawari.case import Case
+from okawari.dataset.windows import last_window
+from okawari.errors import NotYet, OkawariError
+from okawari.graph.inference import Graph
+from okawari.models.windows import Floats
+from okawari.policy.decision import Decision
+from okawari.registry import versions
+from okawari.registry.versions import Version
+from okawari.settings import load_settings
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import Deployable, Golden, Manifest, record_golden
+from okawari.training.host import Host
+
+_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Packaging:
+    """A version with its graph, and the newest `history` readings of its snapshot."""
+
+    case: Case
+    version: Version
+    graph: bytes
+    recent: pd.DataFrame
+
+
+def load_packaging(case: Case, version: str | None = None) -> Packaging:
+    """A registered version (the champion, if None) with what belongs to it.
+
+    Raises:
+        NotYet: there is no such version.
+    """
+    chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
+    if chosen is None:
+        raise NotYet(f"Case {case.name} has no champion to package; run: okawari run {case.name}.")
+    recent = snapshots.load_readings(case, chosen.snapshot_version).tail(case.history).reset_index(drop=True)
+    return Packaging(case, chosen, versions.load_graph(chosen), recent)
+
+
+def package_version(given: Packaging, host: Host) -> dict[str, Any]:
+    """Make a version the one that serves; returns what the model store and the Bento are called."""
+    case, chosen = given.case, given.version
+    with tempfile.TemporaryDirectory() as folder:
+        _assemble(given).save(Path(folder))
+        stored = _run_bentos("put", folder)
+    built = _run_bentos("build")
+    reason = f"version {chosen.version} stored as {stored['tag']}, built as {built['bento']}"
+    decision_id = decision_log.record_decision(
+        case.name,
+        Decision("deployment", "deployed", reason, {**stored, **built}),
+        cause=chosen.decision_id,
+        snapshot_version=chosen.snapshot_version,
+        run_id=chosen.run_id,
+        model_version=chosen.version,
+    )
+    host.emit(events.MODEL_DEPLOYED, case, {"version": chosen.version, **stored}, trace=decision_id)
+    host.log(f"{case.name}: {reason}")
+    return {"version": chosen.version, **stored, **built}
+
+
+def _assemble(given: Packaging) -> Deployable:
+    question = last_window(given.recent, given.case)
+    return Deployable(
+        manifest=_describe(given.version),
+        golden=_record_golden(given.case, given.graph, question),
+        graph=given.graph,
+        recent=given.recent,
+    )
+
+
+def _record_golden(case: Case, graph: bytes, question: Floats) -> Golden:
+    levels = question[..., [] if case.level_index is None else case.level_index]
+    summed = case.task.transform.find_summand(levels)
+    return record_golden(question, Graph.load(graph).answer(question).mean_BH, summed)
+
+
+def _describe(version: Version) -> Manifest:
+    return Manifest(
+        case=version.case,
+        version=version.version,
+        run_id=version.run_id,
+        candidate=version.candidate,
+        variant=version.variant,
+        graph_sha256=version.graph_sha256,
+        snapshot_version=version.snapshot_version,
+        snapshot_digest=version.snapshot_digest,
+        trained_until=version.trained_until,
+        decision_id=version.decision_id,
+        coverage_share=version.coverage_share,
+        measured_share=version.measured_share,
+    )
+
+
+def _run_bentos(*arguments: str) -> dict[str, Any]:
+    """One command of `bentos.deploy`; it prints one JSON line last."""
+    command = [sys.executable, "-m", "bentos.deploy", *arguments]
+    done = subprocess.run(command, cwd=load_settings().root, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    if done.returncode:
+        raise OkawariError(f"{' '.join(command[1:])} failed:\n{done.stderr[-2000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer

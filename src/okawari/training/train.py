@@ -1,0 +1,140 @@
+"""Train: decide whether, fit the candidates, quantize the best, let the gate decide, and package what is promoted.
+
+The readings are read once; all that follows gets windows and graphs from memory. The order of effects is register,
+record, alias, deploy: whichever process dies in between, `reconcile` sees it and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from okawari import events
+from okawari.case import Case
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
+from okawari.errors import NotYet
+from okawari.evaluation.candidates import Contender, choose_candidates
+from okawari.evaluation.leaderboard import build_cards, build_leaderboard
+from okawari.loop.facts import gather_retrain_facts
+from okawari.models.protocols import Recipe
+from okawari.policy.decision import Cause
+from okawari.policy.promotion import choose_challenger
+from okawari.policy.retraining import decide_retrain
+from okawari.registry import runs, versions
+from okawari.settings import load_settings
+from okawari.storage import decision_log, snapshots
+from okawari.training.fitting import Training, fit_candidate
+from okawari.training.gate import Judged, judge_challenger
+from okawari.training.host import Host
+from okawari.training.package import Packaging, package_version
+from okawari.training.quantize import Quantizing, quantize_graph
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a training was asked for: a cause that is rationed unless it is `asked`, and the same in words.
+
+    `cause_id` is the recorded verdict that asked.
+    """
+
+    case: Case
+    cause: Cause = "schedule"
+    reason: str = ""
+    cause_id: str | None = None
+
+
+def train_case(request: Request, host: Host) -> dict[str, Any]:
+    """Fit a fresh challenger, if there is reason to, and promote it, if it is better.
+
+    Returns:
+        action (skip, promote or keep) and reason; after a training also version and candidate.
+
+    Raises:
+        NotYet: nothing has been ingested.
+    """
+    case, snapshot = request.case, snapshots.load_snapshot(request.case)
+    if snapshot is None:
+        raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
+    decision = decide_retrain(gather_retrain_facts(case, request.cause), case.retrain)
+    needless = decision.action == "skip" and request.cause == "missing"
+    if request.reason and not needless:
+        decision = replace(decision, reason=f"{decision.reason} ({request.reason})")
+    host.log(f"{case.name}: {decision.action}: {decision.reason}")
+    if needless:
+        # Another training has met the request meanwhile: there is nothing left to decide, and nothing to record.
+        return {"action": "skip", "reason": decision.reason}
+    links = {"cause": request.cause_id, "snapshot_version": snapshot.version}
+    retrain_id = decision_log.record_decision(case.name, decision, **links)
+    if decision.action == "skip":
+        return {"action": "skip", "reason": decision.reason}
+    with _open_training(request, snapshot, retrain_id, host) as training:
+        judged = _hold_contest(training, host)
+    return _conclude(training, judged, host)
+
+
+@contextmanager
+def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: str, host: Host) -> Iterator[Training]:
+    """Read and cut the snapshot and open the training's run. Only one training runs at a time, so others are dead."""
+    case = request.case
+    runs.close_abandoned(case)
+    readings = snapshots.load_readings(case, snapshot.version)
+    split = split_windows(cut_windows(readings, case), case)
+    tags = {"okawari.cause": request.cause, "okawari.decision_id": retrain_id}
+    with runs.record_training(case, snapshot, readings, tags) as run_id:
+        host.show_link(case, "training", runs.page_url(run_id), f"Training on snapshot {snapshot.version}")
+        recent = readings.tail(case.history).reset_index(drop=True)
+        yield Training(case, snapshot, split, recent, run_id, retrain_id)
+
+
+def _hold_contest(training: Training, host: Host) -> Judged:
+    case, run_id = training.case, training.run_id
+    recipes = choose_candidates(case, load_settings().candidate_names)
+    contenders = [_fit(training, recipe, host) for recipe in recipes]
+    _publish_leaderboard(training, contenders, host)
+    challenger = _choose(contenders, case)
+    runs.record_file(run_id, challenger.graph, "variants/fp32.onnx")
+    quantizing = Quantizing(case, challenger.graph, training.split.holdout, run_id, training.retrain_id)
+    chosen = host.run_step(f"quantize {challenger.recipe.name}", quantize_graph, quantizing, host)
+    return judge_challenger(training, challenger.recipe.name, contenders[0].card, chosen)
+
+
+def _fit(training: Training, recipe: Recipe, host: Host) -> Contender:
+    contender = host.run_step(f"fit {recipe.name}", fit_candidate, training, recipe, host)
+    card, name = contender.card, training.case.name
+    host.log(f"{name}: {recipe.name} has {card.loss_name} {card.loss:.4f} after {contender.fit_s:.1f} s")
+    return contender
+
+
+def _publish_leaderboard(training: Training, contenders: Sequence[Contender], host: Host) -> None:
+    rows = build_leaderboard(contenders)
+    runs.record_table(training.run_id, rows, "leaderboard.json")
+    best, floor = rows[0], contenders[0].recipe.name
+    caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
+    host.show_table(training.case, "leaderboard", rows, caption)
+    runs.record_metrics(
+        training.run_id,
+        {"best_loss": min(each.scores.loss for each in contenders), "best_skill_share": best["skill_share"]},
+    )
+
+
+def _choose(contenders: Sequence[Contender], case: Case) -> Contender:
+    baseline, *others = build_cards(contenders)
+    chosen = choose_challenger(baseline, others, case.gate)
+    return next(contender for contender in contenders if contender.recipe.name == chosen.candidate)
+
+
+def _conclude(training: Training, judged: Judged, host: Host) -> dict[str, Any]:
+    case, decision, version = training.case, judged.decision, judged.version
+    host.log(f"{case.name}: {decision.action} version {version.version}: {decision.reason}")
+    facts = {"version": version.version, "candidate": version.candidate, "reason": decision.reason}
+    if decision.action == "promote":
+        versions.set_champion(case.name, version.version)
+        host.emit(events.MODEL_PROMOTED, case, facts, trace=judged.decision_id)
+        packaging = Packaging(case, version, judged.graph, training.recent)
+        host.run_step(f"package version {version.version}", package_version, packaging, host)
+    else:
+        host.emit(events.MODEL_REJECTED, case, facts, trace=judged.decision_id)
+    return {"action": decision.action, **facts}

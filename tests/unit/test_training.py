@@ -1,0 +1,216 @@
+"""A training as plain functions: without a Prefect server, from readings that are read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable, QueryBuilder
+
+from okawari import events
+from okawari.case import Case
+from okawari.errors import NotYet
+from okawari.graph.inference import Graph
+from okawari.models.lstm import Lstm
+from okawari.models.random_walk import RandomWalk
+from okawari.progress import Step
+from okawari.registry import runs, versions
+from okawari.storage import decision_log, snapshots
+from okawari.storage.deployable import MANIFEST_FILE, load_deployable
+from okawari.training.package import load_packaging, package_version
+from okawari.training.quantize import load_quantizing, quantize_graph
+from okawari.training.train import Request, train_case
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Notebook:
+    """A host that runs the steps here and remembers all that it was given and shown."""
+
+    given: list[Any] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    events: list[tuple[str, str]] = field(default_factory=list)
+
+    def run_step(self, title: str, work: Callable[..., Any], *given: Any) -> Any:
+        self.titles.append(title)
+        self.given += [each for each in given if each is not self]
+        return work(*given)
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+    def show_progress(self, case: Case, step: Step) -> None:
+        self.steps.append(step)
+
+    def show_table(self, case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:
+        self.tables.append(what)
+
+    def show_link(self, case: Case, what: str, url: str, text: str) -> None:
+        self.tables.append(what)
+
+    def emit(self, name: str, case: Case, payload: Mapping[str, Any], *, trace: str) -> None:
+        self.events.append((name, trace))
+
+
+@pytest.fixture
+def case(small_case: Case) -> Case:
+    """Two candidates that fit in a second."""
+    return replace(small_case, candidates=(RandomWalk(), Lstm(hidden=16, layers=1, epochs=2)))
+
+
+@pytest.fixture
+def installation(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Registry and model store of this test's own; returns the model store's folder."""
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'src'}")
+    return tmp_path / "bentoml" / "models"
+
+
+@pytest.fixture
+def ingested(installation: Path, case: Case, readings: pd.DataFrame) -> pd.DataFrame:
+    """The first 300 readings, ingested."""
+    _ingest(case, readings[:300])
+    return readings
+
+
+def _ingest(case: Case, readings: pd.DataFrame) -> None:
+    snapshots.record_readings(case, readings, readings[:0].assign(reason=""), pd.Timestamp.now("UTC").to_pydatetime())
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """How the readings were read, in order: `whole` for all rows, else the query."""
+    seen: list[str] = []
+    load, execute = DeltaTable.to_pandas, QueryBuilder.execute
+    tables: dict[int, str] = {}
+    register = QueryBuilder.register
+
+    def spy_load(table: DeltaTable, *given: Any, **named: Any) -> Any:
+        if table.table_uri.rstrip("/").endswith("readings"):
+            seen.append("whole")
+        return load(table, *given, **named)
+
+    def spy_register(query: QueryBuilder, name: str, table: DeltaTable) -> QueryBuilder:
+        tables[id(query)] = table.table_uri.rstrip("/")
+        return register(query, name, table)
+
+    def spy_execute(query: QueryBuilder, sql: str) -> Any:
+        if tables[id(query)].endswith("readings"):
+            seen.append(sql)
+        return execute(query, sql)
+
+    monkeypatch.setattr(DeltaTable, "to_pandas", spy_load)
+    monkeypatch.setattr(QueryBuilder, "register", spy_register)
+    monkeypatch.setattr(QueryBuilder, "execute", spy_execute)
+    return seen
+
+
+def test_a_training_reads_the_readings_once(ingested: pd.DataFrame, case: Case, reads: list[str]) -> None:
+    done = train_case(Request(case, "missing"), Notebook())
+    assert done["action"] == "promote"
+    assert reads == ["whole"]
+
+
+def test_so_does_the_next_one_which_counts_new_readings_by_their_times(
+    ingested: pd.DataFrame, case: Case, reads: list[str]
+) -> None:
+    train_case(Request(case, "missing"), Notebook())
+    _ingest(case, ingested[:400])
+    reads.clear()
+    train_case(Request(case, "drift"), Notebook())
+    assert [read.partition(" FROM")[0] for read in reads] == ["SELECT count(*) AS n", "whole"]
+    retrain = decision_log.load_decisions("aapl", kind="retrain")[0]
+    assert (retrain["action"], retrain["facts"]["new_readings"]) == ("train", 100)
+
+
+def test_a_training_without_prefect_promotes_and_packages(
+    ingested: pd.DataFrame, case: Case, installation: Path
+) -> None:
+    host = Notebook()
+    done = train_case(Request(case, "missing", "the tests begin"), host)
+    champion = versions.load_champion("aapl")
+    assert champion is not None
+    assert (done["action"], done["version"]) == ("promote", champion.version)
+    assert host.titles == [
+        *(f"fit {recipe.name}" for recipe in case.candidates),
+        f"quantize {champion.candidate}",
+        f"package version {champion.version}",
+    ]
+    decisions = {row["kind"]: row["id"] for row in decision_log.load_decisions("aapl")}
+    assert host.events == [
+        (events.MODEL_PROMOTED, decisions["promotion"]),
+        (events.MODEL_DEPLOYED, decisions["deployment"]),
+    ]
+    (manifest,) = (installation / "aapl").glob(f"*/{MANIFEST_FILE}")
+    deployable = load_deployable(manifest.parent)
+    assert deployable.graph == versions.load_graph(champion)
+    assert deployable.recent.to_dict("records") == snapshots.load_readings(case).tail(case.history).to_dict("records")
+    assert deployable.golden.matches(Graph.load(deployable.graph).answer(deployable.golden.x_BTF).mean_BH)
+
+
+def test_a_training_tells_one_line_for_each_decision_and_counts_its_steps_apart(
+    ingested: pd.DataFrame, case: Case
+) -> None:
+    host = Notebook()
+    train_case(Request(case, "missing"), host)
+    assert [line.split(": ")[1].split()[0] for line in host.lines] == [
+        "train", "random_walk", "lstm_1x16", "variant", "promote", "version",
+    ]  # fmt: skip
+    fitted = [step for step in host.steps if step.what == "lstm_1x16"]
+    assert [step.share for step in fitted] == [0.5, 1.0]
+    assert fitted[0].text.startswith("1 of 2, train_loss ")
+    assert host.tables == ["training", "leaderboard", "variants"]
+
+
+def test_what_a_step_is_given_can_be_sent_to_another_process(ingested: pd.DataFrame, case: Case) -> None:
+    host = Notebook()
+    train_case(Request(case, "missing"), host)
+    assert len(host.given) == 2 * len(case.candidates) + 2
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as elsewhere:
+        assert list(elsewhere.map(type, host.given)) == [type(each) for each in host.given]
+
+
+def test_without_readings_nothing_is_trained_or_recorded(installation: Path, case: Case) -> None:
+    host = Notebook()
+    with pytest.raises(NotYet, match="Case aapl has no readings yet; run: okawari run aapl"):
+        train_case(Request(case, "asked"), host)
+    assert decision_log.load_decisions("aapl") == []
+    assert host.lines == []
+
+
+def test_a_second_request_for_a_first_champion_is_dropped_without_a_record(ingested: pd.DataFrame, case: Case) -> None:
+    train_case(Request(case, "missing"), Notebook())
+    before = decision_log.load_decisions("aapl")
+    assert train_case(Request(case, "missing"), Notebook())["action"] == "skip"
+    assert decision_log.load_decisions("aapl") == before
+
+
+def test_quantizing_what_a_training_left_gives_what_the_training_got(ingested: pd.DataFrame, case: Case) -> None:
+    training = Notebook()
+    train_case(Request(case, "missing"), training)
+    run_id = decision_log.load_decisions("aapl", kind="promotion")[0]["run_id"]
+    (first,) = [given for given in training.given if hasattr(given, "holdout") and hasattr(given, "graph")]
+    again = load_quantizing(case, run_id, first.cause_id)
+    assert again.graph == first.graph == runs.load_file(run_id, "variants/fp32.onnx")
+    assert (again.holdout.x_BTF == first.holdout.x_BTF).all()
+    chosen = quantize_graph(again, Notebook())
+    assert chosen.graph == runs.load_file(run_id, f"variants/{chosen.variant}.onnx")
+
+
+def test_packaging_from_the_registry_stores_what_the_training_stored(
+    ingested: pd.DataFrame, case: Case, installation: Path
+) -> None:
+    train_case(Request(case, "missing"), Notebook())
+    done = package_version(load_packaging(case), Notebook())
+    assert (done["added"], len(list((installation / "aapl").glob(f"*/{MANIFEST_FILE}")))) == (False, 1)
