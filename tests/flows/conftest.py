@@ -63,7 +63,7 @@ Heard = Callable[[], list[Event]]
 START_S, DEPLOY_S, BUSY_S = 180, 240, 120.0
 """How long the server may take to start, to take the deployments, and to answer one request beside heavy load."""
 BUSY_RETRIES = 12
-"""How often Prefect's own client asks again; the five times that it does by itself are over too soon beside heavy load."""
+"""How often Prefect's own client asks again; its usual five times are over too soon beside heavy load."""
 
 
 @pytest.fixture(scope="session")
