@@ -40,15 +40,21 @@ from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.deployable import digest
 from tests.leftovers import MARK, stop_leftovers
-from tests.load_groups import group_tests
+from tests.load_groups import GroupScheduling, name_group, rank_group
 from tests.ports import find_free_port
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist writes the groups' names into the ids afterwards
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers: which tests stay together, and which begin first."""
+    """With several workers: the longest groups begin first."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        group_tests(items, Path(__file__).parent)
+        items.sort(key=lambda item: rank_group(name_group(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    """For `--dist loadgroup`: tests that share a server or a fit stay in one worker."""
+    return GroupScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,15 +1,16 @@
 """Which tests run in the same worker, and in which order groups begin.
 
-Tests that share a server or a fitted model form a group, which pytest-xdist keeps in one worker (`--dist loadgroup`).
-A group begins as soon as a worker is free, so the longest ones come first: short groups then fill the gaps, and all
-workers end at about the same time. The two loop tests mostly wait for programs of their own, so the first of them runs
-beside the flow tests, which compute.
+Tests that share a server or a fitted model form a group, and a group stays in one worker. It begins as soon as a worker
+is free, so the longest ones come first: short groups then fill the gaps, and all workers end at about the same time.
+The loop tests mostly wait for programs of their own, so the first of them runs beside the flow tests, which compute.
+
+pytest-xdist 3.8 has marks for groups, which it writes into an attribute that pytest 9.2 no longer has, so all tests
+would be spread one by one; hence a scheduler of our own, which takes the group from a test's id.
 """
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import Any
+from xdist.scheduler import LoadScopeScheduling
 
 SHARED = {
     "flows": "flows",  # one Prefect server and one first training
@@ -20,26 +21,30 @@ SHARED = {
 }
 """Folders and files whose session fixtures are worth a group over several files."""
 
+FITTED_ALONE = {"contract", "golden"}
+"""Folders whose tests fit one model for each parameter, so that each parameter is a group."""
+
 LONGEST_FIRST = ("loop/test_up", "flows", "loop/test_loop", "browser", "contract", "golden", "service", "wiring")
-"""Where a group's name begins with one of these, it goes before all groups that come later in this list."""
+"""A group goes before another one if its name begins with what stands earlier here."""
 
 
-def name_group(path: PurePosixPath, fixtures: tuple[str, ...] = (), parameters: str = "") -> str:
-    """The group of a test: `path` is its file below `tests/`, `parameters` its id in brackets, if it has one.
+def name_group(test_id: str) -> str:
+    """The group of a test.
 
-    >>> name_group(PurePosixPath("flows/test_train.py"))
+    >>> name_group("tests/flows/test_train.py::test_a_champion_stays")
     'flows'
-    >>> name_group(PurePosixPath("contract/test_candidates.py"), ("fitted",), "aapl-random_walk")
+    >>> name_group("tests/contract/test_candidates.py::test_graph_equals_model[aapl-random_walk]")
     'contract/test_candidates[aapl-random_walk]'
-    >>> name_group(PurePosixPath("unit/test_windows.py"))
+    >>> name_group("tests/unit/test_windows.py::test_windows_are_cut[3]")
     'unit/test_windows'
     """
-    name = path.with_suffix("").as_posix()
-    if name in SHARED or path.parts[0] in SHARED:
-        return SHARED.get(name) or SHARED[path.parts[0]]
-    if path.parts[0] == "golden":
-        return f"{name}[{parameters}]"  # each fits a candidate of its own
-    return f"{name}[{parameters}]" if "fitted" in fixtures else name
+    path, _, test = test_id.partition("::")
+    name = path.removeprefix("tests/").removesuffix(".py")
+    folder = name.partition("/")[0]
+    if folder in FITTED_ALONE:
+        _, bracket, parameters = test.partition("[")
+        return name + bracket + parameters
+    return SHARED.get(name) or SHARED.get(folder) or name
 
 
 def rank_group(name: str) -> int:
@@ -52,20 +57,8 @@ def rank_group(name: str) -> int:
     return next(places, len(LONGEST_FIRST))
 
 
-def group_tests(items: list[Any], tests_folder: Any) -> None:
-    """Mark every collected test with its group, and put the groups into the order in which they begin."""
-    ranks = {}
-    for item in items:
-        path = PurePosixPath(item.path.relative_to(tests_folder).as_posix())
-        parameters = item.callspec.id if hasattr(item, "callspec") else ""
-        group = name_group(path, tuple(getattr(item, "fixturenames", ())), parameters)
-        item.add_marker(_mark(group))
-        ranks[item] = rank_group(group)
-    items.sort(key=ranks.__getitem__)
+class GroupScheduling(LoadScopeScheduling):
+    """Gives each worker that has nothing left to do the next group."""
 
-
-def _mark(group: str) -> Any:
-    import pytest
-
-    # "@" divides a test's id from its group's name, and pytest-xdist looks for the last one.
-    return pytest.mark.xdist_group(group.replace("@", "_"))
+    def _split_scope(self, nodeid: str) -> str:
+        return name_group(nodeid)
