@@ -32,7 +32,7 @@ ARGUMENTS = [
 OWN_CASE = """
 from dataclasses import replace
 from okawari.cases.aapl import CASE as STOCK
-from okawari.data.files import BundledStock
+from okawari.data.datasets import BundledStock
 
 CASE = replace(STOCK, name="ibm", title="IBM closing price", source=BundledStock("IBM"), live=None)
 """
