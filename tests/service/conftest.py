@@ -38,6 +38,7 @@ from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 from tests.ports import find_free_port
 
 ROOT = Path(__file__).parents[2]
+BUSY_S = 60.0  # how long one answer, or a change that a server notices by itself, may take beside heavy load
 START_S, STOP_S = 120, 30  # the imports of a worker take four seconds, and ten times that beside heavy load
 
 Records = list[dict[str, Any]]
@@ -194,7 +195,7 @@ class Server:
         """The case as `GET /cases` shows it."""
         return dict(self.client.get("/cases").json()["cases"][0])
 
-    def wait(self, holds: Callable[[dict[str, Any]], bool], within_s: float = 10) -> dict[str, Any]:
+    def wait(self, holds: Callable[[dict[str, Any]], bool], within_s: float = BUSY_S) -> dict[str, Any]:
         """Wait until the case is as wanted."""
         deadline = time.monotonic() + within_s
         while not holds(shown := self.show_case()):
@@ -228,7 +229,7 @@ def run_server(kitchen: Kitchen, *, target: str = "bentos.service:Okawari", fold
         command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=BUSY_S) as client:
             _wait_ready(client, process, kitchen.home / "service.log")
             yield Server(kitchen, client, process)
     finally:
