@@ -4,11 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# Tests run in this many processes; tests that share a server stay in one (tests/load_groups.py). A worker computes with
+# one thread, so more workers than cores bring nothing. ARGS goes to pytest: make test ARGS='-k swap'.
+WORKERS ?= 2
+PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+ARGS    ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help up loop cases test check format bench lock clean
+.PHONY: help up loop cases test test-fast check format bench lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/all.stamp ## Install, start everything, take each case once round the loop, serve until Ctrl-C
 	@exec $(BIN)/okawari up
@@ -20,8 +26,11 @@ cases: export OKAWARI_CASES = aapl,blobs,cpi,diabetes,digits
 cases: $(VENV)/all.stamp ## Take all bundled cases round the loop, print their leaderboards, stop
 	@exec $(BIN)/okawari up --once
 
-test: $(VENV)/dev.stamp ## Run all tests
-	@exec $(BIN)/python -m pytest
+test: $(VENV)/dev.stamp ## Run all tests (under 12 minutes on two cores)
+	@exec $(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/dev.stamp ## Run the tests without servers (under 2 minutes on two cores)
+	@exec $(PYTEST) -m 'not slow' tests/unit tests/wiring tests/contract $(ARGS)
 
 check: $(VENV)/dev.stamp ## Format, lint, types (strict) and import contracts
 	$(BIN)/ruff format --check .

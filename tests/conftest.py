@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 # ruff: noqa: E402  (thread limits count only where they stand before the libraries are imported)
+# One thread for each worker and for each program that a test starts: there are as many workers as cores.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import json
 import shutil
-import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -39,6 +39,30 @@ from okawari.registry import client, runs, versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.deployable import digest
+from tests.leftovers import MARK, stop_leftovers
+from tests.load_groups import GroupScheduling, name_group, rank_group
+from tests.ports import find_free_port
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers: the longest groups begin first."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: rank_group(name_group(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling | None:
+    """For `--dist loadgroup`: tests that share a server or a fit stay in one worker."""
+    return GroupScheduling(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    """Every process that a test started, or that such a process started, ends before the session does."""
+    os.environ[MARK] = str(os.getpid())
+    yield
+    assert stop_leftovers(str(os.getpid())) == [], "tests left these processes running; they are stopped now"
 
 
 @pytest.fixture(scope="session")
@@ -139,9 +163,7 @@ def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFram
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return find_free_port()
 
 
 class SmallServer:
@@ -156,7 +178,7 @@ class SmallServer:
             def do_GET(self) -> None:
                 outer._answer(self)
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, *_: object) -> None:
                 """Keep the tests' output to themselves."""

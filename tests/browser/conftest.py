@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.edges import Edge, World, serve_model, stand_run
+from tests.ports import find_free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -32,11 +32,11 @@ ARGUMENTS = [
 OWN_CASE = """
 from dataclasses import replace
 from okawari.cases.aapl import CASE as STOCK
-from okawari.data.files import BundledStock
+from okawari.data.datasets import BundledStock
 
 CASE = replace(STOCK, name="ibm", title="IBM closing price", source=BundledStock("IBM"), live=None)
 """
-START_S = 120.0  # a cold import of Gradio and MLflow on a busy machine
+START_S, STOP_S = 120.0, 30.0  # a cold import of Gradio and MLflow on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def world(running: World) -> World:
 @pytest.fixture(scope="module")
 def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A page for a bundled and a user's own case, over an empty folder, whose neighbours are all down."""
-    nobody = f"http://127.0.0.1:{_free_port()}"
+    nobody = f"http://127.0.0.1:{find_free_port()}"
     folder = tmp_path_factory.mktemp("empty")
     (folder / "cases").mkdir()
     (folder / "cases" / "ibm.py").write_text(OWN_CASE)
@@ -94,7 +94,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 @contextmanager
 def _start_page(folder: Path, neighbours: Mapping[str, str], *arguments: str) -> Iterator[str]:
-    url = f"http://127.0.0.1:{(port := _free_port())}"
+    url = f"http://127.0.0.1:{(port := find_free_port())}"
     places = {"HOME": str(folder), "UI_PORT": str(port), "MLFLOW_URL": f"sqlite:///{folder}/mlflow.db", **neighbours}
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "DO_NOT_TRACK": "1"}
     environment |= {f"OKAWARI_{name}": value for name, value in places.items()}
@@ -105,8 +105,16 @@ def _start_page(folder: Path, neighbours: Mapping[str, str], *arguments: str) ->
         _wait_for(url, process)
         yield url
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -119,9 +127,3 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.HTTPError:
             time.sleep(0.2)
     raise TimeoutError(f"{url} did not come up within {START_S:.0f} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,9 +120,15 @@ def _split(case: Case) -> Split:
     return split_windows(windows, case)
 
 
+def _sign(case: Case | None, name: str, recipe: Recipe) -> Any:
+    """A candidate for a case; those that take Keras or a second LSTM to fit sign in `make test` alone."""
+    slow = [pytest.mark.slow] if isinstance(recipe, (KerasLstm, PriceLevelLstm)) else []
+    return pytest.param((case, recipe), id=f"{name}-{recipe.name}", marks=slow)
+
+
 SIGNED = [
-    *(pytest.param((None, recipe), id=f"aapl-{recipe.name}") for recipe in CANDIDATES),
-    *(pytest.param((COUNTED, recipe), id=f"counted-{recipe.name}") for recipe in COUNTERS),
+    *(_sign(None, "aapl", recipe) for recipe in CANDIDATES),
+    *(_sign(COUNTED, "counted", recipe) for recipe in COUNTERS),
 ]
 """The case, None for the small one that fixtures give, and the candidate."""
 

@@ -20,10 +20,11 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+import tenacity
 from prefect.events import Event
 from prefect.events.clients import AssertingEventsClient
 from prefect.events.worker import EventsWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, PREFECT_HOME, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.ingest import ingest
@@ -59,14 +60,21 @@ CASE = replace(
 
 Heard = Callable[[], list[Event]]
 
+START_S, DEPLOY_S, BUSY_S = 180, 240, 120.0
+"""How long the server may take to start, to take the deployments, and to answer one request beside heavy load."""
+BUSY_RETRIES = 12
+"""How often Prefect's own client asks again; its usual five times are over too soon beside heavy load."""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Prefect server of the tests' own."""
     with (
         patch.dict(os.environ, {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}),
-        temporary_settings({PREFECT_HOME: tmp_path_factory.mktemp("prefect")}),
-        prefect_test_harness(server_startup_timeout=90),
+        temporary_settings(
+            {PREFECT_HOME: tmp_path_factory.mktemp("prefect"), PREFECT_CLIENT_MAX_RETRIES: BUSY_RETRIES}
+        ),
+        prefect_test_harness(server_startup_timeout=START_S),
     ):
         yield str(PREFECT_API_URL.value()).removesuffix("/api")
 
@@ -172,18 +180,37 @@ def applied(server: str, _blank: Path) -> None:
         orchestrator.ensure_work_pool(WORK_POOL)
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         environment = build_environment(load_settings())
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
 def deployed(server: str, applied: None) -> Iterator[None]:
-    """The deployments, without any run that another test has left behind."""
+    """The deployments; the runs that a test has started are deleted after it."""
     yield
-    with httpx.Client(base_url=f"{server}/api") as client:
-        left = client.post("/flow_runs/filter", json={"flow_runs": {"deployment_id": {"is_null_": False}}})
+    with httpx.Client(base_url=f"{server}/api", timeout=BUSY_S) as client:
+        left = request_patiently(
+            client, "POST", "/flow_runs/filter", json={"flow_runs": {"deployment_id": {"is_null_": False}}}
+        )
         for run in left.raise_for_status().json():
-            client.delete(f"/flow_runs/{run['id']}").raise_for_status()
+            # An attempt whose answer was lost has deleted the run, so the next one does not find it.
+            answer = request_patiently(client, "DELETE", f"/flow_runs/{run['id']}")
+            assert answer.is_success or answer.status_code == httpx.codes.NOT_FOUND, answer.text
+
+
+def _is_busy(answer: httpx.Response) -> bool:
+    return answer.status_code in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+
+
+def request_patiently(client: httpx.Client, method: str, path: str, **body: Any) -> httpx.Response:
+    """Ask again for as long as the server is busy; its SQLite is locked now and then, and it answers 503 then."""
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(_is_busy) | tenacity.retry_if_exception_type(httpx.TransportError),
+        stop=tenacity.stop_after_delay(BUSY_S),
+        wait=tenacity.wait_exponential(multiplier=0.1, max=2.0),
+        retry_error_callback=lambda last: last.outcome.result(),  # type: ignore[union-attr]
+    )
+    return attempts(client.request, method, path, **body)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from okawari.clients.orchestrator import Run
 
 pytestmark = pytest.mark.usefixtures("deployed")
 
-WAIT_S = 60
+WAIT_S = 180  # an event waits for the server's own services, which come late beside heavy load
 
 
 def _await_runs(flow: str) -> list[Run]:

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from okawari.local.programs import GROUP_MARK
+from tests.ports import find_free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PORTS = ("PREFECT", "MLFLOW", "SERVICE", "UI")
 
@@ -35,7 +36,7 @@ class Installation:
         )
         return self.started[-1]
 
-    def run(self, *arguments: str, timeout_s: float = 120) -> tuple[int, str]:
+    def run(self, *arguments: str, timeout_s: float = 240) -> tuple[int, str]:
         process = self.start(*arguments)
         output, _ = process.communicate(timeout=timeout_s)
         return process.returncode, output
@@ -54,17 +55,7 @@ class Installation:
         return found
 
 
-def find_free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 240) -> str:
+def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 600) -> str:
     assert process.stdout is not None
     told, until = "", time.monotonic() + timeout_s
     while text not in told and time.monotonic() < until:
@@ -78,7 +69,7 @@ def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 240
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     home = tmp_path_factory.mktemp("installation")
-    ports = {f"OKAWARI_{name}_PORT": str(port) for name, port in zip(PORTS, find_free_ports(4), strict=True)}
+    ports = {f"OKAWARI_{name}_PORT": str(find_free_port()) for name in PORTS}
     made = Installation(home, {**os.environ, **ports, "OKAWARI_HOME": str(home), "PYTHONUNBUFFERED": "1"})
     yield made
     for process in made.started:
@@ -137,7 +128,7 @@ def test_a_second_up_on_the_same_state_says_that_one_is_running(
 def test_a_retraining_that_a_person_asks_for_ends_in_a_decision(
     running: subprocess.Popen[str], installation: Installation
 ) -> None:
-    code, told = installation.run("run", "aapl", "--retrain", timeout_s=240)
+    code, told = installation.run("run", "aapl", "--retrain", timeout_s=600)
     assert code == 0, told
     assert "somebody asked for it" in told and "keep version 2" in told
 
@@ -165,7 +156,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_up_trains_nothing(
     assert running.wait(60) == 130
     assert not installation.members()
 
-    code, told = installation.run("up", "--once", timeout_s=240)
+    code, told = installation.run("up", "--once", timeout_s=600)
     assert code == 0, told
     assert "0 new and 0 revised readings" in told and "RMSE" not in told
     assert not installation.members()

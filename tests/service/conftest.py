@@ -7,11 +7,13 @@ import tempfile
 
 # BentoML reads its environment when it is imported; no test may touch the user's own stores.
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-os.environ.setdefault("BENTOML_HOME", os.path.join(tempfile.gettempdir(), "okawari-tests-bentoml"))
+os.environ.setdefault(
+    "BENTOML_HOME",
+    os.path.join(tempfile.gettempdir(), "okawari-tests-bentoml" + os.environ.get("PYTEST_XDIST_WORKER", "")),
+)
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,9 +35,11 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
 from okawari.storage.deployable import Deployable, Golden, Manifest, digest
+from tests.ports import find_free_port
 
 ROOT = Path(__file__).parents[2]
-START_S, STOP_S = 60, 15
+BUSY_S = 60.0  # how long one answer, or a change that a server notices by itself, may take beside heavy load
+START_S, STOP_S = 120, 30  # the imports of a worker take four seconds, and ten times that beside heavy load
 
 Records = list[dict[str, Any]]
 MakeDeployable = Callable[..., Deployable]
@@ -191,7 +195,7 @@ class Server:
         """The case as `GET /cases` shows it."""
         return dict(self.client.get("/cases").json()["cases"][0])
 
-    def wait(self, holds: Callable[[dict[str, Any]], bool], within_s: float = 10) -> dict[str, Any]:
+    def wait(self, holds: Callable[[dict[str, Any]], bool], within_s: float = BUSY_S) -> dict[str, Any]:
         """Wait until the case is as wanted."""
         deadline = time.monotonic() + within_s
         while not holds(shown := self.show_case()):
@@ -215,9 +219,7 @@ class Server:
 @contextmanager
 def run_server(kitchen: Kitchen, *, target: str = "bentos.service:Okawari", folder: Path = ROOT) -> Iterator[Server]:
     """Serve until the block ends; the whole process group is ended then."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     environment = kitchen.environment
     if folder != ROOT:  # a built Bento knows neither the checkout nor its state
         environment = {name: value for name, value in environment.items() if name not in ("PYTHONPATH", "OKAWARI_HOME")}
@@ -227,7 +229,7 @@ def run_server(kitchen: Kitchen, *, target: str = "bentos.service:Okawari", fold
         command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=BUSY_S) as client:
             _wait_ready(client, process, kitchen.home / "service.log")
             yield Server(kitchen, client, process)
     finally:
@@ -256,9 +258,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(STOP_S)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(make_kitchen: Callable[[], Kitchen], make_deployable: MakeDeployable) -> Iterator[Server]:
-    """A service with one model, version 1."""
+    """A service with one model, version 1, for all tests that only ask; who deploys starts a service of their own."""
     kitchen = make_kitchen()
     kitchen.put(make_deployable("1", 1.01))
     with run_server(kitchen) as running:

@@ -12,8 +12,18 @@ from pathlib import Path
 
 import bentoml
 import httpx
+import pytest
 
 N_SWAPS, N_CLIENTS = 6, 4
+
+
+@pytest.fixture(scope="module")
+def server(make_kitchen, make_deployable, serve):
+    """A service of this file's own, as its tests deploy to it; it begins with version 1."""
+    kitchen = make_kitchen()
+    kitchen.put(make_deployable("1", 1.01))
+    with serve(kitchen) as running:
+        yield running
 
 
 def test_without_a_model_the_service_says_what_to_do_and_then_picks_the_first_one_up(

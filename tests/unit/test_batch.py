@@ -326,6 +326,7 @@ def _break_off(monkeypatch: pytest.MonkeyPatch, at: int, run: Callable[[], objec
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.slow
 def test_broken_off_at_any_write_the_next_call_ends_with_the_very_same_bytes(
     ending: str, small_case: Case, model: Model, readings: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,6 +454,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_loses_and_repeats_nothing_and_needs_no_torch(tmp_path: Path) -> None:
     from okawari.cases.loader import load_case
 

@@ -85,6 +85,7 @@ def _run(script: str, home: Path, **environment: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 def test_keras_writes_nothing_into_the_home_folder_and_runs_on_torch_whatever_was_asked(tmp_path: Path) -> None:
     script = "from okawari.models.keras_lstm import load_keras; print(load_keras().backend.backend())"
     done = _run(script, tmp_path, KERAS_BACKEND="numpy")

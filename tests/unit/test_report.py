@@ -48,6 +48,7 @@ def test_the_minimum_effect_holds_in_the_report_too(samples: tuple[pd.DataFrame,
     assert build_report(*samples, verdict, title="AAPL").statuses == {"moved": True, "still": False, "small": False}
 
 
+@pytest.mark.slow
 def test_report_and_verdict_agree_on_series_of_every_kind() -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -111,6 +112,7 @@ def test_the_contingency_test_judges_categories_inside_evidently() -> None:
     assert [test["status"].value for test in tests] == ["SUCCESS", "FAIL"]
 
 
+@pytest.mark.slow
 def test_importing_the_report_module_imports_no_evidently_and_drawing_opens_no_connection() -> None:
     code = """
 import socket, sys

@@ -214,6 +214,7 @@ def test_the_weights_of_the_best_model_are_those_that_are_kept(tmp_path: Path) -
 # --- kept trials --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_and_finds_what_it_would_have_found(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     done = subprocess.run([sys.executable, "-c", KILLED], env=environment, cwd=tmp_path, capture_output=True, text=True)

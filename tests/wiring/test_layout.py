@@ -165,6 +165,7 @@ print({
 """
 
 
+@pytest.mark.slow
 def test_every_engine_says_that_its_telemetry_is_off_in_our_environment(tmp_path: Path) -> None:
     from okawari.local.programs import build_environment
     from okawari.settings import Settings
