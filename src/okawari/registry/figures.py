@@ -55,7 +55,7 @@ def _draw_head(head: Head, axes: Axes, answer: Answer, holdout: WindowSet, case:
     raise NotImplementedError(f"There is no figure of {type(head).__name__}.")
 
 
-@_draw_head.register
+@_draw_head.register(NumberHead)
 def _draw_number(head: NumberHead, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
     draw = _draw_time if case.layout.in_order else _draw_points
     draw(axes, answer, holdout, head, case)
@@ -74,7 +74,7 @@ def _draw_time(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case:
     axes.tick_params(axis="x", rotation=30)
 
 
-@_draw_head.register
+@_draw_head.register(LabelHead)
 def _draw_confusion(head: LabelHead, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
     """How often each true label (row) was answered with each label (column)."""
     labels = head.labels

@@ -127,7 +127,7 @@ def _close_if_free(path: Path) -> bool:
 
 
 def _create_locked(folder: Path) -> tuple[Path, TextIOWrapper]:
-    """A new open segment that this process holds. Another writer may close it before its lock is taken; then another."""
+    """A new open segment that this process holds; another one, where somebody closed it before its lock was taken."""
     while True:
         path = folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.open"
         file = path.open("a", encoding="utf-8")
