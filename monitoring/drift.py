@@ -21,6 +21,7 @@ from scipy import stats
 
 from okawari.case import Drift
 from okawari.errors import InvalidInput
+from okawari.evaluation.significance import find_holm_levels
 
 Array = npt.NDArray[np.float64]
 
@@ -256,20 +257,12 @@ def _predict_exceedance(distances_B: Array, observed: float, n_separate: float) 
 
 
 def _judge_columns(measured: Mapping[str, tuple[float, float]], rule: Drift) -> tuple[ColumnDrift, ...]:
-    """Holm's step-down (Scandinavian Journal of Statistics 6, 1979): once a column holds, all further ones hold.
-
-    The columns after the one that held get its level, which their larger p-values miss too; so for every column
-    "p_value <= threshold" alone says what Holm says.
-    """
-    judged: dict[str, ColumnDrift] = {}
-    held_at = 0.0
-    for place, name in enumerate(sorted(measured, key=lambda each: measured[each][1])):
-        distance, p_value = measured[name]
-        level = held_at or rule.alpha / (len(measured) - place)
-        held_at = held_at or (level if p_value > level else 0.0)
-        drifted = p_value <= level and distance >= rule.min_effect
-        judged[name] = ColumnDrift(name, distance, p_value, level, drifted)
-    return tuple(judged[name] for name in measured)
+    """Holm over the columns, and the minimum effect."""
+    levels = find_holm_levels([p_value for _, p_value in measured.values()], rule.alpha)
+    return tuple(
+        ColumnDrift(name, distance, p_value, float(level), bool(p_value <= level and distance >= rule.min_effect))
+        for (name, (distance, p_value)), level in zip(measured.items(), levels, strict=True)
+    )
 
 
 def _describe(columns: tuple[ColumnDrift, ...], rule: Drift) -> str:

@@ -1,42 +1,66 @@
-"""Is a gain more than luck? Diebold-Mariano and Holm."""
+"""Is a gain more than luck? Diebold-Mariano and Holm, both by statsmodels (imported inside: the service has none).
+
+A home of statsmodels beside the models that it fits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from okawari.evaluation.metrics import Array
 
 
 def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
-    """One-sided p-value that `loss` is larger on average: Diebold and Mariano (1995) with a Newey-West variance.
+    """One-sided p-value that `loss` is larger on average than `baseline_loss`.
 
-    Bartlett weights over floor(4 (n / 100)^(2/9)) lags (Newey and West, Review of Economic Studies 61, 1994),
-    Student's t with n - 1 degrees of freedom for small samples (Harvey, Leybourne and Newbold, 1997). Both losses
-    [n] belong to the same rows, oldest first; of records, whose order says nothing, the lags add nothing but noise.
+    Diebold and Mariano, Comparing predictive accuracy, 1995: the t statistic of the mean difference with a Newey-West
+    variance, Bartlett weights over floor(4 (n / 100)^(2/9)) lags (Newey and West, Review of Economic Studies 61, 1994).
+    For small samples the statistic is multiplied by sqrt((n - 1) / n), the factor of Harvey, Leybourne and Newbold
+    (1997) for one step ahead, and compared with Student's t with n - 1 degrees of freedom.
+
+    Args:
+        loss: losses of the rows [n], oldest first.
+        baseline_loss: losses of the same rows. Records have no order, so for them the lags only add noise.
+
+    Returns:
+        Between 0 and 1. Where every row has the same difference, nothing is left to chance: 0 if it is a loss, else 1.
     """
     from scipy import stats
+    from statsmodels.tsa.stattools import diebold_mariano_test
 
-    difference = loss - baseline_loss
-    mean, n = float(difference.mean()), len(difference)
-    centred = difference - mean
+    difference, n = loss - baseline_loss, len(loss)
+    if np.ptp(difference) == 0:
+        return float(difference[0] <= 0)
     n_lags = int(4 * (n / 100) ** (2 / 9))
-    lagged = [float(centred[lag:] @ centred[: n - lag]) * (1 - lag / (n_lags + 1)) for lag in range(1, n_lags + 1)]
-    variance = (float(centred @ centred) + 2 * sum(lagged)) / n
-    if variance <= 0:  # the same difference in every row: nothing is left to chance
-        return float(mean <= 0)
-    return float(stats.t.sf(mean / np.sqrt(variance / n), n - 1))
+    result = diebold_mariano_test(
+        np.zeros(n), loss, baseline_loss, lags=n_lags, criterion=lambda _, losses: losses, harvey_adj=True
+    )
+    return float(stats.t.sf(result.statistic, n - 1))
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given: at most alpha keeps the family-wise error rate at alpha.
 
-    The k-th smallest of m counts (m - k + 1) times, and no less than the one before it (Holm, Scandinavian Journal of
-    Statistics 6, 1979).
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
     """
-    adjusted, floor = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda each: p_values[each])):
-        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = floor
-    return adjusted
+    from statsmodels.stats.multitest import multipletests
+
+    return [] if not p_values else [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def find_holm_levels(p_values: Sequence[float], alpha: float) -> NDArray[np.float64]:
+    """The level that each p-value has to reach, in the order given: Holm rejects where `p <= level`.
+
+    The k-th smallest of m has the level alpha / (m - k + 1). Once a hypothesis is kept, all with larger p-values are
+    kept: they get its level, which they miss too.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    m, n_rejected = len(p_values), int(np.sum(multipletests(p_values, alpha=alpha, method="holm")[0]))
+    ranks = np.empty(m, dtype=np.int64)
+    ranks[np.argsort(p_values, kind="stable")] = np.arange(m)
+    levels: NDArray[np.float64] = alpha / (m - np.minimum(ranks, n_rejected))
+    return levels
