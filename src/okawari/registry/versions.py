@@ -6,8 +6,9 @@ that MLflow itself can load. MLflow keeps no history of alias moves; ours is in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from okawari.case import Case
 from okawari.errors import NotYet
 from okawari.registry.client import asking, load_client, load_mlflow
 from okawari.registry.runs import load_file
+from okawari.storage.deployable import ModelIdentity
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -25,25 +27,18 @@ _LOADERS = ["onnxruntime"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
-    """A registered model version with what its tags say of it."""
+class Version(ModelIdentity):
+    """A registered model version: its identity and how good it was, kept as tags."""
 
-    case: str
-    version: str
-    run_id: str
-    candidate: str
-    variant: str
-    graph_sha256: str
-    snapshot_version: int
-    snapshot_digest: str
-    trained_until: str
-    decision_id: str
-    coverage_share: float | None
-    measured_share: float | None
-    """Share of the held-out truths that the interval held, of the first step or the first number."""
     loss_name: str
     loss: float
     skill_share: float
+
+
+_TYPES: Mapping[str, Callable[[str], Any]] = defaultdict(
+    lambda: str, snapshot_version=int, coverage_share=float, measured_share=float, loss=float, skill_share=float
+)
+"""How tags, which are text, become values again."""
 
 
 def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, Any]) -> str:
@@ -123,22 +118,11 @@ def _ensure_registered(case: Case) -> None:
 
 
 def _to_version(case_name: str, found: Any) -> Version:
-    tags = found.tags
-    promised, measured = (tags.get(name) for name in ("coverage_share", "measured_share"))
-    return Version(
-        case=case_name,
-        version=str(found.version),
-        run_id=found.run_id,
-        candidate=tags["candidate"],
-        variant=tags["variant"],
-        graph_sha256=tags["graph_sha256"],
-        snapshot_version=int(tags["snapshot_version"]),
-        snapshot_digest=tags["snapshot_digest"],
-        trained_until=tags["trained_until"],
-        decision_id=tags["decision_id"],
-        coverage_share=float(promised) if promised else None,
-        measured_share=float(measured) if measured else None,
-        loss_name=tags["loss_name"],
-        loss=float(tags["loss"]),
-        skill_share=float(tags["skill_share"]),
-    )
+    known = {"case": case_name, "version": str(found.version), "run_id": found.run_id}
+    told = {field.name: found.tags.get(field.name) for field in fields(Version) if field.name not in known}
+    return Version(**known, **{name: _parse_tag(name, text) for name, text in told.items()})
+
+
+def _parse_tag(name: str, text: str | None) -> Any:
+    """A tag's text as its field's type; tags of missing values are not written."""
+    return None if text is None else _TYPES[name](text)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,12 @@ GRAPH_FILE, MANIFEST_FILE, GOLDEN_FILE, RECENT_FILE = "graph.onnx", "manifest.js
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """Identity and lineage of one deployed model. Times are ISO 8601, UTC."""
+class ModelIdentity:
+    """Identity and lineage of one model: the one list of these fields. Times are ISO 8601, UTC.
+
+    The registry keeps them as tags of a version, a deployable as its manifest, and the service answers with some of
+    them. A new field is added here alone.
+    """
 
     case: str
     version: str
@@ -43,6 +47,16 @@ class Manifest:
     """Share of truths that the interval is meant to hold; None where the model has no interval."""
     measured_share: float | None = None
     """Share of held-out truths that it held, of the first step or the first number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(ModelIdentity):
+    """What a deployable says about its model."""
+
+
+def make_manifest(identity: ModelIdentity) -> Manifest:
+    """The manifest of a registered version, or of whatever else carries an identity."""
+    return Manifest(**{field.name: getattr(identity, field.name) for field in fields(Manifest)})
 
 
 @dataclass(frozen=True, kw_only=True)

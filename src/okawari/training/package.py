@@ -26,7 +26,7 @@ from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
-from okawari.storage.deployable import Deployable, Golden, Manifest, record_golden
+from okawari.storage.deployable import Deployable, Golden, make_manifest, record_golden
 from okawari.training.host import Host
 
 _TIMEOUT_S = 300
@@ -79,7 +79,7 @@ def package_version(given: Packaging, host: Host) -> dict[str, Any]:
 def _assemble(given: Packaging) -> Deployable:
     question = last_window(given.recent, given.case)
     return Deployable(
-        manifest=_describe(given.version),
+        manifest=make_manifest(given.version),
         golden=_record_golden(given.case, given.graph, question),
         graph=given.graph,
         recent=given.recent,
@@ -90,23 +90,6 @@ def _record_golden(case: Case, graph: bytes, question: Floats) -> Golden:
     levels = question[..., [] if case.level_index is None else case.level_index]
     summed = case.task.transform.find_summand(levels)
     return record_golden(question, Graph.load(graph).answer(question).mean_BH, summed)
-
-
-def _describe(version: Version) -> Manifest:
-    return Manifest(
-        case=version.case,
-        version=version.version,
-        run_id=version.run_id,
-        candidate=version.candidate,
-        variant=version.variant,
-        graph_sha256=version.graph_sha256,
-        snapshot_version=version.snapshot_version,
-        snapshot_digest=version.snapshot_digest,
-        trained_until=version.trained_until,
-        decision_id=version.decision_id,
-        coverage_share=version.coverage_share,
-        measured_share=version.measured_share,
-    )
 
 
 def _run_bentos(*arguments: str) -> dict[str, Any]:
