@@ -21,7 +21,7 @@ import numpy as np
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
 from bentos.loading import Engine, Loaded, load_checked
-from bentos.metrics import Tally
+from bentos.metrics import ServingMetrics
 from bentos.model_store import Entry, list_entries, read_newest
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet, OkawariError
@@ -49,7 +49,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ServedModels:
     """What a runner has in its hands. Replaced whole, so a reader never sees two halves of a swap."""
 
     current: Loaded | None = None
@@ -69,8 +69,8 @@ class Runner:
         self.case = case
         self._engine, self._worker = engine, worker
         self._seen: str | None = None
-        self._shelf = Shelf()
-        self._tally = Tally()
+        self._shelf = ServedModels()
+        self._tally = ServingMetrics()
         # A request counts as one, however many windows it holds: BentoML would split a larger one over two batches,
         # and a swap between them would let two versions answer it.
         dispatcher: CorkDispatcher[Floats, Answered] = CorkDispatcher(
@@ -80,7 +80,7 @@ class Runner:
         self._dispatch = dispatcher(self._run_batch)
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> ServedModels:
         """Current, previous and refused, as of now."""
         return self._shelf
 
@@ -157,7 +157,7 @@ class Runner:
                     return self._swap(self._load(listed.entry), refused=self._shelf.refused)
 
     def _swap(self, loaded: Loaded, *, refused: str | None) -> None:
-        self._shelf = Shelf(current=loaded, previous=self._shelf.current, refused=refused)
+        self._shelf = ServedModels(current=loaded, previous=self._shelf.current, refused=refused)
         self._tally.count_swap(self.case.name, "served")
         _log.info("%s serves version %s (%s)", self.case.name, loaded.manifest.version, loaded.tag)
 

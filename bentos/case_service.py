@@ -37,7 +37,7 @@ class Reply:
     question: Question
 
 
-class Desk:
+class CaseService:
     """Answers for one case."""
 
     def __init__(self, case: Case, runner: Runner, journal_dir: Path) -> None:
@@ -56,10 +56,10 @@ class Desk:
     async def forecast(self) -> dict[str, Any]:
         """Answer from the newest readings: those ingested or, where there are none, those packed with the model."""
         recent, source = await self._recent.load(self.runner.require_model())
-        x_BTF, as_of, level = last_window(recent, self.case), None, None
-        if self.case.is_series:
-            newest = recent.iloc[-1]
-            as_of, level = format_time(newest[self.case.time]), float(newest[self.case.target.name])
+        x_BTF, newest = last_window(recent, self.case), recent.iloc[-1]
+        as_of = next((format_time(newest[name]) for name in self.case.time_columns), None)
+        column = self.case.task.series_column
+        level = None if column is None else float(newest[column])
         question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
         return {**await self._answer(question, "forecast"), "source": source}
 

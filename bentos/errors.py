@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from okawari.case import Anticipate, Case, Column
+from okawari.case import Case, Column
 from okawari.errors import InvalidInput, OkawariError
 
 Place = tuple[str | int, ...]
@@ -45,10 +45,11 @@ def _name_target(complaint: dict[str, Any], case: Case) -> dict[str, Any]:
     place = complaint["loc"]
     if complaint["type"].startswith("union_tag_"):
         return {**complaint, "loc": (*place, "target")}
-    if not isinstance(case.task, Anticipate) or len(place) < 3 or place[0] != "outcomes":
+    targets = case.task.named_targets
+    if not targets or len(place) < 3 or place[0] != "outcomes":
         return complaint
-    if len(case.task.targets) == 1:
-        return {**complaint, "target": case.task.targets[0].name}
+    if len(targets) == 1:
+        return {**complaint, "target": targets[0].name}
     return {**complaint, "loc": (*place[:2], *place[3:]), "target": place[2]}
 
 
@@ -69,7 +70,7 @@ def _say_missing(complaint: dict[str, Any], case: Case) -> str:
 
 
 def _say_unknown(complaint: dict[str, Any], case: Case) -> str:
-    time = f" and optionally {case.time}" if case.is_series else ""
+    time = "".join(f" and optionally {name}" for name in case.time_columns)
     known = f"a record has {', '.join(case.column_names)}{time}"
     if complaint["loc"][0] == "outcomes":
         known = f"an outcome has {_list_outcome(case)}"
@@ -138,46 +139,29 @@ def write_place(place: Place) -> str:
 def _allowed(complaint: dict[str, Any], case: Case) -> str:
     name = complaint["loc"][-1] if complaint["loc"] else None
     if name in case.column_names:
-        return describe_range(case.column(str(name)))
+        return case.column(str(name)).allowed
     if name == "value":
-        return describe_range(_find_target(complaint, case))
+        return _find_target(complaint, case).allowed
     if name == "instances":
-        return f"it is a list of {'instances, each a list of records, oldest first' if case.is_series else 'records'}"
+        return f"it is a list of {'instances, each a list of records, oldest first' if case.history > 1 else 'records'}"
     if name == "outcomes":
         return f"it is a list of objects with {_list_outcome(case)}"
     return f"it is {_expected(complaint)}"
 
 
 def _list_outcome(case: Case) -> str:
-    which = "step " if case.is_forecast else "target " if case.is_series else ""
-    return f"id, index, {which}and value"
+    which = ["step"] * (case.task.n_steps is not None) + ["target"] * bool(case.task.named_targets)
+    return " ".join(["id, index,", *which, "and value"])
 
 
 def _find_target(complaint: dict[str, Any], case: Case) -> Column:
-    if not isinstance(case.task, Anticipate):
-        return case.target
-    return next((each.column for each in case.task.targets if each.name == complaint.get("target")), case.target)
+    return next((each for each in case.task.named_targets if each.name == complaint.get("target")), case.target)
 
 
 def _expected(complaint: dict[str, Any]) -> str:
     """What the validator wanted, from its own words ("Input should be a valid array")."""
     words = str(complaint["msg"]).removeprefix("Input should be ").removeprefix("String should ")
     return words.replace("a valid array", "a list").replace("an object", "a JSON object")
-
-
-def describe_range(column: Column) -> str:
-    """The numbers that a column may hold, as words.
-
-    >>> describe_range(Column(name="close", unit="USD", above=0))
-    'close is a number above 0 (USD)'
-    """
-    if column.labels:
-        return f"{column.name} is one of {', '.join(column.labels)}"
-    limits = {"above": column.above, "at least": column.minimum, "at most": column.maximum}
-    said = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
-    kind = "a whole number" if column.integer else "a number"
-    unit = f"({column.unit})" if column.unit else ""
-    return " ".join(part for part in (f"{column.name} is", kind, said, unit) if part)
 
 
 def _show(value: Any) -> str:

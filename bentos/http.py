@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
 from bentos.batching import Overloaded
-from bentos.case_service import Desk
+from bentos.case_service import CaseService
 from bentos.errors import Refused, TooLarge, UnknownCase
 from bentos.schemas import describe_body, name_prediction
 from okawari import __version__
@@ -75,7 +75,7 @@ class Verb:
     body: TypeAdapter[Any] | None = None
 
 
-def build_app(desks: Mapping[str, Desk]) -> FastAPI:
+def build_app(desks: Mapping[str, CaseService]) -> FastAPI:
     """The application over the desks of all cases."""
     app = FastAPI(title="Okawari", version=__version__, docs_url=None, redoc_url=None, description=_DESCRIPTION)
     door = Door(MAX_WAITING)
@@ -92,7 +92,7 @@ def build_app(desks: Mapping[str, Desk]) -> FastAPI:
 _DESCRIPTION = "Every answer names the model that made it, and has an id: send the truth back with it, as an outcome."
 
 
-def _add_pages(app: FastAPI, desks: Mapping[str, Desk]) -> None:
+def _add_pages(app: FastAPI, desks: Mapping[str, CaseService]) -> None:
     @app.get("/cases", response_model=None, responses={200: {"model": CaseList}}, summary="All cases and their models")
     async def list_cases() -> Response:
         return _answer_json({"cases": [desk.describe() for desk in desks.values()]})
@@ -113,7 +113,7 @@ def _add_pages(app: FastAPI, desks: Mapping[str, Desk]) -> None:
         return RedirectResponse("docs")
 
 
-def _add_case(app: FastAPI, desk: Desk, door: Door) -> None:
+def _add_case(app: FastAPI, desk: CaseService, door: Door) -> None:
     async def predict(request: Request) -> Response:
         with door.open():
             return _answer_json(await desk.predict(await _read_body(request)))
@@ -127,8 +127,8 @@ def _add_case(app: FastAPI, desk: Desk, door: Door) -> None:
         with door.open():
             return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
 
-    counted = f"{desk.case.history} or more records" if desk.case.is_series else "records"
-    said: Any = name_prediction(desk.case)
+    counted = f"{desk.case.history} or more records" if desk.case.history > 1 else "records"
+    said: Any = name_prediction(desk.case.task)
     for verb in (
         Verb(predict, f"Predict from your own {counted}", 200, PredictAnswer[said], desk.reader.predict_type),
         Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[said]),
@@ -152,7 +152,7 @@ def _add_verb(app: FastAPI, case: Case, verb: Verb) -> None:
     )(verb.act)
 
 
-def _add_unknown(app: FastAPI, desks: Mapping[str, Desk]) -> None:
+def _add_unknown(app: FastAPI, desks: Mapping[str, CaseService]) -> None:
     @app.post("/{case}/{verb}", include_in_schema=False)
     async def refuse(case: str, verb: str) -> Response:
         if case in desks:

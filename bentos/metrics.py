@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
 
-class Tally:
+class ServingMetrics:
     """Counts batches and swaps. The client library is imported with the first number, because BentoML decides at
     start-up into which folder the worker processes write.
     """

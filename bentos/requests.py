@@ -5,9 +5,10 @@ Shapes: B windows, T readings, F columns. Everything is refused here, before it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import singledispatch
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any
@@ -18,8 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from bentos.errors import Place, Refused, explain, write_place
 from bentos.schemas import build_outcomes_type, build_predict_type
-from okawari.case import Anticipate, AtLeast, Case, Column
+from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Floats
+from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 Record = dict[str, Any]
 
@@ -42,7 +44,7 @@ class Reader:
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
         self._places = _place_words(case.known_columns)
-        self._targets = [target.column for target in case.task.targets] if isinstance(case.task, Anticipate) else []
+        self._targets = case.task.named_targets
 
     def read_question(self, body: bytes) -> Question:
         """The question of a predict request.
@@ -51,20 +53,24 @@ class Reader:
             Refused: it is no JSON, lacks something, or holds something that is no reading of this case.
         """
         instances = self._parse(self.predict_type, body)["instances"]
-        if not self.case.is_series:
-            return self._read_records(instances)
-        windows: list[list[Record]] = instances
+        return _read(self.case.layout, self, instances)
+
+    def read_windows(self, windows: list[list[Record]]) -> Question:
+        """Windows of a series as a question."""
         as_of = [self._check_times(window, place) for place, window in enumerate(windows)]
         values_BTF = np.stack([self._read_window(window, place) for place, window in enumerate(windows)])
         levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
-        return Question(_narrow(values_BTF, self.case), levels, as_of)
+        x_BTF = _narrow(values_BTF, self.case, lambda place, row, name: ("instances", place, row, name))
+        return Question(x_BTF, levels, as_of)
 
-    def _read_records(self, records: list[Record]) -> Question:
+    def read_records(self, records: list[Record]) -> Question:
+        """Records as a question."""
         values_BF = self._to_array(records)
         for rule in self.case.rules:
             self._check_rule(rule, values_BF, ("instances",))
         nothing: list[None] = [None] * len(records)
-        return Question(_narrow(values_BF[:, None], self.case), [*nothing], [*nothing])
+        x_BTF = _narrow(values_BF[:, None], self.case, lambda place, _, name: ("instances", place, name))
+        return Question(x_BTF, [*nothing], [*nothing])
 
     def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
         """The records' numbers [n, F], labels as their places."""
@@ -147,18 +153,25 @@ class Reader:
             ) from error
 
 
-def _place_words(columns: Sequence[Column]) -> dict[str, dict[str, int]]:
+@singledispatch
+def _read(layout: DataLayout, reader: Reader, instances: list[Any]) -> Question:
+    raise NotImplementedError(f"There is no question about {type(layout).__name__}.")
+
+
+_read.register(SeriesLayout, lambda layout, reader, instances: reader.read_windows(instances))
+_read.register(RecordLayout, lambda layout, reader, instances: reader.read_records(instances))
+
+
+def _place_words(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
     """The places of each labelled column's words."""
-    return {
-        column.name: {label: place for place, label in enumerate(column.labels)} for column in columns if column.labels
-    }
+    return {column.name: column.places for column in columns if column.places}
 
 
 def _place_value(outcome: Record, target: Column) -> Record:
-    return {**outcome, "value": float(target.labels.index(outcome["value"]))} if target.labels else outcome
+    return {**outcome, "value": target.to_number(outcome["value"])}
 
 
-def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:
+def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Place]) -> Floats:
     """The readings in the graph's precision; a value that it cannot hold is refused."""
     with np.errstate(over="ignore", under="ignore"):
         x_BTF = values_BTF.astype(np.float32)
@@ -166,7 +179,7 @@ def _narrow(values_BTF: NDArray[np.float64], case: Case) -> Floats:
     if lost.size:
         place, row, column = (int(index) for index in lost[0])
         name = case.column_names[column]
-        where: Place = ("instances", place, row, name) if case.is_series else ("instances", place, name)
+        where = locate(place, row, name)
         raise Refused(
             f"{write_place(where)} is {values_BTF[place, row, column]:g}; the model computes with "
             "magnitudes from 1e-38 to 3e38. Check its unit.",

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, singledispatch
 from typing import Annotated, Any, Literal, NotRequired, Union
 
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from okawari.case import Anticipate, Case, Column, Forecast, Growth
+from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
 from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
+from okawari.schema.heads import Head, LabelHead, NumberHead
+from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
+from okawari.schema.tasks.task import Task
 
 MAX_OUTCOMES = 10_000
 
 
 def build_reading_type(case: Case) -> Any:
     """The type of one record: a dict with the case's columns, and of a series optionally its time."""
-    fields = {column.name: _build_value(column) for column in case.columns}
-    if not case.is_series:
-        return _build_object("Record", fields)
+    fields = {column.name: _build_value(column.head, column) for column in case.columns}
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
-    return _build_object("Reading", {case.time: NotRequired[time], **fields})
+    return _build_object("Reading", {**dict.fromkeys(case.time_columns, NotRequired[time]), **fields})
 
 
 def _build_object(name: str, fields: dict[str, Any]) -> Any:
@@ -32,10 +33,19 @@ def _build_object(name: str, fields: dict[str, Any]) -> Any:
     return made
 
 
-def _build_value(column: Column) -> Any:
-    described = f"{column.description} ({column.unit})" if column.unit else column.description
-    if column.labels:
-        return Annotated[Literal[column.labels], Field(description=described)]
+@singledispatch
+def _build_value(head: Head, column: Column) -> Any:
+    """The type of a column's value in JSON."""
+    raise NotImplementedError(f"There is no JSON type of {type(head).__name__}.")
+
+
+@_build_value.register
+def _build_label(head: LabelHead, column: Column) -> Any:
+    return Annotated[Literal[head.words], Field(description=_describe_value(column))]
+
+
+@_build_value.register
+def _build_number(head: NumberHead, column: Column) -> Any:
     return Annotated[
         float,
         Field(
@@ -45,9 +55,13 @@ def _build_value(column: Column) -> Any:
             ge=column.minimum,
             le=column.maximum,
             multiple_of=1 if column.integer else None,
-            description=described,
+            description=_describe_value(column),
         ),
     ]
+
+
+def _describe_value(column: Column) -> str:
+    return f"{column.description} ({column.unit})" if column.unit else column.description
 
 
 def build_predict_type(case: Case) -> TypeAdapter[Any]:
@@ -55,10 +69,25 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     reading: Any = build_reading_type(case)
     if case.picture is not None:
         reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
-    window: Any = Annotated[list[reading], Field(min_length=case.history), FailFast()]
-    instance: Any = window if case.is_series else reading
+    instance: Any = _build_instance(case.layout, reading, case.history)
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     return TypeAdapter(_build_object("PredictRequest", {"instances": instances}))
+
+
+@singledispatch
+def _build_instance(layout: DataLayout, reading: Any, history: int) -> Any:
+    """The type of one question: a window of readings, or one record."""
+    raise NotImplementedError(f"There is no question about {type(layout).__name__}.")
+
+
+@_build_instance.register
+def _build_window(layout: SeriesLayout, reading: Any, history: int) -> Any:
+    return Annotated[list[reading], Field(min_length=history), FailFast()]
+
+
+@_build_instance.register
+def _build_record(layout: RecordLayout, reading: Any, history: int) -> Any:
+    return reading
 
 
 def _read_picture(case: Case, value: Any) -> Any:
@@ -88,22 +117,34 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
         "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
         "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
     }
-    outcome: Any = _build_outcome(case, fields)
+    outcome: Any = _build_outcome(case.task, case, fields)
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
     return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
 
 
-def _build_outcome(case: Case, fields: dict[str, Any]) -> Any:
-    """One outcome: of a forecast with its step, of several targets with the name of the one that it is about."""
-    task = case.task
-    if isinstance(task, Forecast):
-        step = Annotated[int, Field(strict=True, ge=1, le=task.horizon, description="Which step ahead.")]
-        return _build_object("Outcome", {**fields, "step": step, "value": _build_value(case.target)})
-    if not isinstance(task, Anticipate):
-        return _build_object("Outcome", {**fields, "value": _build_value(case.target)})
+@singledispatch
+def _build_outcome(task: Task, case: Case, fields: dict[str, Any]) -> Any:
+    """One outcome: what is true for an answer."""
+    return _build_object("Outcome", {**fields, "value": _build_value(case.target.head, case.target)})
+
+
+@_build_outcome.register
+def _build_step(task: Forecast, case: Case, fields: dict[str, Any]) -> Any:
+    """A forecast's outcome names its step."""
+    step = Annotated[int, Field(strict=True, ge=1, le=task.horizon, description="Which step ahead.")]
+    value = _build_value(case.target.head, case.target)
+    return _build_object("Outcome", {**fields, "step": step, "value": value})
+
+
+@_build_outcome.register
+def _build_target(task: Anticipate, case: Case, fields: dict[str, Any]) -> Any:
+    """An outcome of several targets names the one that it is about."""
     each = [
-        _build_object(f"Outcome_{target.name}", {**fields, "target": Literal[target.name], "value": value})
-        for target, value in ((target, _build_value(target.column)) for target in task.targets)
+        _build_object(
+            f"Outcome_{target.name}",
+            {**fields, "target": Literal[target.name], "value": _build_value(target.head, target)},
+        )
+        for target in task.named_targets
     ]
     if len(each) == 1:
         return each[0]
@@ -111,11 +152,16 @@ def _build_outcome(case: Case, fields: dict[str, Any]) -> Any:
     return Annotated[any_of, Field(discriminator="target")]
 
 
-def name_prediction(case: Case) -> type[Prediction | Outlook | Estimate | Label]:
-    """What the case answers with."""
-    if case.is_series:
-        return Prediction if case.is_forecast else Outlook
-    return Label if case.target.labels else Estimate
+@singledispatch
+def name_prediction(task: Task) -> type[Prediction | Outlook | Estimate | Label]:
+    """The type of an answer to the task."""
+    raise NotImplementedError(f"There is no answer to {type(task).__name__}.")
+
+
+name_prediction.register(Forecast, lambda task: Prediction)
+name_prediction.register(Anticipate, lambda task: Outlook)
+name_prediction.register(Regress, lambda task: Estimate)
+name_prediction.register(Classify, lambda task: Label)
 
 
 def describe_body(adapter: TypeAdapter[Any]) -> dict[str, Any]:
@@ -143,14 +189,11 @@ def describe_case(case: Case) -> dict[str, Any]:
             ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
         ],
         "history": case.history,
-        "horizon": case.task.horizon if isinstance(case.task, Forecast) else None,
+        "horizon": case.task.n_steps,
         "unit": case.target.unit,
         "labels": list(case.target.labels),
-        "targets": [_describe_target(target) for target in case.task.targets]
-        if isinstance(case.task, Anticipate)
-        else [],
+        "targets": [
+            TargetInfo.model_validate(target, from_attributes=True).model_dump(mode="json")
+            for target in case.task.named_targets
+        ],
     }
-
-
-def _describe_target(target: Growth) -> dict[str, Any]:
-    return TargetInfo.model_validate(target.column, from_attributes=True).model_dump(mode="json")

@@ -19,7 +19,7 @@ import bentoml
 from pydantic import BaseModel
 
 from bentos.batching import Runner
-from bentos.case_service import Desk
+from bentos.case_service import CaseService
 from bentos.http import build_app
 from bentos.loading import Engine
 from bentos.model_store import home_path
@@ -60,7 +60,7 @@ _settings = _load_settings()
 _engine = _choose_engine(_settings)
 _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
 _desks = {
-    name: Desk(case, Runner(case, _engine, _worker), _settings.state_dir / "journal")
+    name: CaseService(case, Runner(case, _engine, _worker), _settings.state_dir / "journal")
     for name in _choose_cases(_settings)
     for case in [load_case(name)]
 }

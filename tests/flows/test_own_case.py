@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bentos.batching import Runner
-from bentos.case_service import Desk
+from bentos.case_service import CaseService
 from bentos.loading import Engine
 from flows.ingest import ingest
 from flows.train import train
@@ -67,7 +67,7 @@ def test_a_table_becomes_a_case_that_serves(
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(case, Engine("cpu", 1), worker)
         runner.check_store()
-        desk = Desk(case, runner, load_settings().state_dir / "journal")
+        desk = CaseService(case, runner, load_settings().state_dir / "journal")
         answer = asyncio.run(desk.forecast())
         desk.close()
     assert answer["model"]["version"] == champion.version and answer["source"] == "ingested"

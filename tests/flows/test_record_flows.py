@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from bentos.batching import Runner
-from bentos.case_service import Desk
+from bentos.case_service import CaseService
 from bentos.loading import Engine
 from flows.ingest import ingest
 from flows.monitor import monitor
@@ -91,7 +91,7 @@ def test_outcomes_that_are_sent_judge_the_champion(patients: Case, shelf: None) 
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(patients, Engine("cpu", 1), worker)
         runner.check_store()
-        desk = Desk(patients, runner, load_settings().state_dir / "journal")
+        desk = CaseService(patients, runner, load_settings().state_dir / "journal")
         rows = patients.source.read().head(80)
         asked = [{**row, "sex": str(row["sex"])} for row in rows.drop(columns="progression").to_dict("records")]
         said = asyncio.run(desk.predict(json.dumps({"instances": asked}).encode()))

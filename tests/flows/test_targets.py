@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from bentos.batching import Runner
-from bentos.case_service import Desk
+from bentos.case_service import CaseService
 from bentos.loading import Engine
 from flows.ingest import ingest
 from flows.monitor import monitor
@@ -59,7 +59,7 @@ def _ask_for_quarters(case: Case, readings: pd.DataFrame, places: range) -> list
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(case, Engine("cpu", 1), worker)
         runner.check_store()
-        desk = Desk(case, runner, load_settings().state_dir / "journal")
+        desk = CaseService(case, runner, load_settings().state_dir / "journal")
         said = asyncio.run(desk.predict(json.dumps({"instances": windows}).encode()))
         desk.close()
     predictions: list[dict[str, object]] = said["predictions"]

@@ -189,8 +189,9 @@ class Anticipate(Task):
             "above 0. Give the column above=0.",
         )
 
-    def list_outcomes(self, columns: Sequence[Column]) -> tuple[Column, ...]:
-        """One for each target."""
+    @property
+    def named_targets(self) -> tuple[Column, ...]:
+        """All targets."""
         return tuple(target.column for target in self.targets)
 
     def name_answers(self, parts: Parts) -> dict[str, int | Head]:

@@ -113,9 +113,10 @@ class Task(ABC):
             InvalidInput: the message names the case and the setting.
         """
 
-    def list_outcomes(self, columns: Sequence[Column]) -> tuple[Column, ...]:
-        """The truths that may be sent for an answer, each as a column."""
-        return (self.find_target(columns),)
+    @property
+    def named_targets(self) -> tuple[Column, ...]:
+        """Targets that an outcome has to name, each as a column; none where there is only one thing to tell."""
+        return ()
 
     @abstractmethod
     def name_answers(self, parts: Parts) -> dict[str, int | Head]:
