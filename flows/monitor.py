@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import pandas as pd
@@ -21,13 +22,11 @@ from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.dataset.feature_frame import compute_feature_frame
-from okawari.dataset.windows import cut_windows
-from okawari.evaluation.ground_truth import match_records, match_targets, match_truth
-from okawari.models.windows import Floats
+from okawari.evaluation.ground_truth import Matured, list_matured
 from okawari.policy.decision import Decision
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
-from okawari.schema.heads import Head
+from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.snapshots import Snapshot
@@ -75,7 +74,9 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
 def _watch_drift(watched: Watched) -> tuple[str, str]:
     case, rule = watched.case, watched.case.drift
     reference, current = _cut_reference(watched)
-    verdict = measure_drift(reference.tail(rule.reference), current.tail(rule.current), rule, in_order=case.is_series)
+    verdict = measure_drift(
+        reference.tail(rule.reference), current.tail(rule.current), rule, in_order=case.layout.in_order
+    )
     decision_id = _record(watched, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
     if verdict.verdict != "not enough data":
         _publish_report(watched, reference.tail(rule.reference), current.tail(rule.current), verdict)
@@ -123,46 +124,35 @@ def _watch_performance(watched: Watched, drift_id: str | None) -> str:
 
 
 def _measure_promise(watched: Watched) -> PerformanceVerdict:
+    """Each head with its share of the false alarms."""
     case, name = watched.case, watched.case.name
     predictions, outcomes = prediction_log.load_predictions(name), prediction_log.load_outcomes(name)
     known = watched.readings[watched.readings[case.time] <= pd.Timestamp(watched.champion.trained_until)]
-    if not case.is_series:
-        [head] = case.task.heads
-        return _measure_head(watched, match_records(predictions, outcomes), known[case.target.name], head)
-    if not case.is_forecast:
-        return _measure_targets(watched, match_targets(case, predictions, outcomes, watched.readings), known)
-    own = _pick_own(watched, match_truth(case, predictions, outcomes, watched.readings))
-    return measure_performance(own, coverage_share=_promised(watched), min_rows=case.retrain.min_outcomes)
+    matured = list_matured(case, predictions, outcomes, watched.readings, known)
+    verdicts = {each.head.name: _measure(each.head, each, watched, ALPHA / len(matured)) for each in matured}
+    return join_verdicts(verdicts) if case.task.named_targets else verdicts[matured[0].head.name]
 
 
-def _measure_targets(watched: Watched, pairs: Mapping[str, pd.DataFrame], known: pd.DataFrame) -> PerformanceVerdict:
-    """All targets, each with its share of the false alarms."""
-    case = watched.case
-    heads, past_BH = case.task.heads, cut_windows(known, case).r_BH
-    return join_verdicts({
-        head.name: _measure_head(
-            watched, pairs[head.name], _number_truth(past_BH[:, head.columns], head), head, alpha=ALPHA / len(heads)
-        )
-        for head in heads
-    })  # fmt: skip
+@singledispatch
+def _measure(head: Head, matured: Matured, watched: Watched, alpha: float) -> PerformanceVerdict:
+    raise NotImplementedError(f"There is no performance verdict on {type(head).__name__}.")
 
 
-def _number_truth(past_BC: Floats, head: Head) -> pd.Series:
-    return pd.Series(past_BC.argmax(axis=1) if head.labels else past_BC[:, 0])
-
-
-def _measure_head(
-    watched: Watched, pairs: pd.DataFrame, known: pd.Series, head: Head, *, alpha: float = ALPHA
-) -> PerformanceVerdict:
-    """Against the constant baseline over what the champion knew."""
-    own, min_rows = _pick_own(watched, pairs), watched.case.retrain.min_outcomes
-    if head.labels:
-        common = float(known.value_counts(normalize=True).iloc[0])
-        return measure_hits(own["hit"], baseline_share=common, min_rows=min_rows, alpha=alpha)
-    measured = own.assign(level=known.mean())
+@_measure.register
+def _measure_number(head: NumberHead, matured: Matured, watched: Watched, alpha: float) -> PerformanceVerdict:
     return measure_performance(
-        measured, coverage_share=_promised(watched), baseline="the mean", min_rows=min_rows, alpha=alpha
+        _pick_own(watched, matured.pairs),
+        coverage_share=_promised(watched),
+        baseline=matured.baseline,
+        min_rows=watched.case.retrain.min_outcomes,
+        alpha=alpha,
     )
+
+
+@_measure.register
+def _measure_label(head: LabelHead, matured: Matured, watched: Watched, alpha: float) -> PerformanceVerdict:
+    hits, min_rows = _pick_own(watched, matured.pairs)["hit"], watched.case.retrain.min_outcomes
+    return measure_hits(hits, baseline_share=matured.common_share, min_rows=min_rows, alpha=alpha)
 
 
 def _pick_own(watched: Watched, pairs: pd.DataFrame) -> pd.DataFrame:

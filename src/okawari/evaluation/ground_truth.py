@@ -5,6 +5,9 @@ The truth of a series is the first reading after the last known one; a truth sen
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import singledispatch
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,11 +16,76 @@ from okawari.case import Case
 from okawari.dataset.windows import cut_windows
 from okawari.models.windows import WindowSet
 from okawari.schema.heads import Head
+from okawari.schema.tasks.forecast import Forecast
+from okawari.schema.tasks.multi_target import Anticipate
+from okawari.schema.tasks.task import Task
 
 COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
 """A request that claims a day must also name that day's level, or it is somebody's what-if and proves nothing. What was
 answered from our own readings is no such thing, even where they have been revised since."""
+
+
+@dataclass(frozen=True)
+class Matured:
+    """The answers of one head whose truth is known, and what its baseline would have said.
+
+    `pairs` have the columns of `match_truth`, `match_targets` or `match_records`, and `level`, the baseline's answer to
+    numbers; `common_share` is how often the most common label came before, 0 to 1.
+    """
+
+    head: Head
+    pairs: pd.DataFrame
+    baseline: str
+    common_share: float
+
+
+def list_matured(
+    case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame, known: pd.DataFrame
+) -> list[Matured]:
+    """All heads of a case.
+
+    Args:
+        case: names the time and the target column.
+        predictions: as in `match_truth`.
+        outcomes: as in `match_truth`.
+        readings: the newest snapshot.
+        known: the readings that the champion learned from.
+    """
+    return _mature(case.task, case, (predictions, outcomes), readings, known)
+
+
+Logs = tuple[pd.DataFrame, pd.DataFrame]
+"""Predictions and outcomes."""
+
+
+@singledispatch
+def _mature(task: Task, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame) -> list[Matured]:
+    """Records, against the constant baseline."""
+    [head] = task.heads
+    return [_against_constant(head, match_records(*logs), known[case.target.name].to_numpy(dtype=np.float64))]
+
+
+@_mature.register
+def _mature_forecast(
+    task: Forecast, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame
+) -> list[Matured]:
+    """A forecast, against the last known level."""
+    return [Matured(task.heads[0], match_truth(case, *logs, readings), "the random walk", 0.0)]
+
+
+@_mature.register
+def _mature_targets(
+    task: Anticipate, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame
+) -> list[Matured]:
+    """Several targets, each against the constant baseline."""
+    pairs, past_BH = match_targets(case, *logs, readings), cut_windows(known, case).r_BH
+    return [_against_constant(head, pairs[head.name], head.decode(past_BH[:, head.columns])) for head in task.heads]
+
+
+def _against_constant(head: Head, pairs: pd.DataFrame, past_B: NDArray[np.float64]) -> Matured:
+    _, counts = np.unique(past_B, return_counts=True)
+    return Matured(head, pairs.assign(level=past_B.mean()), "the mean", float(counts.max() / len(past_B)))
 
 
 def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
