@@ -19,14 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.serving import CASE, ROOT, make_deployable
-from okawari.dataset.windows import to_array
+from okawari.dataset.arrays import to_array
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
@@ -34,7 +34,7 @@ from okawari.scoring.job import Model, score_file
 
 SPEED_ROWS = {"random walk": 100_000, "LSTM 2 x 64": 6_000}
 MEMORY_ROWS = (100_000, 800_000)
-_STEPS = range(1, CASE.task.horizon + 1)
+_STEPS = range(1, CASE.task.width + 1)
 
 
 def make_table(n_rows: int) -> pd.DataFrame:
@@ -47,9 +47,9 @@ def make_table(n_rows: int) -> pd.DataFrame:
 
 
 def make_graphs() -> dict[str, bytes]:
-    horizon = CASE.task.horizon
+    horizon = CASE.task.width
     constant = build_graph(ConstantCore(np.zeros(horizon)), CASE, Interval(0.9, np.full(horizon, 0.05)))
-    return {"random walk": constant, "LSTM 2 x 64": make_deployable(make_table(CASE.task.history)).graph}
+    return {"random walk": constant, "LSTM 2 x 64": make_deployable(make_table(CASE.history)).graph}
 
 
 def score_in_chunks(source: Path, graph: Graph) -> None:
@@ -57,7 +57,7 @@ def score_in_chunks(source: Path, graph: Graph) -> None:
 
 
 def score_one_by_one(source: Path, graph: Graph) -> None:
-    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.task.history
+    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.history
     answers = [graph.answer(x_NF[None, end - history : end]).mean_BH for end in range(history, len(x_NF) + 1)]
     pd.DataFrame(np.concatenate(answers), columns=[f"mean_{step}" for step in _STEPS]).to_parquet(
         source.with_name("loop.parquet")
@@ -65,7 +65,7 @@ def score_one_by_one(source: Path, graph: Graph) -> None:
 
 
 def score_at_once(source: Path, graph: Graph) -> None:
-    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.task.history
+    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.history
     x_BTF = np.stack([x_NF[end - history : end] for end in range(history, len(x_NF) + 1)])
     mean_BH = graph.answer(x_BTF).mean_BH
     pd.DataFrame(mean_BH, columns=[f"mean_{step}" for step in _STEPS]).to_parquet(source.with_name("once.parquet"))
@@ -78,11 +78,12 @@ WAYS: dict[str, Callable[[Path, Graph], None]] = {
 }
 
 
-def measure_speed(folder: Path, n_rounds: int) -> list[str]:
+def measure_speed(folder: Path, n_rounds: int, share: float) -> list[str]:
     lines = ["| model | rows | way | rows/s | against the loop |", "|---|---|---|---|---|"]
     for name, content in make_graphs().items():
         source, graph = folder / "in.parquet", Graph.load(content)
-        make_table(SPEED_ROWS[name]).to_parquet(source)
+        n_rows = int(SPEED_ROWS[name] * share)
+        make_table(n_rows).to_parquet(source)
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(n_rounds):
             for way, score in WAYS.items():
@@ -92,15 +93,16 @@ def measure_speed(folder: Path, n_rounds: int) -> list[str]:
         medians = {way: statistics.median(each) for way, each in seconds.items()}
         for way, median in medians.items():
             ratio = medians["one window at a time"] / median
-            lines.append(f"| {name} | {SPEED_ROWS[name]} | {way} | {SPEED_ROWS[name] / median:.0f} | {ratio:.1f} |")
+            lines.append(f"| {name} | {n_rows} | {way} | {n_rows / median:.0f} | {ratio:.1f} |")
     return lines
 
 
-def measure_memory(folder: Path) -> list[str]:
+def measure_memory(folder: Path, share: float) -> list[str]:
     (folder / "graph.onnx").write_bytes(make_graphs()["random walk"])
-    lines = [f"| way | file | {' | '.join(f'peak MB, {n} rows' for n in MEMORY_ROWS)} |", "|---|---|---|---|"]
+    lengths = [int(n_rows * share) for n_rows in MEMORY_ROWS]
+    lines = [f"| way | file | {' | '.join(f'peak MB, {n} rows' for n in lengths)} |", "|---|---|---|---|"]
     peaks: dict[tuple[str, str], list[float]] = {}
-    for n_rows in MEMORY_ROWS:
+    for n_rows in lengths:
         table = make_table(n_rows)
         table.to_parquet(folder / "long.parquet", row_group_size=n_rows)
         table.to_csv(folder / "long.csv", index=False)
@@ -127,17 +129,26 @@ def run_one(way: str, source: Path) -> None:
     print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Rows a second and peak memory of batch scoring.")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the speed table (%(default)s)")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the usual rows, 0 to 1 (%(default)s)")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.source is not None:
         run_one(given.way, given.source)
         return
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join([*measure_speed(Path(folder), given.rounds), "", *measure_memory(Path(folder))]))
+        print(
+            "\n".join(
+                [
+                    *measure_speed(Path(folder), given.rounds, given.share),
+                    "",
+                    *measure_memory(Path(folder), given.share),
+                ]
+            )
+        )
 
 
 if __name__ == "__main__":

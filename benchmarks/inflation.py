@@ -8,6 +8,8 @@ fit has seen. The joint loss is 1.0 for whoever knows nothing.
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -38,10 +40,10 @@ def fit_all(case: Case, split: Split) -> dict[str, Contender]:
     return {recipe.name: fit_contender(recipe, case, split, no_progress) for recipe in case.candidates}
 
 
-def measure_origins(case: Case) -> None:
+def measure_origins(case: Case, origins: Sequence[date]) -> None:
     short = replace(case, gate=replace(case.gate, holdout=HOLDOUT))
-    found = [fit_all(short, split_until(short, origin)) for origin in ORIGINS]
-    print(f"joint loss over {HOLDOUT} quarters to the end of {', '.join(str(origin.year) for origin in ORIGINS)}; mean")
+    found = [fit_all(short, split_until(short, origin)) for origin in origins]
+    print(f"joint loss over {HOLDOUT} quarters to the end of {', '.join(str(origin.year) for origin in origins)}; mean")
     for recipe in case.candidates:
         losses = [each[recipe.name].scores.loss for each in found]
         told = "  ".join(f"{loss:.3f}" for loss in losses)
@@ -49,21 +51,28 @@ def measure_origins(case: Case) -> None:
         print(f"{recipe.name:18} {told}  {np.mean(losses):.3f}  {', '.join(f'{k} {v:.3f}' for k, v in means.items())}")
 
 
-def measure_seeds(case: Case) -> None:
+def measure_seeds(case: Case, seeds: range) -> None:
     split = split_until(case, ORIGINS[-1])
-    print(f"joint loss over the newest {case.gate.holdout} quarters, seeds {SEEDS.start} to {SEEDS.stop - 1}")
+    print(f"joint loss over the newest {case.gate.holdout} quarters, seeds {seeds.start} to {seeds.stop - 1}")
     for recipe in case.candidates:
-        fitted = [fit_contender(recipe, replace(case, seed=seed), split, no_progress) for seed in SEEDS]
+        fitted = [fit_contender(recipe, replace(case, seed=seed), split, no_progress) for seed in seeds]
         losses = np.array([each.scores.loss for each in fitted])
         fit_s = np.mean([each.fit_s for each in fitted])
         spread = f"standard deviation {losses.std(ddof=1):.3f}; a fit takes {fit_s:.2f} s"
         print(f"{recipe.name:18} mean {losses.mean():.3f}, {spread}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Every candidate of cpi over half-decades and seeds.")
+    parser.add_argument("--origins", type=int, default=len(ORIGINS), help="how many of the origins (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many seeds, at least 2 (%(default)s)")
+    parser.add_argument("--candidates", nargs="+", help="names of candidates; all, if left out")
+    given = parser.parse_args(arguments)
     case = load_case("cpi")
-    measure_seeds(case)
-    measure_origins(case)
+    if given.candidates:
+        case = replace(case, candidates=tuple(each for each in case.candidates if each.name in given.candidates))
+    measure_seeds(case, SEEDS[: given.seeds])
+    measure_origins(case, ORIGINS[: given.origins])
 
 
 if __name__ == "__main__":

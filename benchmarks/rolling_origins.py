@@ -7,6 +7,8 @@ Prints the skill of both tree models at each origin and its mean, then what the 
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -35,23 +37,27 @@ def measure_skill(case: Case, origin: date, recipes: tuple[Recipe, ...]) -> list
     split = split_windows(cut_windows(case.source.read(origin), case), case)
     contenders = [fit_contender(recipe, case, split, no_progress) for recipe in (RandomWalk(), *recipes)]
     rows = {row["candidate"]: row for row in build_leaderboard(contenders)}
-    last = f"skill_share_step_{case.task.horizon}"
+    last = f"skill_share_step_{case.task.width}"
     return [(rows[recipe.name]["skill_share"], rows[recipe.name][last]) for recipe in recipes]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Skill of trees over many origins and seeds.")
+    parser.add_argument("--origins", type=int, default=len(ORIGINS), help="how many of the origins (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many seeds (%(default)s)")
+    given = parser.parse_args(arguments)
     case = load_case("aapl")
     found = []
-    for origin in ORIGINS:
+    for origin in ORIGINS[: given.origins]:
         found.append(measure_skill(case, origin, TREES))
-        told = (f"{tree.name} {first:+.1%} {last:+.1%}" for tree, (first, last) in zip(TREES, found[-1], strict=True))
-        print(origin, *told, sep="   ")
+        skills = (f"{tree.name} {first:+.1%} {last:+.1%}" for tree, (first, last) in zip(TREES, found[-1], strict=True))
+        print(origin, *skills, sep="   ")
     skill = np.array(found)
     error = skill.std(axis=0, ddof=1) / np.sqrt(len(skill))
     for tree, means, errors in zip(TREES, skill.mean(axis=0), error, strict=True):
-        first, last = (f"{mean:+.2%} (standard error {spread:.2%})" for mean, spread in zip(means, errors, strict=True))
-        print(f"mean of {tree.name}: {first} and {last}")
-    for seed in SEEDS:
+        told = [f"{mean:+.2%} (standard error {spread:.2%})" for mean, spread in zip(means, errors, strict=True)]
+        print(f"mean of {tree.name}: {told[0]} and {told[1]}")
+    for seed in SEEDS[: given.seeds]:
         [(first, last)] = measure_skill(replace(case, seed=seed), SEEDED_ORIGIN, TREES[:1])
         print(f"{SEEDED_ORIGIN} seed {seed}: {TREES[0].name} {first:+.1%} {last:+.1%}")
 

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class Round:
 
 def make_readings() -> pd.DataFrame:
     noise = np.random.default_rng(5)
-    close = 400 * np.exp(np.cumsum(noise.normal(0, 0.02, CASE.task.history)))
+    close = 400 * np.exp(np.cumsum(noise.normal(0, 0.02, CASE.history)))
     frame = pd.DataFrame({CASE.time: pd.bdate_range("2013-01-01", periods=len(close)).astype("datetime64[ns]")})
     frame["open"], frame["high"], frame["low"] = close * 1.001, close * 1.02, close * 0.98
     frame["close"], frame["volume"] = close, noise.integers(1, 9, len(close)) * 1e7
@@ -70,8 +70,8 @@ def make_deployable(readings: pd.DataFrame) -> Deployable:
     from okawari.models.networks import LstmNetwork
 
     torch.manual_seed(7)
-    horizon = CASE.task.horizon
-    network = LstmNetwork(len(CASE.features), horizon, hidden=64, layers=2, fc=16, dropout=0.2).eval()
+    horizon = CASE.task.width
+    network = LstmNetwork(len(CASE.features), [horizon], hidden=64, layers=2, fc=16, dropout=0.2).eval()
     graph = build_graph(TorchCore(network), CASE, Interval(0.9, np.full(horizon, 0.05)))
     question = last_window(readings, CASE)
     manifest = Manifest(
@@ -156,12 +156,14 @@ async def measure_round(port: int, request: bytes, n_clients: int, n_requests: i
     return Round(len(waits) / seconds, p50_ms, p99_ms, sum(failed for _, failed in asked))
 
 
-def measure(ports: dict[str, int], request: bytes, n_rounds: int) -> dict[tuple[str, int], list[Round]]:
+def measure(
+    ports: dict[str, int], request: bytes, n_rounds: int, loads: Sequence[tuple[int, int]]
+) -> dict[tuple[str, int], list[Round]]:
     for port in ports.values():
         asyncio.run(ask(port, request, WARM_UP))
     rounds: dict[tuple[str, int], list[Round]] = {}
     for _ in range(n_rounds):
-        for n_clients, n_requests in LOADS:
+        for n_clients, n_requests in loads:
             for name, port in ports.items():
                 done = asyncio.run(measure_round(port, request, n_clients, n_requests))
                 rounds.setdefault((name, n_clients), []).append(done)
@@ -179,10 +181,17 @@ def show(rounds: dict[tuple[str, int], list[Round]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Requests a second and waits, beside a plain service.")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (%(default)s)")
-    n_rounds, readings = parser.parse_args().rounds, make_readings()
+    parser.add_argument("--clients", type=int, nargs="+", help="clients of each load, instead of 1, 16 and 64")
+    parser.add_argument("--requests", type=int, help="requests of each client, instead of the usual number")
+    given, readings = parser.parse_args(arguments), make_readings()
+    loads = [
+        (n_clients, given.requests or n_requests)
+        for n_clients, n_requests in LOADS
+        if not given.clients or n_clients in given.clients
+    ]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
         home = Path(folder)
         make_deployable(readings).save(home / "made")
@@ -202,7 +211,7 @@ def main() -> None:
             "plain": ["uvicorn", "benchmarks.plain_service:app", "--log-level", "warning"],
         }
         ports = {name: servers.enter_context(serve(command, environment)) for name, command in commands.items()}
-        print(show(measure(ports, make_request(readings), n_rounds)))
+        print(show(measure(ports, make_request(readings), given.rounds, loads)))
 
 
 if __name__ == "__main__":

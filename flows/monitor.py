@@ -74,12 +74,11 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
 def _watch_drift(watched: Watched) -> tuple[str, str]:
     case, rule = watched.case, watched.case.drift
     reference, current = _cut_reference(watched)
-    verdict = measure_drift(
-        reference.tail(rule.reference), current.tail(rule.current), rule, in_order=case.layout.in_order
-    )
+    looked_at = reference.tail(rule.reference), current.tail(rule.current)
+    verdict = measure_drift(*looked_at, rule, in_order=case.layout.in_order)
     decision_id = _record(watched, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
     if verdict.verdict != "not enough data":
-        _publish_report(watched, reference.tail(rule.reference), current.tail(rule.current), verdict)
+        _publish_report(watched, *looked_at, verdict)
     if verdict.verdict == "drifted":
         emit(events.DRIFT_DETECTED, case, _payload(watched, verdict.reason), trace=decision_id)
     return verdict.verdict, decision_id

@@ -1,0 +1,41 @@
+"""Every benchmark runs, with its smallest sizes; its figures are not looked at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SMALLEST = {
+    "serving": "--rounds 1 --clients 1 --requests 3",
+    "batch": "--rounds 1 --share 0.02",
+    "false_alarms": "--seeds 2 --series iid",
+    "rolling_origins": "--origins 2 --seeds 1",
+    "records": "--parts blobs --seeds 2",
+    "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
+}
+
+
+def test_each_benchmark_has_a_smallest_size() -> None:
+    modules = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__", "plain_service"}
+    assert modules == set(SMALLEST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "OKAWARI_HOME": str(tmp_path),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", f"benchmarks.{name}", *SMALLEST[name].split()]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
