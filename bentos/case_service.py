@@ -66,7 +66,7 @@ class CaseService:
     def record_outcomes(self, body: bytes) -> int:
         """Write down the truths of an outcomes request; returns how many."""
         outcomes = self.reader.read_outcomes(body)
-        shared = {"step": 1, "at": datetime.now(UTC).isoformat(), "case": self.case.name}
+        shared = {"step": 1, "target": "", "at": datetime.now(UTC).isoformat(), "case": self.case.name}
         self._record("outcomes", [{**shared, **outcome} for outcome in outcomes])
         return len(outcomes)
 

@@ -87,12 +87,12 @@ class Reader:
         return [self._read_outcome(outcome) for outcome in outcomes]
 
     def _read_outcome(self, outcome: Record) -> Record:
-        """The outcome with its value as a number; one of several targets has its place among them as its `step`."""
+        """The outcome with its value as a number; one of several targets keeps the name of its target."""
         if not self._targets:
             return _place_value(outcome, self.case.target)
         name = outcome.pop("target")
-        step, target = next((step, each) for step, each in enumerate(self._targets, start=1) if each.name == name)
-        return {**_place_value(outcome, target), "step": step}
+        target = next(each for each in self._targets if each.name == name)
+        return {**_place_value(outcome, target), "target": name}
 
     def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
         try:

@@ -154,7 +154,15 @@ def _serve_version(version: str) -> Iterator[None]:
 def test_what_the_service_journalled_is_absorbed(trained: Case, heard: Heard) -> None:
     folder = prediction_log.journal_dir("small") / "outcomes"
     folder.mkdir(parents=True)
-    row = {"id": "a" * 32, "index": 0, "step": 1, "value": 1.5, "at": "2008-01-02T00:00:00+00:00", "case": "small"}
+    row = {
+        "id": "a" * 32,
+        "index": 0,
+        "step": 1,
+        "target": "",
+        "value": 1.5,
+        "at": "2008-01-02T00:00:00+00:00",
+        "case": "small",
+    }
     (folder / "1-1.jsonl").write_text(json.dumps(row) + "\n")
     reconcile("small")
     assert prediction_log.load_outcomes("small")["value"].tolist() == [1.5]

@@ -108,11 +108,11 @@ def test_too_few_readings_are_refused(served, quarters):
     assert refused.json()["error"] == "instances[0] has 8 records; it takes at least 9. Send more, oldest first."
 
 
-def test_truths_are_told_target_by_target_and_journaled_by_their_place(served):
+def test_truths_are_told_target_by_target_and_journaled_by_their_names(served):
     for target, value in (("trend", "rising"), ("acceleration", -0.25), ("regime", "moderate")):
         assert _tell(served, target=target, value=value).json() == {"accepted": 1}
-    told = [(row["step"], row["value"]) for row in _read_outcomes(served, "cpi")]
-    assert told == [(1, 2.0), (2, -0.25), (3, 1.0)]
+    told = [(row["target"], row["value"]) for row in _read_outcomes(served, "cpi")]
+    assert told == [("trend", 2.0), ("acceleration", -0.25), ("regime", 1.0)]
     assert _tell(served, "pace", target="acceleration", value=1).json() == {"accepted": 1}
 
 

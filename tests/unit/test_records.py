@@ -41,7 +41,15 @@ def _answer(id: str, index: int = 0, **change: Any) -> dict[str, Any]:
 
 
 def _outcome(id: str, step: int = 1, value: float = 27.9) -> dict[str, Any]:
-    return {"id": id, "index": 0, "step": step, "value": value, "at": "2008-01-03T22:00:00+00:00", "case": "aapl"}
+    return {
+        "id": id,
+        "index": 0,
+        "step": step,
+        "target": "",
+        "value": value,
+        "at": "2008-01-03T22:00:00+00:00",
+        "case": "aapl",
+    }
 
 
 def _open_journal(kind: Any = "predictions", **limits: Any) -> Journal:

@@ -199,7 +199,7 @@ def test_answers_meet_the_truth_that_was_sent_for_them() -> None:
         {"id": ["a", "a", "b"], "index": [0, 1, 0], "version": "1", "mean": [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]],
          "lower": None, "upper": None}
     )  # fmt: skip
-    told = pd.DataFrame({"id": ["a", "a"], "index": [0, 1], "step": 1, "value": [0.0, 0.0]})
+    told = pd.DataFrame({"id": ["a", "a"], "index": [0, 1], "step": 1, "target": "", "value": [0.0, 0.0]})
     pairs = match_records(answered, told)
     assert pairs["hit"].tolist() == [1, 0] and pairs["truth"].tolist() == [0, 0]
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli.migrate import migrate
 from okawari.cli.new import new
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (new, quantize, readings):
+for command in (new, quantize, readings, migrate):
     app.command()(command)
 CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]

@@ -131,7 +131,7 @@ def match_targets(
     Args:
         case: one of an `Anticipate` task.
         predictions: as in `match_truth`.
-        outcomes: as in `match_truth`; their `step` is the target's number, from 1.
+        outcomes: as in `match_truth`; their `target` is the target's name.
         readings: the newest snapshot.
 
     Returns:
@@ -144,8 +144,8 @@ def match_targets(
     found = joined[_is_honest(joined)]
     truth_BH = _find_truth(cut_windows(readings, case), case, found["row"].to_numpy(dtype=np.int64))
     return {
-        head.name: _match_head(found, truth_BH[:, head.columns], head, _told(found, outcomes, step))
-        for step, head in enumerate(case.task.heads, start=1)
+        head.name: _match_head(found, truth_BH[:, head.columns], head, _told(found, outcomes, head.name))
+        for head in case.task.heads
     }
 
 
@@ -213,8 +213,9 @@ def _first_step(values: pd.Series, column: int = 0) -> list[float]:
     return [float("nan") if value is None else float(value[column]) for value in values]
 
 
-def _told(predictions: pd.DataFrame, outcomes: pd.DataFrame, step: int = 1) -> list[float]:
-    sent = outcomes[outcomes["step"] == step]
+def _told(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[float]:
+    """The truth that was sent for the first step of each answer; NaN where none was."""
+    sent = outcomes[(outcomes["step"] == 1) & (outcomes["target"] == target)]
     told = dict(zip(zip(sent["id"], sent["index"], strict=True), sent["value"], strict=True))
     keys = zip(predictions["id"], predictions["index"], strict=True)
     return [float(told.get(key, float("nan"))) for key in keys]

@@ -24,6 +24,7 @@ from okawari.clients import orchestrator
 from okawari.errors import OkawariError
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.settings import Settings
+from okawari.storage.state_version import ensure_state
 
 Show = Callable[[str], None]
 
@@ -224,7 +225,7 @@ def is_group_running(settings: Settings) -> bool:
 
 @contextmanager
 def _hold_lock(settings: Settings) -> Iterator[None]:
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    ensure_state(settings.state_dir)
     with (settings.state_dir / "group.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

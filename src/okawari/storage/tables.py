@@ -7,7 +7,7 @@ without reading them.
     readings     key time            the validated data; a version of it is a snapshot
     quarantine   key row_sha256      refused rows with their reasons
     predictions  key id, index       what was answered
-    outcomes     key id, index, step the truth that arrived later
+    outcomes     key id, index, step, target   the truth that arrived later; target is "" where there is only one
     decisions    key id              verdicts and decisions, with the cause of each
 """
 
@@ -28,6 +28,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from okawari.errors import OkawariError
 from okawari.settings import load_settings
+from okawari.storage.state_version import ensure_state
 
 Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"]
 
@@ -68,6 +69,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "id": pa.string(),
             "index": pa.int64(),
             "step": pa.int64(),
+            "target": pa.string(),
             "value": pa.float64(),
             "at": TIME,
             "case": pa.string(),
@@ -92,7 +94,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
 KEYS: dict[Table, tuple[str, ...]] = {
     "quarantine": ("row_sha256",),
     "predictions": ("id", "index"),
-    "outcomes": ("id", "index", "step"),
+    "outcomes": ("id", "index", "step", "target"),
     "decisions": ("id",),
 }
 
@@ -120,6 +122,7 @@ def open_table(case_name: str, table: Table, version: int | None = None) -> Delt
     Raises:
         Unreadable: there is no such version, or its files are damaged.
     """
+    ensure_state(load_settings().state_dir)
     uri = _uri(case_name, table)
     with _reading(uri, version):
         return DeltaTable(uri, version=version) if DeltaTable.is_deltatable(uri) else None

@@ -1,0 +1,8 @@
+"""`python -m okawari` is `okawari`."""
+
+from __future__ import annotations
+
+from okawari.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The version of the state folder: which layout of tables, tags and journals it holds.
+
+`state.json` is written when the state folder is first used. State of another version is refused with what to do; each
+change of the layout ships a step in `STEPS`, which `okawari migrate` takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from okawari import __version__
+from okawari.errors import InvalidInput
+from okawari.settings import load_settings
+
+STATE_VERSION = 1
+STATE_FILE = "state.json"
+
+STEPS: tuple[Callable[[Path], None], ...] = ()
+"""Step n takes a state folder from version n + 1 to n + 2."""
+
+_HELD = "data"
+"""Folder that says that a state folder is in use: tables are written before anything else is worth keeping."""
+
+
+@lru_cache(maxsize=64)
+def ensure_state(folder: Path) -> None:
+    """Mark a new state folder with this version; looked at once in a process.
+
+    Raises:
+        InvalidInput: it holds state of another version, or state from before versions were kept.
+    """
+    found = read_state_version(folder)
+    if found is None and not (folder / _HELD).exists():
+        write_state_version(folder, STATE_VERSION)
+    elif found != STATE_VERSION:
+        raise InvalidInput(_explain(folder, found))
+
+
+def read_state_version(folder: Path) -> int | None:
+    """The version that a state folder is marked with; None where it has no mark.
+
+    Raises:
+        InvalidInput: the mark cannot be read.
+    """
+    file = folder / STATE_FILE
+    try:
+        return int(json.loads(file.read_text())["version"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, OSError) as damage:
+        raise InvalidInput(
+            f"{file} cannot be read ({damage}); it holds the version of the state, such as "
+            f'{{"version": {STATE_VERSION}}}. Restore it from a copy.'
+        ) from damage
+
+
+def write_state_version(folder: Path, version: int) -> None:
+    """Mark a state folder, which is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    passing = folder / f".{STATE_FILE}.tmp"
+    passing.write_text(json.dumps({"version": version, "okawari": __version__}) + "\n")
+    passing.replace(folder / STATE_FILE)
+
+
+def migrate_state(steps: tuple[Callable[[Path], None], ...] = STEPS) -> tuple[int, int]:
+    """Take the state folder to this version, step by step; returns the versions before and after.
+
+    The mark is written after each step, so a migration that was killed goes on where it was.
+
+    Raises:
+        InvalidInput: the state has no version, or is newer than this program.
+    """
+    folder, newest = load_settings().state_dir, len(steps) + 1
+    found = read_state_version(folder)
+    if found is None or not 1 <= found <= newest:
+        raise InvalidInput(_explain(folder, found))
+    for version in range(found, newest):
+        steps[version - 1](folder)
+        write_state_version(folder, version + 1)
+    return found, newest
+
+
+def _explain(folder: Path, found: int | None) -> str:
+    if found is None:
+        return (
+            f"{folder} holds state from before versions were kept; Okawari {__version__} reads version "
+            f"{STATE_VERSION} and cannot migrate it. Set OKAWARI_HOME to an empty folder, or remove this one."
+        )
+    if found > STATE_VERSION:
+        return (
+            f"{folder} holds state of version {found}; Okawari {__version__} reads version {STATE_VERSION}. Install "
+            "the newer Okawari that wrote it, or set OKAWARI_HOME to an empty folder."
+        )
+    return (
+        f"{folder} holds state of version {found}; Okawari {__version__} reads version {STATE_VERSION}. Run: "
+        "okawari migrate, or set OKAWARI_HOME to an empty folder."
+    )
