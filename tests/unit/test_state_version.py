@@ -37,7 +37,7 @@ def test_a_new_folder_is_marked_once(folder: Path) -> None:
 
 def test_state_without_a_version_is_refused_and_left_alone(folder: Path) -> None:
     (folder / "data").mkdir(parents=True)
-    with pytest.raises(InvalidInput, match="from before versions were kept.*empty folder"):
+    with pytest.raises(InvalidInput, match=r"from before versions were kept.*empty folder"):
         ensure_state(folder)
     with pytest.raises(InvalidInput, match="cannot migrate it"):
         migrate_state()

@@ -7,6 +7,7 @@ change of the layout ships a step in `STEPS`, which `okawari migrate` takes.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -32,8 +33,9 @@ def ensure_state(folder: Path) -> None:
     Raises:
         InvalidInput: it holds state of another version, or state from before versions were kept.
     """
+    is_used = (folder / _HELD).exists()  # looked at first: another process may mark and fill the folder meanwhile
     found = read_state_version(folder)
-    if found is None and not (folder / _HELD).exists():
+    if found is None and not is_used:
         write_state_version(folder, STATE_VERSION)
     elif found != STATE_VERSION:
         raise InvalidInput(_explain(folder, found))
@@ -60,7 +62,7 @@ def read_state_version(folder: Path) -> int | None:
 def write_state_version(folder: Path, version: int) -> None:
     """Mark a state folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    passing = folder / f".{STATE_FILE}.tmp"
+    passing = folder / f".{STATE_FILE}.{uuid.uuid4().hex}"
     passing.write_text(json.dumps({"version": version, "okawari": __version__}) + "\n")
     passing.replace(folder / STATE_FILE)
 
