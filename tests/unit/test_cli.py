@@ -37,7 +37,19 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert COMMANDS == ["explain", "loop", "new", "predict", "quantize", "readings", "run", "score", "status", "up"]
+    assert COMMANDS == [
+        "explain",
+        "loop",
+        "migrate",
+        "new",
+        "predict",
+        "quantize",
+        "readings",
+        "run",
+        "score",
+        "status",
+        "up",
+    ]
 
 
 def test_without_a_command_it_shows_what_there_is(call: Call) -> None:

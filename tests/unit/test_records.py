@@ -13,6 +13,7 @@ from okawari.errors import NotYet
 from okawari.policy.decision import Decision
 from okawari.storage import decision_log, prediction_log, tables
 from okawari.storage.journal import Journal
+from okawari.storage.state_version import ensure_state
 
 
 def _decision(reason: str = "because", **facts: Any) -> Decision:
@@ -177,6 +178,7 @@ def test_an_absorption_killed_before_it_merges_loses_nothing(home: Path, monkeyp
     journal = _open_journal()
     journal.append([_answer("one")])
     journal.close()
+    ensure_state(home)
     blocked = home / "data/aapl/predictions"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where the table should be")

@@ -79,7 +79,7 @@ def read_instead(path: Path, case: Case) -> Source:
     """
     if path.is_dir():
         return _read_pictures_instead(path, case)
-    return TableFile(path, time=case.time if case.is_series else None, rename=getattr(case.source, "rename", ()))
+    return TableFile(path, time=next(iter(case.time_columns), None), rename=getattr(case.source, "rename", ()))
 
 
 def _read_pictures_instead(folder: Path, case: Case) -> Source:

@@ -57,11 +57,9 @@ def check_readings(raw: pd.DataFrame, case: Case, now: datetime, *, with_target:
     require_columns(list(raw.columns), case, names)
     raw = raw[list(names)].reset_index(drop=True)
     typed, reasons = judge_rows(raw, case, now)
-    if not case.is_series:
-        return _part(raw, typed, reasons)
     # Repeats are looked for last and among good rows only: a damaged row must not push out its repaired twin.
-    _collect(reasons, _build_uniqueness(case), typed.drop(index=list(reasons)))
-    return _part(raw, typed.sort_values(case.time), reasons)
+    _collect_repeats(reasons, case, typed.drop(index=list(reasons)))
+    return _part(raw, case.layout.sort(typed, case.time), reasons)
 
 
 def _part(raw: pd.DataFrame, typed: pd.DataFrame, reasons: dict[int, list[str]]) -> Checked:
@@ -102,10 +100,8 @@ def judge_rows(raw: pd.DataFrame, case: Case, now: datetime) -> tuple[pd.DataFra
 
 
 def _convert(raw: pd.DataFrame, case: Case, columns: tuple[Column, ...]) -> pd.DataFrame:
-    numbers = {column.name: _convert_column(raw[column.name], column) for column in columns}
-    if not case.is_series:
-        return pd.DataFrame(numbers)
-    return pd.DataFrame({case.time: parse_times(raw[case.time]), **numbers})
+    times = {name: parse_times(raw[name]) for name in case.time_columns}
+    return pd.DataFrame({**times, **{column.name: column.parse(raw[column.name], parse_numbers) for column in columns}})
 
 
 def parse_times(values: pd.Series) -> pd.Series:
@@ -116,22 +112,9 @@ def parse_times(values: pd.Series) -> pd.Series:
     return at.dt.tz_localize(None).astype("datetime64[ns]")
 
 
-def _convert_column(values: pd.Series, column: Column) -> pd.Series:
-    """Numbers, or the places of labels; what is neither becomes NaN."""
-    if not column.labels:
-        return parse_numbers(values)
-    places = {label: float(place) for place, label in enumerate(column.labels)}
-    return values.map(lambda value: places.get(spell_label(value), np.nan)).astype("float64")
-
-
 def parse_numbers(values: pd.Series) -> pd.Series:
     """Numbers (float64) as the checks read them; truth values, times and what else is no number are missing."""
     return _to_numbers(_blank(values, date, timedelta))
-
-
-def spell_label(value: object) -> str:
-    """A label as a word, whatever type a file gave it: 3, 3.0 and "3" are the same label."""
-    return str(int(value)) if isinstance(value, (float, np.floating)) and value == value // 1 else str(value).strip()
 
 
 def _to_numbers(values: pd.Series) -> pd.Series:
@@ -159,7 +142,7 @@ def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame, case: Case) -> dict
     reasons: dict[int, list[str]] = defaultdict(list)
     missing: dict[int, list[str]] = defaultdict(list)
     for name in typed.columns:
-        kind = "a time" if typed[name].dtype.kind == "M" else _name_kind(case.column(name))
+        kind = "a time" if typed[name].dtype.kind == "M" else case.column(name).expected
         for row in np.flatnonzero(typed[name].isna()):
             came = raw[name].iloc[row]
             if pd.isna(came):
@@ -177,16 +160,12 @@ def _tell_missing(names: list[str]) -> list[str]:
     return [f"{name} is missing" for name in names]
 
 
-def _name_kind(column: Column) -> str:
-    return f"one of {', '.join(column.labels)}" if column.labels else "a number"
-
-
 def _build_schema(case: Case, known: tuple[Column, ...], now: datetime) -> pa.DataFrameSchema:
     latest = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     # The reason must not name the moment of the check: a row refused twice for one reason is one row of quarantine.
     past = pa.Check.le(latest, error=f"{case.time} lies in the future")
     columns = {column.name: pa.Column(float, _build_checks(column)) for column in known}
-    times = {case.time: pa.Column("datetime64[ns]", past)} if case.is_series else {}
+    times = {name: pa.Column("datetime64[ns]", past) for name in case.time_columns}
     return pa.DataFrameSchema(
         {**times, **columns},
         checks=[_build_rule(rule) for rule in case.rules],
@@ -213,9 +192,13 @@ def _build_rule(rule: AtLeast) -> pa.Check:
     return pa.Check(holds, error=f"{rule.greater} is below {rule.smaller}")
 
 
-def _build_uniqueness(case: Case) -> pa.DataFrameSchema:
-    repeated = pa.Check(lambda at: ~at.duplicated(keep="first"), error=f"{case.time} appears more than once")
-    return pa.DataFrameSchema({case.time: pa.Column("datetime64[ns]", repeated)})
+def _collect_repeats(reasons: dict[int, list[str]], case: Case, typed: pd.DataFrame) -> None:
+    """Add rows whose key appeared before; rows without a key have no repeats."""
+    key = list(case.key_columns)
+    repeated = typed.index[typed.duplicated(key, keep="first")] if key else ()
+    for row in repeated:
+        values = ", ".join(str(typed[name][row]) for name in key)
+        reasons[int(row)].append(f"{', '.join(key)} appears more than once, came {values}")
 
 
 def _collect(reasons: dict[int, list[str]], schema: pa.DataFrameSchema, typed: pd.DataFrame) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import ARRIVED
-from okawari.data.validation import parse_numbers, parse_times, spell_label
-from okawari.schema.columns import NAME
+from okawari.data.validation import parse_numbers, parse_times
+from okawari.schema.columns import NAME, spell_label
 
 Kind = Literal["numbers", "times", "words", "mixed", "other", "nothing"]
 

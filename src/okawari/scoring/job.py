@@ -31,7 +31,7 @@ from okawari.errors import InvalidInput, NotYet
 from okawari.graph.inference import Graph, require_answers
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
-from okawari.scoring.output import lay_out_answers, lay_out_refused, name_answers
+from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
 from okawari.scoring.questions import Questions, choose_questions
 from okawari.scoring.row_filter import show_refused, sift
 from okawari.settings import load_settings
@@ -182,7 +182,7 @@ def _score_chunk(
     case: Case, model: Model, chunk: Chunk, before: _Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame, _Progress]:
     questions = choose_questions(case)
-    last_at = before.carried[case.time].iloc[-1] if case.is_series and len(before.carried) else None
+    last_at = before.carried[case.time].iloc[-1] if case.time in before.carried and len(before.carried) else None
     sifted = sift(chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0)
     known = pd.concat([before.carried, sifted.good]) if len(before.carried) else sifted.good
     answers, reasons = _answer(case, model, questions, known)
@@ -206,11 +206,8 @@ def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame)
     asked = known.iloc[len(known) - len(x) :]
     numbers = np.concatenate([_run_nothing(case, model.graph), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
-    if case.is_series:
-        answers.insert(0, "as_of", asked[case.time])
-        answers.insert(1, "level", asked[case.target.name])
-    else:
-        answers.insert(0, "row", asked.index)
+    for place, (name, values) in enumerate(identify_rows(case, asked).items()):
+        answers.insert(place, name, values)
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
     is_finite = np.isfinite(numbers).all(axis=1)
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
@@ -233,7 +230,7 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
 
 def _carry_nothing(case: Case) -> pd.DataFrame:
     numbers = {name: pd.Series(dtype="float64") for name in case.column_names}
-    times = {case.time: pd.Series(dtype="datetime64[ns]")} if case.is_series else {}
+    times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
     return pd.DataFrame({**times, **numbers})
 
 

@@ -29,6 +29,7 @@ Shapes: N answers, M numbers of a graph, its outputs side by side.
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from numpy.typing import NDArray
 from okawari.case import Case
 from okawari.graph.inference import Graph
 from okawari.schema.heads import Head
+from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.scoring.checkpoint import Layout
 
 
@@ -61,9 +63,26 @@ def _list_columns(case: Case, graph: Graph) -> dict[str, int | Head]:
 
 def lay_out_answers(case: Case, graph: Graph) -> Layout:
     """Names and types of the output's columns."""
-    known = {"as_of": "timestamp[ns]", "level": "double"} if case.is_series else {"row": "int64"}
     said = {name: "float" if isinstance(said, int) else "string" for name, said in _list_columns(case, graph).items()}
-    return {**known, **said, "model_version": "string", "graph_sha256": "string"}
+    return {**_name_rows(case.layout), **said, "model_version": "string", "graph_sha256": "string"}
+
+
+@singledispatch
+def _name_rows(layout: DataLayout) -> Layout:
+    """The columns that say which row an answer belongs to, with their types."""
+    raise NotImplementedError(f"There is no output for {type(layout).__name__}.")
+
+
+_name_rows.register(SeriesLayout, lambda layout: {"as_of": "timestamp[ns]", "level": "double"})
+_name_rows.register(RecordLayout, lambda layout: {"row": "int64"})
+
+
+def identify_rows(case: Case, asked: pd.DataFrame) -> dict[str, Any]:
+    """The values of those columns for good rows, indexed by their number in the file."""
+    known: dict[str, Any] = {"row": asked.index}
+    if case.level_index is not None:
+        known |= {"as_of": asked[case.time], "level": asked[case.target.name]}
+    return {name: known[name] for name in _name_rows(case.layout)}
 
 
 def lay_out_refused(case: Case) -> Layout:
