@@ -13,6 +13,22 @@ RUN_ID = "0f7a1c52-6a0b-4c7e-9a51-2f4f3f1f9d10"
 COVERAGE_SHARE = 0.9
 
 
+ANY_CASE: dict[str, Any] = {
+    "name": "aapl",
+    "title": "Apple closing price",
+    "ready": False,
+    "model": None,
+    "previous": None,
+    "refused": None,
+    "columns": [],
+    "history": 60,
+    "horizon": 5,
+    "unit": "USD",
+    "labels": [],
+    "targets": [],
+}
+
+
 class Edge:
     """Answers `"<METHOD> <path>"` from `answers` (status, JSON body) and counts what was asked."""
 
@@ -80,8 +96,7 @@ def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
         "trained_until": "2012-12-04",
     }
     known = {"name": "aapl", "title": "Apple closing price", "ready": True, "model": model, "previous": None}
-    known |= {"refused": None, "columns": ["close"], "history": 60, "horizon": 5, "unit": "USD"}
-    edge.answers["GET /cases"] = (200, {"cases": [known]})
+    edge.answers["GET /cases"] = (200, {"cases": [{**ANY_CASE, **known}]})
     edge.answers["POST /aapl/forecast"] = (200, _forecast(model, has_interval))
 
 
@@ -89,6 +104,7 @@ def _forecast(model: dict[str, Any], has_interval: bool) -> dict[str, Any]:
     mean = [56.31, 56.37, 56.25, 56.48, 56.53]
     interval = {
         "coverage_share": COVERAGE_SHARE,
+        "measured_share": None,
         "lower": [54.90, 54.38, 53.81, 53.66, 53.37],
         "upper": [57.71, 58.36, 58.69, 59.30, 59.69],
     }
