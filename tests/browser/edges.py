@@ -83,10 +83,10 @@ def _make_handler(edge: Edge) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
-    """Let the service's edge answer with a model of that version."""
+def name_case(name: str, version: str, **facts: Any) -> dict[str, Any]:
+    """A case as `GET /cases` shows it while this version serves."""
     model = {
-        "case": "aapl",
+        "case": name,
         "version": version,
         "candidate": "lstm",
         "variant": "uint8",
@@ -95,9 +95,14 @@ def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
         "snapshot_version": 0,
         "trained_until": "2012-12-04",
     }
-    known = {"name": "aapl", "title": "Apple closing price", "ready": True, "model": model, "previous": None}
-    edge.answers["GET /cases"] = (200, {"cases": [{**ANY_CASE, **known}]})
-    edge.answers["POST /aapl/forecast"] = (200, _forecast(model, has_interval))
+    return {**ANY_CASE, "name": name, "ready": True, "model": model, **facts}
+
+
+def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
+    """Let the service's edge answer with a model of that version."""
+    case = name_case("aapl", version)
+    edge.answers["GET /cases"] = (200, {"cases": [case]})
+    edge.answers["POST /aapl/forecast"] = (200, _forecast(case["model"], has_interval))
 
 
 def _forecast(model: dict[str, Any], has_interval: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from okawari.cases.loader import load_case
 from okawari.clients.prediction_service import Client, UnknownAnswer, explain_refusal, to_instances
 from okawari.clients.wire import AnyPrediction, Estimate, Label, Outlook, Prediction
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, NotYet, ServerUnreachable
 from tests.browser.edges import ANY_CASE, COVERAGE_SHARE, Edge, serve_model
 
@@ -78,18 +80,14 @@ def test_a_missing_service_says_how_to_start_it() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with (
-        Client(f"http://127.0.0.1:{port}") as client,
-        pytest.raises(
-            ServerUnreachable, match=rf"No prediction service answers at http://127.0.0.1:{port} .* okawari up"
-        ),
-    ):
+    message = rf"No prediction service answers at http://127.0.0.1:{port} .* okawari up"
+    with Client(f"http://127.0.0.1:{port}") as client, pytest.raises(ServerUnreachable, match=message):
         client.cases()
 
 
 def test_a_service_that_fails_is_no_mistake_of_the_caller(service: Edge, client: Client) -> None:
     service.answers["GET /cases"] = (500, {"error": "The service failed (KeyError); see its log.", "detail": []})
-    with pytest.raises(ServerUnreachable, match=r"^The service failed .* status 500"):
+    with pytest.raises(ServerUnreachable, match=r"^The service failed .*status 500"):
         client.cases()
 
 
@@ -130,7 +128,9 @@ def test_predictions_are_told_apart_by_what_they_hold(
 
 def test_windows_keep_their_newest_readings_and_records_all_of_theirs() -> None:
     series, records = load_case("aapl"), load_case("diabetes")
-    readings, patients = series.source.read().tail(series.history + 5), records.source.read().head(3)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    known, patients = (check_readings(case.source.read(), case, now).good for case in (series, records))
+    readings, patients = known.tail(series.history + 5), patients.head(3)
     (window,) = to_instances(series, [readings])
     assert len(window) == series.history
     assert window[-1][series.time] == f"{readings[series.time].iloc[-1]:%Y-%m-%d}"  # type: ignore[call-overload]
