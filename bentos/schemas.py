@@ -58,7 +58,14 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     window: Any = Annotated[list[reading], Field(min_length=case.history), FailFast()]
     instance: Any = window if case.is_series else reading
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
-    return TypeAdapter(_build_object("PredictRequest", {"instances": instances}))
+    known = Field(description="What is known ahead, by step. No case takes it yet: leave it out.")
+    future = Annotated[None, BeforeValidator(_refuse_future), known]
+    return TypeAdapter(_build_object("PredictRequest", {"instances": instances, "future": NotRequired[future]}))
+
+
+def _refuse_future(value: Any) -> None:
+    if value is not None:
+        raise PydanticCustomError("future_unknown", "left out, because no case takes values that are known ahead")
 
 
 def _read_picture(case: Case, value: Any) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import httpx
 from prefect import flow, get_run_logger
 
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
+from okawari.clients.prediction_service import Client
+from okawari.errors import OkawariError
 from okawari.loop.facts import gather_loop
 from okawari.policy.decision import Decision
 from okawari.policy.repair import Repair, decide_repairs
@@ -62,12 +63,11 @@ def _perform(case: Case, repair: Repair) -> None:
 def _ask_service(case: Case) -> str | None:
     """Version that the service answers with; None where it cannot be asked or serves none."""
     try:
-        answer = httpx.get(f"{load_settings().service_base}/cases", timeout=5).raise_for_status().json()
-    except httpx.HTTPError:
+        with Client(timeout=5) as client:
+            serving = client.load_serving(case.name)
+    except OkawariError:
         return None
-    models = {entry["name"]: entry["model"] for entry in answer["cases"]}
-    model = models.get(case.name)
-    return None if model is None else str(model["version"])
+    return None if serving is None else serving.version
 
 
 def _is_training(case: Case) -> bool:

@@ -13,6 +13,22 @@ RUN_ID = "0f7a1c52-6a0b-4c7e-9a51-2f4f3f1f9d10"
 COVERAGE_SHARE = 0.9
 
 
+ANY_CASE: dict[str, Any] = {
+    "name": "aapl",
+    "title": "Apple closing price",
+    "ready": False,
+    "model": None,
+    "previous": None,
+    "refused": None,
+    "columns": [],
+    "history": 60,
+    "horizon": 5,
+    "unit": "USD",
+    "labels": [],
+    "targets": [],
+}
+
+
 class Edge:
     """Answers `"<METHOD> <path>"` from `answers` (status, JSON body) and counts what was asked."""
 
@@ -67,10 +83,10 @@ def _make_handler(edge: Edge) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
-    """Let the service's edge answer with a model of that version."""
+def name_case(name: str, version: str, **facts: Any) -> dict[str, Any]:
+    """A case as `GET /cases` shows it while this version serves."""
     model = {
-        "case": "aapl",
+        "case": name,
         "version": version,
         "candidate": "lstm",
         "variant": "uint8",
@@ -79,16 +95,21 @@ def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
         "snapshot_version": 0,
         "trained_until": "2012-12-04",
     }
-    known = {"name": "aapl", "title": "Apple closing price", "ready": True, "model": model, "previous": None}
-    known |= {"refused": None, "columns": ["close"], "history": 60, "horizon": 5, "unit": "USD"}
-    edge.answers["GET /cases"] = (200, {"cases": [known]})
-    edge.answers["POST /aapl/forecast"] = (200, _forecast(model, has_interval))
+    return {**ANY_CASE, "name": name, "ready": True, "model": model, **facts}
+
+
+def serve_model(edge: Edge, version: str, *, has_interval: bool = True) -> None:
+    """Let the service's edge answer with a model of that version."""
+    case = name_case("aapl", version)
+    edge.answers["GET /cases"] = (200, {"cases": [case]})
+    edge.answers["POST /aapl/forecast"] = (200, _forecast(case["model"], has_interval))
 
 
 def _forecast(model: dict[str, Any], has_interval: bool) -> dict[str, Any]:
     mean = [56.31, 56.37, 56.25, 56.48, 56.53]
     interval = {
         "coverage_share": COVERAGE_SHARE,
+        "measured_share": None,
         "lower": [54.90, 54.38, 53.81, 53.66, 53.37],
         "upper": [57.71, 58.36, 58.69, 59.30, 59.69],
     }

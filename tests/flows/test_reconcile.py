@@ -22,6 +22,7 @@ from okawari.policy.decision import Decision
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log
+from tests.browser.edges import name_case
 from tests.flows.conftest import Heard
 
 pytestmark = pytest.mark.usefixtures("deployed", "heard")
@@ -139,7 +140,7 @@ def _serve_version(version: str) -> Iterator[None]:
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps({"cases": [{"name": "small", "model": {"version": version}}]}).encode())
+            self.wfile.write(json.dumps({"cases": [name_case("small", version)]}).encode())
 
         def log_message(self, *_: object) -> None: ...
 

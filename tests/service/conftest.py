@@ -27,9 +27,11 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 
 from okawari.case import Case
 from okawari.cases.loader import load_case
+from okawari.clients.wire import AnyPrediction, CaseList, ForecastAnswer, PredictAnswer
 from okawari.dataset.windows import last_window
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
@@ -229,12 +231,28 @@ def run_server(kitchen: Kitchen, *, target: str = "bentos.service:Okawari", fold
         command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=BUSY_S) as client:
+        hooks = {"response": [_check_form]}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=BUSY_S, event_hooks=hooks) as client:
             _wait_ready(client, process, kitchen.home / "service.log")
             yield Server(kitchen, client, process)
     finally:
         _end(process)
         log.close()
+
+
+_FORMS: dict[str, type[BaseModel]] = {
+    "cases": CaseList,
+    "predict": PredictAnswer[AnyPrediction],
+    "forecast": ForecastAnswer[AnyPrediction],
+}
+
+
+def _check_form(reply: httpx.Response) -> None:
+    """Every answer with status 200 is what the wire types say, to the last field."""
+    form = _FORMS.get(reply.request.url.path.rsplit("/", 1)[-1])
+    if reply.status_code == 200 and form is not None:
+        body = json.loads(reply.read())
+        assert form.model_validate(body).model_dump(mode="json") == body
 
 
 def _wait_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -17,6 +17,7 @@ from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
 from okawari.storage import decision_log, prediction_log
 from okawari.storage.journal import Journal
+from tests.browser.edges import name_case
 
 if TYPE_CHECKING:
     from tests.conftest import Said, SmallServer
@@ -103,16 +104,27 @@ def test_a_chain_that_does_not_hold_is_one_sentence(call: Call, train_version: C
 
 ANSWER = {
     "id": "ab" * 16,
-    "model": {"candidate": "lstm", "version": "7"},
+    "model": {
+        "case": "aapl",
+        "version": "7",
+        "candidate": "lstm",
+        "variant": "fp32",
+        "graph_sha256": "ab" * 32,
+        "run_id": "c" * 32,
+        "snapshot_version": 0,
+        "trained_until": "2008-01-02",
+    },
     "predictions": [
         {
             "as_of": "2008-01-02",
             "unit": "USD",
+            "level": 27.0,
             "mean": [27.125, 27.25],
-            "interval": {"coverage_share": 0.9, "lower": [26.0, 25.0], "upper": [28.0, 29.0]},
+            "interval": {"coverage_share": 0.9, "measured_share": None, "lower": [26.0, 25.0], "upper": [28.0, 29.0]},
             "note": None,
         }
     ],
+    "source": "ingested",
 }
 
 
@@ -122,7 +134,7 @@ def service(home: Path, small_server: SmallServer) -> SmallServer:
     adopt_settings(Settings(service_port=small_server.port, prefect_port=small_server.port))
     small_server.tell("POST /aapl/forecast", ANSWER)
     small_server.tell("POST /aapl/predict", ANSWER)
-    small_server.tell("GET /cases", {"cases": [{"name": "aapl", "model": {"version": "7"}}]})
+    small_server.tell("GET /cases", {"cases": [name_case("aapl", "7")]})
     return small_server
 
 

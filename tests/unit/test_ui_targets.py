@@ -12,6 +12,7 @@ import pytest
 from okawari.case import Anticipate
 from okawari.cases.loader import load_case
 from okawari.cli.output import show_forecast
+from okawari.clients.wire import AnyPrediction, PredictAnswer
 from okawari.loop.status import LoopState
 from okawari.settings import load_settings
 from tests.browser.edges import Edge
@@ -27,10 +28,11 @@ TASK = CPI.task
 assert isinstance(TASK, Anticipate)
 EVIL = '<img src=x onerror="alert(1)">'
 LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))
+LINEAGE = {"case": "cpi", "run_id": "c" * 32, "snapshot_version": 0}
 MODEL = {"version": "7", "candidate": "lstm", "variant": "uint8", "graph_sha256": "ab", "trained_until": "2009-09-30"}
 BODY: dict[str, Any] = {
     "id": "f" * 32,
-    "model": MODEL,
+    "model": {**LINEAGE, **MODEL},
     "source": "ingested",
     "predictions": [{
         "as_of": "2009-09-30", "unit": "1982-84 = 100", "level": 216.385,
@@ -38,7 +40,7 @@ BODY: dict[str, Any] = {
             "trend": {"label": "rising", "probabilities": {"falling": 0.2, "stable": 0.1, "rising": 0.7}},
             "acceleration": {
                 "unit": "pp", "value": 0.28, "note": None,
-                "interval": {"coverage_share": 0.9, "lower": -1.31, "upper": 1.87},
+                "interval": {"coverage_share": 0.9, "measured_share": None, "lower": -1.31, "upper": 1.87},
             },
             "regime": {"label": "low", "probabilities": {"low": 0.988, "moderate": 0.011, "high": 0.001}},
         },
@@ -217,7 +219,7 @@ def test_an_unknown_form_of_heads_names_the_service(service: Edge, heads: Any) -
 
 
 def test_the_terminal_shows_an_answer_in_a_row_for_each_target(capsys: pytest.CaptureFixture[str]) -> None:
-    show_forecast(BODY)
+    show_forecast(PredictAnswer[AnyPrediction].model_validate(BODY))
     out = capsys.readouterr().out
     assert "lstm version 7, after 2009-09-30" in out
     lines = [" ".join(line.split()) for line in out.splitlines()]
@@ -228,5 +230,6 @@ def test_the_terminal_shows_an_answer_in_a_row_for_each_target(capsys: pytest.Ca
 
 def test_the_terminal_tells_where_a_number_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
     number = {"unit": "pp", "value": 0.28, "interval": None, "note": "This model has no calibrated interval."}
-    show_forecast({**BODY, "predictions": [{**BODY["predictions"][0], "heads": {"acceleration": number}}]})
+    body = {**BODY, "predictions": [{**BODY["predictions"][0], "heads": {"acceleration": number}}]}
+    show_forecast(PredictAnswer[AnyPrediction].model_validate(body))
     assert "no interval" in capsys.readouterr().out

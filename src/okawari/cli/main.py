@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from okawari.clients.wire import Instance
 
 app = typer.Typer(
     name="okawari",
@@ -138,11 +141,12 @@ def predict(
     import json
 
     from okawari.cli.output import show_forecast
-    from okawari.clients import prediction_service
+    from okawari.clients.prediction_service import Client
 
-    answer = prediction_service.request_forecast(case) if file is None else _predict_from(case, file)
+    with Client() as client:
+        answer = client.forecast(case) if file is None else client.predict(case, _read_instances(case, file))
     if as_json:
-        print(json.dumps(answer))
+        print(json.dumps(answer.model_dump(mode="json")))
     else:
         show_forecast(answer)
 
@@ -236,11 +240,12 @@ def _show_leaderboard(name: str) -> None:
         show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
 
 
-def _predict_from(name: str, file: Path) -> dict[str, Any]:
+def _read_instances(name: str, file: Path) -> list[Instance]:
+    """The file's newest window or, of records, all of them; refused rows are reported on stderr."""
     from datetime import UTC
 
     from okawari.cases.loader import load_case
-    from okawari.clients import prediction_service
+    from okawari.clients.prediction_service import to_instances
     from okawari.data.files import read_instead
     from okawari.data.validation import check_readings
 
@@ -248,9 +253,7 @@ def _predict_from(name: str, file: Path) -> dict[str, Any]:
     checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
-    asked = checked.good.tail(case.history) if case.is_series else checked.good
-    answer: dict[str, Any] = prediction_service.request_prediction(case, [asked])
-    return answer
+    return to_instances(case, [checked.good])
 
 
 def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.tree import Tree
 
+from okawari.clients.wire import (
+    AnyPrediction,
+    Bounds,
+    Estimate,
+    IntervalInfo,
+    Label,
+    ModelInfo,
+    Outlook,
+    PredictAnswer,
+    Prediction,
+)
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
 from okawari.scoring.checkpoint import Place
@@ -116,7 +128,7 @@ def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
     return parts
 
 
-def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
+def show_state(state: LoopState, serving: ModelInfo | None) -> None:
     """The loop of one case at a glance."""
     tree = Tree(f"[bold]{state.case}[/]  {state.title}")
     snapshot, champion = state.snapshot, state.champion
@@ -128,7 +140,7 @@ def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
         f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
         f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
     ))  # fmt: skip
-    tree.add("the service serves nothing" if serving is None else f"serving version {serving['version']}")
+    tree.add("the service serves nothing" if serving is None else f"serving version {serving.version}")
     for name in ("quality", "drift", "performance", "decision"):
         row = getattr(state, name)
         if row is not None:
@@ -138,63 +150,96 @@ def show_state(state: LoopState, serving: Mapping[str, Any] | None) -> None:
     console.print(tree)
 
 
-def show_forecast(answer: Mapping[str, Any]) -> None:
-    """A service's answer: the first prediction of a forecast step by step, or one row for each record."""
-    prediction, model = answer["predictions"][0], answer["model"]
-    if "heads" in prediction:
-        return _show_heads(answer)
-    if "mean" not in prediction:
-        return _show_records(answer)
-    interval, unit = prediction["interval"], prediction["unit"]
+def show_forecast(answer: PredictAnswer[Any]) -> None:
+    """A service's answer: the first prediction of a series in full, or one row for each record."""
+    _show_predictions(answer.predictions[0], answer)
+
+
+@singledispatch
+def _show_predictions(first: AnyPrediction, answer: PredictAnswer[Any]) -> None:
+    """An answer whose predictions are of the first one's type."""
+    raise NotImplementedError(f"No table is defined for {type(first).__name__}; register it here.")
+
+
+@_show_predictions.register
+def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
     rows = [
-        {"step": step, f"mean ({unit})".removesuffix(" ()"): mean, **_bounds(interval, step)}
-        for step, mean in enumerate(prediction["mean"], start=1)
+        {"step": step, f"mean ({first.unit})".removesuffix(" ()"): mean, **_bounds(first.interval, step)}
+        for step, mean in enumerate(first.mean, start=1)
     ]
-    show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
-    console.print(prediction["note"] or _promise(interval))
-    console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
+    console.print(first.note if first.interval is None else _promise(first.interval))
+    _show_id(answer)
 
 
-def _promise(interval: Mapping[str, Any]) -> str:
-    measured = interval.get("measured_share")
-    held = "" if measured is None else f", and held {measured:.0%} of those held out"
-    return f"The interval is meant to hold {interval['coverage_share']:.0%} of the true values{held}."
-
-
-def _show_heads(answer: Mapping[str, Any]) -> None:
-    """Several answers at once, one row each."""
-    prediction, model = answer["predictions"][0], answer["model"]
-    rows = [{"target": name, **_describe_head(said)} for name, said in prediction["heads"].items()]
-    show_table(rows, f"{model['candidate']} version {model['version']}, after {prediction['as_of']}")
-    intervals = [said["interval"] for said in prediction["heads"].values() if said.get("interval")]
-    for interval in intervals[:1]:
+@_show_predictions.register
+def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
+    rows = [{"target": name, **_describe_head(said)} for name, said in first.heads.items()]
+    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
+    for interval in first.intervals[:1]:
         console.print(_promise(interval))
-    console.print(f"id {answer['id']}  (okawari explain {answer['id']})")
+    _show_id(answer)
 
 
-def _describe_head(said: Mapping[str, Any]) -> dict[str, Any]:
-    if "label" in said:
-        ranked = sorted(said["probabilities"].items(), key=lambda each: -each[1])
-        return {"answer": said["label"], "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
+@_show_predictions.register(Estimate)
+@_show_predictions.register(Label)
+def _(first: Estimate | Label, answer: PredictAnswer[Any]) -> None:
+    rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer.predictions)]
+    show_table(rows, _name_model(answer))
+    _show_id(answer, ":0 for the first")
+
+
+@singledispatch
+def _describe_head(said: Estimate | Label) -> dict[str, Any]:
+    """The answer about one of several targets, as a row."""
+    raise NotImplementedError(f"No row is defined for {type(said).__name__}; register it here.")
+
+
+@_describe_head.register
+def _(said: Label) -> dict[str, Any]:
+    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
+    return {"answer": said.label, "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
+
+
+@_describe_head.register
+def _(said: Estimate) -> dict[str, Any]:
     span = "no interval"
-    if bounds := said["interval"]:
-        span = f"{bounds['coverage_share']:.0%} interval {bounds['lower']:.4g} to {bounds['upper']:.4g}"
-    return {"answer": f"{said['value']:.4g} {said['unit']}".rstrip(), "": span}
+    if bounds := said.interval:
+        span = f"{bounds.coverage_share:.0%} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
+    return {"answer": f"{said.value:.4g} {said.unit}".rstrip(), "": span}
 
 
-def _show_records(answer: Mapping[str, Any]) -> None:
-    model = answer["model"]
-    rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer["predictions"])]
-    show_table(rows, f"{model['candidate']} version {model['version']}")
-    console.print(f"id {answer['id']}  (okawari explain {answer['id']}:0 for the first)")
+@singledispatch
+def _describe_record(said: Estimate | Label) -> dict[str, Any]:
+    """The answer for one record, as a row."""
+    raise NotImplementedError(f"No row is defined for {type(said).__name__}; register it here.")
 
 
-def _describe_record(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    if "label" in prediction:
-        return {"label": prediction["label"], "probability": prediction["probabilities"][prediction["label"]]}
-    bounds = prediction["interval"] or {"lower": None, "upper": None}
-    value = f"value ({prediction['unit']})".removesuffix(" ()")
-    return {value: prediction["value"], "lower": bounds["lower"], "upper": bounds["upper"]}
+@_describe_record.register
+def _(said: Label) -> dict[str, Any]:
+    return {"label": said.label, "probability": said.probabilities[said.label]}
+
+
+@_describe_record.register
+def _(said: Estimate) -> dict[str, Any]:
+    bounds = {"lower": None, "upper": None} if said.interval is None else said.interval.model_dump()
+    return {
+        f"value ({said.unit})".removesuffix(" ()"): said.value, "lower": bounds["lower"], "upper": bounds["upper"]
+    }  # fmt: skip
+
+
+def _name_model(answer: PredictAnswer[Any]) -> str:
+    return f"{answer.model.candidate} version {answer.model.version}"
+
+
+def _show_id(answer: PredictAnswer[Any], more: str = "") -> None:
+    console.print(f"id {answer.id}  (okawari explain {answer.id}{more})", soft_wrap=True)
+
+
+def _promise(interval: IntervalInfo | Bounds) -> str:
+    measured = interval.measured_share
+    held = "" if measured is None else f"; on held-out data it held {measured:.0%}"
+    return f"The interval is meant to hold {interval.coverage_share:.0%} of the true values{held}."
 
 
 def show_lineage(lineage: Lineage) -> None:
@@ -286,10 +331,10 @@ def _describe_month(month: Month) -> dict[str, Any]:
     }
 
 
-def _bounds(interval: Mapping[str, Any] | None, step: int) -> dict[str, Any]:
+def _bounds(interval: IntervalInfo | None, step: int) -> dict[str, Any]:
     if interval is None:
         return {}
-    return {"lower": interval["lower"][step - 1], "upper": interval["upper"][step - 1]}
+    return {"lower": interval.lower[step - 1], "upper": interval.upper[step - 1]}
 
 
 def _format(value: Any) -> str:

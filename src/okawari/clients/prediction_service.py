@@ -1,66 +1,215 @@
-"""Speaks to the prediction service over HTTP; used by the command line and the rehearsal."""
+"""The client of the prediction service: asks over HTTP and returns the types of `okawari.clients.wire`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+from typing import Any, TypeVar
 
 import httpx
 import pandas as pd
+from pydantic import BaseModel, ValidationError
 
 from okawari.case import Case
+from okawari.clients.wire import (
+    Accepted,
+    AnyPrediction,
+    CaseInfo,
+    CaseList,
+    ForecastAnswer,
+    Instance,
+    ModelInfo,
+    Outcome,
+    OutcomesRequest,
+    PredictAnswer,
+    PredictRequest,
+    Reading,
+)
 from okawari.dataset.arrays import format_time, spell_places
-from okawari.errors import InvalidInput, NotYet, ServerUnreachable
+from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
+from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.settings import load_settings
 
-
-def request_forecast(case_name: str, *, client: httpx.Client | None = None) -> dict[str, Any]:
-    """Forecast from the newest ingested readings."""
-    answer: dict[str, Any] = _call("POST", f"/{case_name}/forecast", {}, client)
-    return answer
+Answer = TypeVar("Answer", bound=BaseModel)
+_CONNECT_S = 2.0
 
 
-def request_prediction(case: Case, windows: Sequence[pd.DataFrame], *, client: httpx.Client | None = None) -> Any:
-    """Predictions for windows of readings, each a frame of at least `history` rows, oldest first; or for every record
-    of frames of records.
+class UnknownAnswer(OkawariError, ValueError):
+    """The service answered in a form that this version does not know."""
+
+
+class Client:
+    """Asks one prediction service; use it as a context manager, or close it.
+
+    Threads may share a client: it holds one pool of connections.
+
+    Example:
+        with Client() as client:
+            print(client.forecast("aapl").predictions[0])
+
+    Args:
+        base_url: address of the service; that of the settings, if left out.
+        timeout: seconds that an answer may take.
+
+    Every method raises:
+        ServerUnreachable: the service does not answer, or fails.
+        NotYet: no model serves the case yet, or too many requests are in work.
+        InvalidInput: the service refuses the request; the message is its own sentence.
+        UnknownAnswer: the answer has an unknown form.
     """
-    instances = [_to_records(case, each) for each in windows]
-    body = {"instances": instances if case.is_series else [record for records in instances for record in records]}
-    return _call("POST", f"/{case.name}/predict", body, client)
+
+    def __init__(self, base_url: str | None = None, *, timeout: float = 15.0) -> None:
+        self.base_url = base_url or load_settings().service_base
+        self._timeout_s = timeout
+        limits = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_S))
+        self._pool = httpx.Client(base_url=self.base_url, timeout=limits)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+    def cases(self) -> list[CaseInfo]:
+        """The cases that the service answers for, with their models."""
+        return self._ask("GET", "/cases", None, CaseList).cases
+
+    def forecast(self, case: str) -> ForecastAnswer[AnyPrediction]:
+        """Predict from the newest known readings. The service records every answer."""
+        return self._ask("POST", f"/{case}/forecast", {}, ForecastAnswer[AnyPrediction])
+
+    def predict(self, case: str, instances: Sequence[Instance]) -> PredictAnswer[AnyPrediction]:
+        """Predict from given readings: one prediction for each instance, in the same order."""
+        return self._ask("POST", f"/{case}/predict", _write_request(instances, case), PredictAnswer[AnyPrediction])
+
+    def send_outcomes(self, case: str, outcomes: Sequence[Outcome]) -> int:
+        """Send what really happened; returns how many outcomes were recorded."""
+        body = OutcomesRequest(outcomes=list(outcomes)).model_dump(mode="json", exclude_none=True)
+        return self._ask("POST", f"/{case}/outcomes", body, Accepted).accepted
+
+    def load_serving(self, case: str) -> ModelInfo | None:
+        """The model that answers for the case; None where there is none."""
+        return next((each.model for each in self.cases() if each.name == case), None)
+
+    def _ask(self, verb: str, path: str, body: Any, kind: type[Answer]) -> Answer:
+        reply = self._send(verb, path, body)
+        if reply.status_code >= 400:
+            raise _to_error(reply, self.base_url)
+        try:
+            return kind.model_validate_json(reply.content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UnknownAnswer(
+                f"The service at {self.base_url} answered in an unknown form ({where or 'the body'}: {first['msg']}); "
+                "start client and service from the same version."
+            ) from error
+
+    def _send(self, verb: str, path: str, body: Any) -> httpx.Response:
+        base = self.base_url
+        try:
+            return self._pool.request(verb, path, json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise ServerUnreachable(
+                f"No prediction service answers at {base} ({error}); start it with: okawari up."
+            ) from error
+        except httpx.TimeoutException as error:
+            raise ServerUnreachable(
+                f"The service at {base} took longer than {self._timeout_s:g} s; try again soon."
+            ) from error
+        except httpx.HTTPError as error:
+            raise ServerUnreachable(f"The connection to the service at {base} broke ({error}); try again.") from error
 
 
-def load_serving(case_name: str) -> dict[str, Any] | None:
-    """The model that the service answers with; None where it serves none for the case."""
-    for entry in _call("GET", "/cases", None, None)["cases"]:
-        if entry["name"] == case_name:
-            model: dict[str, Any] | None = entry["model"]
-            return model
-    return None
-
-
-def _to_records(case: Case, window: pd.DataFrame) -> list[dict[str, Any]]:
-    times = {case.time: window[case.time].map(format_time)} if case.is_series else {}
-    words = spell_places(window[list(case.column_names)], case)
-    return words.assign(**times).to_dict("records")  # type: ignore[return-value]
-
-
-def _call(verb: str, path: str, body: Any, client: httpx.Client | None) -> Any:
-    base = load_settings().service_base
+def _write_request(instances: Sequence[Instance], case: str) -> dict[str, Any]:
     try:
-        answer = (client or httpx).request(verb, f"{base}{path}", json=body, timeout=15)
-    except httpx.HTTPError as broken:
-        raise ServerUnreachable(
-            f"The prediction service does not answer at {base} ({broken}); start it with: okawari up."
-        ) from broken
-    if answer.status_code == 503:
-        raise NotYet(_read_error(answer))
-    if answer.status_code >= 400:
-        raise InvalidInput(_read_error(answer))
-    return answer.json()
+        return PredictRequest(instances=list(instances)).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        place = error.errors(include_url=False)[0]["loc"]
+        raise InvalidInput(
+            f"{'.'.join(map(str, place[:2]))} for {case} is neither a list of readings nor a record nor a picture; "
+            "send one of these."
+        ) from error
 
 
-def _read_error(answer: httpx.Response) -> str:
+def load_serving(case: str) -> ModelInfo | None:
+    """The model with which the service of the settings answers for the case; raises like `Client`."""
+    with Client() as client:
+        return client.load_serving(case)
+
+
+def to_instances(case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
+    """Frames of readings as instances: the newest window of each frame of a series, or each row of frames of records.
+
+    Args:
+        case: gives columns and layout.
+        frames: readings with the case's columns, oldest first; of a series `history` rows or more each.
+    """
+    return _list_instances(case.layout, case, frames)
+
+
+@singledispatch
+def _list_instances(layout: DataLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
+    """The readings of frames as this layout's instances."""
+    raise NotImplementedError(f"No instances are defined for {type(layout).__name__}; register them here.")
+
+
+@_list_instances.register(SeriesLayout)
+def _(layout: SeriesLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
+    return [_to_readings(case, frame.tail(case.history)) for frame in frames]
+
+
+@_list_instances.register(RecordLayout)
+def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
+    return [record for frame in frames for record in _to_readings(case, frame)]
+
+
+def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
+    times = {name: frame[name].map(format_time) for name in case.time_columns}
+    return spell_places(frame[list(case.column_names)], case).assign(**times).to_dict("records")  # type: ignore[return-value]
+
+
+def _to_error(reply: httpx.Response, base: str) -> OkawariError:
+    """The error that stands for a refusal, with the service's own words."""
+    text = explain_refusal(reply)
+    if reply.status_code == 503:
+        return NotYet(text)
+    if reply.status_code >= 500:
+        return ServerUnreachable(f"{text} (status {reply.status_code} from {base})")
+    return InvalidInput(text)
+
+
+def explain_refusal(reply: httpx.Response) -> str:
+    """Turn an error reply (a JSON object, a list of them, or anything else) into one sentence.
+
+    >>> explain_refusal(httpx.Response(503, json={"error": "No model yet."}, headers={"Retry-After": "5"}))
+    'No model yet. Try again in 5 s.'
+    """
     try:
-        return str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.request.url.path} answered {answer.status_code}: {answer.text[:200]}"
+        body = reply.json()
+    except ValueError:
+        body = None
+    parts = [_explain_item(item) for item in (body if isinstance(body, list) else [body])]
+    text = " ".join(part for part in parts if part) or f"The service answered with status {reply.status_code}."
+    wait = reply.headers.get("Retry-After", "")
+    return f"{text} Try again in {wait} s." if wait.isdigit() else text
+
+
+def _explain_item(item: object) -> str:
+    """The error's sentence, and the places in its detail unless they repeat it, as those of our service do."""
+    if not isinstance(item, Mapping):
+        return ""
+    text, detail = str(item.get("error", "")), item.get("detail")
+    places = [each for each in detail if isinstance(each, Mapping)] if isinstance(detail, list) else []
+    repeated = text in {each.get("msg") for each in places}
+    told = "" if repeated else "; ".join(_explain_place(each) for each in places)
+    return " ".join(part for part in (text, told) if part)
+
+
+def _explain_place(place: Mapping[str, Any]) -> str:
+    where = ".".join(str(step) for step in place.get("loc", ()))
+    return f"{where}: {place.get('msg', 'is not allowed')}" if where else str(place.get("msg", ""))

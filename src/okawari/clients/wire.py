@@ -1,8 +1,11 @@
-"""The wire: types of the service's answers, shared by the service and by all its clients."""
+"""The wire: types of requests to the service and of its answers, shared by the service and by all its clients.
+
+The kinds of predictions have different required fields, so pydantic tells them apart by itself; nobody else does.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -59,12 +62,22 @@ class Estimate(BaseModel):
     interval: Bounds | None
     note: str | None
 
+    @property
+    def intervals(self) -> list[Bounds]:
+        """Its interval, if it has one."""
+        return [] if self.interval is None else [self.interval]
+
 
 class Label(BaseModel):
     """One record's most probable label, and how probable each is."""
 
     label: str
     probabilities: dict[str, float]
+
+    @property
+    def intervals(self) -> list[Bounds]:
+        """None: a label has probabilities instead."""
+        return []
 
 
 class Outlook(BaseModel):
@@ -75,8 +88,15 @@ class Outlook(BaseModel):
     level: float = Field(description="The value, in the last record, of the column whose growth is asked for.")
     heads: dict[str, Estimate | Label] = Field(description="A number or a label for each target.")
 
+    @property
+    def intervals(self) -> list[Bounds]:
+        """The intervals of all targets that have one, in their order."""
+        return [each for said in self.heads.values() for each in said.intervals]
 
-Said = TypeVar("Said", Prediction, Outlook, Estimate, Label)
+
+AnyPrediction: TypeAlias = Prediction | Outlook | Estimate | Label
+"""What one instance may be answered with; which of them, is told by the required fields."""
+Said = TypeVar("Said", bound=AnyPrediction)
 
 
 class PredictAnswer(BaseModel, Generic[Said]):
@@ -91,6 +111,37 @@ class ForecastAnswer(PredictAnswer[Said], Generic[Said]):
     """A `PredictAnswer` with one prediction."""
 
     source: str = Field(description="Where the readings came from: ingested or packaged.")
+
+
+Reading: TypeAlias = dict[str, Any]
+"""One reading by column names: numbers, words and, in a series, its time (ISO 8601)."""
+Instance: TypeAlias = list[Reading] | Reading | list[list[float]]
+"""What one prediction is made from: the readings of a series, oldest first; a record; or a picture's rows of pixels."""
+
+
+class PredictRequest(BaseModel):
+    """The body of `POST /{case}/predict`; the service checks instances against the case's columns."""
+
+    instances: list[Instance]
+    future: list[list[Reading]] | None = Field(
+        default=None, description="For each instance, what is known ahead, by step. No case takes it yet."
+    )
+
+
+class Outcome(BaseModel):
+    """What really happened, for one prediction."""
+
+    id: str = Field(description="The answer's id.")
+    index: int = Field(default=0, description="Which instance of the answer.")
+    step: int | None = Field(default=None, description="Which step ahead, for a forecast.")
+    target: str | None = Field(default=None, description="Which target, where there are several.")
+    value: float | str = Field(description="The number, or the label.")
+
+
+class OutcomesRequest(BaseModel):
+    """The body of `POST /{case}/outcomes`."""
+
+    outcomes: list[Outcome]
 
 
 class Accepted(BaseModel):

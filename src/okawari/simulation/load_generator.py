@@ -6,9 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import httpx
-
-from okawari.clients import prediction_service
+from okawari.clients.prediction_service import Client
 from okawari.errors import OkawariError
 
 _REQUESTS_PER_S = 5.0
@@ -37,15 +35,15 @@ class Traffic:
         self._thread.join()
 
     def _ask_forever(self) -> None:
-        with httpx.Client() as client:
+        with Client() as client:
             while not self._stop.wait(1 / _REQUESTS_PER_S):
                 self._ask(client)
 
-    def _ask(self, client: httpx.Client) -> None:
+    def _ask(self, client: Client) -> None:
         self.n_requests += 1
         try:
-            answer = prediction_service.request_forecast(self.case_name, client=client)
+            answer = client.forecast(self.case_name)
         except OkawariError as failed:
             self.failures.append(str(failed))
             return
-        self.versions.setdefault(str(answer["model"]["version"]), datetime.now(UTC))
+        self.versions.setdefault(answer.model.version, datetime.now(UTC))

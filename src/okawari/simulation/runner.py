@@ -89,7 +89,7 @@ class Rehearsal:
                 _patiently(lambda: orchestrator.list_runs("train", states=("SCHEDULED", "PENDING", "RUNNING")))
             )
             serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
-            version = None if serving is None else serving["version"]
+            version = None if serving is None else serving.version
             loop = gather_loop(self.case, serving=version, training_active=active)
             if active:
                 time.sleep(_POLL_S)
@@ -126,10 +126,11 @@ class Rehearsal:
     def _ask_for(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
         """Ask for each day as it would have been asked for: from the readings before it, before it is known."""
         ids = []
-        for row in days.index:
-            window = history.iloc[row - self.case.history : row]
-            ask = partial(prediction_service.request_prediction, self.case, [window])
-            ids.append(str(_patiently(ask)["id"]))
+        with prediction_service.Client() as client:
+            for row in days.index:
+                window = history.iloc[row - self.case.history : row]
+                instances = prediction_service.to_instances(self.case, [window])
+                ids.append(_patiently(partial(client.predict, self.case.name, instances)).id)
         return ids
 
     def _await_trainings(self) -> list[Run]:
@@ -172,7 +173,7 @@ class Rehearsal:
         until = time.monotonic() + _WAIT_S
         while time.monotonic() < until:
             serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
-            if serving is not None and serving["version"] == champion.version:
+            if serving is not None and serving.version == champion.version:
                 return
             time.sleep(_POLL_S / 4)
         raise LinkBroken(f"Version {champion.version} is the champion, but the service does not serve it.")
@@ -210,7 +211,7 @@ class Rehearsal:
             trainings=len(trainings),
             gate=self._newest("promotion", snapshot.version) if trainings else "-",
             champion=f"{champion.version} {champion.candidate}",
-            serving=str(serving["version"]),
+            serving=str(serving.version),
             **timing,
             prediction_id=ids[-1],
         )
