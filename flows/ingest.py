@@ -11,9 +11,9 @@ from prefect import flow, get_run_logger
 from flows.publish import emit
 from okawari import events
 from okawari.case import Case
-from okawari.case.source import Source
 from okawari.cases.loader import load_case
-from okawari.data.files import read_instead
+from okawari.data.files import choose_source
+from okawari.data.tabular import read_table
 from okawari.data.validation import Checked, check_readings
 from okawari.errors import InvalidInput
 from okawari.policy.decision import Decision
@@ -31,22 +31,15 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
         live: read the case's live source.
     """
     problem = load_case(case)
-    source = _choose_source(problem, file, live)
+    source = choose_source(problem, file, live)  # what cannot be found is no verdict on the data
     try:
-        checked = check_readings(source.read(until), problem, datetime.now(UTC))
+        raw = read_table(source, until)
+        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken)
         return _store(problem, checked, from_source=source is problem.source)
     except InvalidInput as refused:
         verdict = decision_log.record_decision(case, Decision("quality", "refused", str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
         raise
-
-
-def _choose_source(case: Case, file: Path | None, live: bool) -> Source:
-    if file is not None:
-        return read_instead(file, case)
-    if live and case.live is None:
-        raise InvalidInput(f"Case {case.name} has no live source; run ingest without live.")
-    return case.live if live and case.live is not None else case.source
 
 
 def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]:

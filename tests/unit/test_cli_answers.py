@@ -12,6 +12,7 @@ import pytest
 
 from okawari.cases import loader
 from okawari.clients import orchestrator
+from okawari.data.datasets import BundledStock
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
@@ -236,9 +237,30 @@ def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
 
 
 def test_a_file_cannot_be_scored_before_there_is_a_champion(call: Call, mlflow_database: Path) -> None:
+    BundledStock("AAPL").read().tail(100).to_csv("new.csv", index=False)
     said = call("score", "aapl", "new.csv", "answers.csv")
     assert said.code == 1
     assert said.err == "okawari: Case aapl has no champion to score with; make one with: okawari run aapl.\n"
+
+
+def test_a_source_that_is_not_there_is_named_before_the_registry_is_asked(call: Call) -> None:
+    said = call("score", "aapl", "missing.csv", "answers.csv")  # no registry runs here
+    assert (said.code, said.err) == (
+        1,
+        "okawari: There is no file missing.csv; give the path of a .csv or .parquet file.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("aapl", "--file", "missing.csv"), "There is no file missing.csv; give the path of a .csv or .parquet file."),
+        (("diabetes", "--live"), "Case diabetes has no live source; leave --live out, or give the case one."),
+    ],
+)
+def test_a_typing_error_is_told_before_anything_is_started(call: Call, arguments: tuple[str, ...], told: str) -> None:
+    said = call("run", *arguments)  # no Prefect server runs here
+    assert (said.code, said.err) == (1, f"okawari: {told}\n")
 
 
 # --- run ----------------------------------------------------------------------------------------------------------
@@ -307,6 +329,7 @@ def test_a_person_can_insist_on_a_training(
 def test_what_is_to_be_ingested_is_handed_to_the_flow(
     options: list[str], told: dict[str, Any], call: Call, flows: SmallServer, tmp_path: Path
 ) -> None:
+    (tmp_path / "new.csv").touch()
     call("run", "aapl", *options)
     if "file" in told:
         told = {"file": str(tmp_path / told["file"])}  # the flow runs in another folder

@@ -158,9 +158,9 @@ def test_a_name_that_cannot_be_is_one_sentence(name: str, call: Call, tmp_path: 
 
 
 def test_readings_of_another_file_come_in_under_the_names_of_the_first(call: Call, tmp_path: Path) -> None:
-    from flows.ingest import _choose_source
+    from okawari.data.files import choose_source
 
     call("new", "demand", "--csv", "sales.csv", "--target", "units")
     pd.read_csv(tmp_path / "sales.csv").tail(3).to_csv(tmp_path / "newer.csv", index=False)
-    found = _choose_source(load_case("demand"), tmp_path / "newer.csv", live=False).read()
+    found = choose_source(load_case("demand"), tmp_path / "newer.csv", live=False).read()
     assert {"date", "units", "unit_price"} <= set(found.columns)

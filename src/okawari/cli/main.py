@@ -18,7 +18,7 @@ from okawari.cli.migrate import migrate
 from okawari.cli.new import new
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
-from okawari.errors import InvalidInput, OkawariError
+from okawari.errors import InvalidInput, OkawariError, require
 from okawari.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -96,12 +96,13 @@ def run(
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress
+    from okawari.data.files import choose_source
 
     if (case is None) is not every:
         raise typer.BadParameter("Name one case, or take all served ones with --all.")
     names = load_settings().case_names if case is None else (case,)
     for name in names:
-        load_case(name)
+        choose_source(load_case(name), file, live)
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
     with report_progress() as report:
         for name in names:
@@ -133,7 +134,9 @@ def status(
 def predict(
     case: CaseName,
     file: Annotated[Path | None, typer.Option(help="Readings to predict from; else the newest ingested.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the service's answers as they are, one a line.")
+    ] = False,
 ) -> None:
     """Ask the service what comes next.
 
@@ -145,11 +148,16 @@ def predict(
     from okawari.clients.prediction_service import Client
 
     with Client() as client:
-        answer = client.forecast(case) if file is None else client.predict(case, _read_instances(case, file))
-    if as_json:
-        print(json.dumps(answer.model_dump(mode="json")))
-    else:
-        show_forecast(answer)
+        answers = (
+            [client.forecast(case)]
+            if file is None
+            else [client.predict(case, part) for part in _read_instances(case, file)]
+        )
+    for answer in answers:
+        if as_json:
+            print(json.dumps(answer.model_dump(mode="json")))
+        else:
+            show_forecast(answer)
 
 
 @app.command()
@@ -167,9 +175,10 @@ def score(
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress, show_scored
-    from okawari.scoring.job import load_model, score_file
+    from okawari.scoring.job import check_job, load_model, score_file
 
     problem = load_case(case)
+    check_job(problem, source, target, overwrite=overwrite)
     with report_progress() as report:
         model = load_model(problem, version)
         scored = score_file(problem, model, source, target, overwrite=overwrite, report=report)
@@ -241,8 +250,17 @@ def _show_leaderboard(name: str) -> None:
         show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
 
 
-def _read_instances(name: str, file: Path) -> list[Instance]:
-    """The file's newest window or, of records, all of them; refused rows are reported on stderr."""
+_MOST_REQUESTS = 20
+
+
+def _read_instances(name: str, file: Path) -> list[list[Instance]]:
+    """The file's newest window or, for records, all of them, in as many requests as the service needs.
+
+    Refused rows are reported on stderr.
+
+    Raises:
+        InvalidInput: more rows than one should ask a service for.
+    """
     from datetime import UTC
 
     from okawari.cases.loader import load_case
@@ -254,7 +272,13 @@ def _read_instances(name: str, file: Path) -> list[Instance]:
     checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
-    return to_instances(case, [checked.good])
+    instances, size = to_instances(case, [checked.good]), case.serving.max_instances
+    require(
+        len(instances) <= _MOST_REQUESTS * size,
+        f"{file} has {len(instances)} rows, and a request takes {size}; predict sends at most {_MOST_REQUESTS} requests. "
+        f"Score the file instead: okawari score {name} {file} answers.parquet",
+    )
+    return [instances[start : start + size] for start in range(0, len(instances), size)]
 
 
 def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:

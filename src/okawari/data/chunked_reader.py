@@ -2,12 +2,13 @@
 
 Rows are numbered as a person counts them: 1 is the first row below the header; blank lines are not counted. A chunk
 depends only on the file and on where it begins, so that a reader who comes back later gets the same chunks.
-CSV is read as text, as `okawari.data.files` does; a line with too many or too few fields is *broken*: it is handed on
-by its number with the reason and shifts nothing.
+This is the only reader of CSV. Fields are read as text; a line with too many or too few fields is *broken*: it is
+handed on by its number with the reason and shifts nothing.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,15 +20,21 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
+from okawari.data.tabular import RawTable
 from okawari.errors import InvalidInput
 
 ENDINGS = (".csv", ".parquet")
 LOOK_AHEAD = 64
 """Rows after a chunk that its reader may look at, to tell which of two rows that contradict each other is wrong."""
 _BLOCK_BYTES = 1 << 20
+_WHOLE = 1 << 62
 _MOST_BROKEN = 100_000
 """Broken lines in a row that are still held in memory; more say that the header is wrong, not the lines."""
-_MISSING = ["", "#N/A", "N/A", "NA", "NULL", "NaN", "None", "nan", "null"]
+_MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+"""Words of an empty field, for every reader of CSV: those that pandas knows by default."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,22 @@ def read_names(path: Path) -> list[str]:
         raise InvalidInput(f"There is no file {path}; give the path of a .csv or .parquet file.")
     with _reading(path, "its header"):
         names: list[str] = _open_parquet(path).schema_arrow.names if ending == ".parquet" else _read_header(path)
+    _require_once(path, names)
+    return names
+
+
+def _require_utf8(path: Path) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(_BLOCK_BYTES), b""):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+
+
+def _require_once(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInput(f"{path} names the columns {twice} more than once; give each column its own name.")
-    return names
 
 
 def count_rows(path: Path) -> int:
@@ -85,6 +104,24 @@ def count_rows(path: Path) -> int:
         return int(_open_parquet(path).metadata.num_rows)
     with path.open("rb") as file:
         return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK_BYTES), b"")) - 1)
+
+
+def read_whole(path: Path) -> RawTable:
+    """All rows and columns of a CSV file as text, and the lines that are no rows.
+
+    Unlike in chunks, a field may hold line breaks, and bytes that are no UTF-8 refuse the file: words must not change.
+
+    Raises:
+        InvalidInput: a column is named twice.
+        UnicodeDecodeError: the file is not UTF-8.
+        pyarrow.ArrowException: the file is damaged.
+    """
+    _require_utf8(path)
+    names, broken = _read_header(path), dict[int, str]()
+    _require_once(path, names)
+    pieces = list(_read_csv(path, names, _WHOLE, 0, broken, decode=_decode_strictly))
+    frame = pd.concat(pieces) if pieces else pd.DataFrame(columns=names, dtype=object)
+    return RawTable(frame, broken)
 
 
 def read_chunks(
@@ -166,7 +203,15 @@ def _read_header(path: Path) -> list[str]:
     return names
 
 
-def _read_csv(path: Path, columns: list[str], size: int, after: int, broken: dict[int, str]) -> Iterator[pd.DataFrame]:
+def _read_csv(
+    path: Path,
+    columns: list[str],
+    size: int,
+    after: int,
+    broken: dict[int, str],
+    *,
+    decode: Callable[[Any], np.ndarray[Any, Any]] | None = None,
+) -> Iterator[pd.DataFrame]:
     last = 0
     with _open_csv(path, columns, broken) as reader:
         for batch in reader:
@@ -176,7 +221,7 @@ def _read_csv(path: Path, columns: list[str], size: int, after: int, broken: dic
             last, skipped = int(numbers[-1]), int(np.searchsorted(numbers, after, side="right"))
             _forget(broken, min(after, last))
             if skipped < len(numbers):
-                texts = {name: _decode(batch.column(name).slice(skipped)) for name in columns}
+                texts = {name: (decode or _decode)(batch.column(name).slice(skipped)) for name in columns}
                 yield pd.DataFrame(texts, index=numbers[skipped:], dtype=object)
     _forget(broken, after)
 
@@ -202,7 +247,7 @@ def _open_csv(path: Path, columns: list[str], broken: dict[int, str]) -> Any:
         convert_options=csv.ConvertOptions(
             include_columns=columns,
             column_types=dict.fromkeys(columns, pa.binary()),
-            null_values=_MISSING,
+            null_values=list(_MISSING),
             strings_can_be_null=True,
         ),
     )
@@ -223,6 +268,12 @@ def _decode(column: Any) -> np.ndarray[Any, Any]:
     except pa.ArrowInvalid:
         text = pa.array([None if value is None else value.decode("utf-8", "replace") for value in column.to_pylist()])
     found: np.ndarray[Any, Any] = text.to_pandas().to_numpy()
+    return found
+
+
+def _decode_strictly(column: Any) -> np.ndarray[Any, Any]:
+    """Text as objects; bytes that are no UTF-8 are an error."""
+    found: np.ndarray[Any, Any] = column.cast(pa.string()).to_pandas().to_numpy()
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,8 +15,9 @@ from okawari.errors import InvalidInput
 if TYPE_CHECKING:
     from okawari.case import Case
 from okawari.case.source import Source
+from okawari.data.chunked_reader import read_whole
 from okawari.data.sql import SqlQuery
-from okawari.data.tabular import Names, name_columns, refuse_repeats
+from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
 
 
 @dataclass(frozen=True)
@@ -36,50 +37,89 @@ class TableFile:
     rename: Names = ()
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """The file's columns as they are.
+        """The file's columns as they are; lines that are no rows are left out.
 
         Raises:
             InvalidInput: no such file, an unknown ending, no table inside, no rows, or a column named twice.
         """
-        if not self.path.is_file():
-            raise InvalidInput(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
-        frame = self._parse()
-        if frame.empty or len(frame.columns) < 2:
+        return self.read_table(until).frame
+
+    def read_table(self, until: date | None = None) -> RawTable:
+        """The file's columns as they are, and its broken lines; raises like `read`."""
+        self.require_readable()
+        found = self._parse()
+        if found.frame.empty or len(found.frame.columns) < 2:
             kinds = "columns" if self.time is None else "a time column, number columns"
             raise InvalidInput(
-                f"{self.path} holds {len(frame)} rows of {len(frame.columns)} columns; a table of readings has "
-                f"{kinds} and at least one row, and a .csv separates them by commas."
+                f"{self.path} holds {len(found.frame)} rows of {len(found.frame.columns)} columns; a table of readings "
+                f"has {kinds} and at least one row, and a .csv separates them by commas."
             )
-        return name_columns(frame, self, str(self.path), until)
+        return RawTable(name_columns(found.frame, self, str(self.path), until), found.broken)
 
-    def _parse(self) -> pd.DataFrame:
+    def require_readable(self) -> None:
+        """Refuse a path that cannot be a table, without reading it.
+
+        Raises:
+            InvalidInput: no such file, or an unknown ending.
+        """
+        if not self.path.is_file():
+            raise InvalidInput(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
+        if self.path.suffix.lower() not in _READERS:
+            raise InvalidInput(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")
+
+    def _parse(self) -> RawTable:
         import pyarrow as pa
 
-        readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": _read_parquet}
-        reader = readers.get(self.path.suffix.lower())
-        if reader is None:
-            raise InvalidInput(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")
+        kind = self.path.suffix.lower()
         try:
-            frame = reader(self.path)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowException, OSError) as bad:
-            kind = self.path.suffix.lower().lstrip(".")
-            raise InvalidInput(f"{self.path} is not a {kind} table: {bad}. Nothing was ingested.") from bad
-        return refuse_repeats(frame, str(self.path))
+            found = _READERS[kind](self.path)
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as bad:
+            raise InvalidInput(f"{self.path} is not a {kind.lstrip('.')} table: {bad}. Nothing was ingested.") from bad
+        return replace(found, frame=refuse_repeats(found.frame, str(self.path)))
+
+
+def _read_parquet(path: Path) -> RawTable:
+    from pyarrow import parquet
+
+    # What pandas wrote beside the columns is left aside: it would make an index of the time column.
+    return RawTable(parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas())
+
+
+_READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": read_whole, ".parquet": _read_parquet}
 
 
 Table = TableFile | SqlQuery
 """Sources that read whatever table they are pointed at."""
 
 
+def choose_source(case: Case, file: Path | None, live: bool) -> Source:
+    """Where a case is read from: a file or folder in place of its source, its live source, or its source.
+
+    Raises:
+        InvalidInput: no such file or another ending, a folder of a case without pictures, or no live source. That is
+            no verdict on the data: nothing has been read.
+    """
+    if file is not None:
+        return read_instead(file, case)
+    if not live:
+        return case.source
+    if case.live is None:
+        raise InvalidInput(f"Case {case.name} has no live source; leave --live out, or give the case one.")
+    return case.live
+
+
 def read_instead(path: Path, case: Case) -> Source:
     """What is read in place of a case's own source: a file, under the names that this one gives, or pictures.
 
     Raises:
-        InvalidInput: a folder, and the case says nowhere how a picture becomes a record.
+        InvalidInput: no such file or another ending; or a folder, and the case says nowhere how a picture becomes a
+            record.
     """
     if path.is_dir():
         return _read_pictures_instead(path, case)
-    return TableFile(path, time=next(iter(case.time_columns), None), rename=getattr(case.source, "rename", ()))
+    found = TableFile(path, time=next(iter(case.time_columns), None), rename=getattr(case.source, "rename", ()))
+    found.require_readable()
+    return found
 
 
 def _read_pictures_instead(folder: Path, case: Case) -> Source:
@@ -97,17 +137,3 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source:
 def find_told(found: Sequence[str], source: Source | None) -> dict[str, str]:
     """The case's names for columns of a table and what the table calls them, where it does not call them so."""
     return {name: told for told, name in getattr(source, "rename", ()) if told in found and name not in found}
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    # Read as a line like all others, the names also count the fields; else a longer line would shift every column.
-    lines = pd.read_csv(path, header=None, dtype=object, encoding="utf-8")
-    return lines.iloc[1:].set_axis([str(name) for name in lines.iloc[0]], axis="columns")
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    from pyarrow import parquet
-
-    # What pandas wrote beside the columns is left aside: it would make an index of the time column.
-    frame: pd.DataFrame = parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas()
-    return frame

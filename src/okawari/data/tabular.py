@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
+from okawari.case.source import Source
 from okawari.errors import InvalidInput
 
 Names = tuple[tuple[str, str], ...]
 """Pairs of what a table calls a column and what the case calls it, which is a name of letters, digits and _."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as found: its rows, and the reason for each line that is no row, by its number (1 is the first)."""
+
+    frame: pd.DataFrame
+    broken: Mapping[int, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class TableReader(Protocol):
+    """A source that knows which of its lines are no rows."""
+
+    def read_table(self, until: date | None = None) -> RawTable:
+        """All readings up to and including `until`, and the broken lines."""
+        ...
+
+
+def read_table(source: Source, until: date | None = None) -> RawTable:
+    """What a source holds, with its broken lines, where it knows of any."""
+    if isinstance(source, TableReader):
+        return source.read_table(until)
+    return RawTable(source.read(until))
 
 
 class NamedColumns(Protocol):

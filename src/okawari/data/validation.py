@@ -7,10 +7,11 @@ all other rows pass unchanged. A table without the needed columns is refused who
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from numbers import Number
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,14 @@ class Checked:
         return f"{len(self.refused)} of {len(self.good) + len(self.refused)} rows refused; first: {first}"
 
 
-def check_readings(raw: pd.DataFrame, case: Case, now: datetime, *, with_target: bool = True) -> Checked:
+def check_readings(
+    raw: pd.DataFrame,
+    case: Case,
+    now: datetime,
+    *,
+    with_target: bool = True,
+    broken: Mapping[int, str] = MappingProxyType({}),
+) -> Checked:
     """Tell data from damage, row by row.
 
     Args:
@@ -49,6 +57,7 @@ def check_readings(raw: pd.DataFrame, case: Case, now: datetime, *, with_target:
         case: the schema.
         now: aware time; a reading from later than this is refused.
         with_target: whether records hold their target too; questions do not.
+        broken: the reason for each line that is no row, by its number; these are refused as well.
 
     Raises:
         InvalidInput: a needed column is missing.
@@ -59,7 +68,11 @@ def check_readings(raw: pd.DataFrame, case: Case, now: datetime, *, with_target:
     typed, reasons = judge_rows(raw, case, now)
     # Repeats are looked for last and among good rows only: a damaged row must not push out its repaired twin.
     _collect_repeats(reasons, case, typed.drop(index=list(reasons)))
-    return _part(raw, case.layout.sort(typed, case.time), reasons)
+    checked = _part(raw, case.layout.sort(typed, case.time), reasons)
+    if not broken:
+        return checked
+    lines = pd.DataFrame({"reason": [f"row {number}: {why}" for number, why in broken.items()]}, dtype=object)
+    return replace(checked, refused=pd.concat([checked.refused, lines], ignore_index=True))
 
 
 def _part(raw: pd.DataFrame, typed: pd.DataFrame, reasons: dict[int, list[str]]) -> Checked:

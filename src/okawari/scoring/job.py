@@ -125,6 +125,19 @@ def load_model(case: Case, version: str | None = None) -> Model:
     return Model(chosen.version, Graph.load(content, threads=load_settings().threads))
 
 
+def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False) -> None:
+    """Refuse what cannot be scored before a model is asked for.
+
+    Raises:
+        InvalidInput: a file that is no table of the case's columns, or an output that is there or cannot be.
+    """
+    require_ending(target)
+    if source.resolve() == target.resolve():
+        raise InvalidInput(f"{target} is the input, too; give the output another name.")
+    require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
+    require_free(Place(target), overwrite=overwrite)
+
+
 def score_file(
     case: Case, model: Model, source: Path, target: Path, *, overwrite: bool = False, report: Report | None = None
 ) -> Scored:
@@ -144,11 +157,7 @@ def score_file(
         OkawariError: the output cannot be written, for want of room, say.
     """
     place = Place(target)
-    require_ending(target)
-    if source.resolve() == target.resolve():
-        raise InvalidInput(f"{target} is the input, too; give the output another name.")
-    require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
-    require_free(place, overwrite=overwrite)
+    check_job(case, source, target, overwrite=overwrite)
     require_answers(model.graph, case)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
