@@ -114,13 +114,10 @@ def test_only_bad_rows_are_recorded_but_make_no_snapshot_and_no_event(
     assert len(heard()) == 1  # the first ingest's
 
 
-@pytest.mark.parametrize("content", ["", "date,open\n2001-01-02,1.0\n", "date,close\n\x00\x01", None])
-def test_what_is_no_table_of_readings_is_refused_recorded_and_raised(
-    fresh: Case, content: str | None, heard: Heard
-) -> None:
+@pytest.mark.parametrize("content", ["", "date,open\n2001-01-02,1.0\n", "date,close\n\x00\x01"])
+def test_what_is_no_table_of_readings_is_refused_recorded_and_raised(fresh: Case, content: str, heard: Heard) -> None:
     path = Path("readings.csv").resolve()
-    if content is not None:
-        path.write_text(content)
+    path.write_text(content)
     with pytest.raises(InvalidInput):
         ingest("small", file=path)
     assert snapshots.load_snapshot(fresh) is None
@@ -130,6 +127,24 @@ def test_what_is_no_table_of_readings_is_refused_recorded_and_raised(
     assert event.event == events.DATA_REFUSED
     assert event.resource["okawari.trace"] == verdict["id"]
     assert event.payload == {"reason": verdict["reason"]}
+
+
+def test_a_file_that_is_not_there_is_no_verdict_on_the_data(fresh: Case, heard: Heard) -> None:
+    with pytest.raises(InvalidInput, match=r"There is no file .*readings\.csv"):
+        ingest("small", file=Path("readings.csv").resolve())
+    assert decision_log.load_decisions("small") == [] and heard() == []
+
+
+def test_a_line_with_too_many_fields_is_quarantined_and_the_rest_is_ingested(
+    fresh: Case, history: pd.DataFrame
+) -> None:
+    path = _write(history.head(60))
+    header, first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([header, f"{first},9", *others, ""]))
+    done = ingest("small", file=path)
+    assert (done["new"], done["quarantined"]) == (59, 1)
+    [reason] = snapshots.load_quarantine(fresh)["reason"]
+    assert reason.startswith("row 1: the line has")
 
 
 def test_a_first_table_without_one_good_row_is_refused_but_kept_in_quarantine(

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli.answer import explain, predict, score
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
-from okawari.errors import InvalidInput, OkawariError, require
+from okawari.errors import OkawariError
 from okawari.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from okawari.clients.wire import Instance
+    pass
 
 app = typer.Typer(
     name="okawari",
@@ -31,9 +32,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (new, quantize, readings, migrate):
+for command in (predict, score, explain, new, quantize, readings, migrate):
     app.command()(command)
-CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
 
 
@@ -131,75 +131,6 @@ def status(
 
 
 @app.command()
-def predict(
-    case: CaseName,
-    file: Annotated[Path | None, typer.Option(help="Readings to predict from; else the newest ingested.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the service's answers as they are, one a line.")
-    ] = False,
-) -> None:
-    """Ask the service what comes next.
-
-    Example: okawari predict aapl
-    """
-    import json
-
-    from okawari.cli.output import show_forecast
-    from okawari.clients.prediction_service import Client
-
-    with Client() as client:
-        answers = (
-            [client.forecast(case)]
-            if file is None
-            else [client.predict(case, part) for part in _read_instances(case, file)]
-        )
-    for answer in answers:
-        if as_json:
-            print(json.dumps(answer.model_dump(mode="json")))
-        else:
-            show_forecast(answer)
-
-
-@app.command()
-def score(
-    case: CaseName,
-    source: Annotated[Path, typer.Argument(help="A .csv or .parquet file of readings, in the order of time.")],
-    target: Annotated[Path, typer.Argument(help="The .csv or .parquet file to write.")],
-    version: Annotated[str | None, typer.Option(help="A registered version instead of the champion.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, or another job's parts.")] = False,
-) -> None:
-    """Answer every row of a file with the champion's graph, however long the file; run again after a kill to go on.
-
-    Works in this process and needs the registry only. `flows/score.py` does the same as a Prefect run.
-    Example: okawari score aapl readings.parquet answers.parquet
-    """
-    from okawari.cases.loader import load_case
-    from okawari.cli.output import report_progress, show_scored
-    from okawari.scoring.job import check_job, load_model, score_file
-
-    problem = load_case(case)
-    check_job(problem, source, target, overwrite=overwrite)
-    with report_progress() as report:
-        model = load_model(problem, version)
-        scored = score_file(problem, model, source, target, overwrite=overwrite, report=report)
-    show_scored(scored, model.version, target)
-
-
-@app.command()
-def explain(
-    prediction: Annotated[str, typer.Argument(help="The id of an answer; id:3 for its fourth prediction.")],
-) -> None:
-    """Walk from a prediction to its model version, training, snapshot and decisions, checking every digest."""
-    from okawari.cli.output import show_lineage
-    from okawari.loop.lineage import trace_prediction
-
-    prediction_id, _, index = prediction.partition(":")
-    if index and not index.isdecimal():
-        raise InvalidInput(f"{prediction!r} is no prediction; use an id, or id:3 for its fourth prediction.")
-    show_lineage(trace_prediction(prediction_id, int(index or 0)))
-
-
-@app.command()
 def loop(
     until: Annotated[datetime, typer.Option(formats=["%Y-%m"], help="Last month to play.")] = datetime(2008, 12, 1),
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on after a kill.")] = False,
@@ -248,37 +179,6 @@ def _show_leaderboard(name: str) -> None:
     if champion is not None:
         rows = runs.load_leaderboard(champion.run_id)
         show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
-
-
-_MOST_REQUESTS = 20
-
-
-def _read_instances(name: str, file: Path) -> list[list[Instance]]:
-    """The file's newest window or, for records, all of them, in as many requests as the service needs.
-
-    Refused rows are reported on stderr.
-
-    Raises:
-        InvalidInput: more rows than one should ask a service for.
-    """
-    from datetime import UTC
-
-    from okawari.cases.loader import load_case
-    from okawari.clients.prediction_service import to_instances
-    from okawari.data.files import read_instead
-    from okawari.data.validation import check_readings
-
-    case = load_case(name)
-    checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
-    if not checked.refused.empty:
-        print(f"{file}: {checked.reason}", file=sys.stderr)
-    instances, size = to_instances(case, [checked.good]), case.serving.max_instances
-    require(
-        len(instances) <= _MOST_REQUESTS * size,
-        f"{file} has {len(instances)} rows, and a request takes {size}; predict sends at most {_MOST_REQUESTS} requests. "
-        f"Score the file instead: okawari score {name} {file} answers.parquet",
-    )
-    return [instances[start : start + size] for start in range(0, len(instances), size)]
 
 
 def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:

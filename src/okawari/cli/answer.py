@@ -1,0 +1,112 @@
+"""The commands that answer: `okawari predict`, `score` and `explain`. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from okawari.errors import InvalidInput, require
+
+if TYPE_CHECKING:
+    from okawari.clients.wire import Instance
+
+CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
+
+
+def predict(
+    case: CaseName,
+    file: Annotated[Path | None, typer.Option(help="Readings to predict from; else the newest ingested.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answers, one a line.")] = False,
+) -> None:
+    """Ask the service what comes next.
+
+    Example: okawari predict aapl
+    """
+    import json
+
+    from okawari.cli.output import show_forecast
+    from okawari.clients.prediction_service import Client
+
+    with Client() as client:
+        answers = (
+            [client.forecast(case)]
+            if file is None
+            else [client.predict(case, part) for part in _read_instances(case, file)]
+        )
+    for answer in answers:
+        if as_json:
+            print(json.dumps(answer.model_dump(mode="json")))
+        else:
+            show_forecast(answer)
+
+
+def score(
+    case: CaseName,
+    source: Annotated[Path, typer.Argument(help="A .csv or .parquet file of readings, in the order of time.")],
+    target: Annotated[Path, typer.Argument(help="The .csv or .parquet file to write.")],
+    version: Annotated[str | None, typer.Option(help="A registered version instead of the champion.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, or another job's parts.")] = False,
+) -> None:
+    """Answer every row of a file with the champion's graph, however long the file; run again after a kill to go on.
+
+    Works in this process and needs the registry only. `flows/score.py` does the same as a Prefect run.
+    Example: okawari score aapl readings.parquet answers.parquet
+    """
+    from okawari.cases.loader import load_case
+    from okawari.cli.output import report_progress, show_scored
+    from okawari.scoring.job import check_job, load_model, score_file
+
+    problem = load_case(case)
+    check_job(problem, source, target, overwrite=overwrite)
+    with report_progress() as report:
+        model = load_model(problem, version)
+        scored = score_file(problem, model, source, target, overwrite=overwrite, report=report)
+    show_scored(scored, model.version, target)
+
+
+def explain(
+    prediction: Annotated[str, typer.Argument(help="The id of an answer; id:3 for its fourth prediction.")],
+) -> None:
+    """Walk from a prediction to its model version, training, snapshot and decisions, checking every digest."""
+    from okawari.cli.output import show_lineage
+    from okawari.loop.lineage import trace_prediction
+
+    prediction_id, _, index = prediction.partition(":")
+    if index and not index.isdecimal():
+        raise InvalidInput(f"{prediction!r} is no prediction; use an id, or id:3 for its fourth prediction.")
+    show_lineage(trace_prediction(prediction_id, int(index or 0)))
+
+
+_MOST_REQUESTS = 20
+
+
+def _read_instances(name: str, file: Path) -> list[list[Instance]]:
+    """The file's newest window or, for records, all of them, in as many requests as the service needs.
+
+    Refused rows are reported on stderr.
+
+    Raises:
+        InvalidInput: more rows than one should ask a service for.
+    """
+    from datetime import UTC
+
+    from okawari.cases.loader import load_case
+    from okawari.clients.prediction_service import to_instances
+    from okawari.data.files import read_instead
+    from okawari.data.validation import check_readings
+
+    case = load_case(name)
+    checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
+    if not checked.refused.empty:
+        print(f"{file}: {checked.reason}", file=sys.stderr)
+    instances, size = to_instances(case, [checked.good]), case.serving.max_instances
+    require(
+        len(instances) <= _MOST_REQUESTS * size,
+        f"{file} has {len(instances)} rows, and a request takes {size}; predict sends {_MOST_REQUESTS} at most. "
+        f"Score the file instead: okawari score {name} {file} answers.parquet",
+    )
+    return [instances[start : start + size] for start in range(0, len(instances), size)]
