@@ -11,9 +11,10 @@ import pytest
 
 from okawari.case import Case, Forecast
 from okawari.clients.orchestrator import Run
+from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer, IntervalInfo, ModelInfo, Prediction
 from okawari.loop.status import LoopState
 from okawari.storage.snapshots import Snapshot
-from ui.client import Band, Prediction, ServedCase, ServedModel
+from tests.browser.edges import ANY_CASE
 from ui.pages.chart import draw_ahead, draw_history, expect_days, lay_out_steps
 from ui.pages.header import write_header, write_links, write_trouble
 from ui.pages.loop import write_cards, write_decisions
@@ -24,8 +25,11 @@ from ui.view_model import Facts, Links
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))
-MODEL = ServedModel(version="7", candidate="lstm", variant="uint8", graph_sha256="ab", trained_until="2001-12-30")
-BAND = Band(coverage_share=0.9, lower=(9.0, 8.0, 7.0), upper=(11.0, 12.0, 13.0))
+MODEL = ModelInfo(
+    case="aapl", version="7", candidate="lstm", variant="uint8", graph_sha256="ab", run_id="c" * 32,
+    snapshot_version=0, trained_until="2001-12-30",
+)  # fmt: skip
+BAND = IntervalInfo(coverage_share=0.9, measured_share=None, lower=[9.0, 8.0, 7.0], upper=[11.0, 12.0, 13.0])
 AT = "2026-11-20T10:05:00+00:00"
 VERDICT: dict[str, Any] = {"id": "v1", "at": AT, "verdict": "stable", "reason": "calm", "facts": {}}
 PAGES = (
@@ -50,10 +54,11 @@ def bare(small_case: Case) -> Facts:
 @pytest.fixture
 def full(bare: Facts, readings: pd.DataFrame) -> Facts:
     recent = readings.tail(250).reset_index(drop=True)
-    forecast = Prediction(
-        id="f", model=MODEL, as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
-        mean=(10.1, 10.2, 10.3), band=BAND, note=None, source="ingested",
+    said = Prediction(
+        as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
+        mean=[10.1, 10.2, 10.3], interval=BAND, note=None,
     )  # fmt: skip
+    forecast = ForecastAnswer[AnyPrediction](id="f", model=MODEL, predictions=[said], source="ingested")
     champion = {
         "version": "7",
         "candidate": "lstm",
@@ -68,9 +73,16 @@ def full(bare: Facts, readings: pd.DataFrame) -> Facts:
         quarantined=2, champion=champion, quality=VERDICT, drift=VERDICT, performance=VERDICT,
         decision={**VERDICT, "kind": "retrain", "action": "skip"}, report=Path("/state/reports/aapl/drift.html"),
     )  # fmt: skip
-    served = ServedCase(name="aapl", ready=True, model=MODEL, refused=None)
+    served = CaseInfo.model_validate({**ANY_CASE, "ready": True, "model": MODEL})
     decisions = ({"at": VERDICT["at"], "kind": "promotion", "action": "promote", "reason": "better"},)
     return replace(bare, recent=recent, state=state, served=served, forecast=forecast, decisions=decisions)
+
+
+def _say(facts: Facts, **changed: Any) -> Facts:
+    """The same facts with another first prediction."""
+    assert facts.forecast is not None
+    said = facts.forecast.predictions[0].model_copy(update=changed)
+    return replace(facts, forecast=facts.forecast.model_copy(update={"predictions": [said]}))
 
 
 def test_every_part_can_be_written_from_nothing(bare: Facts) -> None:
@@ -80,11 +92,18 @@ def test_every_part_can_be_written_from_nothing(bare: Facts) -> None:
     assert draw_ahead(bare) is None
 
 
+def _evil_answer(full: Facts, model: ModelInfo) -> ForecastAnswer[AnyPrediction]:
+    said = _say(full, interval=None, note=EVIL, unit=EVIL).forecast
+    assert said is not None
+    return said.model_copy(update={"model": model})
+
+
 def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None:
     assert full.state is not None
     assert full.forecast is not None
     assert full.served is not None
-    model = ServedModel(version=EVIL, candidate=EVIL, variant=EVIL, graph_sha256=EVIL, trained_until=EVIL)
+    evil = dict.fromkeys(("version", "candidate", "variant", "graph_sha256", "trained_until"), EVIL)
+    model = MODEL.model_copy(update=evil)
     verdict = {"id": EVIL, "at": EVIL, "verdict": EVIL, "reason": EVIL, "kind": EVIL, "action": EVIL}
     columns = [{"column": EVIL, "p_value": 0.5, "drifted": False}]
     state = replace(
@@ -108,8 +127,8 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
         case=replace(full.case, title=EVIL),
         state=state,
         decisions=(verdict,),
-        served=replace(full.served, model=model, refused=EVIL),
-        forecast=replace(full.forecast, model=model, band=None, note=EVIL, unit=EVIL),
+        served=full.served.model_copy(update={"model": model, "refused": EVIL}),
+        forecast=_evil_answer(full, model),
         trouble=(EVIL,),
         links=replace(LINKS, prefect=EVIL, service=EVIL),
     )
@@ -127,7 +146,7 @@ def test_the_heading_names_model_and_coverage(full: Facts) -> None:
 
 def test_a_forecast_without_interval_draws_no_band_and_says_so(full: Facts) -> None:
     assert full.forecast is not None
-    facts = replace(full, forecast=replace(full.forecast, band=None, note="This model has no calibrated interval."))
+    facts = _say(full, interval=None, note="This model has no calibrated interval.")
     assert "<b>No interval:</b> This model has no calibrated interval." in write_heading(facts)
     assert "no interval" in write_outlook(facts)
     figure = draw_ahead(facts)
@@ -169,12 +188,12 @@ def test_a_forecast_older_than_the_readings_starts_where_it_was_made(full: Facts
     assert full.forecast is not None
     assert full.recent is not None
     made_at = full.recent["date"].iloc[-4]
-    facts = replace(full, forecast=replace(full.forecast, as_of=str(made_at.date())))
+    facts = _say(full, as_of=str(made_at.date()))
     figure = draw_ahead(facts)
     assert figure is not None
     assert figure.data[0].customdata[-1][0].endswith(f"{made_at.day} {made_at:%b %Y}")
     assert facts.forecast is not None
-    assert lay_out_steps(facts.forecast, full.recent["date"]).days[0] == made_at
+    assert lay_out_steps(facts.forecast.predictions[0], full.recent["date"]).days[0] == made_at
 
 
 def test_weekends_are_no_expected_days_for_daily_readings() -> None:
@@ -203,9 +222,9 @@ def test_readings_on_weekends_are_expected_on_weekends(full: Facts) -> None:
 def test_a_difference_is_told_in_its_unit_and_growth_as_a_share(
     level: float, changes: tuple[str, str], full: Facts
 ) -> None:
-    assert isinstance(full.case.task, Forecast) and isinstance(full.forecast, Prediction)
+    assert isinstance(full.case.task, Forecast)
     differences = replace(full.case, task=replace(full.case.task, learns="difference"))
-    facts = replace(full, case=differences, forecast=replace(full.forecast, level=level, unit="units"))
+    facts = replace(_say(full, level=level, unit="units"), case=differences)
     outlook = write_outlook(facts)
     assert all(change in outlook for change in changes) and "%" not in outlook
     assert "+1.00 % · $9.00 to $11.00" in write_outlook(full)
