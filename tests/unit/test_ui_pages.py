@@ -15,12 +15,13 @@ from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer, Interv
 from okawari.loop.status import LoopState
 from okawari.storage.snapshots import Snapshot
 from tests.browser.edges import ANY_CASE
-from ui.pages.chart import draw_ahead, draw_history, expect_days, lay_out_steps
+from ui.pages.chart import draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
 from ui.pages.loop import write_cards, write_decisions
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
+from ui.pages.steps import expect_days, lay_out_steps
 from ui.view_model import Facts, Links
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -141,7 +142,7 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
 def test_the_heading_names_model_and_coverage(full: Facts) -> None:
     heading = write_heading(full)
     assert "<b>lstm</b> version 7 (uint8), trained on readings until 30 Dec 2001" in heading
-    assert "hold 90 % of the true values" in heading
+    assert "hold 90% of the true values" in heading
 
 
 def test_a_forecast_without_interval_draws_no_band_and_says_so(full: Facts) -> None:
@@ -166,7 +167,7 @@ def test_hovering_reads_in_dollars_with_the_expected_day(full: Facts) -> None:
     figure = draw_ahead(full)
     assert figure is not None
     texts = [row[0] for row in next(trace for trace in figure.data if trace.name == "forecast").customdata]
-    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90 % interval: $9.00 to $11.00"
+    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90% interval: $9.00 to $11.00"
     assert texts[0] == "Last known, 31 Dec 2001<br><b>$10.00</b>"
 
 
@@ -227,12 +228,12 @@ def test_a_difference_is_told_in_its_unit_and_growth_as_a_share(
     facts = replace(_say(full, level=level, unit="units"), case=differences)
     outlook = write_outlook(facts)
     assert all(change in outlook for change in changes) and "%" not in outlook
-    assert "+1.00 % · $9.00 to $11.00" in write_outlook(full)
+    assert "+1.00% · $9.00 to $11.00" in write_outlook(full)
 
 
 def test_cards_show_snapshot_champion_and_skill(full: Facts) -> None:
     cards = write_cards(full)
-    for text in ("Version 3", "3,270", "31 Dec 2001", "eeeeeeeeee<", "lstm", "7, uint8", "$1.23", "+2.3 %", "2 rows"):
+    for text in ("Version 3", "3,270", "31 Dec 2001", "eeeeeeeeee<", "lstm", "7, uint8", "$1.23", "+2.3%", "2 rows"):
         assert text in cards
     assert "Gain on random walk" in cards
 
@@ -254,7 +255,7 @@ def test_the_performance_card_compares_coverage_with_the_promise(full: Facts) ->
     found = {"rmse": 1.5, "n": 120, "coverage_share": 0.84, "promised_share": 0.9}
     cards = write_cards(replace(full, state=replace(full.state, performance={**VERDICT, "facts": found})))
     assert "$1.50 on 120 outcomes" in cards
-    assert "84 %, promised 90 %" in cards
+    assert "84%, promised 90%" in cards
 
 
 def test_a_champion_that_does_not_serve_yet_is_told(full: Facts) -> None:

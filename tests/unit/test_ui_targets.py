@@ -11,7 +11,7 @@ import pytest
 
 from okawari.case import Anticipate
 from okawari.cases.loader import load_case
-from okawari.cli.output import show_forecast
+from okawari.cli.answers import show_forecast
 from okawari.clients.prediction_service import Client, UnknownAnswer
 from okawari.clients.wire import (
     AnyPrediction,
@@ -104,7 +104,7 @@ def test_every_target_has_a_tile_with_its_answer(facts: Facts) -> None:
     for told in (
         "Trend",
         "rising",
-        "rising 70 % · falling 20 % · stable 10 %",
+        "rising 70% · falling 20% · stable 10%",
         "0.28 pp",
         "−1.31 pp to 1.87 pp",
         "Regime",
@@ -115,7 +115,7 @@ def test_every_target_has_a_tile_with_its_answer(facts: Facts) -> None:
 def test_the_heading_names_model_and_coverage(facts: Facts) -> None:
     heading = write_heading(facts)
     assert "Forecast by <b>lstm</b> version 7 (uint8), trained on readings until 30 Sep 2009." in heading
-    assert "The interval is meant to hold 90 % of the true values." in heading
+    assert "The interval is meant to hold 90% of the true values." in heading
 
 
 def test_a_number_without_interval_says_so(facts: Facts) -> None:

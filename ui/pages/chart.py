@@ -8,7 +8,6 @@ light and dark ground; text and grid take their colour from the page's style she
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import singledispatch
 
 import pandas as pd
@@ -20,64 +19,14 @@ from okawari.clients.wire import AnyPrediction, Estimate, Label, Outlook, Predic
 from ui.markup import Markup
 from ui.pages.answers import Probability, list_probabilities
 from ui.pages.formats import format_amount, format_day, format_share
+from ui.pages.steps import Steps, find_start, lay_out_steps, list_days
 from ui.view_model import Facts
 
-__all__ = ["Figure", "draw_ahead", "draw_history", "expect_days", "lay_out_steps", "list_days", "rests_on_weekends"]
+__all__ = ["Figure", "choose_shown", "draw_ahead", "draw_history"]
 
 AHEAD_READINGS = 10  # readings left of the forecast in the close-up; more would squeeze the steps
 _INK, _ACCENT, _BAND = "#78829a", "#0d9488", "rgba(13, 148, 136, 0.16)"
 _GRID = "rgba(128, 128, 128, 0.16)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """A forecast laid out for drawing: step 0 is the last known value. `days` are expected, not promised."""
-
-    numbers: list[int]
-    days: list[pd.Timestamp]
-    mean: list[float]
-    lower: list[float] | None
-    upper: list[float] | None
-
-
-def lay_out_steps(forecast: Prediction, history: pd.Series) -> Steps:
-    """Put a forecast's steps on the calendar, following the last reading."""
-    n_steps = len(forecast.mean)
-    start = _find_start(forecast)
-    band = forecast.interval
-    return Steps(
-        numbers=list(range(n_steps + 1)),
-        days=[start, *expect_days(start, n_steps, history)],
-        mean=[forecast.level, *forecast.mean],
-        lower=[forecast.level, *band.lower] if band else None,
-        upper=[forecast.level, *band.upper] if band else None,
-    )
-
-
-def _find_start(forecast: Prediction) -> pd.Timestamp:
-    assert forecast.as_of is not None, "a forecast from stored readings has the time of the last one"
-    return pd.Timestamp(forecast.as_of)
-
-
-def expect_days(start: pd.Timestamp, n_steps: int, history: pd.Series) -> list[pd.Timestamp]:
-    """When the next readings are expected: on business days if none came on a weekend, else at the usual distance.
-
-    >>> days = expect_days(pd.Timestamp("2013-03-01"), 2, pd.Series(pd.bdate_range("2013-02-01", "2013-03-01")))
-    >>> [f"{day:%a %d}" for day in days]
-    ['Mon 04', 'Tue 05']
-    """
-    if rests_on_weekends(history):
-        return list(pd.bdate_range(start + pd.Timedelta(days=1), periods=n_steps))
-    usual = pd.Timedelta(history.diff().median())
-    return [start + usual * step for step in range(1, n_steps + 1)]
-
-
-def rests_on_weekends(history: pd.Series) -> bool:
-    """Whether readings come daily or more often, and none on a weekend; where too few came, that is assumed."""
-    if len(history) < 2:
-        return True
-    usual = pd.Timedelta(history.diff().median())
-    return usual <= pd.Timedelta(days=1) and not (history.dt.dayofweek >= 5).any()
 
 
 def draw_history(facts: Facts) -> Figure | None:
@@ -167,7 +116,7 @@ def _draw_said(said: AnyPrediction, facts: Facts) -> Figure | None:
 def _(said: Prediction, facts: Facts) -> Figure | None:
     figure = Figure(layout=_layout(said.unit))
     days = list_days(facts)
-    known = days[days <= _find_start(said)].tail(AHEAD_READINGS)
+    known = days[days <= find_start(said)].tail(AHEAD_READINGS)
     if facts.recent is not None and len(known):
         _add_known_steps(figure, known, facts.recent[facts.case.target.name].loc[known.index], _unit(facts))
     steps = lay_out_steps(said, days)
@@ -225,11 +174,6 @@ def _draw_growth(days: pd.Series, levels: pd.Series, target: Growth) -> Figure:
         figure.add_hline(y=bound, line=line, annotation={"text": text}, annotation_position="top left")
     figure.update_xaxes(hoverformat="%b %Y", nticks=6)
     return figure
-
-
-def list_days(facts: Facts) -> pd.Series:
-    """Times of the readings at hand, ascending; empty where there are none."""
-    return pd.Series([], dtype="datetime64[ns]") if facts.recent is None else facts.recent[facts.case.time]
 
 
 def _add_known_steps(figure: Figure, days: pd.Series, values: pd.Series, unit: str) -> None:

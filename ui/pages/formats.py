@@ -29,13 +29,13 @@ def format_share(share: float | None, *, signed: bool = False, digits: int = 1) 
     """A share (0 to 1) as percent.
 
     >>> format_share(0.0123), format_share(0.9, digits=0), format_share(-0.02, signed=True)
-    ('1.2 %', '90 %', '−2.0 %')
+    ('1.2%', '90%', '−2.0%')
     """
     if share is None:
         return NONE
     percent = f"{abs(share) * 100:.{digits}f}"
     sign = "−" if share < 0 else "+" if signed else ""
-    return f"{sign if float(percent) else ''}{percent} %"
+    return f"{sign if float(percent) else ''}{percent}%"
 
 
 def format_count(count: int | None, noun: str = "") -> str:

@@ -13,8 +13,9 @@ from okawari.clients.wire import AnyPrediction, Bounds, Estimate, IntervalInfo, 
 from okawari.schema.transforms import Difference, LogReturn, Transform
 from ui.markup import render
 from ui.pages.answers import list_numbers, list_probabilities
-from ui.pages.chart import choose_shown, lay_out_steps, list_days, rests_on_weekends
+from ui.pages.chart import choose_shown
 from ui.pages.formats import format_amount, format_day, format_share
+from ui.pages.steps import lay_out_steps, list_days, rests_on_weekends
 from ui.pages.wording import describe_training_data, name_rows
 from ui.view_model import Facts
 

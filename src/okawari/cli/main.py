@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -19,9 +19,6 @@ from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from okawari.clients.wire import Instance
 
 app = typer.Typer(
     name="okawari",
@@ -140,11 +137,11 @@ def predict(
     """
     import json
 
-    from okawari.cli.output import show_forecast
+    from okawari.cli.answers import read_instances, show_forecast
     from okawari.clients.prediction_service import Client
 
     with Client() as client:
-        answer = client.forecast(case) if file is None else client.predict(case, _read_instances(case, file))
+        answer = client.forecast(case) if file is None else client.predict(case, read_instances(case, file))
     if as_json:
         print(json.dumps(answer.model_dump(mode="json")))
     else:
@@ -238,22 +235,6 @@ def _show_leaderboard(name: str) -> None:
     if champion is not None:
         rows = runs.load_leaderboard(champion.run_id)
         show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
-
-
-def _read_instances(name: str, file: Path) -> list[Instance]:
-    """The file's newest window or, of records, all of them; refused rows are reported on stderr."""
-    from datetime import UTC
-
-    from okawari.cases.loader import load_case
-    from okawari.clients.prediction_service import to_instances
-    from okawari.data.files import read_instead
-    from okawari.data.validation import check_readings
-
-    case = load_case(name)
-    checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
-    if not checked.refused.empty:
-        print(f"{file}: {checked.reason}", file=sys.stderr)
-    return to_instances(case, [checked.good])
 
 
 def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
