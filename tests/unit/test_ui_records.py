@@ -32,7 +32,7 @@ def _answer(case: str, said: AnyPrediction) -> ForecastAnswer[AnyPrediction]:
 
 def _facts(name: str, said: AnyPrediction, target: list[float]) -> Facts:
     case = load_case(name)
-    recent = pd.DataFrame({case.target.name: target})
+    recent = pd.DataFrame({case.target.name: target, case.time: pd.Timestamp("2012-12-04")})
     return Facts(case=case, links=LINKS, recent=recent, forecast=_answer(name, said))
 
 
