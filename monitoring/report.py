@@ -7,7 +7,6 @@ it is told not to phone home before it is.
 
 from __future__ import annotations
 
-import html
 import importlib
 import os
 import warnings
@@ -19,15 +18,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
 from scipy import stats
 
 from monitoring.drift import TESTS, DriftVerdict, Test, check_features, newest_rows
 from okawari.errors import NotYet, OkawariError
 
 _HEADER = """<header style="font-family: system-ui, sans-serif; max-width: 1200px; margin: 0 auto; padding: 24px">
-<h1 style="font-weight: 500; margin: 0 0 8px">{title}</h1>
-<p style="margin: 0 0 4px"><strong>{verdict}</strong>: {reason}</p>
-<p style="margin: 0; opacity: 0.7">{n_current} current readings against {n_reference} reference readings.</p>
+<h1 style="font-weight: 500; margin: 0 0 8px">{{ title }}</h1>
+<p style="margin: 0 0 4px"><strong>{{ verdict.verdict }}</strong>: {{ verdict.reason }}</p>
+<p style="margin: 0; opacity: 0.7">{{ verdict.n_current }} current readings
+against {{ verdict.n_reference }} reference readings.</p>
 </header>"""
 
 
@@ -152,13 +153,8 @@ def _check_agreement(statuses: Mapping[str, bool], p_values: Mapping[str, float]
 
 def _add_header(page: str, title: str, verdict: DriftVerdict) -> str:
     """Put title and verdict on top of Evidently's page, which has neither."""
-    header = _HEADER.format(
-        title=html.escape(title),
-        verdict=html.escape(verdict.verdict),
-        reason=html.escape(verdict.reason),
-        n_current=verdict.n_current,
-        n_reference=verdict.n_reference,
-    )
+    templates = Environment(autoescape=True, undefined=StrictUndefined)
+    header = templates.from_string(_HEADER).render(title=title, verdict=verdict)
     before, body, after = page.partition("<body>")
     if not body:
         raise ReportMismatch(

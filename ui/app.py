@@ -185,7 +185,7 @@ def _find_unfinished(name: str) -> Run | None:
 
 
 def _show(content: str | Figure | None) -> Any:
-    return content if isinstance(content, str) else gr.Plot(content, visible=content is not None)
+    return str(content) if isinstance(content, str) else gr.Plot(content, visible=content is not None)
 
 
 def _digest(content: str | Figure | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,17 +13,20 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.errors import OkawariError
+from okawari.clients.prediction_service import Client
+from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer
+from okawari.errors import InvalidInput, OkawariError
 from okawari.loop.status import LoopState, read_state
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
 from okawari.storage.decision_log import load_decisions
 from okawari.storage.snapshots import load_readings, snapshot_number
-from ui.client import Said, ServedCase, ServiceTrouble, fetch_cases, fetch_forecast
 
 Answer = TypeVar("Answer")
+Served = ForecastAnswer[AnyPrediction]
 SHOWN_READINGS = 250  # a year of trading days
 SHOWN_DECISIONS = 12
+_TIMEOUT_S = 5.0
 _SHARED_S = 3.0  # below the page's refresh period, so that a showing is never older than one refresh
 
 
@@ -49,8 +52,8 @@ class Facts:
     recent: pd.DataFrame | None = None
     state: LoopState | None = None
     decisions: tuple[Mapping[str, Any], ...] = ()
-    served: ServedCase | None = None
-    forecast: Said | None = None
+    served: CaseInfo | None = None
+    forecast: Served | None = None
     trouble: tuple[str, ...] = ()
 
 
@@ -101,26 +104,32 @@ def _read_state(name: str) -> LoopState:
     return read_state(name)
 
 
-def _find_case(name: str) -> ServedCase:
-    cases = {case.name: case for case in fetch_cases()}
+@cache
+def _connect() -> Client:
+    """One client for the process; a forecast takes milliseconds, but a service may be loading a model."""
+    return Client(timeout=_TIMEOUT_S)
+
+
+def _find_case(name: str) -> CaseInfo:
+    cases = {case.name: case for case in _connect().cases()}
     if name not in cases:
-        raise ServiceTrouble(
+        raise InvalidInput(
             f"The service answers for {', '.join(cases) or 'no case'}, not for {name}; "
             f"start it with {name} in OKAWARI_CASES."
         )
     return cases[name]
 
 
-def _load_forecast(served: ServedCase | None, snapshot_version: int | None) -> Said | None:
+def _load_forecast(served: CaseInfo | None, snapshot_version: int | None) -> Served | None:
     if served is None or served.model is None or not served.ready:
         return None
     return _ask_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version)
 
 
 @lru_cache(maxsize=16)
-def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Said:
+def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Served:
     """Once per model and snapshot: the service journals every answer, and watching must not fill that record."""
-    return fetch_forecast(name)
+    return _connect().forecast(name)
 
 
 @lru_cache(maxsize=4)

@@ -28,7 +28,7 @@ def test_the_page_shows_the_forecast_with_its_model_and_interval(page: Page, wor
     open_page(page, world.url)
     expect(page.get_by_test_id("badges")).to_contain_text("Service ready")
     expect(page.get_by_test_id("badges")).to_contain_text("Serving version 1")
-    expect(page.locator("#heading")).to_contain_text("hold 90 % of the true values")
+    expect(page.locator("#heading")).to_contain_text("hold 90% of the true values")
     expect(page.get_by_test_id("outlook")).to_contain_text("$56.31")
     expect(page.get_by_test_id("outlook")).to_contain_text("$54.90 to $57.71")
     for figure in ("#history", "#ahead"):

@@ -11,21 +11,26 @@ import pytest
 
 from okawari.case import Case, Forecast
 from okawari.clients.orchestrator import Run
+from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer, IntervalInfo, ModelInfo, Prediction
 from okawari.loop.status import LoopState
 from okawari.storage.snapshots import Snapshot
-from ui.client import Band, Prediction, ServedCase, ServedModel
-from ui.pages.chart import draw_ahead, draw_history, expect_days, lay_out_steps
+from tests.browser.edges import ANY_CASE
+from ui.pages.chart import draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
 from ui.pages.loop import write_cards, write_decisions
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
+from ui.pages.steps import expect_days, lay_out_steps
 from ui.view_model import Facts, Links
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))
-MODEL = ServedModel(version="7", candidate="lstm", variant="uint8", graph_sha256="ab", trained_until="2001-12-30")
-BAND = Band(coverage_share=0.9, lower=(9.0, 8.0, 7.0), upper=(11.0, 12.0, 13.0))
+MODEL = ModelInfo(
+    case="aapl", version="7", candidate="lstm", variant="uint8", graph_sha256="ab", run_id="c" * 32,
+    snapshot_version=0, trained_until="2001-12-30",
+)  # fmt: skip
+BAND = IntervalInfo(coverage_share=0.9, measured_share=None, lower=[9.0, 8.0, 7.0], upper=[11.0, 12.0, 13.0])
 AT = "2026-11-20T10:05:00+00:00"
 VERDICT: dict[str, Any] = {"id": "v1", "at": AT, "verdict": "stable", "reason": "calm", "facts": {}}
 PAGES = (
@@ -50,10 +55,11 @@ def bare(small_case: Case) -> Facts:
 @pytest.fixture
 def full(bare: Facts, readings: pd.DataFrame) -> Facts:
     recent = readings.tail(250).reset_index(drop=True)
-    forecast = Prediction(
-        id="f", model=MODEL, as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
-        mean=(10.1, 10.2, 10.3), band=BAND, note=None, source="ingested",
+    said = Prediction(
+        as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
+        mean=[10.1, 10.2, 10.3], interval=BAND, note=None,
     )  # fmt: skip
+    forecast = ForecastAnswer[AnyPrediction](id="f", model=MODEL, predictions=[said], source="ingested")
     champion = {
         "version": "7",
         "candidate": "lstm",
@@ -68,9 +74,16 @@ def full(bare: Facts, readings: pd.DataFrame) -> Facts:
         quarantined=2, champion=champion, quality=VERDICT, drift=VERDICT, performance=VERDICT,
         decision={**VERDICT, "kind": "retrain", "action": "skip"}, report=Path("/state/reports/aapl/drift.html"),
     )  # fmt: skip
-    served = ServedCase(name="aapl", ready=True, model=MODEL, refused=None)
+    served = CaseInfo.model_validate({**ANY_CASE, "ready": True, "model": MODEL})
     decisions = ({"at": VERDICT["at"], "kind": "promotion", "action": "promote", "reason": "better"},)
     return replace(bare, recent=recent, state=state, served=served, forecast=forecast, decisions=decisions)
+
+
+def _say(facts: Facts, **changed: Any) -> Facts:
+    """The same facts with another first prediction."""
+    assert facts.forecast is not None
+    said = facts.forecast.predictions[0].model_copy(update=changed)
+    return replace(facts, forecast=facts.forecast.model_copy(update={"predictions": [said]}))
 
 
 def test_every_part_can_be_written_from_nothing(bare: Facts) -> None:
@@ -80,11 +93,18 @@ def test_every_part_can_be_written_from_nothing(bare: Facts) -> None:
     assert draw_ahead(bare) is None
 
 
+def _evil_answer(full: Facts, model: ModelInfo) -> ForecastAnswer[AnyPrediction]:
+    said = _say(full, interval=None, note=EVIL, unit=EVIL).forecast
+    assert said is not None
+    return said.model_copy(update={"model": model})
+
+
 def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None:
     assert full.state is not None
     assert full.forecast is not None
     assert full.served is not None
-    model = ServedModel(version=EVIL, candidate=EVIL, variant=EVIL, graph_sha256=EVIL, trained_until=EVIL)
+    evil = dict.fromkeys(("version", "candidate", "variant", "graph_sha256", "trained_until"), EVIL)
+    model = MODEL.model_copy(update=evil)
     verdict = {"id": EVIL, "at": EVIL, "verdict": EVIL, "reason": EVIL, "kind": EVIL, "action": EVIL}
     columns = [{"column": EVIL, "p_value": 0.5, "drifted": False}]
     state = replace(
@@ -108,8 +128,8 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
         case=replace(full.case, title=EVIL),
         state=state,
         decisions=(verdict,),
-        served=replace(full.served, model=model, refused=EVIL),
-        forecast=replace(full.forecast, model=model, band=None, note=EVIL, unit=EVIL),
+        served=full.served.model_copy(update={"model": model, "refused": EVIL}),
+        forecast=_evil_answer(full, model),
         trouble=(EVIL,),
         links=replace(LINKS, prefect=EVIL, service=EVIL),
     )
@@ -122,12 +142,12 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
 def test_the_heading_names_model_and_coverage(full: Facts) -> None:
     heading = write_heading(full)
     assert "<b>lstm</b> version 7 (uint8), trained on readings until 30 Dec 2001" in heading
-    assert "hold 90 % of the true values" in heading
+    assert "hold 90% of the true values" in heading
 
 
 def test_a_forecast_without_interval_draws_no_band_and_says_so(full: Facts) -> None:
     assert full.forecast is not None
-    facts = replace(full, forecast=replace(full.forecast, band=None, note="This model has no calibrated interval."))
+    facts = _say(full, interval=None, note="This model has no calibrated interval.")
     assert "<b>No interval:</b> This model has no calibrated interval." in write_heading(facts)
     assert "no interval" in write_outlook(facts)
     figure = draw_ahead(facts)
@@ -147,7 +167,7 @@ def test_hovering_reads_in_dollars_with_the_expected_day(full: Facts) -> None:
     figure = draw_ahead(full)
     assert figure is not None
     texts = [row[0] for row in next(trace for trace in figure.data if trace.name == "forecast").customdata]
-    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90 % interval: $9.00 to $11.00"
+    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90% interval: $9.00 to $11.00"
     assert texts[0] == "Last known, 31 Dec 2001<br><b>$10.00</b>"
 
 
@@ -169,12 +189,12 @@ def test_a_forecast_older_than_the_readings_starts_where_it_was_made(full: Facts
     assert full.forecast is not None
     assert full.recent is not None
     made_at = full.recent["date"].iloc[-4]
-    facts = replace(full, forecast=replace(full.forecast, as_of=str(made_at.date())))
+    facts = _say(full, as_of=str(made_at.date()))
     figure = draw_ahead(facts)
     assert figure is not None
     assert figure.data[0].customdata[-1][0].endswith(f"{made_at.day} {made_at:%b %Y}")
     assert facts.forecast is not None
-    assert lay_out_steps(facts.forecast, full.recent["date"]).days[0] == made_at
+    assert lay_out_steps(facts.forecast.predictions[0], full.recent["date"]).days[0] == made_at
 
 
 def test_weekends_are_no_expected_days_for_daily_readings() -> None:
@@ -203,17 +223,17 @@ def test_readings_on_weekends_are_expected_on_weekends(full: Facts) -> None:
 def test_a_difference_is_told_in_its_unit_and_growth_as_a_share(
     level: float, changes: tuple[str, str], full: Facts
 ) -> None:
-    assert isinstance(full.case.task, Forecast) and isinstance(full.forecast, Prediction)
+    assert isinstance(full.case.task, Forecast)
     differences = replace(full.case, task=replace(full.case.task, learns="difference"))
-    facts = replace(full, case=differences, forecast=replace(full.forecast, level=level, unit="units"))
+    facts = replace(_say(full, level=level, unit="units"), case=differences)
     outlook = write_outlook(facts)
     assert all(change in outlook for change in changes) and "%" not in outlook
-    assert "+1.00 % · $9.00 to $11.00" in write_outlook(full)
+    assert "+1.00% · $9.00 to $11.00" in write_outlook(full)
 
 
 def test_cards_show_snapshot_champion_and_skill(full: Facts) -> None:
     cards = write_cards(full)
-    for text in ("Version 3", "3,270", "31 Dec 2001", "eeeeeeeeee<", "lstm", "7, uint8", "$1.23", "+2.3 %", "2 rows"):
+    for text in ("Version 3", "3,270", "31 Dec 2001", "eeeeeeeeee<", "lstm", "7, uint8", "$1.23", "+2.3%", "2 rows"):
         assert text in cards
     assert "Gain on random walk" in cards
 
@@ -235,7 +255,7 @@ def test_the_performance_card_compares_coverage_with_the_promise(full: Facts) ->
     found = {"rmse": 1.5, "n": 120, "coverage_share": 0.84, "promised_share": 0.9}
     cards = write_cards(replace(full, state=replace(full.state, performance={**VERDICT, "facts": found})))
     assert "$1.50 on 120 outcomes" in cards
-    assert "84 %, promised 90 %" in cards
+    assert "84%, promised 90%" in cards
 
 
 def test_a_champion_that_does_not_serve_yet_is_told(full: Facts) -> None:

@@ -11,13 +11,20 @@ import pytest
 
 from okawari.case import Anticipate
 from okawari.cases.loader import load_case
-from okawari.cli.output import show_forecast
-from okawari.clients.wire import AnyPrediction, PredictAnswer
+from okawari.cli.answers import show_forecast
+from okawari.clients.prediction_service import Client, UnknownAnswer
+from okawari.clients.wire import (
+    AnyPrediction,
+    Bounds,
+    Estimate,
+    ForecastAnswer,
+    Label,
+    ModelInfo,
+    Outlook,
+    PredictAnswer,
+)
 from okawari.loop.status import LoopState
-from okawari.settings import load_settings
 from tests.browser.edges import Edge
-from ui import client
-from ui.client import Band, Outlook, RecordAnswer, ServedModel, ServiceTrouble, fetch_forecast
 from ui.pages.chart import choose_shown, draw_ahead, draw_history
 from ui.pages.loop import write_cards
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
@@ -48,31 +55,36 @@ BODY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _label(label: str, **shares: float) -> RecordAnswer:
-    return RecordAnswer(id="f", model=ServedModel(**MODEL), label=label, probabilities=shares, source="ingested")
+def _label(label: str, **shares: float) -> Label:
+    return Label(label=label, probabilities=shares)
 
 
-def _number(band: Band | None) -> RecordAnswer:
-    note = None if band else "This model has no calibrated interval."
-    return RecordAnswer(
-        id="f", model=ServedModel(**MODEL), unit="pp", value=0.28, band=band, note=note, source="ingested"
-    )
+def _number(interval: Bounds | None) -> Estimate:
+    note = None if interval else "This model has no calibrated interval."
+    return Estimate(unit="pp", value=0.28, interval=interval, note=note)
 
 
 OUTLOOK = Outlook(
-    id="f", model=ServedModel(**MODEL), as_of="2009-09-30", unit="1982-84 = 100", level=216.385, source="ingested",
+    as_of="2009-09-30", unit="1982-84 = 100", level=216.385,
     heads={
         "trend": _label("rising", falling=0.2, stable=0.1, rising=0.7),
-        "acceleration": _number(Band(coverage_share=0.9, lower=(-1.31,), upper=(1.87,))),
+        "acceleration": _number(Bounds(coverage_share=0.9, measured_share=None, lower=-1.31, upper=1.87)),
         "regime": _label("low", low=0.988, moderate=0.011, high=0.001),
     },
 )  # fmt: skip
 
 
+def _answer(heads: dict[str, Any]) -> ForecastAnswer[AnyPrediction]:
+    """The service's answer with these heads."""
+    said = OUTLOOK.model_copy(update={"heads": heads})
+    model = ModelInfo.model_validate({**LINEAGE, **MODEL})
+    return ForecastAnswer[AnyPrediction](id="f", model=model, predictions=[said], source="ingested")
+
+
 @pytest.fixture
 def facts() -> Facts:
     recent = CPI.source.read().tail(60).reset_index(drop=True)
-    return replace(Facts(case=CPI, links=LINKS), recent=recent, forecast=OUTLOOK)
+    return replace(Facts(case=CPI, links=LINKS), recent=recent, forecast=_answer(OUTLOOK.heads))
 
 
 def _narrow(facts: Facts, *names: str) -> Facts:
@@ -80,7 +92,7 @@ def _narrow(facts: Facts, *names: str) -> Facts:
     heads = {name: OUTLOOK.heads[name] for name in names}
     targets = tuple(target for target in TASK.targets if target.name in names)
     case = replace(CPI, task=replace(TASK, targets=targets))
-    return replace(facts, case=case, forecast=replace(OUTLOOK, heads=heads))
+    return replace(facts, case=case, forecast=_answer(heads))
 
 
 # --- tiles and captions -------------------------------------------------------------------------------------------
@@ -92,7 +104,7 @@ def test_every_target_has_a_tile_with_its_answer(facts: Facts) -> None:
     for told in (
         "Trend",
         "rising",
-        "rising 70 % · falling 20 % · stable 10 %",
+        "rising 70% · falling 20% · stable 10%",
         "0.28 pp",
         "−1.31 pp to 1.87 pp",
         "Regime",
@@ -103,11 +115,11 @@ def test_every_target_has_a_tile_with_its_answer(facts: Facts) -> None:
 def test_the_heading_names_model_and_coverage(facts: Facts) -> None:
     heading = write_heading(facts)
     assert "Forecast by <b>lstm</b> version 7 (uint8), trained on readings until 30 Sep 2009." in heading
-    assert "The interval is meant to hold 90 % of the true values." in heading
+    assert "The interval is meant to hold 90% of the true values." in heading
 
 
 def test_a_number_without_interval_says_so(facts: Facts) -> None:
-    bare = replace(facts, forecast=replace(OUTLOOK, heads={**OUTLOOK.heads, "acceleration": _number(None)}))
+    bare = replace(facts, forecast=_answer({**OUTLOOK.heads, "acceleration": _number(None)}))
     assert "<b>No interval:</b> This model has no calibrated interval." in write_heading(bare)
     assert "no interval" in write_outlook(bare)
 
@@ -127,9 +139,8 @@ def test_captions_say_what_is_drawn(facts: Facts) -> None:
 
 
 def test_markup_from_outside_is_shown_and_never_interpreted(facts: Facts) -> None:
-    evil = replace(
-        OUTLOOK, heads={EVIL: _label(EVIL, **{EVIL: 1.0}), "n": replace(_number(None), unit=EVIL, note=EVIL)}
-    )
+    bare = _number(None).model_copy(update={"unit": EVIL, "note": EVIL})
+    evil = _answer({EVIL: _label(EVIL, **{EVIL: 1.0}), "n": bare})
     written = [write(replace(facts, forecast=evil)) for write in (write_heading, write_outlook, write_ahead_caption)]
     assert "<img" not in "".join(written) and "&lt;img" in "".join(written)
 
@@ -180,39 +191,29 @@ def test_the_error_of_one_target_is_in_its_own_unit(facts: Facts) -> None:
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
+def service() -> Iterator[Edge]:
     edge = Edge()
-    monkeypatch.setenv("OKAWARI_SERVICE_URL", edge.url)
-    _forget_places()
     yield edge
     edge.close()
-    monkeypatch.undo()
-    _forget_places()
-
-
-def _forget_places() -> None:
-    load_settings.cache_clear()
-    client._pool.cache_clear()
 
 
 def test_an_answer_of_several_targets_is_read_target_by_target(service: Edge) -> None:
     service.answers["POST /cpi/forecast"] = (200, BODY)
-    found = fetch_forecast("cpi")
+    with Client(service.url) as client:
+        (found,) = client.forecast("cpi").predictions
     assert isinstance(found, Outlook)
-    assert (found.level, found.unit, list(found.heads)) == (
-        216.385,
-        "1982-84 = 100",
-        ["trend", "acceleration", "regime"],
-    )
-    assert found.heads["trend"].probabilities == {"falling": 0.2, "stable": 0.1, "rising": 0.7}
-    assert found.heads["acceleration"].band == Band(coverage_share=0.9, lower=(-1.31,), upper=(1.87,))
+    assert (found.level, found.unit) == (216.385, "1982-84 = 100")
+    assert found.heads == OUTLOOK.heads
 
 
 @pytest.mark.parametrize("heads", [{"trend": {}}, {"trend": 3}, [1]])
 def test_an_unknown_form_of_heads_names_the_service(service: Edge, heads: Any) -> None:
     service.answers["POST /cpi/forecast"] = (200, {**BODY, "predictions": [{**BODY["predictions"][0], "heads": heads}]})
-    with pytest.raises(ServiceTrouble, match=f"{service.url} answered in an unknown form"):
-        fetch_forecast("cpi")
+    with (
+        Client(service.url) as client,
+        pytest.raises(UnknownAnswer, match=f"{service.url} answered in an unknown form"),
+    ):
+        client.forecast("cpi")
 
 
 # --- the terminal -------------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""What the page shows: pure functions from facts to HTML or a figure. No HTTP, no files, no clock in here."""
+"""What the page shows: pure functions from facts to HTML (by `ui/templates`) or a figure. No HTTP, no clock in here."""

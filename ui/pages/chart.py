@@ -7,105 +7,152 @@ light and dark ground; text and grid take their colour from the page's style she
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import singledispatch
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.graph_objects import Figure
 
-from okawari.case import Anticipate, Growth
-from ui.client import Outlook, Prediction, RecordAnswer
+from okawari.case import Anticipate, Classify, Forecast, Growth, Regress
+from okawari.clients.wire import AnyPrediction, Estimate, Label, Outlook, Prediction
+from ui.markup import Markup
+from ui.pages.answers import Probability, list_probabilities
 from ui.pages.formats import format_amount, format_day, format_share
+from ui.pages.steps import Steps, find_start, lay_out_steps, list_days
 from ui.view_model import Facts
 
-__all__ = ["Figure", "draw_ahead", "draw_history", "expect_days", "lay_out_steps", "list_days", "rests_on_weekends"]
+__all__ = ["Figure", "choose_shown", "draw_ahead", "draw_history"]
 
 AHEAD_READINGS = 10  # readings left of the forecast in the close-up; more would squeeze the steps
 _INK, _ACCENT, _BAND = "#78829a", "#0d9488", "rgba(13, 148, 136, 0.16)"
 _GRID = "rgba(128, 128, 128, 0.16)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """A forecast laid out for drawing: step 0 is the last known value. `days` are expected, not promised."""
-
-    numbers: list[int]
-    days: list[pd.Timestamp]
-    mean: list[float]
-    lower: list[float] | None
-    upper: list[float] | None
-
-
-def lay_out_steps(forecast: Prediction, history: pd.Series) -> Steps:
-    """Put a forecast's steps on the calendar, following the last reading."""
-    n_steps = len(forecast.mean)
-    start = pd.Timestamp(forecast.as_of)
-    band = forecast.band
-    return Steps(
-        numbers=list(range(n_steps + 1)),
-        days=[start, *expect_days(start, n_steps, history)],
-        mean=[forecast.level, *forecast.mean],
-        lower=[forecast.level, *band.lower] if band else None,
-        upper=[forecast.level, *band.upper] if band else None,
-    )
-
-
-def expect_days(start: pd.Timestamp, n_steps: int, history: pd.Series) -> list[pd.Timestamp]:
-    """When the next readings are expected: on business days if none came on a weekend, else at the usual distance.
-
-    >>> days = expect_days(pd.Timestamp("2013-03-01"), 2, pd.Series(pd.bdate_range("2013-02-01", "2013-03-01")))
-    >>> [f"{day:%a %d}" for day in days]
-    ['Mon 04', 'Tue 05']
-    """
-    if rests_on_weekends(history):
-        return list(pd.bdate_range(start + pd.Timedelta(days=1), periods=n_steps))
-    usual = pd.Timedelta(history.diff().median())
-    return [start + usual * step for step in range(1, n_steps + 1)]
-
-
-def rests_on_weekends(history: pd.Series) -> bool:
-    """Whether readings come daily or more often, and none on a weekend; where too few came, that is assumed."""
-    if len(history) < 2:
-        return True
-    usual = pd.Timedelta(history.diff().median())
-    return usual <= pd.Timedelta(days=1) and not (history.dt.dayofweek >= 5).any()
-
-
 def draw_history(facts: Facts) -> Figure | None:
-    """The newest readings with the forecast at their end; None where nothing has been ingested."""
-    if facts.recent is None:
-        return None
-    if not facts.case.is_series:
-        return _draw_spread(facts, facts.recent[facts.case.target.name])
-    days, values = facts.recent[facts.case.time], facts.recent[facts.case.target.name]
-    if isinstance(facts.case.task, Anticipate):
-        return _draw_growth(days, values, choose_shown(facts.case.task))
-    unit = _unit(facts)
+    """The newest readings with the answer among them; None where nothing has been ingested."""
+    return None if facts.recent is None else _draw_past(facts.case.task, facts, facts.recent)
+
+
+@singledispatch
+def _draw_past(task: object, facts: Facts, recent: pd.DataFrame) -> Figure:
+    """The newest readings, as this task sees them."""
+    raise NotImplementedError(f"No chart is defined for {type(task).__name__}; register it here.")
+
+
+@_draw_past.register
+def _(task: Forecast, facts: Facts, recent: pd.DataFrame) -> Figure:
+    """A line with the forecast at its end."""
+    days, values, unit = recent[facts.case.time], recent[facts.case.target.name], _unit(facts)
     figure = Figure(layout=_layout(unit))
     figure.add_scatter(x=days, y=values, name="reading", line={"color": _INK, "width": 1.6}, **_hover(unit, values))
-    if isinstance(facts.forecast, Prediction):
-        _add_forecast(figure, lay_out_steps(facts.forecast, days), facts.forecast, by_step=False)
+    _add_answer(figure, facts)
     figure.update_xaxes(hoverformat="%a %-d %b %Y", tickformat="%b ’%y", nticks=6)
     figure.update_xaxes(range=[days.iloc[0], days.iloc[-1] + (days.iloc[-1] - days.iloc[0]) * 0.05])
     return figure
 
 
+@_draw_past.register
+def _(task: Anticipate, facts: Facts, recent: pd.DataFrame) -> Figure:
+    """The growth that is asked for."""
+    return _draw_growth(recent[facts.case.time], recent[facts.case.target.name], choose_shown(task))
+
+
+@_draw_past.register
+def _(task: Regress, facts: Facts, recent: pd.DataFrame) -> Figure:
+    """How the numbers are spread, with the answer for the newest record."""
+    figure = Figure(layout=_layout(""))
+    values = recent[facts.case.target.name]
+    figure.add_histogram(x=values, nbinsx=30, marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>")
+    figure.update_xaxes(title=_unit(facts), tickformat=",~r")
+    _add_answer(figure, facts)
+    return figure
+
+
+@_draw_past.register
+def _(task: Classify, facts: Facts, recent: pd.DataFrame) -> Figure:
+    """How often each label came."""
+    places, labels = recent[facts.case.target.name].astype(int), facts.case.target.labels
+    counts = places.value_counts().reindex(range(len(labels)), fill_value=0)
+    figure = Figure(layout=_layout(""))
+    hover = "%{x}: %{y}<extra></extra>"
+    figure.add_bar(x=list(labels), y=counts.tolist(), marker={"color": _INK}, hovertemplate=hover)
+    figure.update_xaxes(type="category")
+    return figure
+
+
+def _add_answer(figure: Figure, facts: Facts) -> None:
+    if facts.forecast is not None:
+        _add_said(facts.forecast.predictions[0], figure, list_days(facts))
+
+
+@singledispatch
+def _add_said(said: AnyPrediction, figure: Figure, days: pd.Series) -> None:
+    """Draw the answer among the newest readings; labels and growth have charts of their own."""
+
+
+@_add_said.register
+def _(said: Prediction, figure: Figure, days: pd.Series) -> None:
+    _add_forecast(figure, lay_out_steps(said, days), said, by_step=False)
+
+
+@_add_said.register
+def _(said: Estimate, figure: Figure, days: pd.Series) -> None:
+    figure.add_vline(x=said.value, line={"color": _ACCENT, "width": 2, "dash": "dot"})
+
+
 def draw_ahead(facts: Facts) -> Figure | None:
-    """The last readings and the steps ahead, close up; None where there is no forecast."""
-    if facts.forecast is None:
-        return None
-    if isinstance(facts.forecast, Outlook):
-        return _draw_head_probabilities(facts.forecast)
-    if isinstance(facts.forecast, RecordAnswer):
-        return _draw_probabilities(facts.forecast) if facts.forecast.label is not None else None
-    figure = Figure(layout=_layout(facts.forecast.unit))
+    """The last readings and the steps ahead, or the labels' probabilities; None where there are none of both."""
+    return None if facts.forecast is None else _draw_said(facts.forecast.predictions[0], facts)
+
+
+@singledispatch
+def _draw_said(said: AnyPrediction, facts: Facts) -> Figure | None:
+    """The answer in a chart of its own."""
+    raise NotImplementedError(f"No chart is defined for {type(said).__name__}; register it here.")
+
+
+@_draw_said.register
+def _(said: Prediction, facts: Facts) -> Figure | None:
+    figure = Figure(layout=_layout(said.unit))
     days = list_days(facts)
-    known = days[days <= pd.Timestamp(facts.forecast.as_of)].tail(AHEAD_READINGS)
+    known = days[days <= find_start(said)].tail(AHEAD_READINGS)
     if facts.recent is not None and len(known):
         _add_known_steps(figure, known, facts.recent[facts.case.target.name].loc[known.index], _unit(facts))
-    steps = lay_out_steps(facts.forecast, days)
-    _add_forecast(figure, steps, facts.forecast, by_step=True)
+    steps = lay_out_steps(said, days)
+    _add_forecast(figure, steps, said, by_step=True)
     figure.update_xaxes(**_step_axis(len(known), steps))
+    return figure
+
+
+@_draw_said.register
+def _(said: Estimate, facts: Facts) -> Figure | None:
+    return None
+
+
+@_draw_said.register
+def _(said: Label, facts: Facts) -> Figure | None:
+    shares = list_probabilities(said)
+    figure = _draw_probabilities([each.label for each in shares], shares)
+    figure.update_xaxes(type="category")
+    return figure
+
+
+@_draw_said.register
+def _(said: Outlook, facts: Facts) -> Figure | None:
+    """The labels of all targets side by side."""
+    shares = list_probabilities(said)
+    if not shares:
+        return None
+    return _draw_probabilities([[each.target for each in shares], [each.label for each in shares]], shares)
+
+
+def _draw_probabilities(x: Sequence[str] | Sequence[Sequence[str]], shares: Sequence[Probability]) -> Figure:
+    figure = Figure(layout=_layout(""))
+    colors = [_ACCENT if each.is_answer else _INK for each in shares]
+    heights = [each.share for each in shares]
+    figure.add_bar(x=x, y=heights, marker={"color": colors}, hovertemplate="%{x}: %{y:.1%}<extra></extra>")
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
     return figure
 
 
@@ -129,55 +176,6 @@ def _draw_growth(days: pd.Series, levels: pd.Series, target: Growth) -> Figure:
     return figure
 
 
-def _draw_head_probabilities(outlook: Outlook) -> Figure | None:
-    """The labels of all targets side by side; None where all are numbers."""
-    said = {name: answer for name, answer in outlook.heads.items() if answer.label is not None}
-    if not said:
-        return None
-    bars = [(name, label, share) for name, answer in said.items() for label, share in answer.probabilities.items()]
-    names, labels, shares = (list(part) for part in zip(*bars, strict=True))
-    figure = Figure(layout=_layout(""))
-    colors = [_ACCENT if said[name].label == label else _INK for name, label, _ in bars]
-    figure.add_bar(x=[names, labels], y=shares, marker={"color": colors}, hovertemplate="%{x}: %{y:.1%}<extra></extra>")
-    figure.update_yaxes(range=[0, 1], tickformat=".0%")
-    return figure
-
-
-def _draw_spread(facts: Facts, values: pd.Series) -> Figure:
-    """How often each label came, or how the numbers are spread, with the answer for the newest record."""
-    labels, answer = facts.case.target.labels, facts.forecast
-    figure = Figure(layout=_layout(""))
-    if labels:
-        counts = values.astype(int).value_counts().reindex(range(len(labels)), fill_value=0)
-        figure.add_bar(
-            x=list(labels), y=counts.tolist(), marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>"
-        )
-        figure.update_xaxes(type="category")
-        return figure
-    figure.add_histogram(x=values, nbinsx=30, marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>")
-    figure.update_xaxes(title=_unit(facts), tickformat=",~r")
-    if isinstance(answer, RecordAnswer) and answer.value is not None:
-        figure.add_vline(x=answer.value, line={"color": _ACCENT, "width": 2, "dash": "dot"})
-    return figure
-
-
-def _draw_probabilities(answer: RecordAnswer) -> Figure:
-    figure = Figure(layout=_layout(""))
-    colors = [_ACCENT if label == answer.label else _INK for label in answer.probabilities]
-    shares = list(answer.probabilities.values())
-    figure.add_bar(
-        x=list(answer.probabilities), y=shares, marker={"color": colors}, hovertemplate="%{x}: %{y:.1%}<extra></extra>"
-    )
-    figure.update_xaxes(type="category")
-    figure.update_yaxes(range=[0, 1], tickformat=".0%")
-    return figure
-
-
-def list_days(facts: Facts) -> pd.Series:
-    """Times of the readings at hand, ascending; empty where there are none."""
-    return pd.Series([], dtype="datetime64[ns]") if facts.recent is None else facts.recent[facts.case.time]
-
-
 def _add_known_steps(figure: Figure, days: pd.Series, values: pd.Series, unit: str) -> None:
     numbers = list(range(-len(days) + 1, 1))
     when = [f"{day:%a} {format_day(day)}" for day in days]
@@ -188,7 +186,7 @@ def _add_known_steps(figure: Figure, days: pd.Series, values: pd.Series, unit: s
         mode="lines+markers",
         line={"color": _INK, "width": 1.6},
         marker={"size": 4},
-        customdata=[[day, format_amount(value, unit)] for day, value in zip(when, values, strict=True)],
+        customdata=[[day, *amount] for day, amount in zip(when, _write_amounts(unit, values), strict=True)],
         hovertemplate="%{customdata[0]}<br><b>%{customdata[1]}</b><extra></extra>",
     )
 
@@ -220,12 +218,19 @@ def _add_forecast(figure: Figure, steps: Steps, forecast: Prediction, *, by_step
 def _describe_step(steps: Steps, forecast: Prediction, number: int) -> str:
     unit, day = forecast.unit, steps.days[number]
     if number == 0:
-        return f"Last known, {format_day(day)}<br><b>{format_amount(steps.mean[0], unit)}</b>"
-    text = f"Step {number}, expected {day:%a} {format_day(day)}<br><b>{format_amount(steps.mean[number], unit)}</b>"
-    if forecast.band is None or steps.lower is None or steps.upper is None:
+        return _write_hover("Last known, {}<br><b>{}</b>", format_day(day), format_amount(steps.mean[0], unit))
+    when, amount = f"{day:%a} {format_day(day)}", format_amount(steps.mean[number], unit)
+    text = _write_hover("Step {}, expected {}<br><b>{}</b>", number, when, amount)
+    if forecast.interval is None or steps.lower is None or steps.upper is None:
         return f"{text}<br>no interval"
     span = f"{format_amount(steps.lower[number], unit)} to {format_amount(steps.upper[number], unit)}"
-    return f"{text}<br>{format_share(forecast.band.coverage_share, digits=0)} interval: {span}"
+    share = format_share(forecast.interval.coverage_share, digits=0)
+    return text + _write_hover("<br>{} interval: {}", share, span)
+
+
+def _write_hover(pattern: str, *values: object) -> str:
+    """A text beside the pointer, which Plotly reads as HTML: values are escaped."""
+    return str(Markup(pattern).format(*values))
 
 
 def _step_axis(n_known: int, steps: Steps) -> dict[str, object]:
@@ -242,9 +247,13 @@ def _step_axis(n_known: int, steps: Steps) -> dict[str, object]:
 
 def _hover(unit: str, values: pd.Series) -> dict[str, object]:
     return {
-        "customdata": [[format_amount(value, unit)] for value in values],
+        "customdata": _write_amounts(unit, values),
         "hovertemplate": "%{x}<br><b>%{customdata[0]}</b><extra></extra>",
     }
+
+
+def _write_amounts(unit: str, values: pd.Series) -> list[list[str]]:
+    return [[_write_hover("{}", format_amount(value, unit))] for value in values]
 
 
 def _unit(facts: Facts) -> str:

@@ -1,9 +1,8 @@
-"""How numbers, shares and times read on the page. Everything that came from outside leaves here escaped for HTML."""
+"""How numbers, shares and times read on the page. Plain text: the templates escape it for HTML."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -23,20 +22,20 @@ def format_amount(value: float | None, unit: str = "USD", *, signed: bool = Fals
         return NONE
     number = f"{abs(value):,.2f}"
     sign = "−" if value < 0 else "+" if signed and number != "0.00" else ""
-    return f"{sign}${number}" if unit == "USD" else f"{sign}{number} {escape(unit)}".rstrip()
+    return f"{sign}${number}" if unit == "USD" else f"{sign}{number} {unit}".rstrip()
 
 
 def format_share(share: float | None, *, signed: bool = False, digits: int = 1) -> str:
     """A share (0 to 1) as percent.
 
     >>> format_share(0.0123), format_share(0.9, digits=0), format_share(-0.02, signed=True)
-    ('1.2 %', '90 %', '−2.0 %')
+    ('1.2%', '90%', '−2.0%')
     """
     if share is None:
         return NONE
     percent = f"{abs(share) * 100:.{digits}f}"
     sign = "−" if share < 0 else "+" if signed else ""
-    return f"{sign if float(percent) else ''}{percent} %"
+    return f"{sign if float(percent) else ''}{percent}%"
 
 
 def format_count(count: int | None, noun: str = "") -> str:
@@ -54,11 +53,11 @@ def format_p(p: float | None) -> str:
     """A p-value.
 
     >>> format_p(0.0312), format_p(0.00002), format_p(None)
-    ('p = 0.031', 'p &lt; 0.001', '–')
+    ('p = 0.031', 'p < 0.001', '–')
     """
     if p is None:
         return NONE
-    return "p &lt; 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def format_day(when: Any) -> str:
@@ -68,7 +67,7 @@ def format_day(when: Any) -> str:
     ('1 Mar 2013', '–')
     """
     at = _to_datetime(when)
-    return f"{at.day} {at:%b %Y}" if at else escape(str(when)) if when else NONE
+    return f"{at.day} {at:%b %Y}" if at else str(when) if when else NONE
 
 
 def format_moment(when: Any) -> str:
@@ -79,19 +78,19 @@ def format_moment(when: Any) -> str:
     """
     at = _to_datetime(when)
     if at is None:
-        return escape(str(when)) if when else NONE
+        return str(when) if when else NONE
     if at.tzinfo is not None:
         at = at.astimezone(UTC)
     return f"{at.day} {at:%b %Y, %H:%M} UTC"
 
 
 def format_words(text: Any) -> str:
-    """A value from outside, escaped; identifiers_with_underscores read as words.
+    """A value from outside; identifiers_with_underscores read as words.
 
-    >>> format_words("not_enough_data"), format_words("<b>")
-    ('not enough data', '&lt;b&gt;')
+    >>> format_words("not_enough_data"), format_words(None)
+    ('not enough data', '–')
     """
-    return escape(str(text).replace("_", " ")) if text not in (None, "") else NONE
+    return str(text).replace("_", " ") if text not in (None, "") else NONE
 
 
 def _to_datetime(when: Any) -> datetime | None:

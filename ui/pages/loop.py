@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
-from okawari.case import Anticipate
+from okawari.case import Anticipate, Case, Classify, Forecast, Regress
 from okawari.loop.status import LoopState
+from ui.markup import render
 from ui.pages.formats import (
     NONE,
     format_amount,
@@ -20,7 +22,7 @@ from ui.pages.formats import (
 )
 from ui.view_model import Facts
 
-Row = tuple[str, str]  # label and value, both ready HTML
+Row = tuple[str, str]  # label and value
 
 SHOWN_FEATURES = 4
 _TONES = {
@@ -33,10 +35,8 @@ def write_cards(facts: Facts) -> str:
     """Snapshot, quality, champion, drift, performance and the last decision."""
     state = facts.state
     if state is None:
-        return '<div class="ok-empty"><p>The state of the loop could not be read; see the notice above.</p></div>'
-    heads = facts.case.task.heads
-    # One target of a series has a unit of its own, that of its growth.
-    unit = heads[0].unit if isinstance(facts.case.task, Anticipate) else facts.case.target.unit
+        return render("empty", text="The state of the loop could not be read; see the notice above.")
+    unit = _find_unit(facts.case.task, facts.case)
     cards = (
         _snapshot_card(state),
         _champion_card(state, unit, facts.case.baseline.name),
@@ -45,68 +45,97 @@ def write_cards(facts: Facts) -> str:
         _verdict_card("Data drift", state.drift, _drift_rows(state.drift)),
         _verdict_card("Performance", state.performance, _performance_rows(state.performance, unit)),
     )
-    return f'<section class="ok-cards" data-testid="cards" aria-label="State of the loop">{"".join(cards)}</section>'
+    return render("cards", cards=cards)
+
+
+@singledispatch
+def _find_unit(task: object, case: Case) -> str:
+    """Unit of an error of a single number."""
+    raise NotImplementedError(f"No unit is defined for {type(task).__name__}; register it here.")
+
+
+@_find_unit.register(Forecast)
+@_find_unit.register(Regress)
+@_find_unit.register(Classify)
+def _(task: object, case: Case) -> str:
+    return case.target.unit
+
+
+@_find_unit.register
+def _(task: Anticipate, case: Case) -> str:
+    """One target of a series has a unit of its own, that of its growth."""
+    return task.heads[0].unit
 
 
 def write_decisions(facts: Facts) -> str:
     """The newest verdicts and decisions, newest first."""
     if not facts.decisions:
-        return '<div class="ok-empty"><p>Nothing has been decided yet.</p></div>'
-    rows = "".join(
-        f'<tr><td class="ok-when">{format_moment(row.get("at"))}</td><td>{format_words(row.get("kind"))}</td>'
-        f"<td>{_pill(row.get('action'))}</td><td>{escape(str(row.get('reason') or NONE))}</td></tr>"
-        for row in facts.decisions
-    )
-    return (
-        '<div class="ok-table" data-testid="decisions"><table><caption>Verdicts and decisions, newest first</caption>'
-        "<thead><tr><th>When</th><th>About</th><th>Outcome</th><th>Reason</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+        return render("empty", text="Nothing has been decided yet.")
+    return render("decisions", rows=[_describe_decision(row) for row in facts.decisions])
 
 
-def _snapshot_card(state: LoopState) -> str:
+def _describe_decision(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "when": format_moment(row.get("at")),
+        "about": format_words(row.get("kind")),
+        "outcome": _pill(row.get("action")),
+        "reason": str(row.get("reason") or NONE),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One fact of the loop: its name, its value, an explanation, and rows of details."""
+
+    label: str
+    head: str
+    rows: Sequence[Row]
+    note: str
+
+
+def _snapshot_card(state: LoopState) -> Card:
     snapshot = state.snapshot
     if snapshot is None:
         return _card("Snapshot", NONE, [], "Nothing has been ingested.")
     rows = [
         ("Readings", format_count(snapshot.rows)),
         ("Newest", format_day(snapshot.last_at)),
-        ("Digest", f'<code title="{escape(snapshot.digest, quote=True)}">{escape(snapshot.digest[:10])}</code>'),
+        ("Digest", render("digest", digest=snapshot.digest)),
     ]
     return _card("Snapshot", f"Version {snapshot.version}", rows)
 
 
-def _champion_card(state: LoopState, unit: str, baseline: str) -> str:
+def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
     champion = state.champion
     if champion is None:
         return _card("Champion", NONE, [], "No model has been promoted.")
     skill = champion.get("skill_share")
     rows = [
-        ("Version", f"{escape(str(champion['version']))}, {escape(str(champion['variant']))}"),
+        ("Version", f"{champion['version']}, {champion['variant']}"),
         _loss_row(champion, unit),
         (f"Gain on {format_words(baseline)}", NONE if skill is None else format_share(skill, signed=True)),
     ]
-    return _card("Champion", escape(str(champion["candidate"])), rows)
+    return _card("Champion", str(champion["candidate"]), rows)
 
 
 def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
     name = str(champion["loss_name"])
-    return escape(name), format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
+    return name, format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
 
 
-def _decision_card(state: LoopState) -> str:
+def _decision_card(state: LoopState) -> Card:
     decision = state.decision
     if decision is None:
         return _card("Last decision", NONE, [], "Nothing has been decided.")
     head = f"{format_words(decision['kind']).capitalize()}: {format_words(decision['action'])}"
-    return _card("Last decision", head, [("When", format_moment(decision["at"]))], escape(str(decision["reason"])))
+    return _card("Last decision", head, [("When", format_moment(decision["at"]))], str(decision["reason"]))
 
 
-def _verdict_card(label: str, verdict: Mapping[str, Any] | None, rows: Sequence[Row]) -> str:
+def _verdict_card(label: str, verdict: Mapping[str, Any] | None, rows: Sequence[Row]) -> Card:
     if verdict is None:
         return _card(label, NONE, rows, "Not looked at yet.")
     rows = [*rows, ("When", format_moment(verdict["at"]))]
-    return _card(label, _pill(verdict["verdict"]), rows, escape(str(verdict["reason"])))
+    return _card(label, _pill(verdict["verdict"]), rows, str(verdict["reason"]))
 
 
 def _drift_rows(verdict: Mapping[str, Any] | None) -> list[Row]:
@@ -131,18 +160,13 @@ def _performance_rows(verdict: Mapping[str, Any] | None, unit: str) -> list[Row]
 
 
 def _highlight(text: str, moved: bool) -> str:
-    return f'<span class="ok-moved">{text}, moved</span>' if moved else text
+    return render("moved", text=text) if moved else text
 
 
-def _card(label: str, head: str, rows: Sequence[Row], note: str = "") -> str:
-    lines = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
-    text = f'<p class="ok-note">{note}</p>' if note else ""
-    return (
-        f'<article class="ok-card"><h3 class="ok-label">{label}</h3><div class="ok-value">{head}</div>'
-        f"{text}{f'<dl>{lines}</dl>' if lines else ''}</article>"
-    )
+def _card(label: str, head: str, rows: Sequence[Row], note: str = "") -> Card:
+    return Card(label=label, head=head, rows=rows, note=note)
 
 
 def _pill(word: Any) -> str:
     tone = next((tone for tone, words in _TONES.items() if str(word).lower().replace(" ", "_") in words), "plain")
-    return f'<span class="ok-pill ok-{tone}">{format_words(word)}</span>'
+    return render("pill", tone=tone, text=format_words(word))

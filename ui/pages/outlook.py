@@ -3,158 +3,258 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import singledispatch
 
-from okawari.case import Anticipate, Case
-from ui.client import Outlook, Prediction, RecordAnswer, Said
-from ui.pages.chart import choose_shown, lay_out_steps, list_days, rests_on_weekends
+import pandas as pd
+
+from okawari.case import Anticipate, Case, Classify, Forecast, Regress
+from okawari.clients.wire import AnyPrediction, Bounds, Estimate, IntervalInfo, Label, Outlook, Prediction
+from okawari.schema.transforms import Difference, LogReturn, Transform
+from ui.markup import render
+from ui.pages.answers import list_numbers, list_probabilities
+from ui.pages.chart import choose_shown
 from ui.pages.formats import format_amount, format_day, format_share
+from ui.pages.steps import lay_out_steps, list_days, rests_on_weekends
+from ui.pages.wording import describe_training_data, name_rows
 from ui.view_model import Facts
+
+SHOWN_LABELS = ("Most probable", "Second", "Third")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One number or label of an answer: what it is, when or of what, and a remark."""
+
+    label: str
+    when: str
+    amount: str
+    note: str
 
 
 def write_heading(facts: Facts) -> str:
     """Heading above the chart: what it shows, which model speaks, and how sure it is."""
-    target = facts.case.target
-    named = ", ".join(filter(None, (target.name.replace("_", " ").capitalize(), target.unit)))
-    return (
-        f'<div class="ok-heading"><h2>{escape(facts.case.title)}</h2>'
-        f"<p>{escape(named)}. {_name_speaker(facts)}</p></div>"
-    )
+    target, answer = facts.case.target, facts.forecast
+    named = target.description.rstrip(".") or _in_words(target.name)
+    shared = {"title": facts.case.title, "named": ", ".join(filter(None, (named[:1].upper() + named[1:], target.unit)))}
+    if answer is None:
+        return render("heading", **shared, model=None)
+    first = answer.predictions[0]
+    learned = describe_training_data(facts.case.layout, answer.model.trained_until)
+    lacking, promise = _describe_trust(list_numbers(first))
+    spoken = {"said": _name_answer(first), "learned": learned, "lacking": lacking, "promise": promise}
+    return render("heading", **shared, **spoken, model=answer.model)
 
 
-def _name_speaker(facts: Facts) -> str:
-    forecast = facts.forecast
-    if forecast is None:
-        return "No forecast yet."
-    model = forecast.model
-    said = "Answer for the newest record" if isinstance(forecast, RecordAnswer) else "Forecast"
-    text = (
-        f"{said} by <b>{escape(model.candidate)}</b> version {escape(model.version)} ({escape(model.variant)}), "
-        f"trained on readings until {format_day(model.trained_until)}."
-    )
-    numbers = [each for each in _list_answers(forecast) if isinstance(each, Prediction) or each.label is None]
+@singledispatch
+def _name_answer(said: AnyPrediction) -> str:
+    """What the answer is called."""
+    raise NotImplementedError(f"No name is defined for {type(said).__name__}; register it here.")
+
+
+@_name_answer.register(Prediction)
+@_name_answer.register(Outlook)
+def _(said: Prediction | Outlook) -> str:
+    return "Forecast"
+
+
+@_name_answer.register(Estimate)
+@_name_answer.register(Label)
+def _(said: Estimate | Label) -> str:
+    return "Answer for the newest record"
+
+
+def _describe_trust(numbers: Sequence[Prediction | Estimate]) -> tuple[str, str]:
+    """Why the first number has no interval, and what its interval promises; one of both, or neither without numbers."""
     if not numbers:
-        return text
-    band, note = numbers[0].band, numbers[0].note
-    if band is None:
-        return f"{text} <b>No interval:</b> {escape(note or 'this model has none that is calibrated.')}"
-    share, what = format_share(band.coverage_share, digits=0), "interval" if isinstance(forecast, Outlook) else "band"
-    measured = band.measured_share
-    held = "" if measured is None else f", and held {format_share(measured, digits=0)} of those held out"
-    return f"{text} The {what} is meant to hold {share} of the true values{held}."
-
-
-def _list_answers(forecast: Said) -> Sequence[Prediction | RecordAnswer]:
-    return tuple(forecast.heads.values()) if isinstance(forecast, Outlook) else (forecast,)
+        return "", ""
+    interval = numbers[0].interval
+    if interval is None:
+        return numbers[0].note or "this model has none that is calibrated.", ""
+    measured = interval.measured_share
+    held = "" if measured is None else f"; on held-out data it held {format_share(measured, digits=0)}"
+    share = format_share(interval.coverage_share, digits=0)
+    return "", f"The interval is meant to hold {share} of the true values{held}."
 
 
 def write_outlook(facts: Facts) -> str:
-    """The forecast in numbers: the last value, the next step, the last step."""
-    forecast = facts.forecast
-    if forecast is None:
+    """The answer in numbers: of a forecast the last value, the next step, the last step."""
+    if facts.forecast is None:
         return write_placeholder(facts)
-    if isinstance(forecast, RecordAnswer):
-        return _outlook(_list_record_tiles(forecast))
-    if isinstance(forecast, Outlook):
-        return _outlook([_write_head_tile(name, answer) for name, answer in forecast.heads.items()], " ok-answers")
-    days = lay_out_steps(forecast, list_days(facts)).days
-    tiles = [_tile("Last value", format_day(days[0]), format_amount(forecast.level, forecast.unit), "")]
-    for step in sorted({1, len(forecast.mean)}):
-        label = "Next step" if step == 1 else f"Step {step}"
-        when = f"expected {days[step]:%a} {format_day(days[step])}"
-        amount = format_amount(forecast.mean[step - 1], forecast.unit)
-        tiles.append(_tile(label, when, amount, _explain_step(forecast, step - 1, facts.case)))
-    return _outlook(tiles)
+    first = facts.forecast.predictions[0]
+    return render("outlook", tiles=_list_tiles(first, facts), kind=_choose_style(first))
 
 
-def _outlook(tiles: Sequence[str], kind: str = "") -> str:
-    return f'<div class="ok-outlook{kind}" data-testid="outlook">{"".join(tiles)}</div>'
+@singledispatch
+def _choose_style(said: AnyPrediction) -> str:
+    """A further class of the element; tiles of long texts need more width."""
+    return ""
 
 
-def _write_head_tile(name: str, answer: RecordAnswer) -> str:
-    """One of several answers: its number with the interval, or its most probable label with the others."""
-    title = escape(name.replace("_", " ").capitalize())
-    if answer.label is None:
-        assert answer.value is not None, "an answer is a label or a number"
-        return _tile(title, "next reading", format_amount(answer.value, answer.unit), _write_span(answer))
-    ranked = sorted(answer.probabilities.items(), key=lambda each: -each[1])
-    shares = [f"{escape(label)} {format_share(share, digits=0)}" for label, share in ranked]
-    return _tile(title, "next reading", escape(answer.label), " · ".join(shares))
+@_choose_style.register
+def _(said: Outlook) -> str:
+    return " ok-answers"
 
 
-def _write_span(answer: RecordAnswer) -> str:
-    if answer.band is None:
-        return "no interval"
-    return f"{format_amount(answer.band.lower[0], answer.unit)} to {format_amount(answer.band.upper[0], answer.unit)}"
+@singledispatch
+def _list_tiles(said: AnyPrediction, facts: Facts) -> list[Tile]:
+    """The answer as tiles."""
+    raise NotImplementedError(f"No tiles are defined for {type(said).__name__}; register them here.")
 
 
-def _list_record_tiles(answer: RecordAnswer) -> list[str]:
-    """The answer for the newest record: its number and interval, or its most probable labels."""
-    if answer.label is None:
-        assert answer.value is not None, "an answer is a label or a number"
-        return [_tile("Newest record", "answer", format_amount(answer.value, answer.unit), _write_span(answer))]
-    likeliest = sorted(answer.probabilities.items(), key=lambda each: -each[1])[:3]
-    ranks = ("Most probable", "Second", "Third")
+@_list_tiles.register
+def _(said: Prediction, facts: Facts) -> list[Tile]:
+    days = lay_out_steps(said, list_days(facts)).days
+    last = Tile(label="Last value", when=format_day(days[0]), amount=format_amount(said.level, said.unit), note="")
+    return [last, *(_write_step_tile(said, step, days[step], facts.case) for step in sorted({1, len(said.mean)}))]
+
+
+def _write_step_tile(said: Prediction, step: int, day: pd.Timestamp, case: Case) -> Tile:
+    return Tile(
+        label="Next step" if step == 1 else f"Step {step}",
+        when=f"expected {day:%a} {format_day(day)}",
+        amount=format_amount(said.mean[step - 1], said.unit),
+        note=_explain_step(said, step - 1, case),
+    )
+
+
+@_list_tiles.register
+def _(said: Outlook, facts: Facts) -> list[Tile]:
+    return [_write_head_tile(head, name) for name, head in said.heads.items()]
+
+
+@_list_tiles.register
+def _(said: Estimate, facts: Facts) -> list[Tile]:
+    what = _in_words(facts.case.target.name)
+    return [Tile(label="Newest record", when=what, amount=format_amount(said.value, said.unit), note=_write_span(said))]
+
+
+@_list_tiles.register
+def _(said: Label, facts: Facts) -> list[Tile]:
+    what = _in_words(facts.case.target.name)
+    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
     return [
-        _tile(rank, "label", escape(label), format_share(share, digits=1))
-        for rank, (label, share) in zip(ranks, likeliest, strict=False)
+        Tile(label=rank, when=what, amount=label, note=format_share(share))
+        for rank, (label, share) in zip(SHOWN_LABELS, ranked, strict=False)
     ]
+
+
+@singledispatch
+def _write_head_tile(said: Estimate | Label, name: str) -> Tile:
+    """One of several answers."""
+    raise NotImplementedError(f"No tile is defined for {type(said).__name__}; register it here.")
+
+
+@_write_head_tile.register
+def _(said: Estimate, name: str) -> Tile:
+    """The number with its interval."""
+    amount, title = format_amount(said.value, said.unit), _in_words(name).capitalize()
+    return Tile(label=title, when="next reading", amount=amount, note=_write_span(said))
+
+
+@_write_head_tile.register
+def _(said: Label, name: str) -> Tile:
+    """The most probable label with the others."""
+    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
+    shares = " · ".join(f"{label} {format_share(share, digits=0)}" for label, share in ranked)
+    return Tile(label=_in_words(name).capitalize(), when="next reading", amount=said.label, note=shares)
+
+
+def _write_span(said: Estimate) -> str:
+    bounds: Bounds | None = said.interval
+    if bounds is None:
+        return "no interval"
+    return f"{format_amount(bounds.lower, said.unit)} to {format_amount(bounds.upper, said.unit)}"
 
 
 def write_history_caption(facts: Facts) -> str:
     """What the long chart shows."""
     if facts.recent is None:
         return ""
-    case = facts.case
-    what = "readings" if case.is_series else f"records: {escape(case.target.name.replace('_', ' '))}"
-    if isinstance(case.task, Anticipate):
-        shown = choose_shown(case.task)
-        what += f": {'change of growth' if shown.change else 'growth'} over {shown.lag} of them, {escape(shown.unit)}"
-        what += f", and the bounds of {escape(shown.name)}" if shown.bounds else ""
-    return f'<p class="ok-label">The last {len(facts.recent)} {what}</p>'
+    what = f"{name_rows(facts.case.layout)}{_describe_shown(facts.case.task, facts.case)}"
+    return render("caption", text=f"The last {len(facts.recent)} {what}", hint="")
+
+
+@singledispatch
+def _describe_shown(task: object, case: Case) -> str:
+    """What is drawn of the rows, after a colon."""
+    raise NotImplementedError(f"No words are defined for {type(task).__name__}; register them here.")
+
+
+@_describe_shown.register
+def _(task: Forecast, case: Case) -> str:
+    return ""
+
+
+@_describe_shown.register(Regress)
+@_describe_shown.register(Classify)
+def _(task: Regress | Classify, case: Case) -> str:
+    return f": {_in_words(case.target.name)}"
+
+
+@_describe_shown.register
+def _(task: Anticipate, case: Case) -> str:
+    shown = choose_shown(task)
+    growth = f"{'change of growth' if shown.change else 'growth'} over {shown.lag} of them, {shown.unit}"
+    return f": {growth}" + (f", and the bounds of {shown.name}" if shown.bounds else "")
 
 
 def write_ahead_caption(facts: Facts) -> str:
     """What the close-up shows: its x axis counts steps, because nobody promised on which days readings come."""
-    if facts.forecast is None:
-        return ""
-    if isinstance(facts.forecast, RecordAnswer | Outlook):
-        has_labels = any(isinstance(each, RecordAnswer) and each.label for each in _list_answers(facts.forecast))
-        return '<p class="ok-label">Probabilities</p>' if has_labels else ""
-    n_steps = len(facts.forecast.mean)
-    hint = "<span>in business days; holidays not known</span>" if rests_on_weekends(list_days(facts)) else ""
-    return f'<p class="ok-label">Next {n_steps} steps{hint}</p>'
+    return "" if facts.forecast is None else _write_ahead(facts.forecast.predictions[0], facts)
 
 
-def _tile(label: str, when: str, amount: str, note: str) -> str:
-    return (
-        f'<div class="ok-tile"><span class="ok-label">{label}</span><span class="ok-when">{when}</span>'
-        f'<strong>{amount}</strong><span class="ok-note">{note}</span></div>'
-    )
+@singledispatch
+def _write_ahead(said: AnyPrediction, facts: Facts) -> str:
+    """The caption of probabilities; nothing where the answer has none."""
+    return render("caption", text="Probabilities", hint="") if list_probabilities(said) else ""
 
 
-def _explain_step(forecast: Prediction, index: int, case: Case) -> str:
-    change = _explain_change(forecast, index, case)
-    if forecast.band is None:
+@_write_ahead.register
+def _(said: Prediction, facts: Facts) -> str:
+    hint = "in business days; holidays not known" if rests_on_weekends(list_days(facts)) else ""
+    return render("caption", text=f"Next {len(said.mean)} steps", hint=hint)
+
+
+def _explain_step(said: Prediction, index: int, case: Case) -> str:
+    change = _explain_change(case.task.transform, said, index)
+    interval: IntervalInfo | None = said.interval
+    if interval is None:
         return f"{change} · no interval"
-    lower, upper = forecast.band.lower[index], forecast.band.upper[index]
-    return f"{change} · {format_amount(lower, forecast.unit)} to {format_amount(upper, forecast.unit)}"
+    lower, upper = interval.lower[index], interval.upper[index]
+    return f"{change} · {format_amount(lower, said.unit)} to {format_amount(upper, said.unit)}"
 
 
-def _explain_change(forecast: Prediction, index: int, case: Case) -> str:
-    """How far from the last value: of what grows a share of it; a difference, which may start at zero, in its unit."""
-    if case.learns == "difference":
-        return format_amount(forecast.mean[index] - forecast.level, forecast.unit, signed=True)
-    return format_share(forecast.mean[index] / forecast.level - 1, signed=True, digits=2) if forecast.level else ""
+@singledispatch
+def _explain_change(transform: Transform, said: Prediction, index: int) -> str:
+    """How far a step lies from the last value."""
+    raise NotImplementedError(f"No words are defined for {type(transform).__name__}; register them here.")
+
+
+@_explain_change.register
+def _(transform: LogReturn, said: Prediction, index: int) -> str:
+    """Growth as a share of the last value."""
+    return format_share(said.mean[index] / said.level - 1, signed=True, digits=2) if said.level else ""
+
+
+@_explain_change.register
+def _(transform: Difference, said: Prediction, index: int) -> str:
+    """A difference, which may start at zero, in its unit."""
+    return format_amount(said.mean[index] - said.level, said.unit, signed=True)
 
 
 def write_placeholder(facts: Facts) -> str:
     """What to do where there is no forecast to show."""
-    name = escape(facts.case.name)
+    run, rows = f"okawari run {facts.case.name}", name_rows(facts.case.layout)
     if facts.recent is None:
-        text = f"No readings have been ingested. Run <code>okawari run {name}</code>: it ingests, trains and deploys."
+        before, command, after = f"No {rows} have been ingested. Run", run, ": it ingests, trains and deploys."
     elif facts.served is None:
-        text = "Readings are here, but the prediction service does not answer. Start it with <code>okawari up</code>."
+        said = f"{rows.capitalize()} are here, but the prediction service does not answer. Start it with"
+        before, command, after = said, "okawari up", "."
     else:
-        text = f"Readings are here, but no model serves yet. Run <code>okawari run {name}</code>."
-    return f'<div class="ok-empty" data-testid="placeholder"><p>{text}</p></div>'
+        before, command, after = f"{rows.capitalize()} are here, but no model serves yet. Run", run, "."
+    return render("placeholder", before=before, command=command, after=after)
+
+
+def _in_words(name: str) -> str:
+    return name.replace("_", " ")

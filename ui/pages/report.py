@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+from ui.markup import render
 from ui.view_model import Facts
+
+_NO_REPORT = (
+    "No report yet. The monitor writes one each time it compares new readings with those that the champion was "
+    "trained on."
+)
 
 
 def write_report(facts: Facts) -> str:
     """The report's frame; a sentence where there is none or where it lies outside the reports folder."""
     report = facts.state.report if facts.state else None
     if report is None or not report.resolve().is_relative_to(facts.links.reports.resolve()):
-        return (
-            '<div class="ok-empty"><p>No report yet. The monitor writes one each time it compares new readings '
-            "with those that the champion was trained on.</p></div>"
-        )
-    return (
-        f'<iframe class="ok-report" title="Data report" sandbox="allow-scripts" loading="lazy" '
-        f'src="{_address(report, facts)}"></iframe>'
-    )
+        return render("empty", text=_NO_REPORT)
+    return render("report", address=_address(report, facts))
 
 
 def _address(report: Path, facts: Facts) -> str:

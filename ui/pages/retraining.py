@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from okawari.clients.orchestrator import Run
+from ui.markup import render
 
 _WORDS = {
     "SCHEDULED": "waits for the flow runner",
@@ -20,17 +19,16 @@ _WORDS = {
 
 def write_run(run: Run, prefect: str) -> str:
     """One line about a run, with a link to its page in Prefect."""
-    words = _WORDS.get(run.state, escape(run.state.lower()))
-    address = escape(f"{prefect}/runs/flow-run/{run.id}", quote=True)
-    message = f": {escape(run.message)}" if run.ended and not run.succeeded and run.message else ""
-    tone = "busy" if not run.ended else "good" if run.succeeded else "bad"
-    return (
-        f'<p class="ok-run ok-{tone}" role="status" data-state="{escape(run.state, quote=True)}"><span>Training '
-        f'<a href="{address}" target="_blank" rel="noopener noreferrer">{escape(run.name)}</a> {words}{message}.'
-        "</span></p>"
+    return render(
+        "run",
+        run=run,
+        words=_WORDS.get(run.state, run.state.lower()),
+        address=f"{prefect}/runs/flow-run/{run.id}",
+        message=run.message if run.ended and not run.succeeded else "",
+        tone="busy" if not run.ended else "good" if run.succeeded else "bad",
     )
 
 
 def write_refusal(error: Exception) -> str:
     """Why a training could not be asked for or followed."""
-    return f'<p class="ok-run ok-bad" role="alert"><span>{escape(str(error))}</span></p>'
+    return render("refusal", error=str(error))

@@ -9,21 +9,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from okawari import __version__
-from okawari.cli.answer import explain, predict, score
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
 from okawari.errors import OkawariError
 from okawari.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="okawari",

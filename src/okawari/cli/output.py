@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,22 +14,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.tree import Tree
 
-from okawari.clients.wire import (
-    AnyPrediction,
-    Bounds,
-    Estimate,
-    IntervalInfo,
-    Label,
-    ModelInfo,
-    Outlook,
-    PredictAnswer,
-    Prediction,
-)
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
 from okawari.scoring.checkpoint import Place
 
 if TYPE_CHECKING:
+    from okawari.clients.wire import ModelInfo
     from okawari.evaluation.variants import Compared
     from okawari.scoring.job import Scored
     from okawari.simulation.checks import Link, Month
@@ -150,98 +139,6 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
     console.print(tree)
 
 
-def show_forecast(answer: PredictAnswer[Any]) -> None:
-    """A service's answer: the first prediction of a series in full, or one row for each record."""
-    _show_predictions(answer.predictions[0], answer)
-
-
-@singledispatch
-def _show_predictions(first: AnyPrediction, answer: PredictAnswer[Any]) -> None:
-    """An answer whose predictions are of the first one's type."""
-    raise NotImplementedError(f"No table is defined for {type(first).__name__}; register it here.")
-
-
-@_show_predictions.register
-def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
-    rows = [
-        {"step": step, f"mean ({first.unit})".removesuffix(" ()"): mean, **_bounds(first.interval, step)}
-        for step, mean in enumerate(first.mean, start=1)
-    ]
-    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
-    console.print(first.note if first.interval is None else _promise(first.interval))
-    _show_id(answer)
-
-
-@_show_predictions.register
-def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
-    rows = [{"target": name, **_describe_head(said)} for name, said in first.heads.items()]
-    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
-    for interval in first.intervals[:1]:
-        console.print(_promise(interval))
-    _show_id(answer)
-
-
-@_show_predictions.register(Estimate)
-@_show_predictions.register(Label)
-def _(first: Estimate | Label, answer: PredictAnswer[Any]) -> None:
-    rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer.predictions)]
-    show_table(rows, _name_model(answer))
-    _show_id(answer, ":0 for the first")
-
-
-@singledispatch
-def _describe_head(said: Estimate | Label) -> dict[str, Any]:
-    """The answer about one of several targets, as a row."""
-    raise NotImplementedError(f"No row is defined for {type(said).__name__}; register it here.")
-
-
-@_describe_head.register
-def _(said: Label) -> dict[str, Any]:
-    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
-    return {"answer": said.label, "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
-
-
-@_describe_head.register
-def _(said: Estimate) -> dict[str, Any]:
-    span = "no interval"
-    if bounds := said.interval:
-        span = f"{bounds.coverage_share:.0%} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
-    return {"answer": f"{said.value:.4g} {said.unit}".rstrip(), "": span}
-
-
-@singledispatch
-def _describe_record(said: Estimate | Label) -> dict[str, Any]:
-    """The answer for one record, as a row."""
-    raise NotImplementedError(f"No row is defined for {type(said).__name__}; register it here.")
-
-
-@_describe_record.register
-def _(said: Label) -> dict[str, Any]:
-    return {"label": said.label, "probability": said.probabilities[said.label]}
-
-
-@_describe_record.register
-def _(said: Estimate) -> dict[str, Any]:
-    bounds = {"lower": None, "upper": None} if said.interval is None else said.interval.model_dump()
-    return {
-        f"value ({said.unit})".removesuffix(" ()"): said.value, "lower": bounds["lower"], "upper": bounds["upper"]
-    }  # fmt: skip
-
-
-def _name_model(answer: PredictAnswer[Any]) -> str:
-    return f"{answer.model.candidate} version {answer.model.version}"
-
-
-def _show_id(answer: PredictAnswer[Any], more: str = "") -> None:
-    console.print(f"id {answer.id}  (okawari explain {answer.id}{more})", soft_wrap=True)
-
-
-def _promise(interval: IntervalInfo | Bounds) -> str:
-    measured = interval.measured_share
-    held = "" if measured is None else f"; on held-out data it held {measured:.0%}"
-    return f"The interval is meant to hold {interval.coverage_share:.0%} of the true values{held}."
-
-
 def show_lineage(lineage: Lineage) -> None:
     """The chain behind a prediction."""
     told, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
@@ -329,12 +226,6 @@ def _describe_month(month: Month) -> dict[str, Any]:
         "failed": month.failed_requests,
         "took s": round(month.seconds),
     }
-
-
-def _bounds(interval: IntervalInfo | None, step: int) -> dict[str, Any]:
-    if interval is None:
-        return {}
-    return {"lower": interval.lower[step - 1], "upper": interval.upper[step - 1]}
 
 
 def _format(value: Any) -> str:

@@ -28,7 +28,7 @@ def predict(
     """
     import json
 
-    from okawari.cli.output import show_forecast
+    from okawari.cli.answers import show_forecast
     from okawari.clients.prediction_service import Client
 
     with Client() as client:

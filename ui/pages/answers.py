@@ -1,0 +1,66 @@
+"""Parts of the service's answers, by the type of the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+
+from okawari.clients.wire import AnyPrediction, Estimate, Label, Outlook, Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probability:
+    """How probable a label is; `target` names what it is of, where several things are asked at once."""
+
+    target: str = ""
+    label: str
+    share: float
+    is_answer: bool
+
+
+@singledispatch
+def list_numbers(said: AnyPrediction) -> Sequence[Prediction | Estimate]:
+    """The numbers in an answer, each with its interval."""
+    raise NotImplementedError(f"No numbers are defined for {type(said).__name__}; register them here.")
+
+
+@list_numbers.register(Prediction)
+@list_numbers.register(Estimate)
+def _(said: Prediction | Estimate) -> Sequence[Prediction | Estimate]:
+    return [said]
+
+
+@list_numbers.register
+def _(said: Label) -> Sequence[Prediction | Estimate]:
+    return []
+
+
+@list_numbers.register
+def _(said: Outlook) -> Sequence[Prediction | Estimate]:
+    return [number for head in said.heads.values() for number in list_numbers(head)]
+
+
+@singledispatch
+def list_probabilities(said: AnyPrediction, target: str = "") -> Sequence[Probability]:
+    """The labels in an answer with their probabilities, in the order of the answer."""
+    raise NotImplementedError(f"No probabilities are defined for {type(said).__name__}; register them here.")
+
+
+@list_probabilities.register(Prediction)
+@list_probabilities.register(Estimate)
+def _(said: Prediction | Estimate, target: str = "") -> Sequence[Probability]:
+    return []
+
+
+@list_probabilities.register
+def _(said: Label, target: str = "") -> Sequence[Probability]:
+    return [
+        Probability(target=target, label=label, share=share, is_answer=label == said.label)
+        for label, share in said.probabilities.items()
+    ]
+
+
+@list_probabilities.register
+def _(said: Outlook, target: str = "") -> Sequence[Probability]:
+    return [each for name, head in said.heads.items() for each in list_probabilities(head, name)]
