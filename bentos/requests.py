@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import singledispatch
-from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -22,6 +21,7 @@ from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Floats
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
+from okawari.schema.time_order import find_disorder
 
 Record = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Reader:
     def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: Place) -> None:
         names = self.case.column_names
         greater, smaller = values[:, names.index(rule.greater)], values[:, names.index(rule.smaller)]
-        broken = np.flatnonzero(greater < smaller * (1 - rule.slack_share))
+        broken = np.flatnonzero(~rule.holds(greater, smaller))
         if broken.size:
             row = int(broken[0])
             raise Refused(
@@ -131,13 +131,13 @@ class Reader:
                 f"Some times of instances[{place}] have a time zone and some have none; give it in all or in none.",
                 ("instances", place),
             )
-        for row, (earlier, later) in enumerate(pairwise(times), start=1):
-            if later <= earlier:
-                raise Refused(
-                    f"instances[{place}][{row}].{name} is {texts[row]}, after {texts[row - 1]}; records go from the "
-                    "oldest to the newest, each time once. Sort them.",
-                    ("instances", place, row, name),
-                )
+        late = find_disorder(np.array(times, dtype=object))
+        if late is not None:
+            raise Refused(
+                f"instances[{place}][{late}].{name} is {texts[late]}, after {texts[late - 1]}; records go from the "
+                "oldest to the newest, each time once. Sort them.",
+                ("instances", place, late, name),
+            )
         return texts[-1]
 
     def _read_time(self, text: str | None, place: int, row: int) -> datetime:

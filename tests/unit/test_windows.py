@@ -17,6 +17,7 @@ from okawari.dataset.windows import cut_windows, last_window, to_array
 from okawari.errors import InvalidInput
 from okawari.graph.feature_graph import compute_features
 from okawari.models.windows import WindowSet
+from okawari.schema.time_order import find_disorder
 
 
 def _numbered(n_windows: int, horizon: int = 5) -> WindowSet:
@@ -128,3 +129,12 @@ def test_the_least_number_that_the_message_names_is_enough_and_one_less_is_not(
     assert len(split_windows(_numbered(least), case).train) >= 30
     with pytest.raises(InvalidInput):
         split_windows(_numbered(least - 1), case)
+
+
+@pytest.mark.parametrize(
+    ("times", "place"),
+    [([], None), ([4], None), ([1, 2, 5], None), ([1, 2, 2, 5, 4], 2), ([3, 1], 1)],
+)
+def test_the_first_time_out_of_order_is_found_in_any_type(times: list[int], place: int | None) -> None:
+    for kind in ("int64", "datetime64[ns]", object):
+        assert find_disorder(np.array(times, dtype="int64").astype(kind)) == place

@@ -200,7 +200,8 @@ def _build_checks(column: Column) -> list[pa.Check]:
 
 def _build_rule(rule: AtLeast) -> pa.Check:
     def holds(frame: pd.DataFrame) -> pd.Series:
-        return frame[rule.greater] >= frame[rule.smaller] * (1 - rule.slack_share)
+        greater, smaller = frame[rule.greater].to_numpy(), frame[rule.smaller].to_numpy()
+        return pd.Series(rule.holds(greater, smaller), index=frame.index)
 
     return pa.Check(holds, error=f"{rule.greater} is below {rule.smaller}")
 

@@ -25,6 +25,7 @@ from okawari.schema.tasks.forecast import Forecast
 from okawari.schema.tasks.multi_target import Anticipate
 from okawari.schema.tasks.regression import Regress
 from okawari.schema.tasks.task import Task
+from okawari.schema.time_order import find_disorder
 
 
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
@@ -129,7 +130,7 @@ def read_times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:
     if case.time not in frame.columns:
         raise InvalidInput(f"The readings lack the time column {case.time!r}. Add it, one time for each reading.")
     times: NDArray[np.datetime64] = frame[case.time].to_numpy(dtype="datetime64[ns]")
-    if np.any(np.diff(times) <= np.timedelta64(0, "ns")):
+    if find_disorder(times) is not None:
         raise InvalidInput(f"Column {case.time} is not strictly ascending; sort the readings and drop repeated times.")
     return times
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput, require
 from okawari.schema.heads import Head, LabelHead, NumberHead
@@ -150,3 +151,12 @@ class AtLeast:
     def label(self) -> str:
         """The rule as a person reads it."""
         return f"{self.greater} >= {self.smaller}"
+
+    def holds(self, greater_N: NDArray[np.float64], smaller_N: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """For N readings, whether each keeps the rule; False where a number is missing.
+
+        >>> AtLeast(greater="high", smaller="low").holds(np.array([2.0, 1.0]), np.array([1.0, 2.0])).tolist()
+        [True, False]
+        """
+        kept_N: NDArray[np.bool_] = greater_N >= smaller_N * (1 - self.slack_share)
+        return kept_N

@@ -19,6 +19,7 @@ import pandas as pd
 from okawari.case import Case
 from okawari.data.chunked_reader import Chunk
 from okawari.data.validation import judge_rows
+from okawari.schema.time_order import find_disorder
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _find_late(times: pd.Series[pd.Timestamp], last_at: pd.Timestamp | None) -> 
     """Rows whose time does not come after the rows before them, or runs ahead of the rows after them."""
     at_ns = times.to_numpy().astype("datetime64[ns]").astype(np.int64)
     newest = np.iinfo(np.int64).min if last_at is None else int(last_at.value)
-    if len(at_ns) == 0 or (at_ns[0] > newest and bool((np.diff(at_ns) > 0).all())):
+    if len(at_ns) == 0 or (at_ns[0] > newest and find_disorder(at_ns) is None):
         return {}
     reasons: dict[int, str] = {}
     known = at_ns.tolist()
