@@ -99,7 +99,7 @@ class Fitted:
 
 def _split(case: Case) -> Split:
     good = check_readings(case.source.read(), case, datetime.now(UTC)).good
-    timed = good if case.is_series else good.assign(arrived=pd.date_range("2020", periods=len(good)))
+    timed = good if case.layout.in_order else good.assign(arrived=pd.date_range("2020", periods=len(good)))
     return split_windows(cut_windows(timed, case), case)
 
 

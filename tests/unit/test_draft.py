@@ -56,7 +56,7 @@ def _save(guess: Guess, folder: Path) -> Case:
 def _prepare(case: Case) -> pd.DataFrame:
     checked = check_readings(case.source.read(), case, NOW)
     assert checked.refused.empty
-    if case.is_series:
+    if case.layout.in_order:
         return checked.good
     return checked.good.assign(arrived=pd.date_range("2025-01-01", periods=len(checked.good), freq="us"))
 
@@ -85,7 +85,7 @@ def test_its_candidates_train_and_their_graphs_answer_as_they_do(guess: Guess, t
         answered = Graph.load(contender.graph).answer(split.holdout.x_BTF).mean_BH.astype(np.float64)
         if case.task.transform == Difference():
             learned = np.maximum(learned + split.holdout.level_B[:, None], 0)
-        elif case.is_series:
+        elif case.layout.in_order:
             answered = np.log(answered / split.holdout.level_B[:, None])
         elif case.target.labels:
             learned = np.exp(learned - np.log(np.exp(learned).sum(axis=1, keepdims=True)))
@@ -97,7 +97,7 @@ def test_its_candidates_train_and_their_graphs_answer_as_they_do(guess: Guess, t
 
 def test_the_file_is_formatted_as_our_own_code_is(guess: Guess, tmp_path: Path) -> None:
     labels = ('say "so"', "it's", "both \" and '", "tab\t", "\U00010d3a", *(f"{n} meters" for n in range(20)))
-    awkward = () if guess.case.is_series else (Column(name="x", labels=labels),)
+    awkward = () if guess.case.layout.in_order else (Column(name="x", labels=labels),)
     case = replace(guess.case, title='A "title"', columns=(*guess.case.columns, *awkward))
     longer = replace(guess, case=case, left_out={'"""\\': "a reason that goes on and on, " * 8})
     for each in (guess, longer):

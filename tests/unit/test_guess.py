@@ -181,7 +181,7 @@ def test_the_fewest_rows_are_enough_and_one_less_is_not() -> None:
     assert f"a forecast takes at least {fewest}" in _refuse(draw_sales(fewest - 1), "units", "date")
     for target, labelled in (("size", True), ("price", False)):
         n = count_fewest_records(labelled=labelled)
-        assert not _guess(draw_things(n), target).case.is_series
+        assert not _guess(draw_things(n), target).case.layout.in_order
         assert f"There are {n - 1} rows that could be used" in _refuse(draw_things(n - 1), target)
 
 

@@ -100,4 +100,4 @@ def test_recipes_of_forecasts_refuse_several_targets_and_records(recipe: Recipe,
 
 def _read(case: Case) -> pd.DataFrame:
     good = check_readings(case.source.read(), case, datetime.now(UTC)).good
-    return good if case.is_series else good.assign(arrived=pd.date_range("2024-01-01", periods=len(good)))
+    return good if case.layout.in_order else good.assign(arrived=pd.date_range("2024-01-01", periods=len(good)))

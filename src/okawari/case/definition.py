@@ -124,21 +124,6 @@ class Case:
         return (*self.time_columns, *self.column_names)
 
     @property
-    def is_series(self) -> bool:  # TEMPORARY
-        """See `layout`."""
-        return self.layout.in_order
-
-    @property
-    def is_forecast(self) -> bool:  # TEMPORARY
-        """See `task`."""
-        return self.task.n_steps is not None
-
-    @property
-    def learns(self) -> str | None:  # TEMPORARY
-        """See `task`."""
-        return getattr(self.task, "learns", None)
-
-    @property
     def history(self) -> int:
         """Readings in a question: those of a window, or the one record."""
         return self.task.question_length
