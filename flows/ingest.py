@@ -16,7 +16,7 @@ from okawari.data.files import choose_source
 from okawari.data.tabular import read_table
 from okawari.data.validation import Checked, check_readings
 from okawari.errors import InvalidInput
-from okawari.policy.decision import Decision
+from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
 
 
@@ -37,7 +37,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
         checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken)
         return _store(problem, checked, from_source=source is problem.source)
     except InvalidInput as refused:
-        verdict = decision_log.record_decision(case, Decision("quality", "refused", str(refused)))
+        verdict = decision_log.record_decision(case, Decision(Kind.QUALITY, Verdict.REFUSED, str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
         raise
 
@@ -52,8 +52,8 @@ def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]
     }
     snapshot = done.snapshot
     if done.new_rows + done.revised_rows + done.quarantined_rows:
-        action = "accepted" if checked.refused.empty else "accepted in part"
-        decision = Decision("quality", action, checked.reason, facts)
+        action = Verdict.ACCEPTED if checked.refused.empty else Verdict.ACCEPTED_IN_PART
+        decision = Decision(Kind.QUALITY, action, checked.reason, facts)
         verdict = decision_log.record_decision(case.name, decision, snapshot_version=snapshot.version)
         if done.new_rows + done.revised_rows:
             emit(events.DATA_INGESTED, case, {"snapshot": snapshot.version, **facts}, trace=verdict)

@@ -23,7 +23,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.evaluation.ground_truth import Matured, list_matured
-from okawari.policy.decision import Decision
+from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
 from okawari.schema.heads import Head, LabelHead, NumberHead
@@ -55,17 +55,17 @@ def monitor(case: str) -> dict[str, Any]:
         return _miss_champion(problem, snapshot)
     watched = Watched(problem, champion, snapshot, snapshots.load_readings(problem, snapshot.version))
     drift, drift_id = _watch_drift(watched)
-    return {"drift": drift, "performance": _watch_performance(watched, drift_id if drift == "drifted" else None)}
+    return {"drift": drift, "performance": _watch_performance(watched, drift_id if drift == Verdict.DRIFTED else None)}
 
 
 def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
     reason = f"snapshot {snapshot.version} is there, but no champion"
     verdict = decision_log.record_decision(
-        case.name, Decision("performance", "no champion", reason), snapshot_version=snapshot.version
+        case.name, Decision(Kind.PERFORMANCE, Verdict.NO_CHAMPION, reason), snapshot_version=snapshot.version
     )
     emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
     get_run_logger().info("%s: %s", case.name, reason)
-    return {"performance": "no champion"}
+    return {"performance": Verdict.NO_CHAMPION}
 
 
 # --- drift --------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def _watch_drift(watched: Watched) -> tuple[str, str]:
     reference, current = _cut_reference(watched)
     looked_at = reference.tail(rule.reference), current.tail(rule.current)
     verdict = measure_drift(*looked_at, rule, in_order=case.layout.in_order)
-    decision_id = _record(watched, Decision("drift", verdict.verdict, verdict.reason, verdict.facts()))
+    decision_id = _record(watched, Decision(Kind.DRIFT, verdict.verdict, verdict.reason, verdict.facts()))
     if verdict.verdict != "not enough data":
         _publish_report(watched, *looked_at, verdict)
     if verdict.verdict == "drifted":
@@ -114,7 +114,7 @@ def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:
 def _watch_performance(watched: Watched, drift_id: str | None) -> str:
     """Take the verdict; where drift was found at the same look, that is its cause and has asked for the training."""
     verdict = _measure_promise(watched)
-    decision = Decision("performance", verdict.verdict, verdict.reason, verdict.facts())
+    decision = Decision(Kind.PERFORMANCE, verdict.verdict, verdict.reason, verdict.facts())
     decision_id = _record(watched, decision, cause=drift_id)
     if verdict.verdict == "degraded":
         payload, told = _payload(watched, verdict.reason), drift_id is not None

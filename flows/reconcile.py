@@ -16,7 +16,7 @@ from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
 from okawari.errors import OkawariError
 from okawari.loop.facts import gather_loop
-from okawari.policy.decision import Decision
+from okawari.policy.decision import Action, Decision, Kind
 from okawari.policy.repair import Repair, decide_repairs
 from okawari.registry import versions
 from okawari.settings import load_settings
@@ -40,13 +40,13 @@ def _reconcile_case(case: Case) -> list[str]:
     repairs = decide_repairs(loop)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
-        decision_log.record_decision(case.name, Decision("repair", repair.action, repair.reason, repair.parameters))
+        decision_log.record_decision(case.name, Decision(Kind.REPAIR, repair.action, repair.reason, repair.parameters))
         _perform(case, repair)
     tables.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: all is as it should be", case.name)
     # Setting the alias takes no time, so what follows from it is asked for in the same pass.
-    follow_up = _reconcile_case(case) if any(repair.action == "set champion" for repair in repairs) else []
+    follow_up = _reconcile_case(case) if any(repair.action == Action.SET_CHAMPION for repair in repairs) else []
     return [*(repair.action for repair in repairs), *follow_up]
 
 

@@ -22,6 +22,7 @@ from scipy import stats
 from okawari.case import Drift
 from okawari.errors import InvalidInput
 from okawari.evaluation.significance import find_holm_levels
+from okawari.policy.decision import Verdict
 
 Array = npt.NDArray[np.float64]
 
@@ -69,7 +70,7 @@ class ColumnDrift:
 class DriftVerdict:
     """What the features say, with the sentence a person reads. `n_*` count the readings that were measured."""
 
-    verdict: Literal["drifted", "stable", "not enough data"]
+    verdict: Verdict
     columns: tuple[ColumnDrift, ...]
     n_reference: int
     n_current: int
@@ -103,14 +104,14 @@ def measure_drift(
     shortage = _find_shortage(*sizes, reference.shape[1], rule, in_order=in_order)
     test: Test = "block_ks" if in_order else "two_sample_ks"
     if shortage:
-        return DriftVerdict("not enough data", (), *sizes, shortage, test)
+        return DriftVerdict(Verdict.NOT_ENOUGH_DATA, (), *sizes, shortage, test)
     measure = TESTS[test]
     measured = {
         str(name): measure(reference[name].to_numpy(float), current[name].to_numpy(float)) for name in reference.columns
     }
     columns = _judge_columns(measured, rule)
     drifted = any(column.drifted for column in columns)
-    return DriftVerdict("drifted" if drifted else "stable", columns, *sizes, _describe(columns, rule), test)
+    return DriftVerdict(Verdict.DRIFTED if drifted else Verdict.STABLE, columns, *sizes, _describe(columns, rule), test)
 
 
 def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

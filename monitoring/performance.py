@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,10 @@ from scipy import stats
 
 from okawari.errors import InvalidInput
 from okawari.evaluation.significance import measure_worse_p_value
+from okawari.policy.decision import Verdict
 
 Array = npt.NDArray[np.float64]
 
-Kind = Literal["degraded", "good", "not enough data"]
 ALPHA = 0.01
 """Share of false alarms of one verdict."""
 REQUIRED, BOUNDS = ("prediction", "level", "truth"), ("lower", "upper")
@@ -35,7 +35,7 @@ class PerformanceVerdict:
     too few outcomes, a model without intervals, a baseline that was exact.
     """
 
-    verdict: Kind
+    verdict: Verdict
     reason: str
     n: int
     promised_share: float | None = None
@@ -84,7 +84,9 @@ def measure_performance(
     prediction, level, truth = (_read_column(frame, name) for name in REQUIRED)
     if len(truth) < min_rows:
         reason = f"{len(truth)} predictions have their outcome; {min_rows} are needed to judge."
-        return PerformanceVerdict(verdict="not enough data", reason=reason, n=len(truth), promised_share=coverage_share)
+        return PerformanceVerdict(
+            verdict=Verdict.NOT_ENOUGH_DATA, reason=reason, n=len(truth), promised_share=coverage_share
+        )
     errors = _measure_errors(prediction, level, truth)
     coverage = _measure_coverage(*bounds, truth, coverage_share, alpha) if bounds else {}
     return _judge(len(truth), coverage_share, alpha, errors, coverage, baseline)
@@ -104,14 +106,16 @@ def measure_hits(
     n, right = len(hits), int(hits.sum())
     if n < min_rows:
         reason = f"{n} predictions have their outcome; {min_rows} are needed to judge."
-        return PerformanceVerdict(verdict="not enough data", reason=reason, n=n)
+        return PerformanceVerdict(verdict=Verdict.NOT_ENOUGH_DATA, reason=reason, n=n)
     p_value = float(stats.binomtest(right, n, baseline_share, alternative="less").pvalue)
     worse = p_value < alpha
     reason = (
         f"Of {n} outcomes {right / n:.1%} were right, {'less than' if worse else 'against'} the "
         f"{baseline_share:.1%} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
     )
-    return PerformanceVerdict(verdict="degraded" if worse else "good", reason=reason, n=n, worse_p_value=p_value)
+    return PerformanceVerdict(
+        verdict=Verdict.DEGRADED if worse else Verdict.GOOD, reason=reason, n=n, worse_p_value=p_value
+    )
 
 
 def join_verdicts(verdicts: Mapping[str, PerformanceVerdict]) -> PerformanceVerdict:
@@ -119,7 +123,7 @@ def join_verdicts(verdicts: Mapping[str, PerformanceVerdict]) -> PerformanceVerd
 
     Each is to be measured with its share of `alpha` (Bonferroni), so that all together keep it.
     """
-    kinds: tuple[Kind, ...] = ("degraded", "good", "not enough data")
+    kinds: tuple[Verdict, ...] = (Verdict.DEGRADED, Verdict.GOOD, Verdict.NOT_ENOUGH_DATA)
     worst = next(kind for kind in kinds if any(each.verdict == kind for each in verdicts.values()))
     told = {name: each for name, each in verdicts.items() if each.verdict == worst}
     if worst == "not enough data":
@@ -162,7 +166,7 @@ def _judge(
     worse = numbers["worse_p_value"] < level
     under = bool(coverage) and numbers["under_p_value"] < level
     return PerformanceVerdict(
-        verdict="degraded" if worse or under else "good",
+        verdict=Verdict.DEGRADED if worse or under else Verdict.GOOD,
         reason=_describe(n, promised, level, {**numbers, "baseline": baseline}, worse, under),
         n=n,
         promised_share=promised,

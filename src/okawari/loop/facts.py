@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from okawari.case import Case
-from okawari.policy.decision import Cause
+from okawari.policy.decision import Action, Cause, Kind, Verdict
 from okawari.policy.repair import Loop
 from okawari.policy.retraining import RetrainFacts
 from okawari.registry import versions
@@ -17,7 +17,7 @@ _LOOK_BACK = 500
 
 def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
     """The facts for `decide_retrain`, as of now."""
-    trainings = decision_log.load_decisions(case.name, _LOOK_BACK, kind="promotion")
+    trainings = decision_log.load_decisions(case.name, _LOOK_BACK, kind=Kind.PROMOTION)
     today = datetime.now(UTC).date()
     return RetrainFacts(
         cause=cause,
@@ -37,7 +37,7 @@ def gather_loop(case: Case, *, serving: str | None, training_active: bool) -> Lo
         training_active: whether a training is running or waiting.
     """
     champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
-    promotion = _newest(case, "promotion", action="promote")
+    promotion = _newest(case, Kind.PROMOTION, action=Action.PROMOTE)
     return Loop(
         snapshot=newest,
         champion=None if champion is None else champion.version,
@@ -73,12 +73,12 @@ def _newest(case: Case, kind: str, *, action: str | None = None) -> dict[str, An
 
 
 def _last_deployed(case: Case) -> str | None:
-    deployment = _newest(case, "deployment")
+    deployment = _newest(case, Kind.DEPLOYMENT)
     return None if deployment is None else str(deployment["model_version"])
 
 
 def _is_monitored(case: Case, snapshot: int | None, version: str) -> bool:
-    verdict = _newest(case, "drift")
+    verdict = _newest(case, Kind.DRIFT)
     return verdict is not None and (verdict["snapshot_version"], verdict["model_version"]) == (snapshot, version)
 
 
@@ -86,14 +86,17 @@ def _find_unanswered(case: Case) -> tuple[Cause, str] | None:
     """The newest verdict that asked for a training and got no decision, or decision that got no training."""
     decisions = decision_log.load_decisions(case.name, _LOOK_BACK)
     # A verdict is answered by a decision, a decision by its training's end; nothing in between counts.
-    answered = {row["cause"] for row in decisions if row["kind"] in ("retrain", "promotion")}
-    asked: dict[tuple[str, str], Cause] = {("drift", "drifted"): "drift", ("performance", "degraded"): "performance"}
+    answered = {row["cause"] for row in decisions if row["kind"] in (Kind.RETRAIN, Kind.PROMOTION)}
+    asked: dict[tuple[str, str], Cause] = {
+        (Kind.DRIFT, Verdict.DRIFTED): "drift",
+        (Kind.PERFORMANCE, Verdict.DEGRADED): "performance",
+    }
     for row in decisions:
         if row["kind"] == "promotion":
             return None  # a training has come to its end since; whatever was asked before is settled
         cause = asked.get((row["kind"], row["action"]))
         if cause is not None and row["cause"] is None and row["id"] not in answered:
             return cause, str(row["id"])
-        if (row["kind"], row["action"]) == ("retrain", "train") and row["id"] not in answered:
+        if (row["kind"], row["action"]) == (Kind.RETRAIN, Action.TRAIN) and row["id"] not in answered:
             return str(row["facts"]["cause"]), str(row["id"])  # type: ignore[return-value]
     return None

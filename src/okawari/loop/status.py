@@ -8,6 +8,7 @@ from typing import Any
 
 from okawari.cases.loader import load_case
 from okawari.errors import ServerUnreachable
+from okawari.policy.decision import Kind
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
@@ -44,10 +45,10 @@ def read_state(case_name: str) -> LoopState:
         snapshot=snapshots.load_snapshot(case),
         quarantined=snapshots.count_quarantined(case),
         champion=champion,
-        quality=_newest(decisions, "quality"),
-        drift=_newest(decisions, "drift"),
-        performance=_newest(decisions, "performance"),
-        decision=_newest(decisions, "promotion", "retrain"),
+        quality=_newest(decisions, Kind.QUALITY),
+        drift=_newest(decisions, Kind.DRIFT),
+        performance=_newest(decisions, Kind.PERFORMANCE),
+        decision=_newest(decisions, Kind.PROMOTION, Kind.RETRAIN),
         report=report if report.is_file() else None,
         problem=problem,
     )

@@ -7,9 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
-Kind = Literal["quality", "drift", "performance", "retrain", "variant", "promotion", "deployment", "repair"]
+
+class Kind(StrEnum):
+    """What a verdict or a decision is about."""
+
+    QUALITY = "quality"
+    DRIFT = "drift"
+    PERFORMANCE = "performance"
+    RETRAIN = "retrain"
+    VARIANT = "variant"
+    PROMOTION = "promotion"
+    DEPLOYMENT = "deployment"
+    REPAIR = "repair"
+
+
+class Verdict(StrEnum):
+    """What the data says."""
+
+    ACCEPTED = "accepted"
+    ACCEPTED_IN_PART = "accepted in part"
+    REFUSED = "refused"
+    STABLE = "stable"
+    DRIFTED = "drifted"
+    GOOD = "good"
+    DEGRADED = "degraded"
+    NOT_ENOUGH_DATA = "not enough data"
+    NO_CHAMPION = "no champion"
+
+
+class Action(StrEnum):
+    """What is done about it."""
+
+    TRAIN = "train"
+    SKIP = "skip"
+    PROMOTE = "promote"
+    KEEP = "keep"
+    DEPLOYED = "deployed"
+    SET_CHAMPION = "set champion"
+    PACKAGE = "package"
+    MONITOR = "monitor"
 
 
 Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
@@ -20,7 +59,8 @@ class Decision:
     """What is to be done (or what the data says) and why, with the numbers it rests on."""
 
     kind: Kind
-    action: str
+    action: Verdict | Action | str
+    """The name of a variant where that is decided."""
     reason: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from okawari.case import Gate
-from okawari.policy.decision import Decision, measure_gain
+from okawari.policy.decision import Action, Decision, Kind, measure_gain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,32 +48,35 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
         "champion": None if champion is None else asdict(champion),
         "baseline": asdict(baseline),
     }
-    return Decision("promotion", action, reason, facts)
+    return Decision(Kind.PROMOTION, action, reason, facts)
 
 
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
     if champion is None:
-        return "promote", f"{_introduce(challenger, baseline)}; there was no champion"
+        return Action.PROMOTE, f"{_introduce(challenger, baseline)}; there was no champion"
     name, gain = challenger.loss_name, measure_gain(challenger.loss, champion.loss)
     if gain >= gate.min_gain_share:
-        return "promote", f"{name} {challenger.loss:.4g} against the champion's {champion.loss:.4g} ({gain:+.1%})"
+        return Action.PROMOTE, f"{name} {challenger.loss:.4g} against the champion's {champion.loss:.4g} ({gain:+.1%})"
     if gain <= -gate.min_gain_share:
-        return "keep", f"{name} {challenger.loss:.4g} is worse than the champion's {champion.loss:.4g} ({gain:+.1%})"
+        return (
+            Action.KEEP,
+            f"{name} {challenger.loss:.4g} is worse than the champion's {champion.loss:.4g} ({gain:+.1%})",
+        )
     return _compare_intervals(challenger, champion, gain, gate)
 
 
 def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate) -> tuple[str, str]:
     point = f"{challenger.loss_name} as good as the champion's ({gain:+.1%})"
     if challenger.interval_score is None or champion.interval_score is None:
-        return "keep", f"{point}, and no interval to compare"
+        return Action.KEEP, f"{point}, and no interval to compare"
     interval_gain = measure_gain(challenger.interval_score, champion.interval_score)
     numbers = (
         f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} ({interval_gain:+.1%}), "
         f"coverage {challenger.coverage_share:.0%} against {champion.coverage_share:.0%}"
     )
     if interval_gain >= gate.min_interval_gain_share:
-        return "promote", f"{point}, with better intervals: {numbers}"
-    return "keep", f"{point}, and intervals no better by {gate.min_interval_gain_share:.0%}: {numbers}"
+        return Action.PROMOTE, f"{point}, with better intervals: {numbers}"
+    return Action.KEEP, f"{point}, and intervals no better by {gate.min_interval_gain_share:.0%}: {numbers}"
 
 
 def _introduce(challenger: Card, baseline: Card) -> str:

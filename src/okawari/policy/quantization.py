@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from okawari.case import Gate
-from okawari.policy.decision import Decision, measure_gain
+from okawari.policy.decision import Decision, Kind, measure_gain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,9 @@ def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: 
             f"{measure_gain(chosen.loss, fp32.loss):+.2%} gain and "
             f"{chosen.latency_ms / fp32.latency_ms:.2f} of the time"
         )
-    return Decision("variant", chosen.variant, reason, {"fp32": asdict(fp32), "quantized": [*map(asdict, quantized)]})
+    return Decision(
+        Kind.VARIANT, chosen.variant, reason, {"fp32": asdict(fp32), "quantized": [*map(asdict, quantized)]}
+    )
 
 
 def _judge_variant(fp32: VariantFacts, each: VariantFacts, gate: Gate) -> str | None:

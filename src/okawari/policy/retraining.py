@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from okawari.case import Retrain
-from okawari.policy.decision import Cause, Decision
+from okawari.policy.decision import Action, Cause, Decision, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,25 +24,25 @@ class RetrainFacts:
 def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
     """Train or skip. A person who asks, and a case without champion, are never refused; all else is rationed."""
     action, reason = _ration(facts, rule)
-    return Decision("retrain", action, reason, asdict(facts))
+    return Decision(Kind.RETRAIN, action, reason, asdict(facts))
 
 
 def _ration(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
     if not facts.has_champion:
-        return "train", "the case has no champion yet"
+        return Action.TRAIN, "the case has no champion yet"
     if facts.cause == "asked":
-        return "train", "somebody asked for it"
+        return Action.TRAIN, "somebody asked for it"
     if facts.cause == "missing":
-        return "skip", "the case has a champion by now"
+        return Action.SKIP, "the case has a champion by now"
     if facts.new_readings < rule.cooldown_readings:
-        return "skip", (
+        return Action.SKIP, (
             f"only {facts.new_readings} new readings since the last training; it takes {rule.cooldown_readings}"
         )
     if facts.trainings_today >= rule.daily_budget:
-        return "skip", f"{facts.trainings_today} trainings today use up the budget of {rule.daily_budget}"
+        return Action.SKIP, f"{facts.trainings_today} trainings today use up the budget of {rule.daily_budget}"
     if facts.rejections_in_a_row >= rule.max_rejections:
-        return "skip", f"the last {facts.rejections_in_a_row} challengers were rejected; a person has to ask"
-    return "train", f"{_CAUSES[facts.cause]}, with {facts.new_readings} new readings to learn from"
+        return Action.SKIP, f"the last {facts.rejections_in_a_row} challengers were rejected; a person has to ask"
+    return Action.TRAIN, f"{_CAUSES[facts.cause]}, with {facts.new_readings} new readings to learn from"
 
 
 _CAUSES: Mapping[Cause, str] = {

@@ -9,6 +9,7 @@ from okawari.case import Case
 from okawari.clients import orchestrator
 from okawari.errors import OkawariError
 from okawari.loop.lineage import trace_prediction
+from okawari.policy.decision import Action, Kind, Verdict
 from okawari.simulation.load_generator import Traffic
 from okawari.storage import decision_log, prediction_log
 
@@ -60,7 +61,7 @@ def judge_rehearsal(case: Case, months: Sequence[Month], traffic: Traffic) -> li
 
 
 def _check_drift(months: Sequence[Month]) -> Link:
-    drifted = [month.month for month in months if month.drift == "drifted"]
+    drifted = [month.month for month in months if month.drift == Verdict.DRIFTED]
     return Link("real drift was found", bool(drifted), ", ".join(drifted) or f"in none of {len(months)} months")
 
 
@@ -72,15 +73,15 @@ def _check_trainings(case: Case, months: Sequence[Month]) -> Link:
 
 
 def _check_gate(case: Case) -> Link:
-    decisions = decision_log.load_decisions(case.name, _RUNS_SEEN, kind="promotion")
-    promoted = sum(row["action"] == "promote" for row in decisions)
+    decisions = decision_log.load_decisions(case.name, _RUNS_SEEN, kind=Kind.PROMOTION)
+    promoted = sum(row["action"] == Action.PROMOTE for row in decisions)
     seen = f"{len(decisions)} decisions: {promoted} promoted (the first champion among them)"
     return Link("the gate decided every challenger", len(decisions) > 1, seen)
 
 
 def _check_swaps(months: Sequence[Month], traffic: Traffic) -> Link:
     stale = [month.month for month in months if not month.champion.startswith(f"{month.serving} ")]
-    promoted = [month for month in months if month.gate == "promote"]
+    promoted = [month for month in months if month.gate == Action.PROMOTE]
     unseen = [month.month for month in promoted if month.swap_s is None]
     versions = " > ".join(traffic.versions)
     seen = f"{len(promoted)} promoted while requests ran; versions that answered: {versions}"

@@ -27,6 +27,7 @@ from okawari.evaluation.ground_truth import match_truth
 from okawari.evaluation.metrics import interval_coverage, rmse
 from okawari.local.supervisor import CannotStart, Group
 from okawari.loop.facts import gather_loop
+from okawari.policy.decision import Kind, Verdict
 from okawari.policy.repair import decide_repairs
 from okawari.registry import versions
 from okawari.settings import load_settings
@@ -138,7 +139,7 @@ class Rehearsal:
         snapshot = snapshots.snapshot_number(self.case)
         asked = [
             row["id"]
-            for kind, action in (("drift", "drifted"), ("performance", "degraded"))
+            for kind, action in ((Kind.DRIFT, Verdict.DRIFTED), (Kind.PERFORMANCE, Verdict.DEGRADED))
             for row in decision_log.load_decisions(self.case.name, 3, kind=kind)
             if row["action"] == action and row["snapshot_version"] == snapshot and row["cause"] is None
         ]
@@ -180,7 +181,7 @@ class Rehearsal:
 
     def _measure_swap(self, traffic: Traffic) -> float | None:
         """Seconds from the newest promotion to the first answer by its version; None where nothing was promoted."""
-        newest = decision_log.load_decisions(self.case.name, 1, kind="promotion")[0]
+        newest = decision_log.load_decisions(self.case.name, 1, kind=Kind.PROMOTION)[0]
         if newest["action"] != "promote":
             return None
         until = time.monotonic() + _WAIT_S
@@ -206,10 +207,10 @@ class Rehearsal:
             asked=len(ids),
             rmse=rmse(own["truth"], own["prediction"]),
             coverage=interval_coverage(own["truth"], own["lower"], own["upper"]),
-            drift=self._newest("drift", snapshot.version),
-            performance=self._newest("performance", snapshot.version),
+            drift=self._newest(Kind.DRIFT, snapshot.version),
+            performance=self._newest(Kind.PERFORMANCE, snapshot.version),
             trainings=len(trainings),
-            gate=self._newest("promotion", snapshot.version) if trainings else "-",
+            gate=self._newest(Kind.PROMOTION, snapshot.version) if trainings else "-",
             champion=f"{champion.version} {champion.candidate}",
             serving=str(serving.version),
             **timing,

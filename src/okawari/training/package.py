@@ -21,7 +21,7 @@ from okawari.dataset.windows import last_window
 from okawari.errors import NotYet, OkawariError
 from okawari.graph.inference import Graph
 from okawari.models.windows import Floats
-from okawari.policy.decision import Decision
+from okawari.policy.decision import Action, Decision, Kind
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.settings import load_settings
@@ -65,7 +65,7 @@ def package_version(given: Packaging, host: Host) -> dict[str, Any]:
     reason = f"version {chosen.version} stored as {stored['tag']}, built as {built['bento']}"
     decision_id = decision_log.record_decision(
         case.name,
-        Decision("deployment", "deployed", reason, {**stored, **built}),
+        Decision(Kind.DEPLOYMENT, Action.DEPLOYED, reason, {**stored, **built}),
         cause=chosen.decision_id,
         snapshot_version=chosen.snapshot_version,
         run_id=chosen.run_id,

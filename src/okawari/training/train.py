@@ -20,7 +20,7 @@ from okawari.evaluation.candidates import Contender, choose_candidates
 from okawari.evaluation.leaderboard import build_cards, build_leaderboard
 from okawari.loop.facts import gather_retrain_facts
 from okawari.models.protocols import Recipe
-from okawari.policy.decision import Cause
+from okawari.policy.decision import Action, Cause
 from okawari.policy.promotion import choose_challenger
 from okawari.policy.retraining import decide_retrain
 from okawari.registry import runs, versions
@@ -59,17 +59,17 @@ def train_case(request: Request, host: Host) -> dict[str, Any]:
     if snapshot is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
     decision = decide_retrain(gather_retrain_facts(case, request.cause), case.retrain)
-    needless = decision.action == "skip" and request.cause == "missing"
+    needless = decision.action == Action.SKIP and request.cause == "missing"
     if request.reason and not needless:
         decision = replace(decision, reason=f"{decision.reason} ({request.reason})")
     host.log(f"{case.name}: {decision.action}: {decision.reason}")
     if needless:
         # Another training has met the request meanwhile: there is nothing left to decide, and nothing to record.
-        return {"action": "skip", "reason": decision.reason}
+        return {"action": Action.SKIP, "reason": decision.reason}
     links = {"cause": request.cause_id, "snapshot_version": snapshot.version}
     retrain_id = decision_log.record_decision(case.name, decision, **links)
     if decision.action == "skip":
-        return {"action": "skip", "reason": decision.reason}
+        return {"action": Action.SKIP, "reason": decision.reason}
     with _open_training(request, snapshot, retrain_id, host) as training:
         judged = _hold_contest(training, host)
     return _conclude(training, judged, host)
