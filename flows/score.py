@@ -11,8 +11,9 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
-from flows.publish import show_table
+from flows.publish import ProgressArtifacts, show_table
 from okawari.cases.loader import load_case
+from okawari.progress import Step
 from okawari.scoring.job import load_model, score_file
 
 
@@ -29,7 +30,12 @@ def score(case: str, source: Path, target: Path, version: str | None = None, ove
     """
     problem, logger = load_case(case), get_run_logger()
     model = load_model(problem, version)
-    scored = score_file(problem, model, source, target, overwrite=overwrite, report=logger.info)
+    progress = ProgressArtifacts()
+
+    def bars(step: Step) -> None:
+        progress.show(problem, step)
+
+    scored = score_file(problem, model, source, target, overwrite=overwrite, watch=bars)
     done = {
         "version": model.version,
         "rows": scored.rows,

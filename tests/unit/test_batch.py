@@ -25,6 +25,7 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Answer, Graph
 from okawari.models.cores import AffineCore, ConstantCore, Interval
 from okawari.models.random_walk import RandomWalk
+from okawari.progress import Step
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.scoring import checkpoint, job
@@ -357,9 +358,10 @@ def broken_off(
 def test_a_second_call_does_not_answer_again_what_is_answered(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
-    lines: list[str] = []
-    score_file(small_case, model, *broken_off, report=lines.append)
-    assert lines[0].startswith("aapl: score: step 150 of 460, 139 answered")
+    steps: list[Step] = []
+    score_file(small_case, model, *broken_off, watch=steps.append)
+    assert steps[0].what == "score" and steps[0].text.startswith("150 of 460, 139 answered")
+    assert steps[-1].share == 1 and [step.share for step in steps] == sorted(step.share for step in steps)
 
 
 def test_another_version_does_not_go_on_with_the_parts_but_says_what_to_do(
@@ -449,7 +451,7 @@ from okawari.graph.inference import Graph
 folder = Path(sys.argv[1])
 job.CHUNK_ROWS = 100
 model = job.Model("1", Graph.load((folder / "graph.onnx").read_bytes()))
-print(job.score_file(load_case("aapl"), model, folder / "in.csv", Path(sys.argv[2]), report=print), flush=True)
+print(job.score_file(load_case("aapl"), model, folder / "in.csv", Path(sys.argv[2]), watch=print), flush=True)
 assert "torch" not in sys.modules
 """
 
@@ -487,7 +489,7 @@ def test_a_process_that_is_killed_loses_and_repeats_nothing_and_needs_no_torch(t
     with start(killed) as process:
         told, _ = process.communicate()
     assert process.returncode == 0
-    assert f"step {100 * (n_parts + 1)} of 3270" in told.splitlines()[0]
+    assert f"{100 * (n_parts + 1)} of 3270" in told.splitlines()[0]
     assert killed.read_bytes() == whole.read_bytes()
     assert (tmp_path / "killed.refused.csv").read_bytes() == (tmp_path / "whole.refused.csv").read_bytes()
     assert not checkpoint.Place(killed).folder.exists()

@@ -276,6 +276,7 @@ def flows(service: SmallServer, mlflow_database: Path, monkeypatch: pytest.Monke
         _end(service, flow, "COMPLETED")
     service.tell("POST /api/flow_runs/filter", [])
     service.tell("POST /api/logs/filter", [])
+    service.tell("POST /api/artifacts/filter", [])
     return service
 
 

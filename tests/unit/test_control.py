@@ -10,6 +10,7 @@ import pytest
 from okawari.clients import orchestrator
 from okawari.clients.orchestrator import Run, RunFailed
 from okawari.errors import InvalidInput, ServerUnreachable
+from okawari.progress import Step
 from okawari.settings import Settings, adopt_settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ TRAIN = "GET /api/deployments/name/train/train"
 CREATE = "POST /api/deployments/d1/create_flow_run"
 RUNS = "POST /api/flow_runs/filter"
 LOGS = "POST /api/logs/filter"
+ARTIFACTS = "POST /api/artifacts/filter"
 POOLS = "POST /api/work_pools/filter"
 
 
@@ -165,9 +167,13 @@ def test_a_run_is_followed_to_its_end_and_its_cases_lines_are_shown_once(server:
     server.tell("GET /api/flow_runs/r1", _run(), _run(), _run("COMPLETED"))
     server.tell(RUNS, [_run(id="child")])
     server.tell(LOGS, _lines("aapl: one", "Created task run"), [], _lines("aapl: two", "cpi: other"))
+    half = {"data": 50.0, "description": "lstm_2x64: 6 of 12, train_loss 0.5"}
+    server.tell(ARTIFACTS, [half], [half], [{**half, "data": 100.0, "description": "lstm_2x64: 12 of 12"}])
     shown: list[str] = []
-    assert orchestrator.follow_run("r1", shown.append, poll_s=0.001).succeeded
+    steps: list[Step] = []
+    assert orchestrator.follow_run("r1", shown.append, watch=steps.append, poll_s=0.001).succeeded
     assert shown == ["aapl: one", "aapl: two"]
+    assert steps == [Step("lstm_2x64", 0.5, "6 of 12, train_loss 0.5"), Step("lstm_2x64", 1.0, "12 of 12")]
     assert [asked["offset"] for asked in server.asked[LOGS]] == [0, 2, 2]
     assert server.asked[LOGS][0]["logs"]["flow_run_id"] == {"any_": ["r1", "child"]}
 

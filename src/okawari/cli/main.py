@@ -157,7 +157,7 @@ def _go_round(name: str, report: Any, *, retrain: bool = False, **source: Any) -
     def follow(flow: str, **parameters: Any) -> None:
         report.pause_text(f"{name}: {flow}")
         started = orchestrator.start_run(flow, {"case": name, **parameters})
-        orchestrator.require_success(orchestrator.follow_run(started.id, report))
+        orchestrator.require_success(orchestrator.follow_run(started.id, report, watch=report.show_step))
 
     follow("ingest", **source)
     if retrain:

@@ -16,6 +16,7 @@ from rich.tree import Tree
 
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
+from okawari.progress import Step
 from okawari.scoring.checkpoint import Place
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from okawari.simulation.checks import Link, Month
     from okawari.storage.snapshots import Snapshot
 
-_STEP = re.compile(r"^\w+: (?P<what>\S+): step (?P<done>\d+) of (?P<planned>\d+)(?:, (?P<numbers>.*))?$")
 _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
 _OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
 """Columns of a leaderboard that are no target's, even of one that is called `p`."""
@@ -35,7 +35,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
 class Reporter:
-    """Turns lines into a live display: lines that count steps move a bar, all others are printed above it."""
+    """A live display: lines are printed above it, and each piece of work has a bar."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -43,17 +43,16 @@ class Reporter:
         self._waiting = progress.add_task("starting", total=None)
 
     def __call__(self, line: str) -> None:
-        """Show one line."""
-        step = _STEP.match(line)
-        if step is None:
-            self._progress.console.print(line)
-            self._progress.update(self._waiting, description=line.split(":")[0])
-            return
-        bar = self._bars.get(step["what"])
+        """Print one line."""
+        self._progress.console.print(line)
+        self._progress.update(self._waiting, description=line.split(":")[0])
+
+    def show_step(self, step: Step) -> None:
+        """Move the bar of a piece of work."""
+        bar = self._bars.get(step.what)
         if bar is None:
-            bar = self._bars[step["what"]] = self._progress.add_task(step["what"], total=int(step["planned"]))
-        text = f"{step['what']} {step['numbers'] or ''}"
-        self._progress.update(bar, completed=int(step["done"]), total=int(step["planned"]), description=text)
+            bar = self._bars[step.what] = self._progress.add_task(step.what, total=1.0)
+        self._progress.update(bar, completed=step.share, description=f"{step.what} {step.text}")
 
     def pause_text(self, text: str) -> None:
         """Say what is being waited for."""

@@ -64,7 +64,7 @@ def score(
     check_job(problem, source, target, overwrite=overwrite)
     with report_progress() as report:
         model = load_model(problem, version)
-        scored = score_file(problem, model, source, target, overwrite=overwrite, report=report)
+        scored = score_file(problem, model, source, target, overwrite=overwrite, watch=report.show_step)
     show_scored(scored, model.version, target)
 
 

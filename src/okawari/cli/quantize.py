@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from okawari.errors import ServerUnreachable
+from okawari.progress import count_step
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
@@ -59,14 +60,13 @@ def _record(case: Case, compared: Sequence[Compared]) -> str:
 
 
 def _tell_steps(case: str, report: Any) -> Watch:
-    """Progress as the lines that the terminal turns into a bar."""
+    """A bar for each fit."""
 
     def watch(recipe: Recipe) -> Progress:
         report.pause_text(f"{case}: {recipe.name}")
 
         def show(done: int, planned: int, numbers: Mapping[str, float]) -> None:
-            values = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            report(f"{case}: {recipe.name}: step {done} of {planned}, {values}")
+            report.show_step(count_step(recipe.name, done, planned, numbers))
 
         return show
 

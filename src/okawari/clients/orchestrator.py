@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
+from okawari.progress import Step, Watch, ignore_step
 from okawari.settings import load_settings
 
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -99,18 +100,32 @@ def list_runs(flow: str, *, states: tuple[str, ...] = (), limit: int = 50) -> li
     return [_to_run(found) for found in _request("POST", "/flow_runs/filter", query)]
 
 
-def follow_run(run_id: str, show: Callable[[str], None], *, poll_s: float = 0.5, timeout_s: float = 1800.0) -> Run:
+def follow_run(
+    run_id: str,
+    show: Callable[[str], None],
+    *,
+    watch: Watch = ignore_step,
+    poll_s: float = 0.5,
+    timeout_s: float = 1800.0,
+) -> Run:
     """Show the run's log lines about its case as they come, its subflows' included, until it ends.
+
+    `watch` is called with the progress of fits and other long work, as the run's progress artefacts have it.
 
     Raises:
         RunOverdue: the run takes longer than `timeout_s`.
     """
-    until, seen = time.monotonic() + timeout_s, 0
+    until, seen, drawn = time.monotonic() + timeout_s, 0, set[Step]()
     while time.monotonic() < until:
         run = load_run(run_id)
         if run.ended:
             time.sleep(_LAST_LINES_S)
-        for line in list(_read_log(run_id, seen)):
+        family = _list_family(run_id)
+        for step in _read_steps(family):
+            if step not in drawn:
+                drawn.add(step)
+                watch(step)
+        for line in list(_read_log(family, seen)):
             seen += 1
             if line.startswith(f"{run.parameters.get('case')}: "):
                 show(line)
@@ -148,9 +163,21 @@ def ensure_work_pool(name: str) -> None:
         _request("POST", "/work_pools/", {"name": name, "type": "process"})
 
 
-def _read_log(run_id: str, seen: int) -> Iterator[str]:
+def _list_family(run_id: str) -> list[str]:
+    """The run and its subflows."""
     children = _request("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
-    ids = [run_id, *(run["id"] for run in children)]
+    return [run_id, *(run["id"] for run in children)]
+
+
+def _read_steps(ids: list[str]) -> list[Step]:
+    """The newest progress of each piece of work; an artefact's description is its name and text."""
+    query = {"artifacts": {"flow_run_id": {"any_": ids}, "type": {"any_": ["progress"]}}}
+    found = [entry for entry in _request("POST", "/artifacts/filter", query) if entry.get("data") is not None]
+    named = [(str(entry.get("description") or "").partition(": "), float(entry["data"])) for entry in found]
+    return [Step(what, percent / 100, text) for (what, _, text), percent in named]
+
+
+def _read_log(ids: list[str], seen: int) -> Iterator[str]:
     query = {"logs": {"flow_run_id": {"any_": ids}, "level": {"ge_": 20}}, "sort": "TIMESTAMP_ASC", "limit": _PAGE}
     while True:
         page = _request("POST", "/logs/filter", {**query, "offset": seen})

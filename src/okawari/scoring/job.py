@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from okawari.data.files import find_told
 from okawari.data.validation import require_columns
 from okawari.errors import InvalidInput, NotYet
 from okawari.graph.inference import Graph, require_answers
+from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
@@ -43,8 +44,6 @@ BATCH = 128
 """Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, 106 at 1024 and 272 at
 4096, where its states no longer fit the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
 _HEAD_BYTES = 1 << 20
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False
 
 
 def score_file(
-    case: Case, model: Model, source: Path, target: Path, *, overwrite: bool = False, report: Report | None = None
+    case: Case, model: Model, source: Path, target: Path, *, overwrite: bool = False, watch: Watch = ignore_step
 ) -> Scored:
     """Answer every row of a table and write the answers; a call that was broken off goes on where it was.
 
@@ -149,7 +148,7 @@ def score_file(
         source: a .csv or .parquet file, rows in the order of time.
         target: a .csv or .parquet file; see the module's docstring for its columns.
         overwrite: whether an output that is there may be replaced, once the new one is whole.
-        report: takes lines `<case>: score: step <rows> of <rows>, <numbers>`.
+        watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
         InvalidInput: a file that is no such table, an output that is there, an unfinished output of another job, or
@@ -163,7 +162,7 @@ def score_file(
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
     job = _identify(case, model, source)
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
-        scored = _score_chunks(case, model, source, parts, report)
+        scored = _score_chunks(case, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise InvalidInput(_explain_nothing(case, source, scored))
@@ -171,7 +170,7 @@ def score_file(
     return scored
 
 
-def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, report: Report | None) -> Scored:
+def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: Watch) -> Scored:
     progress = _Progress.restore(parts.progress, case.time)
     planned, told_share = count_rows(source), -1.0
     names, told = list(case.question_names), _find_told(case, source)
@@ -180,10 +179,10 @@ def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, report: 
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
         scored = progress.scored
         planned = max(planned, scored.rows)
-        if report and (scored.rows / planned - told_share >= 0.01 or scored.rows == planned):
+        if scored.rows / planned - told_share >= 0.01 or scored.rows == planned:
             told_share = scored.rows / planned
-            numbers = f"{scored.answered} answered, {scored.refused} refused"
-            report(f"{case.name}: score: step {scored.rows} of {planned}, {numbers}")
+            text = f"{scored.rows} of {planned}, {scored.answered} answered, {scored.refused} refused"
+            watch(Step("score", told_share, text))
     return progress.scored
 
 
