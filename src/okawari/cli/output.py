@@ -84,7 +84,9 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     for name in rows[0]:
-        table.add_column(str(name), justify="right" if isinstance(rows[0][name], int | float) else "left")
+        table.add_column(
+            str(name), justify="right" if isinstance(rows[0][name], int | float) else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(_format(value) for value in row.values()))
     console.print(table)
