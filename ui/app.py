@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -115,13 +116,18 @@ def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:
 
 
 def _list_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(load_case(name).title, name) for name in names]
+    """Title and name of each case that is known here; a service elsewhere may answer for others."""
+    known = []
+    for name in names:
+        with suppress(OkawariError):
+            known.append((load_case(name).title, name))
+    return known
 
 
 def _refresh_choice() -> gr.Dropdown:
     """The cases as they are now: without OKAWARI_CASES, those that the service answers for."""
-    names = list_case_names()
-    return gr.Dropdown(_list_choices(names), value=names[0], visible=len(names) > 1)
+    choices = _list_choices(list_case_names()) or _list_choices(load_settings().case_names)
+    return gr.Dropdown(choices, value=choices[0][1], visible=len(choices) > 1)
 
 
 def _build_chart() -> dict[str, gr.Component]:

@@ -128,9 +128,8 @@ def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
 
 def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
     name = str(champion["loss_name"])
-    return name[:1].upper() + name[1:], format_amount(
-        champion["loss"], unit
-    ) if name == "RMSE" else f"{champion['loss']:.4g}"
+    loss = format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
+    return name[:1].upper() + name[1:], loss
 
 
 def _decision_card(state: LoopState) -> Card:
