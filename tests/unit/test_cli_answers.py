@@ -15,7 +15,7 @@ from okawari.cli import output
 from okawari.clients import orchestrator
 from okawari.registry import versions
 from okawari.registry.versions import Version
-from okawari.settings import Settings, adopt_settings
+from okawari.settings import Settings, adopt_settings, load_settings
 from okawari.storage import decision_log, prediction_log
 from okawari.storage.journal import Journal
 from tests.browser.edges import name_case
@@ -194,9 +194,10 @@ def test_what_the_service_refuses_is_told_in_its_words(
 
 
 def test_the_status_is_that_of_all_cases_the_service_answers_for(
-    call: Call, service: SmallServer, mlflow_database: Path
+    call: Call, service: SmallServer, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adopt_settings(Settings(service_port=service.port))
+    monkeypatch.delenv("OKAWARI_CASES")  # as in a fresh shell
+    load_settings.cache_clear()
     service.answers["GET /cases"] = [(200, {"cases": [name_case("aapl", "7"), name_case("cpi", "3")]})] * 3
     said = call("status")
     assert "aapl  Apple closing price" in said.out and "cpi  " in said.out
