@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,7 @@ import gradio as gr
 
 from okawari.cases.loader import load_case
 from okawari.clients.orchestrator import Run, list_runs, load_run, request_retrain
+from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.settings import load_settings
 from ui.pages.chart import Figure, draw_ahead, draw_history
@@ -84,6 +86,7 @@ def build_page() -> gr.Blocks:
                 boxes["report"] = gr.HTML(elem_id="report")
         _follow_facts(page, case, shown, parts, boxes)
         _follow_training(page, case, *retrain)
+        page.load(_refresh_choice, None, case, **_QUIET)
     return page
 
 
@@ -108,8 +111,23 @@ def main() -> None:
 
 
 def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:
-    choices = [(load_case(name).title, name) for name in names]
+    choices = _list_choices(names)
     return gr.Dropdown(choices, value=names[0], label="Case", visible=len(names) > 1, elem_id="case", filterable=False)
+
+
+def _list_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Title and name of each case that is known here; a service elsewhere may answer for others."""
+    known = []
+    for name in names:
+        with suppress(OkawariError):
+            known.append((load_case(name).title, name))
+    return known
+
+
+def _refresh_choice() -> gr.Dropdown:
+    """The cases as they are now: without OKAWARI_CASES, those that the service answers for."""
+    choices = _list_choices(list_case_names()) or _list_choices(load_settings().case_names)
+    return gr.Dropdown(choices, value=choices[0][1], visible=len(choices) > 1)
 
 
 def _build_chart() -> dict[str, gr.Component]:

@@ -191,16 +191,14 @@ def test_every_window_is_asked_once_in_batches_of_bounded_size(
     assert sum(watched.sizes) == len(readings) - small_case.task.history + 1
 
 
-def test_progress_counts_the_rows_of_the_file_in_lines_that_the_terminal_shows_as_a_bar(
+def test_progress_counts_the_rows_of_the_file(
     small_case: Case, model: Model, readings: pd.DataFrame, tmp_path: Path
 ) -> None:
-    from okawari.cli.output import _STEP
-
-    lines: list[str] = []
-    score_file(small_case, model, _write(readings, tmp_path / "in.csv"), tmp_path / "out.csv", report=lines.append)
-    steps = [_STEP.match(line) for line in lines]
-    done = [(int(step["done"]), int(step["planned"]), step["what"]) for step in steps if step]
-    assert done == [(min(at, 460), 460, "score") for at in range(50, 501, 50)]
+    steps: list[Step] = []
+    score_file(small_case, model, _write(readings, tmp_path / "in.csv"), tmp_path / "out.csv", watch=steps.append)
+    done = [int(step.text.split()[0]) for step in steps]
+    assert done == [min(at, 460) for at in range(50, 501, 50)]
+    assert [step.share for step in steps] == [rows / 460 for rows in done]
 
 
 # --- refused rows -------------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from okawari.cases import loader
+from okawari.cli import output
 from okawari.clients import orchestrator
 from okawari.data.datasets import BundledStock
 from okawari.registry import versions
 from okawari.registry.versions import Version
-from okawari.settings import Settings, adopt_settings
+from okawari.settings import Settings, adopt_settings, load_settings
 from okawari.storage import decision_log, prediction_log
 from okawari.storage.journal import Journal
 from tests.browser.edges import name_case
@@ -191,6 +192,37 @@ def test_what_the_service_refuses_is_told_in_its_words(
     service.answers["POST /aapl/forecast"] = [(status, {"error": told})]
     said = call("predict", "aapl")
     assert (said.code, said.err) == (1, f"okawari: {told}\n")
+
+
+def test_the_status_is_that_of_all_cases_the_service_answers_for(
+    call: Call, service: SmallServer, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OKAWARI_CASES")  # as in a fresh shell
+    load_settings.cache_clear()
+    service.answers["GET /cases"] = [(200, {"cases": [name_case("aapl", "7"), name_case("cpi", "3")]})] * 3
+    said = call("status")
+    assert "aapl  Apple closing price" in said.out and "cpi  " in said.out
+    assert "serving version 7" in said.out and "serving version 3" in said.out
+
+
+def test_the_named_cases_come_before_those_of_the_service(
+    call: Call, service: SmallServer, mlflow_database: Path
+) -> None:
+    adopt_settings(Settings(service_port=service.port, cases="cpi"))
+    said = call("status")
+    assert "cpi  " in said.out and "aapl  " not in said.out
+
+
+def test_long_names_in_tables_are_never_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.console, "width", 60)
+    names = ["random_forest_100", "random_forest_200"]
+    output.show_table([{"candidate": name, **{f"interval_score_{n}": 0.123 for n in range(3)}} for name in names])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert [out.count(name) for name in names] == [1, 1]
+    assert out.replace("\n", "").replace(" ", "").count("interval") == 3
 
 
 # --- score ----------------------------------------------------------------------------------------------------------

@@ -182,6 +182,7 @@ def test_a_run_that_does_not_end_is_not_followed_for_ever(server: SmallServer) -
     server.tell("GET /api/flow_runs/r1", _run())
     server.tell(RUNS, [])
     server.tell(LOGS, [])
+    server.tell(ARTIFACTS, [])
     with pytest.raises(TimeoutError, match="Flow run r1 has not ended after 0 s; look at it on the Prefect page"):
         orchestrator.follow_run("r1", print, poll_s=0.001, timeout_s=0.05)
 

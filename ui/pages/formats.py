@@ -34,8 +34,10 @@ def format_share(share: float | None, *, signed: bool = False, digits: int = 1) 
     if share is None:
         return NONE
     percent = f"{abs(share) * 100:.{digits}f}"
+    if not float(percent):
+        return "0%"
     sign = "−" if share < 0 else "+" if signed else ""
-    return f"{sign if float(percent) else ''}{percent}%"
+    return f"{sign}{percent}%"
 
 
 def format_count(count: int | None, noun: str = "") -> str:

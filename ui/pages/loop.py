@@ -20,6 +20,7 @@ from ui.pages.formats import (
     format_share,
     format_words,
 )
+from ui.pages.wording import name_rows
 from ui.view_model import Facts
 
 Row = tuple[str, str]  # label and value
@@ -29,6 +30,13 @@ _TONES = {
     "good": {"accepted", "good", "stable", "promote", "train", "deployed"},
     "alert": {"accepted_in_part", "drifted", "degraded", "refused", "rolled_back"},
 }
+_DECISIONS = {
+    ("promotion", "promote"): "New champion promoted",
+    ("promotion", "keep"): "Champion kept",
+    ("retrain", "train"): "Training started",
+    ("retrain", "skip"): "No training needed",
+}
+"""Decisions whose action would only repeat what they are about."""
 
 
 def write_cards(facts: Facts) -> str:
@@ -38,7 +46,7 @@ def write_cards(facts: Facts) -> str:
         return render("empty", text="The state of the loop could not be read; see the notice above.")
     unit = _find_unit(facts.case.task, facts.case)
     cards = (
-        _snapshot_card(state),
+        _snapshot_card(state, name_rows(facts.case.layout)),
         _champion_card(state, unit, facts.case.baseline.name),
         _decision_card(state),
         _verdict_card("Data quality", state.quality, [("Quarantined", format_count(state.quarantined, "row"))]),
@@ -93,12 +101,12 @@ class Card:
     note: str
 
 
-def _snapshot_card(state: LoopState) -> Card:
+def _snapshot_card(state: LoopState, rows_name: str) -> Card:
     snapshot = state.snapshot
     if snapshot is None:
         return _card("Snapshot", NONE, [], "Nothing has been ingested.")
     rows = [
-        ("Readings", format_count(snapshot.rows)),
+        (rows_name.capitalize(), format_count(snapshot.rows)),
         ("Newest", format_day(snapshot.last_at)),
         ("Digest", render("digest", digest=snapshot.digest)),
     ]
@@ -120,14 +128,16 @@ def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
 
 def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
     name = str(champion["loss_name"])
-    return name, format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
+    loss = format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
+    return name[:1].upper() + name[1:], loss
 
 
 def _decision_card(state: LoopState) -> Card:
     decision = state.decision
     if decision is None:
         return _card("Last decision", NONE, [], "Nothing has been decided.")
-    head = f"{format_words(decision['kind']).capitalize()}: {format_words(decision['action'])}"
+    told = f"{format_words(decision['kind']).capitalize()}: {format_words(decision['action'])}"
+    head = _DECISIONS.get((decision["kind"], decision["action"]), told)
     return _card("Last decision", head, [("When", format_moment(decision["at"]))], str(decision["reason"]))
 
 

@@ -31,7 +31,11 @@ app = typer.Typer(
 )
 for command in (predict, score, explain, new, quantize, readings, migrate):
     app.command()(command)
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to take in.")]
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to take in.")]
+Month = Annotated[
+    datetime,
+    typer.Option(formats=["%Y-%m"], metavar="YYYY-MM", show_default="2008-12", help="Last month to play."),
+]
 
 
 def main() -> None:
@@ -119,7 +123,7 @@ def status(
     from okawari.errors import ServerUnreachable
     from okawari.loop.status import read_state
 
-    for name in load_settings().case_names if case is None else (case,):
+    for name in prediction_service.list_case_names() if case is None else (case,):
         try:
             serving = prediction_service.load_serving(name)
         except ServerUnreachable:
@@ -129,13 +133,14 @@ def status(
 
 @app.command()
 def loop(
-    until: Annotated[datetime, typer.Option(formats=["%Y-%m"], help="Last month to play.")] = datetime(2008, 12, 1),
+    until: Month = datetime(2008, 12, 1),
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on after a kill.")] = False,
 ) -> None:
     """Prove that the loop closes on real drift: 2008 arrives month by month, and nobody helps.
 
-    Random walk, SARIMA and LSTM train, to keep it short; OKAWARI_CANDIDATES names others. Runs on ports and state of
-    its own (OKAWARI_HOME/loop). Exits with 1 if any link of the loop does not hold.
+    Random walk, SARIMA and LSTM train, to keep it short; OKAWARI_CANDIDATES names others.
+    Runs on ports and state of its own (OKAWARI_HOME/loop).
+    Exits with 1 if any link of the loop does not hold.
     """
     from okawari.cli.output import report_progress, show_rehearsal
     from okawari.simulation.sandbox import isolate

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -82,8 +82,10 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     if title:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        table.add_column(str(name), justify="right" if isinstance(rows[0][name], int | float) else "left")
+    for place, name in enumerate(rows[0]):
+        justify: Literal["left", "right"] = "right" if isinstance(rows[0][name], int | float) else "left"
+        # A cut name may be another one's: what names the row stays in one line, anything else continues in the next.
+        table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(_format(value) for value in row.values()))
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,8 +25,9 @@ def quantize(
 ) -> None:
     """Compare 32 with 8 bits for each candidate: size, speed, loss and changed answers on held-out data.
 
-    Fits the candidates here, on the newest snapshot or, before the first ingest, on the case's source; needs no server
-    and changes nothing. Where MLflow answers, it keeps the table; a training records the same for its challenger.
+    Fits the candidates here, on the newest snapshot or, before the first ingest, on the case's source.
+    Needs no server and changes nothing.
+    Where MLflow answers, it keeps the table; a training records the same for its challenger.
     Example: okawari quantize diabetes
     """
     from okawari.cases.loader import load_case
@@ -46,6 +48,8 @@ def quantize(
 
 def _record(case: Case, compared: Sequence[Compared]) -> str:
     """Leave the table in MLflow, if it answers; where it lies now, or why it does not."""
+    # MLflow would print the run's address itself, before our own line with the same address.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from okawari.registry import client, runs
 
     try:

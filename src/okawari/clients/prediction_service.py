@@ -136,6 +136,18 @@ def _write_request(instances: Sequence[Instance], case: str) -> dict[str, Any]:
         ) from error
 
 
+def list_case_names() -> tuple[str, ...]:
+    """The cases of OKAWARI_CASES; where it is not set, those that the service answers for, if one answers."""
+    settings = load_settings()
+    if "cases" in settings.model_fields_set:
+        return settings.case_names
+    try:
+        with Client() as client:
+            return tuple(case.name for case in client.cases()) or settings.case_names
+    except OkawariError:
+        return settings.case_names
+
+
 def load_serving(case: str) -> ModelInfo | None:
     """The model with which the service of the settings answers for the case; raises like `Client`."""
     with Client() as client:
