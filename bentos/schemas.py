@@ -124,18 +124,18 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
         "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
         "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
     }
-    outcome: Any = _build_outcome(case.task, case, fields)
+    outcome: Any = build_outcome(case.task, case, fields)
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
     return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
 
 
 @singledispatch
-def _build_outcome(task: Task, case: Case, fields: dict[str, Any]) -> Any:
+def build_outcome(task: Task, case: Case, fields: dict[str, Any]) -> Any:
     """One outcome: what is true for an answer."""
     return _build_object("Outcome", {**fields, "value": _build_value(case.target.head, case.target)})
 
 
-@_build_outcome.register
+@build_outcome.register
 def _build_step(task: Forecast, case: Case, fields: dict[str, Any]) -> Any:
     """A forecast's outcome names its step."""
     step = Annotated[int, Field(strict=True, ge=1, le=task.horizon, description="Which step ahead.")]
@@ -143,7 +143,7 @@ def _build_step(task: Forecast, case: Case, fields: dict[str, Any]) -> Any:
     return _build_object("Outcome", {**fields, "step": step, "value": value})
 
 
-@_build_outcome.register
+@build_outcome.register
 def _build_target(task: Anticipate, case: Case, fields: dict[str, Any]) -> Any:
     """An outcome of several targets names the one that it is about."""
     each = [

@@ -38,34 +38,11 @@ def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
     Raises:
         InvalidInput: too few readings, or readings that `to_array` refuses.
     """
-    return _cut(case.task, frame, case)
-
-
-@singledispatch
-def _cut(task: Task, frame: pd.DataFrame, case: Case) -> WindowSet:
-    raise NotImplementedError(f"No windows are cut for {type(task).__name__}.")
-
-
-@_cut.register
-def _cut_forecast(task: Forecast, frame: pd.DataFrame, case: Case) -> WindowSet:
-    """The truth is the next H levels, learned as moves from the last one."""
-    series = _read_series(frame, case)
-    ahead_BH = sliding_window_view(series.level_N[case.history :], case.horizon).copy()
-    windows = _window(series, case)
-    moves_BH = task.transform.forward(windows.level_B[:, None], ahead_BH)
-    return replace(windows, r_BH=moves_BH.astype(np.float32), transform=task.transform, ahead_BH=ahead_BH)
-
-
-@_cut.register
-def _cut_anticipated(task: Anticipate, frame: pd.DataFrame, case: Case) -> WindowSet:
-    """The truth of a window is where the targets stand in the next one."""
-    series = _read_series(frame, case)
-    now_BH = compute_standing(case, _slide(series.x_NF, case.history))
-    return replace(_window(series, case), r_BH=now_BH[1:], now_BH=now_BH[:-1])
+    return cut_for_task(case.task, frame, case)
 
 
 @dataclass(frozen=True)
-class _Series:
+class Series:
     """A whole series: readings in the graph's precision, target levels as they were read, times."""
 
     x_NF: Floats
@@ -74,7 +51,8 @@ class _Series:
     target_index: int
 
 
-def _read_series(frame: pd.DataFrame, case: Case) -> _Series:
+def read_series(frame: pd.DataFrame, case: Case) -> Series:
+    """The frame as a series; raises like `cut_windows`."""
     readings, times = to_array(frame, case), read_times(frame, case)
     history, horizon = case.history, case.horizon
     if len(readings) < history + horizon:
@@ -82,10 +60,10 @@ def _read_series(frame: pd.DataFrame, case: Case) -> _Series:
             f"There are {len(readings)} readings; one window with its truth takes {history} + {horizon}. Ingest more."
         )
     target = case.column_names.index(case.target.name)
-    return _Series(readings.astype(np.float32), readings[:, target], times, target)
+    return Series(readings.astype(np.float32), readings[:, target], times, target)
 
 
-def _window(series: _Series, case: Case) -> WindowSet:
+def frame_windows(series: Series, case: Case) -> WindowSet:
     """All windows whose truth is complete, the truth still to be filled in."""
     history = case.history
     n_windows = len(series.x_NF) - history - case.horizon + 1
@@ -105,8 +83,32 @@ def _slide(series_NC: Floats, length: int) -> Floats:
     return np.ascontiguousarray(sliding_window_view(series_NC, length, axis=0).transpose(0, 2, 1))
 
 
-@_cut.register(Regress)
-@_cut.register(Classify)
+@singledispatch
+def cut_for_task(task: Task, frame: pd.DataFrame, case: Case) -> WindowSet:
+    """All windows of a frame with the truth that this kind of task asks for; each kind registers its own."""
+    raise NotImplementedError(f"No windows are cut for {type(task).__name__}.")
+
+
+@cut_for_task.register
+def _cut_forecast(task: Forecast, frame: pd.DataFrame, case: Case) -> WindowSet:
+    """The truth is the next H levels, learned as moves from the last one."""
+    series = read_series(frame, case)
+    ahead_BH = sliding_window_view(series.level_N[case.history :], case.horizon).copy()
+    windows = frame_windows(series, case)
+    moves_BH = task.transform.forward(windows.level_B[:, None], ahead_BH)
+    return replace(windows, r_BH=moves_BH.astype(np.float32), transform=task.transform, ahead_BH=ahead_BH)
+
+
+@cut_for_task.register
+def _cut_anticipated(task: Anticipate, frame: pd.DataFrame, case: Case) -> WindowSet:
+    """The truth of a window is where the targets stand in the next one."""
+    series = read_series(frame, case)
+    now_BH = compute_standing(case, _slide(series.x_NF, case.history))
+    return replace(frame_windows(series, case), r_BH=now_BH[1:], now_BH=now_BH[:-1])
+
+
+@cut_for_task.register(Regress)
+@cut_for_task.register(Classify)
 def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> WindowSet:
     """Each record is a window of one reading, and brings its truth."""
     times = read_times(frame, case)
