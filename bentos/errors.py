@@ -59,7 +59,7 @@ def _explain_one(complaint: dict[str, Any], case: Case) -> str:
 
 
 def _say_not_json(complaint: dict[str, Any], _: Case) -> str:
-    return f"The body is no JSON ({complaint['ctx']['error']}). Send a JSON object; the API page shows one."
+    return f"The body is not valid JSON ({complaint['ctx']['error']}). Send a JSON object; the API page shows one."
 
 
 def _say_missing(complaint: dict[str, Any], case: Case) -> str:

@@ -22,7 +22,7 @@ def drop(records: Records, name: str) -> str:
 
 
 BAD: dict[str, tuple[Callable[[Records], str], str]] = {
-    "not JSON": (lambda r: "close=1", "The body is no JSON"),
+    "not JSON": (lambda r: "close=1", "The body is not valid JSON"),
     "a list": (lambda r: "[1]", "The body is [1]; it is a JSON object"),
     "no instances": (lambda r: "{}", "instances is missing; it is a list of instances"),
     "empty instances": (lambda r: '{"instances": []}', "instances has 0 entries; it takes at least 1"),

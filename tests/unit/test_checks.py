@@ -98,7 +98,7 @@ def test_clean_readings_pass_unchanged_and_in_order(small_case: Case, readings: 
     checked = check_readings(shuffled.assign(note="x"), small_case, NOW)
     pd.testing.assert_frame_equal(checked.good, _without(readings))
     assert checked.refused.empty
-    assert checked.reason == f"all {len(readings)} rows are data"
+    assert checked.reason == f"all {len(readings)} rows are valid"
     pd.testing.assert_frame_equal(shuffled, before)
 
 

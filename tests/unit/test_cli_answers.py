@@ -370,10 +370,10 @@ def test_what_is_to_be_ingested_is_handed_to_the_flow(
 
 
 def test_a_flow_that_fails_ends_the_round_with_its_reason(call: Call, flows: SmallServer) -> None:
-    _end(flows, "ingest", "FAILED", "None of the 3 rows for case aapl is data")
+    _end(flows, "ingest", "FAILED", "None of the 3 rows for case aapl is valid")
     said = call("run", "aapl")
     assert said.code == 1
-    assert said.err == "okawari: ingest aapl failed: None of the 3 rows for case aapl is data\n"
+    assert said.err == "okawari: ingest aapl failed: None of the 3 rows for case aapl is valid\n"
     assert list(_list_started(flows)) == ["ingest"]
 
 

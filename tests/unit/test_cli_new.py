@@ -43,7 +43,7 @@ def test_a_csv_becomes_a_case_and_it_says_what_it_assumed(call: Call, tmp_path: 
     for told in (
         "cases/demand.py: Demand: units",
         "A forecast, as 'date' orders the rows",
-        "all 130 rows are data",
+        "all 130 rows are valid",
         "'Unit Price' as unit_price",
         "without 'note'",
         "one a day, so 7 make a season",

@@ -162,7 +162,7 @@ def test_the_file_says_what_was_assumed_and_left_out(home: Path, tmp_path: Path)
     text = write_draft(_guess(draw_sales(130), "units", tmp_path))
     flat = " ".join(text.replace("#", "").split())
     assert "units from table.csv, as `okawari new mine` guessed it" in flat
-    assert "all 130 rows are data" in flat
+    assert "all 130 rows are valid" in flat
     assert "'note': words; a forecast reads numbers alone" in flat
     assert "one a day, so 7 make a season" in flat
     assert "130 rows give a history of 13 readings and 2 steps ahead" in flat

@@ -212,7 +212,7 @@ def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
     ingest: Ingest, small_case: Case, readings: pd.DataFrame
 ) -> None:
     broken = readings[:3].assign(close=-1.0)
-    with pytest.raises(InvalidInput, match="None of the 3 rows for case aapl is data; see its quarantine"):
+    with pytest.raises(InvalidInput, match="None of the 3 rows for case aapl is valid; see its quarantine"):
         ingest(broken)
     assert snapshots.count_quarantined(small_case) == 3
     first = ingest(readings[:50])

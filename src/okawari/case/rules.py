@@ -13,7 +13,7 @@ class Gate:
 
     `holdout` newest windows judge, the `calibration` windows before them set the intervals, and the last
     `validation_share` of what remains stops the training early. A candidate beats the baseline with a gain of at
-    least `min_gain_share` that luck would bring in at most `alpha` of all contests, however many candidates try.
+    least `min_gain_share` that is significant: its p-value, Holm-adjusted over the candidates, is at most `alpha`.
     """
 
     holdout: int = 120

@@ -136,7 +136,7 @@ def loop(
     until: Month = datetime(2008, 12, 1),
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on after a kill.")] = False,
 ) -> None:
-    """Prove that the loop closes on real drift: 2008 arrives month by month, and nobody helps.
+    """Prove that the loop closes on real drift: 2008 arrives month by month, without a person's help.
 
     Random walk, SARIMA and LSTM train, to keep it short; OKAWARI_CANDIDATES names others.
     Runs on ports and state of its own (OKAWARI_HOME/loop).

@@ -37,7 +37,7 @@ class Checked:
     def reason(self) -> str:
         """The verdict as one sentence with its numbers."""
         if self.refused.empty:
-            return f"all {len(self.good)} rows are data"
+            return f"all {len(self.good)} rows are valid"
         first = self.refused["reason"].iloc[0]
         return f"{len(self.refused)} of {len(self.good) + len(self.refused)} rows refused; first: {first}"
 

@@ -1,4 +1,4 @@
-"""The leaderboard: every candidate's scores, and how far its gain over the baseline may be luck."""
+"""The leaderboard: every candidate's scores, and the significance of its gain over the baseline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOSS = re.compile(r"(?P<head>\w+_)??(?:rmse|log_loss|joint_loss)(?P<step>_step_
 
 
 def build_cards(contenders: Sequence[Contender]) -> list[Card]:
-    """The cards of all contenders, the baseline first; each other one says how far its gain over it may be luck.
+    """The cards of all contenders, the baseline first; each other one has the p-value of its gain over it.
 
     `p_value` is that of a paired test on the rows of the holdout, adjusted for the number of candidates (Holm).
     """
@@ -33,13 +33,13 @@ def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     Of a forecast, columns without a step are of the first step ahead, the others of the last; several heads have their
     columns below their names. Errors are in the target's own unit; `p_value` is that of `build_cards`.
     """
-    floor, luck = contenders[0].scores, {card.candidate: card.p_value for card in build_cards(contenders)}
+    floor, p_values = contenders[0].scores, {card.candidate: card.p_value for card in build_cards(contenders)}
     ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
-    return [{"candidate": (name := each.recipe.name), **_summarise(each, floor, luck[name])} for each in ranked]
+    return [{"candidate": (name := each.recipe.name), **_summarise(each, floor, p_values[name])} for each in ranked]
 
 
-def _summarise(contender: Contender, floor: Scores, luck: float | None) -> Mapping[str, Any]:
-    """All scores, with the skill right after the loss that it is about, and how far the gain may be luck."""
+def _summarise(contender: Contender, floor: Scores, p_value: float | None) -> Mapping[str, Any]:
+    """All scores, with the skill right after the loss that it is about, and the p-value of the gain."""
     row: dict[str, Any] = {}
     for name, value in contender.scores.numbers.items():
         row[name] = value
@@ -49,4 +49,4 @@ def _summarise(contender: Contender, floor: Scores, luck: float | None) -> Mappi
             assert value is not None, "a loss is always measured"
             assert better_than is not None, "of every candidate"
             row[f"{found['head'] or ''}skill_share{found['step'] or ''}"] = skill_share(value, better_than)
-    return {**row, "p_value": luck, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}
+    return {**row, "p_value": p_value, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}

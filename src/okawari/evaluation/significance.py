@@ -1,4 +1,4 @@
-"""Is a gain more than luck? Diebold-Mariano and Holm, both by statsmodels (imported inside: the service has none).
+"""Significance of a gain: Diebold-Mariano and Holm, both by statsmodels (imported inside: the service has none).
 
 A home of statsmodels beside the models that it fits.
 """

@@ -65,7 +65,7 @@ class TreesCore:
 
 
 Core = ConstantCore | AffineCore | TorchCore | TreesCore
-"""What a fitted model hands to `okawari.graph.inference`, the only place that speaks ONNX."""
+"""What a fitted model hands to `okawari.graph.cores`, which turns it into ONNX nodes."""
 
 
 @dataclass(frozen=True)

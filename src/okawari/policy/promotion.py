@@ -21,13 +21,15 @@ class Card:
     loss: float
     loss_name: str = "RMSE"
     p_value: float | None = None
-    """Chance of such a gain over the baseline by luck alone, adjusted for all candidates; None where not asked."""
+    """One-sided p-value of the gain over the baseline, Holm-adjusted over the candidates; None where not tested."""
     interval_score: float | None = None
     coverage_share: float | None = None
 
 
 def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
-    """The best of those that beat the baseline by `min_gain_share`, and not by luck; if none does, the baseline."""
+    """The best of those that beat the baseline by `min_gain_share` and significantly (Holm-adjusted p <= alpha); if
+    none does, the baseline.
+    """
     better = [
         card
         for card in others

@@ -151,7 +151,7 @@ def open_parts(
         try:
             yield parts
         except OkawariError:
-            if not parts.n_parts:  # what could not begin stands in nobody's way
+            if not parts.n_parts:  # remove the empty job folder after a failed start
                 clear_parts(place.folder)
             raise
 

@@ -1,4 +1,4 @@
-"""The sieve: which rows of a long file may be answered from, chunk by chunk, and why the others may not.
+"""The row filter: which rows of a long file may be answered from, chunk by chunk, and why the others may not.
 
 A row is judged by the case's schema (`okawari.data.validation`) and, where rows are answered from those before them, by
 its time: it has to come after every good row before it, in this chunk or in an earlier one. So the time of the last

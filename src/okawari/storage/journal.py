@@ -41,7 +41,9 @@ class Segment:
             try:
                 yield json.loads(line)
             except ValueError:
-                warnings.warn(f"{self.path} has a line that is no JSON; it is left out: {line[:80]!r}", stacklevel=2)
+                warnings.warn(
+                    f"{self.path} has a line that is not valid JSON; it is left out: {line[:80]!r}", stacklevel=2
+                )
 
     def _read(self) -> str:
         for path in (self.path, self.path.with_suffix(".jsonl")):  # its writer may have closed it since it was listed

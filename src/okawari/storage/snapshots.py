@@ -86,7 +86,7 @@ def record_readings(
     quarantined = _record_refused(case, refused, now)
     known = load_table(case.name, "readings")
     if good.empty and known is None:
-        raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is data; see its quarantine.")
+        raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
     held = None if known is None else _lay_out(case, known)
     at = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     new, revised = case.layout.find_changes(good, held, case.time, case.known_names, at)
