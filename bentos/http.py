@@ -42,26 +42,26 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-class Door:
+class ConcurrencyLimiter:
     """Lets `limit` requests in at once and turns away the rest, before their bodies are read."""
 
     def __init__(self, limit: int) -> None:
-        self._limit, self._inside = limit, 0
+        self._limit, self._held = limit, 0
 
     @contextmanager
-    def open(self) -> Iterator[None]:
-        """Be inside for a while.
+    def hold(self) -> Iterator[None]:
+        """Hold one of `limit` request slots during the block.
 
         Raises:
-            Overloaded: it is full.
+            Overloaded: all slots are held.
         """
-        if self._inside >= self._limit:
-            raise Overloaded(f"{self._inside} requests are in work, the most at once; ask again in a second.")
-        self._inside += 1
+        if self._held >= self._limit:
+            raise Overloaded(f"{self._held} requests are in work, the most at once; ask again in a second.")
+        self._held += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self._held -= 1
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class Verb:
 def build_app(desks: Mapping[str, CaseService]) -> FastAPI:
     """The application over the desks of all cases."""
     app = FastAPI(title="Okawari", version=__version__, docs_url=None, redoc_url=None, description=_DESCRIPTION)
-    door = Door(MAX_WAITING)
+    limiter = ConcurrencyLimiter(MAX_WAITING)
     _add_pages(app, desks)
     for desk in desks.values():
-        _add_case(app, desk, door)
+        _add_case(app, desk, limiter)
     _add_unknown(app, desks)
     for kind in _STATUS:
         app.add_exception_handler(kind, _answer_error)
@@ -113,18 +113,18 @@ def _add_pages(app: FastAPI, desks: Mapping[str, CaseService]) -> None:
         return RedirectResponse("docs")
 
 
-def _add_case(app: FastAPI, desk: CaseService, door: Door) -> None:
+def _add_case(app: FastAPI, desk: CaseService, limiter: ConcurrencyLimiter) -> None:
     async def predict(request: Request) -> Response:
-        with door.open():
+        with limiter.hold():
             return _answer_json(await desk.predict(await _read_body(request)))
 
     async def forecast(request: Request) -> Response:
-        with door.open():
+        with limiter.hold():
             _require_empty(await _read_body(request))
             return _answer_json(await desk.forecast())
 
     async def outcomes(request: Request) -> Response:
-        with door.open():
+        with limiter.hold():
             return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
 
     counted = f"{desk.case.history} or more records" if desk.case.history > 1 else "records"

@@ -100,7 +100,7 @@ class Group:
         return next(child.process.pid for child in self.children if child.program.name == name)
 
     def _free_port(self, program: Program) -> None:
-        """Stop what a killed server has left behind, because it holds the port. Flow runs of a dead worker are left to finish."""
+        """Stop what a killed server has left behind on its port. Flow runs of a dead worker are left to finish."""
         if program.port is not None:
             mine = (str(self.settings.state_dir), program.name)
             _stop_all([process for process in psutil.process_iter() if _read_marks(process) == mine])

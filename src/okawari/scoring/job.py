@@ -1,9 +1,9 @@
 """Batch scoring: a table of any length through one version's graph, in bounded memory, and on after a kill.
 
-The file is read in chunks (`okawari.data.chunked_reader`); the sieve says which rows are valid
-(`okawari.scoring.row_filter`); rows become questions (`okawari.scoring.questions`), which may reach back into the chunk
-before; the graph answers; answers and refused rows are kept as parts (`okawari.scoring.checkpoint`) and joined at the
-end. The graph is the very bytes of the registered version, on ONNX Runtime: neither torch nor the service is needed.
+The file is read in chunks (`okawari.data.chunked_reader`); the row filter finds the valid rows (`row_filter`); rows
+become questions (`questions`), which may reach back into the chunk before; the graph answers; answers and refused rows
+are kept as parts (`checkpoint`) and joined at the end. The graph is the very bytes of the registered version, on ONNX
+Runtime: neither torch nor the service is needed.
 
 `okawari.scoring.output` says what the columns of the output are.
 
