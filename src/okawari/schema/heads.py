@@ -64,6 +64,10 @@ class Head(ABC):
         """One value for each row [B]: the first number, or the place of the most probable label."""
 
     @abstractmethod
+    def answer(self, said_BC: Array) -> Array:
+        """What a model says as an answer: numbers as they are, logits as probabilities."""
+
+    @abstractmethod
     def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
         """Loss of what a model says (labels as logits), a mean over rows: squared error, or cross entropy in nats."""
 
@@ -112,6 +116,10 @@ class NumberHead(Head):
         """The first step."""
         first_B: Array = values_BC[:, 0].astype(np.float64)
         return first_B
+
+    def answer(self, said_BC: Array) -> Array:
+        """The numbers as they are."""
+        return said_BC
 
     def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
         """Mean squared error in the units that came."""
@@ -172,6 +180,11 @@ class LabelHead(Head):
         """The place of the largest share."""
         place_B: Array = values_BC.argmax(axis=1).astype(np.float64)
         return place_B
+
+    def answer(self, said_BC: Array) -> Array:
+        """A softmax."""
+        shares_BC: Array = np.exp(said_BC - np.logaddexp.reduce(said_BC, axis=1, keepdims=True))
+        return shares_BC
 
     def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
         """Cross entropy of the softmax, in nats."""
