@@ -105,6 +105,12 @@ def _say_no_picture(complaint: dict[str, Any], _: Case) -> str:
     )
 
 
+def _say_future(complaint: dict[str, Any], _: Case) -> str:
+    return (
+        f"{_where(complaint)} is {_show(complaint['input'])}; no case takes values that are known ahead. Leave it out."
+    )
+
+
 def _say_no_target(complaint: dict[str, Any], case: Case) -> str:
     names = ", ".join(head.name for head in case.task.heads)
     came = "is missing" if complaint["type"] == "union_tag_not_found" else f"is {_show(complaint['ctx']['tag'])}"
@@ -116,6 +122,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any], Case], str]] = {
     "missing": _say_missing,
     "extra_forbidden": _say_unknown,
     "picture_shape": _say_no_picture,
+    "future_unknown": _say_future,
     "union_tag_invalid": _say_no_target,
     "union_tag_not_found": _say_no_target,
     "too_short": _say_too_short,

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from bentos.batching import Overloaded
 from bentos.case_service import CaseService
 from bentos.errors import Refused, TooLarge, UnknownCase
-from bentos.schemas import describe_body, name_prediction
+from bentos.schemas import describe_body, name_prediction, show_predict_body
 from okawari import __version__
 from okawari.case import Case
 from okawari.clients.wire import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer
@@ -66,13 +66,14 @@ class ConcurrencyLimiter:
 
 @dataclass(frozen=True)
 class Verb:
-    """What can be asked of a case: what it does, how it answers, and how its body looks."""
+    """What can be asked of a case: what it does, how it answers, and how its body looks, with an example to send."""
 
     act: Callable[[Request], Awaitable[Response]]
     summary: str
     status: int
     answer: type[BaseModel]
     body: TypeAdapter[Any] | None = None
+    example: dict[str, Any] | None = None
 
 
 def build_app(desks: Mapping[str, CaseService]) -> FastAPI:
@@ -129,8 +130,9 @@ def _add_case(app: FastAPI, desk: CaseService, limiter: ConcurrencyLimiter) -> N
 
     counted = f"{desk.case.history} or more records" if desk.case.history > 1 else "records"
     said: Any = name_prediction(desk.case.task)
+    example = show_predict_body(desk.case)
     for verb in (
-        Verb(predict, f"Predict from your own {counted}", 200, PredictAnswer[said], desk.reader.predict_type),
+        Verb(predict, f"Predict from your own {counted}", 200, PredictAnswer[said], desk.reader.predict_type, example),
         Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[said]),
         Verb(outcomes, "Send what really happened", 202, Accepted, desk.reader.outcomes_type),
     ):
@@ -145,7 +147,7 @@ def _add_verb(app: FastAPI, case: Case, verb: Verb) -> None:
         response_model=None,
         status_code=verb.status,
         responses={verb.status: {"model": verb.answer}, **_describe_refusals()},
-        openapi_extra={"requestBody": describe_body(verb.body)} if verb.body else None,
+        openapi_extra={"requestBody": describe_body(verb.body, verb.example)} if verb.body else None,
         operation_id=f"{case.name}_{name}",
         summary=verb.summary,
         tags=[case.title],

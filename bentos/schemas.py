@@ -171,11 +171,49 @@ name_prediction.register(Regress, lambda task: Estimate)
 name_prediction.register(Classify, lambda task: Label)
 
 
-def describe_body(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+def show_predict_body(case: Case) -> dict[str, Any]:
+    """A predict request that the service answers as it stands, for the API page."""
+    reading = {column.name: _show_value(column.head, column) for column in case.columns}
+    return {"instances": [_show_instance(case.layout, reading, case.history)]}
+
+
+@singledispatch
+def _show_instance(layout: DataLayout, reading: dict[str, Any], history: int) -> Any:
+    """One question: a window of equal readings, or one record."""
+    raise NotImplementedError(f"There is no question about {type(layout).__name__}.")
+
+
+_show_instance.register(SeriesLayout, lambda layout, reading, history: [reading] * history)
+_show_instance.register(RecordLayout, lambda layout, reading, history: reading)
+
+
+@singledispatch
+def _show_value(head: Head, column: Column) -> Any:
+    """A value that the column allows."""
+    raise NotImplementedError(f"There is no JSON type of {type(head).__name__}.")
+
+
+@_show_value.register
+def _show_label(head: LabelHead, column: Column) -> str:
+    return head.words[0]
+
+
+@_show_value.register
+def _show_number(head: NumberHead, column: Column) -> float:
+    if column.above is not None:
+        step = 1.0 if column.maximum is None else min(1.0, (column.maximum - column.above) / 2)
+        return column.above + step
+    if column.minimum is not None:
+        return column.minimum
+    return 0.0 if column.maximum is None else min(0.0, column.maximum)
+
+
+def describe_body(adapter: TypeAdapter[Any], example: dict[str, Any] | None = None) -> dict[str, Any]:
     """The `requestBody` of an OpenAPI operation, with every definition in place."""
     schema = adapter.json_schema()
     definitions = schema.pop("$defs", {})
-    return {"required": True, "content": {"application/json": {"schema": _inline(schema, definitions)}}}
+    media = {"schema": _inline(schema, definitions)} | ({"example": example} if example else {})
+    return {"required": True, "content": {"application/json": media}}
 
 
 def _inline(node: Any, definitions: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from prefect import flow, get_run_logger
 from flows.publish import ProgressArtifacts, show_table
 from okawari.cases.loader import load_case
 from okawari.progress import Step
-from okawari.scoring.job import load_model, score_file
+from okawari.scoring.job import check_job, load_model, score_file
 
 
 @flow(name="score", flow_run_name="score {case}")
@@ -29,6 +29,7 @@ def score(case: str, source: Path, target: Path, version: str | None = None, ove
         overwrite: replace an output that is there, or the unfinished parts of another job.
     """
     problem, logger = load_case(case), get_run_logger()
+    check_job(problem, source, target, overwrite=overwrite)
     model = load_model(problem, version)
     progress = ProgressArtifacts()
 

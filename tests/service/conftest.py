@@ -193,6 +193,16 @@ class Server:
         """Ask for one instance."""
         return self.client.post("/aapl/predict", json={"instances": [records]})
 
+    def answer_examples(self) -> dict[str, int]:
+        """Send what the API page shows as an example; the status of each answer, by path."""
+        paths = self.client.get("/openapi.json").json()["paths"]
+        bodies = {
+            path: verbs["post"]["requestBody"]["content"]["application/json"]["example"]
+            for path, verbs in paths.items()
+            if path.endswith("/predict")
+        }
+        return {path: self.client.post(path, json=body).status_code for path, body in bodies.items()}
+
     def show_case(self) -> dict[str, Any]:
         """The case as `GET /cases` shows it."""
         return dict(self.client.get("/cases").json()["cases"][0])

@@ -115,6 +115,11 @@ def test_the_case_list_says_what_a_record_holds(server, case):
     assert (shown["previous"], shown["refused"]) == (None, None)
 
 
+def test_the_example_of_the_api_page_is_answered_as_it_stands(server):
+    answers = server.answer_examples()
+    assert answers and set(answers.values()) == {200}, answers
+
+
 def test_the_api_page_documents_columns_with_units_and_ranges(server, case):
     paths = server.client.get("/openapi.json").json()["paths"]
     body = paths["/aapl/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -103,6 +103,11 @@ def test_a_forecast_is_the_answer_for_the_newest_record(served):
     assert (answer["source"], answer["predictions"][0]["label"]) == ("packaged", "north_east")
 
 
+def test_the_example_of_the_api_page_is_answered_as_it_stands(served):
+    answers = served.answer_examples()
+    assert answers and set(answers.values()) == {200}, answers
+
+
 def test_the_api_page_documents_labels_and_leaves_the_target_out(served):
     paths = served.client.get("/openapi.json").json()["paths"]
     body = paths["/diabetes/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]

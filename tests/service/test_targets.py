@@ -178,6 +178,11 @@ def test_an_outcome_without_id_is_told_what_an_outcome_has(served):
     assert refused.json()["error"] == ("outcomes[0].id is missing; an outcome has id, index, target and value. Add it.")
 
 
+def test_the_example_of_the_api_page_is_answered_as_it_stands(served):
+    answers = served.answer_examples()
+    assert answers and set(answers.values()) == {200}, answers
+
+
 def test_the_api_page_documents_heads_and_the_three_kinds_of_outcome(served):
     page = served.client.get("/openapi.json").json()
     body = page["paths"]["/cpi/outcomes"]["post"]["requestBody"]["content"]["application/json"]["schema"]
