@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from okawari.cases import loader
+from okawari.cases.loader import load_case
 from okawari.cli import output
 from okawari.clients import orchestrator
 from okawari.data.datasets import BundledStock
@@ -178,6 +180,54 @@ def test_a_files_newest_good_readings_are_asked_from_and_damage_is_told(
     assert window[-1]["close"] == readings["close"][458]
 
 
+def test_a_broken_line_of_a_file_is_told_as_any_refused_row(
+    call: Call, service: SmallServer, readings: pd.DataFrame, tmp_path: Path
+) -> None:
+    lines = readings.to_csv(index=False).splitlines()
+    lines[-2] += ",extra"
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")
+    said = call("predict", "aapl", "--file", "new.csv")
+    assert said.code == 0
+    assert said.err.startswith("new.csv: 1 of 460 rows refused; first: ")
+
+
+def test_a_file_without_a_valid_row_is_an_error(call: Call, service: SmallServer, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("x,y\na,b\n")
+    said = call("predict", "blobs", "--file", "new.csv")
+    assert said.code == 1
+    assert "okawari: new.csv has no valid row to predict from; correct its rows.\n" in said.err
+    assert "POST /blobs/predict" not in service.asked
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_many_records_are_asked_in_several_requests_and_all_answers_are_printed(
+    as_json: tuple[str, ...], call: Call, service: SmallServer, tmp_path: Path
+) -> None:
+    size = load_case("blobs").serving.max_instances
+    record = {"label": "north_east", "probabilities": {"north_east": 1.0}}
+    answers = [{**ANSWER, "id": f"{n:032x}", "predictions": [record] * n} for n in (size, size, 3)]
+    service.answers["POST /blobs/predict"] = [(200, answer) for answer in answers]
+    points = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 2 * size + 3), "y": 1.0})
+    points.to_csv(tmp_path / "new.csv", index=False)
+    said = call("predict", "blobs", "--file", "new.csv", *as_json)
+    assert (said.code, said.err) == (0, "")
+    asked = [body["instances"] for body in service.asked["POST /blobs/predict"]]
+    assert [len(instances) for instances in asked] == [size, size, 3]
+    assert [record["x"] for instances in asked for record in instances] == points["x"].tolist()
+    if as_json:
+        shown = [json.loads(line) for line in said.out.splitlines()]
+        assert [answer["id"] for answer in shown] == [answer["id"] for answer in answers]
+
+
+def test_more_records_than_anybody_reads_are_left_to_score(call: Call, service: SmallServer, tmp_path: Path) -> None:
+    n = 20 * load_case("blobs").serving.max_instances + 1
+    pd.DataFrame({"x": np.linspace(-1.0, 1.0, n), "y": 1.0}).to_csv(tmp_path / "new.csv", index=False)
+    said = call("predict", "blobs", "--file", "new.csv")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert "okawari score blobs new.csv answers.parquet" in said.err
+    assert "POST /blobs/predict" not in service.asked
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [
@@ -266,6 +316,17 @@ def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
     assert (again.code, again.err.count("\n")) == (1, 1)
     assert again.err.startswith("okawari: answers.parquet is there already; nothing was written.")
     assert call("score", "aapl", "new.csv", "answers.parquet", "--overwrite").code == 0
+
+
+def test_an_output_that_is_there_is_refused_before_the_registry_is_asked(
+    call: Call, readings: pd.DataFrame, free_port: int
+) -> None:
+    adopt_settings(Settings(mlflow_port=free_port))  # where nothing answers
+    readings.to_csv("new.csv", index=False)
+    Path("answers.csv").write_text("mine")
+    said = call("score", "aapl", "new.csv", "answers.csv")
+    assert (said.code, Path("answers.csv").read_text()) == (1, "mine")
+    assert said.err.startswith("okawari: answers.csv is there already; nothing was written.")
 
 
 def test_a_file_cannot_be_scored_before_there_is_a_champion(call: Call, mlflow_database: Path) -> None:

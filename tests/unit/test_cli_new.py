@@ -52,6 +52,25 @@ def test_a_csv_becomes_a_case_and_it_says_what_it_assumed(call: Call, tmp_path: 
         assert told in said.out
 
 
+def test_lines_that_are_no_rows_are_told_and_left_out(call: Call, tmp_path: Path) -> None:
+    lines = (tmp_path / "sales.csv").read_text().splitlines()
+    lines[9] += ",extra"
+    (tmp_path / "sales.csv").write_text("\n".join(lines) + "\n")
+    said = call("new", "demand", "--csv", "sales.csv", "--target", "units")
+    assert said.code == 0
+    assert said.err.startswith("sales.csv: lines left out that are no rows: 1; first: row 9: ")
+
+
+def test_a_cases_own_file_that_is_gone_is_no_verdict_on_the_data(call: Call, tmp_path: Path) -> None:
+    from okawari.data.files import choose_source
+    from okawari.errors import InvalidInput
+
+    call("new", "demand", "--csv", "sales.csv", "--target", "units")
+    (tmp_path / "sales.csv").unlink()
+    with pytest.raises(InvalidInput, match=r"There is no file .*sales\.csv"):
+        choose_source(load_case("demand"), None, live=False)
+
+
 def test_a_parquet_file_becomes_a_case_as_well(call: Call, tmp_path: Path) -> None:
     assert call("new", "cost", "--csv", "things.parquet", "--target", "price").code == 0
     assert call("new", "fit", "--file", "things.parquet", "--target", "size").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,12 +34,17 @@ def new(
     """
     from datetime import UTC, datetime
 
+    from okawari.data.tabular import read_table
     from okawari.scaffold.codegen import require_free_name, save_draft
     from okawari.scaffold.infer import Wish, guess_case
 
     path = require_free_name(name, load_settings().cases_dir, overwrite=overwrite)
     source = _choose_source(csv, sql, sql_env, query)
-    guess = guess_case(source.read(), source, Wish(name=name, target=target, time=time), datetime.now(UTC))
+    raw = read_table(source)
+    if raw.broken:
+        row, reason = next(iter(raw.broken.items()))
+        print(f"{csv}: lines left out that are no rows: {len(raw.broken)}; first: row {row}: {reason}", file=sys.stderr)
+    guess = guess_case(raw.frame, source, Wish(name=name, target=target, time=time), datetime.now(UTC))
     save_draft(guess, path)
     _tell(guess, path)
 

@@ -90,20 +90,23 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     Refused rows are reported on stderr.
 
     Raises:
-        InvalidInput: more rows than one should ask a service for.
+        InvalidInput: no valid row, or more rows than one should ask a service for.
     """
     from datetime import UTC
 
     from okawari.cases.loader import load_case
     from okawari.clients.prediction_service import to_instances
     from okawari.data.files import read_instead
+    from okawari.data.tabular import read_table
     from okawari.data.validation import check_readings
 
     case = load_case(name)
-    checked = check_readings(read_instead(file, case).read(), case, datetime.now(UTC), with_target=False)
+    raw = read_table(read_instead(file, case))
+    checked = check_readings(raw.frame, case, datetime.now(UTC), with_target=False, broken=raw.broken)
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
     instances, size = to_instances(case, [checked.good]), case.serving.max_instances
+    require(bool(instances), f"{file} has no valid row to predict from; correct its rows.")
     require(
         len(instances) <= _MOST_REQUESTS * size,
         f"{file} has {len(instances)} rows, and a request takes {size}; predict sends {_MOST_REQUESTS} at most. "

@@ -102,6 +102,8 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
     if file is not None:
         return read_instead(file, case)
     if not live:
+        if isinstance(case.source, TableFile):
+            case.source.require_readable()
         return case.source
     if case.live is None:
         raise InvalidInput(f"Case {case.name} has no live source; leave --live out, or give the case one.")
