@@ -50,7 +50,7 @@ def test_the_status_names_snapshot_champion_and_decisions(
     version = train_version()
     versions.set_champion("aapl", version.version)
     said = call("status", "aapl")
-    assert "snapshot 0: 300 readings, 2000-03-01 to" in said.out
+    assert "snapshot 0: 300 rows, 2000-03-01 to" in said.out
     assert "champion version 1: constant (fp32), RMSE 0.5, +2.0% against the baseline" in said.out
     assert "decision promote (" in said.out
     assert "it is better" in said.out

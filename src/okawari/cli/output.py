@@ -123,7 +123,7 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
     tree = Tree(f"[bold]{state.case}[/]  {state.title}")
     snapshot, champion = state.snapshot, state.champion
     tree.add("no readings yet" if snapshot is None else (
-        f"snapshot {snapshot.version}: {snapshot.rows} readings, {snapshot.first_at} to {snapshot.last_at}, "
+        f"snapshot {snapshot.version}: {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}, "
         f"{state.quarantined} in quarantine"
     ))  # fmt: skip
     tree.add("no champion yet" if champion is None else (
@@ -150,7 +150,7 @@ def show_lineage(lineage: Lineage) -> None:
     )
     run = made.add(f"run {version.run_id}  {lineage.run_url}")
     run.add(
-        f"snapshot {snapshot.version}: {snapshot.rows} readings until {snapshot.last_at}, "
+        f"snapshot {snapshot.version}: {snapshot.rows} rows until {snapshot.last_at}, "
         f"sha256 {snapshot.digest[:12]}, digest holds"
     )
     branch = made
@@ -168,7 +168,7 @@ def show_scored(scored: Scored, version: str, target: Path) -> None:
 
 def show_exported(snapshot: Snapshot, target: Path) -> None:
     """Which readings a file now holds."""
-    told = f"snapshot {snapshot.version}, {snapshot.rows} readings, {snapshot.first_at} to {snapshot.last_at}"
+    told = f"snapshot {snapshot.version}, {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}"
     console.print(f"{target}: {told}", soft_wrap=True)
 
 
