@@ -1,4 +1,4 @@
-"""What the service says when it refuses: what came, what is allowed, what to do; with the place in the request."""
+"""Error messages of the service: what came, what is allowed, what to do, and the place in the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP face: routes, limits and errors. What a case means is the desk's affair.
+"""The HTTP application: routes, limits and errors. The case services know the cases.
 
 POST /{case}/predict    POST /{case}/forecast    POST /{case}/outcomes    GET /cases    GET /docs
 """
@@ -76,14 +76,14 @@ class Verb:
     example: dict[str, Any] | None = None
 
 
-def build_app(desks: Mapping[str, CaseService]) -> FastAPI:
-    """The application over the desks of all cases."""
+def build_app(services: Mapping[str, CaseService]) -> FastAPI:
+    """Build the application for the services of all cases."""
     app = FastAPI(title="Okawari", version=__version__, docs_url=None, redoc_url=None, description=_DESCRIPTION)
     limiter = ConcurrencyLimiter(MAX_WAITING)
-    _add_pages(app, desks)
-    for desk in desks.values():
-        _add_case(app, desk, limiter)
-    _add_unknown(app, desks)
+    _add_pages(app, services)
+    for service in services.values():
+        _add_case(app, service, limiter)
+    _add_unknown(app, services)
     for kind in _STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(Exception, _answer_crash)
@@ -93,10 +93,10 @@ def build_app(desks: Mapping[str, CaseService]) -> FastAPI:
 _DESCRIPTION = "Every answer names the model that made it, and has an id: send the truth back with it, as an outcome."
 
 
-def _add_pages(app: FastAPI, desks: Mapping[str, CaseService]) -> None:
+def _add_pages(app: FastAPI, services: Mapping[str, CaseService]) -> None:
     @app.get("/cases", response_model=None, responses={200: {"model": CaseList}}, summary="All cases and their models")
     async def list_cases() -> Response:
-        return _answer_json({"cases": [desk.describe() for desk in desks.values()]})
+        return _answer_json({"cases": [service.describe() for service in services.values()]})
 
     @app.get("/docs", include_in_schema=False)
     async def show_docs() -> Response:
@@ -114,33 +114,35 @@ def _add_pages(app: FastAPI, desks: Mapping[str, CaseService]) -> None:
         return RedirectResponse("docs")
 
 
-def _add_case(app: FastAPI, desk: CaseService, limiter: ConcurrencyLimiter) -> None:
+def _add_case(app: FastAPI, service: CaseService, limiter: ConcurrencyLimiter) -> None:
     async def predict(request: Request) -> Response:
         with limiter.hold():
-            return _answer_json(await desk.predict(await _read_body(request)))
+            return _answer_json(await service.predict(await _read_body(request)))
 
     async def forecast(request: Request) -> Response:
         with limiter.hold():
             _require_empty(await _read_body(request))
-            return _answer_json(await desk.forecast())
+            return _answer_json(await service.forecast())
 
     async def outcomes(request: Request) -> Response:
         with limiter.hold():
-            return _answer_json({"accepted": desk.record_outcomes(await _read_body(request))}, status=202)
+            return _answer_json({"accepted": service.record_outcomes(await _read_body(request))}, status=202)
 
-    counted = f"{desk.case.history} or more records" if desk.case.history > 1 else "records"
-    said: Any = name_prediction(desk.case.task)
-    example = show_predict_body(desk.case)
+    counted = f"{service.case.history} or more records" if service.case.history > 1 else "records"
+    said: Any = name_prediction(service.case.task)
+    example = show_predict_body(service.case)
     for verb in (
-        Verb(predict, f"Predict from your own {counted}", 200, PredictAnswer[said], desk.reader.predict_type, example),
+        Verb(
+            predict, f"Predict from your own {counted}", 200, PredictAnswer[said], service.reader.predict_type, example
+        ),
         Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[said]),
-        Verb(outcomes, "Send what really happened", 202, Accepted, desk.reader.outcomes_type),
+        Verb(outcomes, "Send what really happened", 202, Accepted, service.reader.outcomes_type),
     ):
-        _add_verb(app, desk.case, verb)
+        _add_verb(app, service.case, verb)
 
 
 def _add_verb(app: FastAPI, case: Case, verb: Verb) -> None:
-    """Add the route `/{case}/{verb}`. The desk reads the body; FastAPI is only told how it looks."""
+    """Add the route `/{case}/{verb}`. The case service parses the body; FastAPI only documents its schema."""
     name = verb.act.__name__
     app.post(
         f"/{case.name}/{name}",
@@ -154,12 +156,12 @@ def _add_verb(app: FastAPI, case: Case, verb: Verb) -> None:
     )(verb.act)
 
 
-def _add_unknown(app: FastAPI, desks: Mapping[str, CaseService]) -> None:
+def _add_unknown(app: FastAPI, services: Mapping[str, CaseService]) -> None:
     @app.post("/{case}/{verb}", include_in_schema=False)
     async def refuse(case: str, verb: str) -> Response:
-        if case in desks:
+        if case in services:
             raise UnknownCase(f"Case {case} has no {verb!r}; it has predict, forecast and outcomes. Ask one of these.")
-        raise UnknownCase(f"There is no case {case!r} here; this service has {', '.join(desks)}. Ask one of these.")
+        raise UnknownCase(f"There is no case {case!r} here; this service has {', '.join(services)}. Ask one of these.")
 
 
 def _describe_refusals() -> dict[int | str, dict[str, Any]]:

@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry with what its label says."""
+    """An entry and the contents of its label."""
 
     entry: Entry
     created_at: datetime

@@ -1,4 +1,4 @@
-"""From the body of a request to a question that the graph can answer, or to an error that says what is wrong.
+"""Parse the body of a request into graph inputs, or raise an error that names the fault.
 
 Shapes: B windows, T readings, F columns. Everything is refused here, before it reaches the batch that it would share.
 """

@@ -59,7 +59,7 @@ def _choose_engine(settings: Settings) -> Engine:
 _settings = _load_settings()
 _engine = _choose_engine(_settings)
 _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
-_desks = {
+_services = {
     name: CaseService(case, Runner(case, _engine, _worker), _settings.state_dir / "journal")
     for name in _choose_cases(_settings)
     for case in [load_case(name)]
@@ -76,12 +76,12 @@ _options: dict[str, Any] = {"resources": {"gpu": 1}} if _engine.device == "cuda"
     metrics={"enabled": True},
     **_options,
 )
-@bentoml.asgi_app(build_app(_desks), path="/")
+@bentoml.asgi_app(build_app(_services), path="/")
 class Okawari:
     """Holds the models, watches the model store, and writes the journal's end."""
 
     def __init__(self) -> None:
-        self._watcher = Watcher([desk.runner for desk in _desks.values()])
+        self._watcher = Watcher([service.runner for service in _services.values()])
         self._watcher.start()
         # What lives as long as the process need not be looked through again: without this, a full collection held
         # up every request for 120 to 160 ms every thousand requests or so.
@@ -92,5 +92,5 @@ class Okawari:
     def close(self) -> None:
         """Stop watching and close the journals."""
         self._watcher.close()
-        for desk in _desks.values():
-            desk.close()
+        for service in _services.values():
+            service.close()

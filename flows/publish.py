@@ -1,4 +1,4 @@
-"""Tells the world: events, tables, links and progress on the Prefect page. Every flow speaks through here.
+"""Publish events, tables, links and progress to Prefect. Every flow publishes through this module.
 
 An event is a courtesy that makes the loop fast, and a page's table a courtesy to people; when either cannot be
 delivered, the work goes on and `reconcile` makes up for it.

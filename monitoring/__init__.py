@@ -1,4 +1,4 @@
-"""What the data says about the loop: has it moved (`drift`), does the model still do its job (`performance`).
+"""Monitoring: drift of the data (`drift`) and performance of the served model (`performance`).
 
 `report` draws the page that a person opens. Nothing here takes a decision, schedules, trains or serves.
 """

@@ -38,7 +38,7 @@ class ReportMismatch(OkawariError):
 
 @dataclass(frozen=True)
 class DriftReport:
-    """A drawn report. `html` is one file that needs no network; `statuses` says per column whether it drifted."""
+    """A drawn report. `html` is one file that needs no network; `statuses` holds the drift status of each column."""
 
     html: str
     statuses: Mapping[str, bool]

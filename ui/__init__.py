@@ -1,1 +1,1 @@
-"""The page: what the loop did and what the served model says. Reads state, speaks HTTP, decides nothing."""
+"""The page: the loop's history and the served model's answers. Reads state, asks over HTTP, decides nothing."""

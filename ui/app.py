@@ -69,7 +69,7 @@ def refresh_parts(facts: Facts, parts: Mapping[str, Part], shown: Digests) -> tu
 
 
 def build_page() -> gr.Blocks:
-    """The whole page; nothing is read or asked before somebody opens it."""
+    """Build the page; nothing is read or requested before it is opened."""
     names = load_settings().case_names
     parts = list_parts()
     with gr.Blocks(title="Okawari", analytics_enabled=False, fill_width=True) as page:
@@ -194,7 +194,7 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
 
 
 def _find_unfinished(name: str) -> Run | None:
-    """A training of the case that is under way, whoever asked for it; a missing server is told once it is needed."""
+    """The case's training that is under way, however it was started; a missing server is reported when it is needed."""
     try:
         runs = list_runs("train", states=_UNFINISHED)
     except ServerUnreachable:

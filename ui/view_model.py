@@ -99,7 +99,7 @@ def _load_facts(name: str, moment: int) -> Facts:
 
 
 def _read_state(name: str) -> LoopState:
-    """The state needs the registry, which may be away: knock first."""
+    """Check that the registry answers before the state is read from it."""
     require_server()
     return read_state(name)
 

@@ -8,19 +8,19 @@ class OkawariError(Exception):
 
 
 class InvalidInput(OkawariError, ValueError):
-    """Something came in that does not fit; the message says what came, what is allowed and what to do."""
+    """Invalid input; the message names what came, what is allowed and what to do."""
 
 
 class ServerUnreachable(OkawariError, ConnectionError):
-    """A server does not answer; the message says which one, where it was looked for and how to start it."""
+    """A server does not answer; the message names the server, its address and how to start it."""
 
 
 class NotYet(OkawariError, LookupError):
-    """What was asked for does not exist yet; the message says which step makes it."""
+    """The requested thing does not exist yet; the message names the step that makes it."""
 
 
 def require(condition: bool, message: str) -> None:
-    """Refuse what somebody wrote, unless the condition holds.
+    """Raise `InvalidInput` unless the condition holds.
 
     Raises:
         InvalidInput: it does not.

@@ -67,9 +67,9 @@ def test_a_table_becomes_a_case_that_serves(
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(case, Engine("cpu", 1), worker)
         runner.check_store()
-        desk = CaseService(case, runner, load_settings().state_dir / "journal")
-        answer = asyncio.run(desk.forecast())
-        desk.close()
+        service = CaseService(case, runner, load_settings().state_dir / "journal")
+        answer = asyncio.run(service.forecast())
+        service.close()
     assert answer["model"]["version"] == champion.version and answer["source"] == "ingested"
     [prediction] = json.loads(json.dumps(answer["predictions"]))
     if name == "demand":

@@ -91,15 +91,15 @@ def test_outcomes_that_are_sent_judge_the_champion(patients: Case, shelf: None) 
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(patients, Engine("cpu", 1), worker)
         runner.check_store()
-        desk = CaseService(patients, runner, load_settings().state_dir / "journal")
+        service = CaseService(patients, runner, load_settings().state_dir / "journal")
         rows = patients.source.read().head(80)
         asked = [{**row, "sex": str(row["sex"])} for row in rows.drop(columns="progression").to_dict("records")]
-        said = asyncio.run(desk.predict(json.dumps({"instances": asked}).encode()))
+        said = asyncio.run(service.predict(json.dumps({"instances": asked}).encode()))
         told = [
             {"id": said["id"], "index": place, "value": float(value)} for place, value in enumerate(rows["progression"])
         ]
-        assert desk.record_outcomes(json.dumps({"outcomes": told}).encode()) == 80
-        desk.close()
+        assert service.record_outcomes(json.dumps({"outcomes": told}).encode()) == 80
+        service.close()
     assert {"value", "interval", "unit", "note"} == set(said["predictions"][0])
     assert monitor("patients")["performance"] == "good"
     verdict = decision_log.load_decisions("patients", kind="performance")[0]

@@ -59,9 +59,9 @@ def _ask_for_quarters(case: Case, readings: pd.DataFrame, places: range) -> list
     with ThreadPoolExecutor(1) as worker:
         runner = Runner(case, Engine("cpu", 1), worker)
         runner.check_store()
-        desk = CaseService(case, runner, load_settings().state_dir / "journal")
-        said = asyncio.run(desk.predict(json.dumps({"instances": windows}).encode()))
-        desk.close()
+        service = CaseService(case, runner, load_settings().state_dir / "journal")
+        said = asyncio.run(service.predict(json.dumps({"instances": windows}).encode()))
+        service.close()
     predictions: list[dict[str, object]] = said["predictions"]
     return predictions
 

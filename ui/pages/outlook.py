@@ -33,7 +33,7 @@ class Tile:
 
 
 def write_heading(facts: Facts) -> str:
-    """Heading above the chart: what it shows, which model speaks, and how sure it is."""
+    """Heading above the chart: its contents, the model version, and the interval's coverage."""
     target, answer = facts.case.target, facts.forecast
     named = target.description.rstrip(".") or _in_words(target.name)
     shared = {"title": facts.case.title, "named": ", ".join(filter(None, (named[:1].upper() + named[1:], target.unit)))}
@@ -200,7 +200,7 @@ def _(task: Anticipate, case: Case) -> str:
 
 
 def write_ahead_caption(facts: Facts) -> str:
-    """What the close-up shows: its x axis counts steps, because nobody promised on which days readings come."""
+    """What the close-up shows: its x axis counts steps, because the days of future readings are not known."""
     return "" if facts.forecast is None else _write_ahead(facts.forecast.predictions[0], facts)
 
 

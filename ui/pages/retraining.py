@@ -1,4 +1,4 @@
-"""What the page says about a training that somebody asked for."""
+"""Messages of the page about a requested training."""
 
 from __future__ import annotations
 

@@ -33,12 +33,12 @@ class RunFailed(OkawariError, RuntimeError):
 
 
 class RunOverdue(OkawariError, TimeoutError):
-    """A flow run takes longer than somebody wants to wait."""
+    """A flow run did not end within the time-out."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run as the server knows it. `automated` tells a run that an event started from one that was asked for."""
+    """A flow run as the server knows it. `automated` is true for runs that an event started."""
 
     id: str
     name: str

@@ -232,7 +232,7 @@ def _forget(broken: dict[int, str], until: int) -> None:
 
 
 def _open_csv(path: Path, columns: list[str], broken: dict[int, str]) -> Any:
-    """A reader of text that tells broken lines while it goes; on one thread, for only then it knows their numbers."""
+    """Open a text reader that reports broken lines. One thread, because only then are line numbers known."""
     from pyarrow import csv
 
     def note(row: Any) -> str:

@@ -22,7 +22,7 @@ from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
 
 @dataclass(frozen=True)
 class TableFile:
-    """A CSV or Parquet file on disk, told apart by its ending.
+    """A CSV or Parquet file on disk; the file extension selects the reader.
 
     `rename` gives columns other names as they are read, so that everything after knows one name only; `time` is the
     new one. A column of `rename` that the file lacks is left to the checks, so a file with the new names is read, too.

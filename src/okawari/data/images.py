@@ -88,7 +88,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, NotImplementedError)
 
 
 class _NoPicture(Exception):
-    """A file that cannot be read as a picture; the message says why."""
+    """A file cannot be read as a picture; the message gives the reason."""
 
 
 def _list_files(folder: Path) -> list[Path]:

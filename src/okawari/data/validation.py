@@ -95,7 +95,7 @@ def require_columns(found: Sequence[object], case: Case, needed: Sequence[str]) 
 
 
 def judge_rows(raw: pd.DataFrame, case: Case, now: datetime) -> tuple[pd.DataFrame, dict[int, list[str]]]:
-    """Tell data from damage by what each row alone says; neither order nor repeats are looked at.
+    """Split valid rows from invalid ones, each row on its own; order and duplicates are not checked.
 
     Args:
         raw: columns of the case as found, rows numbered from 0; those that it holds are judged.

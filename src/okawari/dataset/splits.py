@@ -19,7 +19,7 @@ MIN_VALIDATION = 5
 
 @dataclass(frozen=True)
 class Split:
-    """Four parts; the truth of one part says nothing of the truth of another."""
+    """Four parts that share no true value."""
 
     train: WindowSet
     validation: WindowSet

@@ -28,7 +28,7 @@ answered from our own readings is no such thing, even where they have been revis
 
 @dataclass(frozen=True)
 class Matured:
-    """The answers of one head whose truth is known, and what its baseline would have said.
+    """The answers of one head with known truth, and its baseline's predictions.
 
     `pairs` have the columns of `match_truth`, `match_targets` or `match_records`, and `level`, the baseline's answer to
     numbers; `common_share` is how often the most common label came before, 0 to 1.
@@ -178,7 +178,7 @@ def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataF
 
 
 def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slice) -> pd.DataFrame:
-    """What these columns of the answers said, beside the truth."""
+    """The answers of these columns, paired with the truth."""
     likeliest_B = np.array([int(np.argmax(mean[columns])) for mean in answered["mean"]], dtype=np.float64)
     return pd.DataFrame(
         {

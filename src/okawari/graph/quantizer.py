@@ -62,7 +62,7 @@ def dequantize(tensor: QuantizedTensor) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True)
 class Variants:
-    """Files of one model by variant; `reason` says why there is only "fp32", else it is None."""
+    """Files of one model by variant; `reason` is why there is only "fp32", or None."""
 
     contents: Mapping[str, bytes]
     mean_weight_error: float | None = None

@@ -95,7 +95,7 @@ def _answer_heads(taken: str, out: str, heads: tuple[Head, ...]) -> Part:
 
 @singledispatch
 def _activate(head: Head, taken: str, given: str) -> onnx.NodeProto:
-    """From what a model says of a head to its answer."""
+    """Convert a model's output for a head into the answer."""
     raise NotImplementedError(f"The graph answers no {type(head).__name__}.")
 
 

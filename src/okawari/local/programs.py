@@ -39,7 +39,7 @@ def list_programs(settings: Settings) -> tuple[Program, ...]:
 
 
 def build_environment(settings: Settings) -> dict[str, str]:
-    """What every program of the group is told: our settings, one home per engine, telemetry off, threads on purpose."""
+    """Environment of every program of the group: settings, one home per engine, no telemetry, thread counts."""
     return {
         **_prefect_database(settings),  # before the environment: who has a database of their own keeps it
         **os.environ,

@@ -35,7 +35,7 @@ _LOG_LIMIT_BYTES = 20_000_000
 
 
 class CannotStart(OkawariError, RuntimeError):
-    """The group cannot start; the message says what stands in the way and what to do."""
+    """The group cannot start; the message gives the reason and what to do."""
 
 
 @dataclass

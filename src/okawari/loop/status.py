@@ -17,7 +17,7 @@ from okawari.storage.snapshots import Snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class LoopState:
-    """What a case has, what serves, and what was last said and decided; None where there is nothing yet."""
+    """Snapshot, champion, serving version, newest verdicts and decision of a case; None where there is none yet."""
 
     case: str
     title: str

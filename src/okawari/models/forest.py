@@ -83,7 +83,7 @@ class RandomForest:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomForestModel:
-    """A fitted forest, which says numbers in training standard deviations, and of labels their shares."""
+    """A fitted forest. It predicts numbers in training standard deviations and shares of labels."""
 
     forest: RandomForestRegressor
     lags: int

@@ -1,4 +1,4 @@
-"""A decision: what is to be done, or what the data says, and why.
+"""Decisions and verdicts, with their reasons.
 
 Everything in `okawari.policy` is pure: no clock and no I/O. The caller gathers the facts and records the decision.
 """
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the data says."""
+    """The verdict on the data."""
 
     ACCEPTED = "accepted"
     ACCEPTED_IN_PART = "accepted in part"
@@ -56,7 +56,7 @@ Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done (or what the data says) and why, with the numbers it rests on."""
+    """An action or a verdict, its reason, and the numbers behind it."""
 
     kind: Kind
     action: Verdict | Action | str

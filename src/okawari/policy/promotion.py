@@ -11,7 +11,7 @@ from okawari.policy.decision import Action, Decision, Kind, measure_gain
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """How one candidate did on the held-out rows: its loss (lower is better), named as a person says it.
+    """How one candidate did on the held-out rows: its loss (lower is better), under its display name.
 
     `loss_name` is "RMSE" (in the target's unit, of the first step) or "log loss". `interval_score` is the mean
     Winkler score (lower is better); None without an interval.

@@ -36,7 +36,7 @@ class Repair:
 
 
 def decide_repairs(loop: Loop) -> list[Repair]:
-    """What a case's loop lacks. Doing it once, twice or after somebody else did it comes to the same."""
+    """Decide the repairs of a case's loop. They are idempotent."""
     if loop.snapshot is None:
         return []
     if loop.promoted is not None and loop.promoted != loop.champion:

@@ -54,7 +54,7 @@ class Profile:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it says nothing."""
+        """Whether it holds no information."""
         return self.n_different < 2
 
     @property

@@ -83,7 +83,7 @@ def is_label(target: Profile) -> bool:
 
 
 def is_flag(target: Profile) -> bool:
-    """Whether a target says yes or no in numbers: 0 and 1, or -1 and 1."""
+    """Whether a target is binary in numbers: 0 and 1, or -1 and 1."""
     return target.kind == "numbers" and is_label(target) and target.n_different == 2 and target.n_not_positive > 0
 
 
@@ -91,7 +91,7 @@ def is_flag(target: Profile) -> bool:
 
 
 def check_time(seen: Seen, time: Profile) -> None:
-    """Refuse a column that somebody named but that orders no readings."""
+    """Refuse a named time column that cannot order the readings."""
     told, at = repr(time.told), _parse_times(seen, time)
     if at.isna().mean() > DAMAGED_SHARE:
         wrong = seen.table[time.told][at.isna()].iloc[0]

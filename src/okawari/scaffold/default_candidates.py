@@ -1,4 +1,4 @@
-"""Candidates that are worth a try for a case that nobody has thought about yet: a floor, some simple, one network."""
+"""Default candidates of a new case: a baseline, some simple models, one network."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What somebody asks for: a case's name, the column to predict and, if given, that of the times."""
+    """The user's request: the case's name, the target column and, if given, the time column."""
 
     name: str
     target: str

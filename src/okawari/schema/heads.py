@@ -65,11 +65,11 @@ class Head(ABC):
 
     @abstractmethod
     def answer(self, said_BC: Array) -> Array:
-        """What a model says as an answer: numbers as they are, logits as probabilities."""
+        """Convert model outputs to answers: numbers as they are, logits to probabilities."""
 
     @abstractmethod
     def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
-        """Loss of what a model says (labels as logits), a mean over rows: squared error, or cross entropy in nats."""
+        """Loss of model outputs (labels as logits), a mean over rows: squared error, or cross entropy in nats."""
 
     @abstractmethod
     def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -93,7 +93,7 @@ class DataLayout(ABC):
 
 @dataclass(frozen=True)
 class SeriesLayout(DataLayout):
-    """Readings of one series, or of several that `series_columns` tell apart, in the order of time."""
+    """Readings of one series, or of several that `series_columns` identify, in the order of time."""
 
     series_columns: tuple[str, ...] = ()
     in_order = True
@@ -191,7 +191,7 @@ class RecordLayout(DataLayout):
         return False
 
     def list_digested(self, time: str, names: Sequence[str]) -> tuple[str, ...]:
-        """The values; the time of arrival says nothing about a record."""
+        """The values; the time of arrival is no property of a record."""
         return tuple(names)
 
     def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:

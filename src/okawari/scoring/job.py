@@ -246,7 +246,7 @@ def _carry_nothing(case: Case) -> pd.DataFrame:
 
 
 def _label(case: Case, model: Model) -> dict[str, str]:
-    """What a Parquet file says of itself beside its columns."""
+    """The metadata of a Parquet file."""
     told = {name: value for name, value in model.graph.labels.items() if name in ("target", "unit", "coverage_share")}
     told |= {"case": case.name, "version": model.version, "graph_sha256": model.graph.sha256}
     return {f"okawari.{name}": value for name, value in told.items()}

@@ -1,4 +1,4 @@
-"""The rehearsal: proof that the loop closes on real drift, with all the real parts and nobody helping.
+"""The rehearsal: proof that the loop closes on real drift, with all real parts and no human help.
 
 Readings up to a day are ingested, a champion is trained and serves; then later months arrive one by one through
 `ingest`, the service is asked for every new day, and whatever follows, follows by events. Requests keep coming from a

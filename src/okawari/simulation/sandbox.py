@@ -16,7 +16,7 @@ def isolate(settings: Settings, fresh: bool) -> Settings:
     names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
     ports = dict(zip(names, find_free_ports(len(names)), strict=True))
     here = dict.fromkeys(("prefect_url", "mlflow_url", "service_url", "data_url"), "")
-    # Three candidates of eight, so that seven trainings take minutes; whoever names others gets those.
+    # Three candidates of eight, so that seven trainings take minutes; OKAWARI_CANDIDATES names others.
     few = settings.candidates or "random_walk,sarima_211_1005,lstm_2x64"
     own = settings.model_copy(update={"home": home, "cases": "aapl", "candidates": few, **here, **ports})
     if (fresh or (home / "finished").exists()) and not is_group_running(own):
@@ -26,7 +26,7 @@ def isolate(settings: Settings, fresh: bool) -> Settings:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
+    """Ports that were free a moment ago."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

@@ -51,7 +51,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(ModelIdentity):
-    """What a deployable says about its model."""
+    """The metadata of a deployable's model."""
 
 
 def make_manifest(identity: ModelIdentity) -> Manifest:

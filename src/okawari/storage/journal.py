@@ -1,4 +1,4 @@
-"""The journal: what the service answered and what it was told, as JSON lines on local disk.
+"""The journal: the service's answers and the outcomes it received, as JSON lines on local disk.
 
 The service appends; the flows read what is closed, move it into the `predictions` and `outcomes` tables and delete it.
 A writer owns one open segment at a time (`<kind>/<started>-<mark>.open`), holds a lock on it (flock, which also works
@@ -129,7 +129,7 @@ def _close_if_free(path: Path) -> bool:
 
 
 def _create_locked(folder: Path) -> tuple[Path, TextIOWrapper]:
-    """A new open segment that this process holds; another one, where somebody closed it before its lock was taken."""
+    """Open a new segment and lock it; try another one where it was closed before the lock was taken."""
     while True:
         path = folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.open"
         file = path.open("a", encoding="utf-8")
@@ -148,7 +148,7 @@ def _take_lock(file: IO[Any]) -> bool:
 
 
 def _rename_closed(path: Path) -> None:
-    with suppress(FileNotFoundError):  # whoever deletes the state of a running service must not silence it
+    with suppress(FileNotFoundError):  # deleting the state of a running service must not stop its answers
         path.rename(path.with_suffix(".jsonl"))
 
 

@@ -113,7 +113,7 @@ class Change:
 
 
 class Unreadable(OkawariError, OSError):
-    """The files of a table are damaged or gone; the message says of which."""
+    """The files of a table are damaged or gone; the message names the table."""
 
 
 def open_table(case_name: str, table: Table, version: int | None = None) -> DeltaTable | None:
@@ -180,7 +180,7 @@ def count_after(case_name: str, table: Table, column: str, after: datetime) -> i
 
 
 def read_notes(opened: DeltaTable) -> dict[str, str]:
-    """What the commit of an opened version says of its rows; reads no row."""
+    """The metadata in the commit of an opened version; reads no row."""
     # History is listed from the newest commit of all down to the opened version, whose commit is the last one.
     commit = opened.history(1)[-1]
     return {name.removeprefix(_NOTE): str(value) for name, value in commit.items() if name.startswith(_NOTE)}

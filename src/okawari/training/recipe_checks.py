@@ -210,7 +210,7 @@ def _draw_records() -> Case:
 
 @dataclass(frozen=True)
 class _Nameless:
-    """A case needs a candidate; nobody fits this one."""
+    """A placeholder, because a case needs a candidate; it is never fitted."""
 
     name: str = "nobody"
 

@@ -1,4 +1,4 @@
-"""A task says what a question looks like, what an answer consists of, and what models learn.
+"""A task defines the input of a model, the parts of its answer, and what models learn.
 
     Forecast    the next values of one of the columns, from a window of readings in the order of time
     Anticipate  several things at once about the next value of one of the columns, numbers and labels, from a window
@@ -115,7 +115,7 @@ class Task(ABC):
 
     @property
     def named_targets(self) -> tuple[Column, ...]:
-        """Targets that an outcome has to name, each as a column; none where there is only one thing to tell."""
+        """Targets that an outcome has to name, each as a column; empty where there is only one."""
         return ()
 
     @abstractmethod
