@@ -20,7 +20,7 @@ from okawari.loop.status import LoopState, read_state
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
 from okawari.storage.decision_log import load_decisions
-from okawari.storage.snapshots import load_readings, snapshot_number
+from okawari.storage.snapshots import load_recent, snapshot_number
 
 Answer = TypeVar("Answer")
 Served = ForecastAnswer[AnyPrediction]
@@ -133,5 +133,5 @@ def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: 
 
 
 @lru_cache(maxsize=4)
-def _load_recent(name: str, snapshot_version: int) -> pd.DataFrame:
-    return load_readings(load_case(name), snapshot_version).tail(SHOWN_READINGS).reset_index(drop=True)
+def _load_recent(name: str, snapshot_version: int) -> pd.DataFrame | None:
+    return load_recent(load_case(name), SHOWN_READINGS)  # the version is the cache's key: a new snapshot is read anew
