@@ -275,6 +275,18 @@ def test_long_names_in_tables_are_never_cut(
     assert out.replace("\n", "").replace(" ", "").count("interval") == 3
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 130])
+def test_a_number_in_a_table_stands_in_one_line(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.console, "width", width)
+    numbers = {"rmse": 12.345, "skill_share": 0.012345, "graph_bytes": 123456, "fit_seconds": 98.76, "p_value": 1e-05}
+    output.show_table([{"candidate": "random_forest_100", **numbers, "coverage_share_of_90": 0.9123}])
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "random_forest_100" in line]
+    shown = [float(word) for word in row.split()[1:]]
+    assert shown == pytest.approx([*numbers.values(), 0.9123], rel=1e-3)
+
+
 # --- score ----------------------------------------------------------------------------------------------------------
 
 

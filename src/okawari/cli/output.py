@@ -83,12 +83,15 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(rows[0]):
-        justify: Literal["left", "right"] = "right" if isinstance(rows[0][name], int | float) else "left"
-        # A cut name may be another one's: what names the row stays in one line, anything else continues in the next.
-        table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0)
+        is_number = isinstance(rows[0][name], int | float)
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        # A cut name may be another one's, and half a number is another number: these stay in one line, even where the
+        # table then gets wider than the terminal. Other words continue in the next line.
+        widest = max(len(_format(row[name])) for row in rows) if is_number else None
+        table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
         table.add_row(*(_format(value) for value in row.values()))
-    console.print(table)
+    console.print(table, crop=False)
 
 
 def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
