@@ -14,20 +14,10 @@ import pandas as pd
 
 from bentos.model_store import Entry
 from okawari.case import Case
+from okawari.clients.wire import ModelInfo
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, require_answers
 from okawari.storage.deployable import Deployable, Manifest, load_deployable
-
-_LINEAGE = (
-    "case",
-    "version",
-    "candidate",
-    "variant",
-    "graph_sha256",
-    "run_id",
-    "snapshot_version",
-    "trained_until",
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Loaded:
 
     def describe(self) -> dict[str, Any]:
         """Identity and lineage, as every answer carries them."""
-        return {name: getattr(self.manifest, name) for name in _LINEAGE}
+        return {name: getattr(self.manifest, name) for name in ModelInfo.model_fields}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from okawari.case import Case
 from okawari.dataset.windows import last_window
-from okawari.errors import NotYet, ServerUnreachable
+from okawari.errors import InvalidInput, NotYet, ServerUnreachable
 from okawari.graph.inference import Graph
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
@@ -51,6 +51,31 @@ def test_a_registered_version_comes_back_with_all_that_is_known_of_it(train_vers
     assert version.snapshot_version == 0
     assert runs.load_snapshot_version(version.run_id) == 0
     assert versions.load_version("aapl", "1") == version
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"loss": None}, "loss"),
+        ({"loss": "much"}, "loss"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_facts_that_are_no_version_are_refused_before_anything_is_logged(
+    wrong: dict[str, object], told: str, train_version: TrainVersion, client: MlflowClient, small_case: Case
+) -> None:
+    version = train_version()
+    known = {name: value for name, value in vars(version).items() if name not in ("case", "version", "run_id")}
+    with pytest.raises(InvalidInput, match=rf"Version new of case aapl has fields that are wrong: {told}"):
+        versions.register_version(small_case, version.run_id, None, {**known, **wrong})
+    assert len(client.search_model_versions("name = 'aapl'")) == 1
+
+
+def test_a_version_that_lacks_a_digest_is_refused_by_name(train_version: TrainVersion, client: MlflowClient) -> None:
+    train_version()
+    client.delete_model_version_tag("aapl", "1", "graph_sha256")
+    with pytest.raises(InvalidInput, match=r"Version 1 of case aapl has fields that are wrong: graph_sha256 \("):
+        versions.load_version("aapl", "1")
 
 
 def test_the_graph_of_a_version_comes_back_byte_by_byte(train_version: TrainVersion) -> None:

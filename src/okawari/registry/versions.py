@@ -6,15 +6,15 @@ that MLflow itself can load. MLflow keeps no history of alias moves; ours is in 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from okawari.case import Case
-from okawari.errors import NotYet
+from okawari.errors import InvalidInput, NotYet
 from okawari.registry.client import asking, load_client, load_mlflow
 from okawari.registry.runs import load_file
 from okawari.storage.deployable import ModelIdentity
@@ -35,10 +35,7 @@ class Version(ModelIdentity):
     skill_share: float
 
 
-_TYPES: Mapping[str, Callable[[str], Any]] = defaultdict(
-    lambda: str, snapshot_version=int, coverage_share=float, measured_share=float, loss=float, skill_share=float
-)
-"""How tags, which are text, become values again."""
+_VERSION = TypeAdapter(Version)
 
 
 def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, Any]) -> str:
@@ -49,7 +46,11 @@ def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, An
         run_id: the training that made it.
         graph: the parsed ONNX model (`okawari.graph.inference.parse_model`).
         facts: the fields of `Version` besides case, version and run_id.
+
+    Raises:
+        InvalidInput: a field is missing, unknown or of another type; nothing is logged.
     """
+    _read_version({"case": case.name, "version": "new", "run_id": run_id, **facts})
     mlflow = load_mlflow()
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
@@ -119,10 +120,24 @@ def _ensure_registered(case: Case) -> None:
 
 def _to_version(case_name: str, found: Any) -> Version:
     known = {"case": case_name, "version": str(found.version), "run_id": found.run_id}
-    told = {field.name: found.tags.get(field.name) for field in fields(Version) if field.name not in known}
-    return Version(**known, **{name: _parse_tag(name, text) for name, text in told.items()})
+    names = {field.name for field in fields(Version)}
+    return _read_version({**{name: text for name, text in found.tags.items() if name in names}, **known})
 
 
-def _parse_tag(name: str, text: str | None) -> Any:
-    """A tag's text as its field's type; tags of missing values are not written."""
-    return None if text is None else _TYPES[name](text)
+def _read_version(given: Mapping[str, Any]) -> Version:
+    """A version from values or from tags, which are text; tags of missing values are not written.
+
+    Raises:
+        InvalidInput: a field is missing, unknown or of another type.
+    """
+    unknown = sorted(given.keys() - {field.name for field in fields(Version)})
+    try:
+        read = _VERSION.validate_python(given)
+    except ValidationError as error:
+        unknown += [f"{each['loc'][-1]} ({each['msg']})" for each in error.errors(include_url=False)]
+    if unknown:
+        raise InvalidInput(
+            f"Version {given['version']} of case {given['case']} has fields that are wrong: {', '.join(unknown)}. "
+            "Train the case again."
+        )
+    return read

@@ -29,7 +29,8 @@ class ModelIdentity:
     """Identity and lineage of one model: the one list of these fields. Times are ISO 8601, UTC.
 
     The registry keeps them as tags of a version, a deployable as its manifest, and the service answers with some of
-    them. A new field is added here alone.
+    them (`okawari.clients.wire.ModelInfo`). A new field without a default has to be given when
+    a version is registered.
     """
 
     case: str
@@ -43,7 +44,7 @@ class ModelIdentity:
     snapshot_digest: str
     trained_until: str
     decision_id: str
-    coverage_share: float | None
+    coverage_share: float | None = None
     """Share of truths that the interval is meant to hold; None where the model has no interval."""
     measured_share: float | None = None
     """Share of held-out truths that it held, of the first step or the first number."""

@@ -143,12 +143,3 @@ def check_series(name: str, columns: Sequence[Column], features: Sequence[Featur
     require(bool(features), f"Case {name} has no features; a series is learned by some, so name one.")
     labelled = [column.name for column in columns if column.labels]
     require(not labelled, f"Case {name} has the labels of {labelled} in a series; use numbers there.")
-
-
-def check_records(name: str, time: str, target: Column, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-    """What records have no use for: features, a time of their own, the target among the inputs."""
-    names = [column.name for column in columns]
-    require(target.name not in names, f"Case {name} lists its target {target.name} as a column; leave it out.")
-    require(not features, f"Case {name} has features; a record's columns are its features. Leave them out.")
-    require(ARRIVED not in (*names, target.name), f"Case {name} has a column {ARRIVED!r}, a name of ours; rename it.")
-    require(time == ARRIVED, f"Case {name} has the time {time!r}; records have none. Write time=ARRIVED.")
