@@ -21,6 +21,7 @@ from monitoring.report import build_report
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
+from okawari.clients import orchestrator
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.evaluation.ground_truth import Matured, list_matured
 from okawari.policy.decision import Decision, Kind, Verdict
@@ -63,7 +64,8 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
     verdict = decision_log.record_decision(
         case.name, Decision(Kind.PERFORMANCE, Verdict.NO_CHAMPION, reason), snapshot_version=snapshot.version
     )
-    emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
+    if "train" not in orchestrator.list_active_flows(case.name):  # the training under way brings the champion
+        emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
     get_run_logger().info("%s: %s", case.name, reason)
     return {"performance": Verdict.NO_CHAMPION}
 

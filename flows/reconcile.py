@@ -17,27 +17,31 @@ from okawari.clients.prediction_service import Client
 from okawari.errors import OkawariError
 from okawari.loop.facts import gather_loop
 from okawari.policy.decision import Action, Decision, Kind
-from okawari.policy.repair import Repair, decide_repairs
+from okawari.policy.repair import GRACE_S, Repair, decide_repairs
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, tables
 
-_ACTIVE = ("SCHEDULED", "PENDING", "RUNNING")
 _BUCKET_MINUTES = 10
 """A repair is asked for once in so many minutes; if that run dies too, the next pass may ask again."""
 
 
 @flow(name="reconcile", flow_run_name="reconcile")
-def reconcile(case: str | None = None) -> dict[str, list[str]]:
-    """Repair one case or, if None, every case of `OKAWARI_CASES`; returns what was asked for, by case."""
+def reconcile(case: str | None = None, grace_s: float = GRACE_S) -> dict[str, list[str]]:
+    """Repair one case or, if None, every case of `OKAWARI_CASES`; returns what was asked for, by case.
+
+    Args:
+        case: name of the case.
+        grace_s: how long, in seconds, the event of a new record may take before it counts as lost.
+    """
     names = load_settings().case_names if case is None else (case,)
-    return {name: _reconcile_case(load_case(name)) for name in names}
+    return {name: _reconcile_case(load_case(name), grace_s) for name in names}
 
 
-def _reconcile_case(case: Case) -> list[str]:
+def _reconcile_case(case: Case, grace_s: float) -> list[str]:
     prediction_log.absorb_journal(case.name)
-    loop = gather_loop(case, serving=_ask_service(case), training_active=_is_training(case))
-    repairs = decide_repairs(loop)
+    loop = gather_loop(case, serving=_ask_service(case), active=orchestrator.list_active_flows(case.name))
+    repairs = decide_repairs(loop, grace_s)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
         decision_log.record_decision(case.name, Decision(Kind.REPAIR, repair.action, repair.reason, repair.parameters))
@@ -46,7 +50,8 @@ def _reconcile_case(case: Case) -> list[str]:
     if not repairs:
         get_run_logger().info("%s: all is as it should be", case.name)
     # Setting the alias takes no time, so what follows from it is asked for in the same pass.
-    follow_up = _reconcile_case(case) if any(repair.action == Action.SET_CHAMPION for repair in repairs) else []
+    is_set = any(repair.action == Action.SET_CHAMPION for repair in repairs)
+    follow_up = _reconcile_case(case, grace_s) if is_set else []
     return [*(repair.action for repair in repairs), *follow_up]
 
 
@@ -68,7 +73,3 @@ def _ask_service(case: Case) -> str | None:
     except OkawariError:
         return None
     return None if serving is None else serving.version
-
-
-def _is_training(case: Case) -> bool:
-    return any(run.parameters.get("case") == case.name for run in orchestrator.list_runs("train", states=_ACTIVE))

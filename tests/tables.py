@@ -48,3 +48,21 @@ def draw_things(n: int) -> pd.DataFrame:
             "size": np.where(width + random.normal(0, 0.1, n) > 0, "big", "small"),
         }
     )
+
+
+def draw_stormy_days(n: int) -> pd.DataFrame:
+    """Prices of a stock after 1 March 2013 that move by 10 % a day: date, open, high, low, close, volume."""
+    random = np.random.default_rng(7)
+    close = 430 * np.exp(np.cumsum(random.normal(0, 0.1, n)))
+    opened = close * np.exp(random.normal(0, 0.03, n))
+    low, high = np.minimum(opened, close) * 0.9, np.maximum(opened, close) * 1.1
+    return pd.DataFrame(
+        {
+            "date": pd.bdate_range("2013-03-04", periods=n).strftime("%Y-%m-%d"),
+            "open": opened.round(2),
+            "high": high.round(2),
+            "low": low.round(2),
+            "close": close.round(2),
+            "volume": random.integers(10**7, 10**8, n),
+        }
+    )

@@ -17,7 +17,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from okawari.cases.loader import load_case
-from okawari.clients.orchestrator import Run, list_runs, load_run, request_retrain
+from okawari.clients.orchestrator import Run, list_active_runs, load_run, request_retrain
 from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.settings import load_settings
@@ -32,7 +32,6 @@ from ui.view_model import Facts, load_facts, load_links
 
 REFRESH_S = 5.0
 FOLLOW_S = 2.0
-_UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 Digests = Mapping[str, str]
@@ -196,10 +195,10 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
 def _find_unfinished(name: str) -> Run | None:
     """The case's training that is under way, however it was started; a missing server is reported when it is needed."""
     try:
-        runs = list_runs("train", states=_UNFINISHED)
+        runs = list_active_runs("train", name)
     except ServerUnreachable:
         return None
-    return next((run for run in runs if run.parameters.get("case") == name), None)
+    return runs[0] if runs else None
 
 
 def _show(content: str | Figure | None) -> Any:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from prefect.deployments import run_deployment
 
 from flows.ingest import ingest
 from flows.monitor import monitor
@@ -41,8 +42,8 @@ def _same_bucket() -> None:
 
 def _reconcile_twice() -> list[str]:
     """Repairs of the first pass; the second finds the same loop, because no runner has done anything yet."""
-    repairs = reconcile("small")["small"]
-    reconcile("small")
+    repairs = reconcile("small", grace_s=0)["small"]
+    reconcile("small", grace_s=0)
     return repairs
 
 
@@ -61,8 +62,8 @@ def test_a_lost_data_event_is_made_up_for_by_one_monitor_run(trained: Case) -> N
     assert _reconcile_twice() == ["monitor"]
     [run] = orchestrator.list_runs("monitor")
     assert run.parameters == {"case": "small"}
-    [first, again] = decision_log.load_decisions("small", kind="repair")
-    assert first["action"] == again["action"] == "monitor"
+    [repair] = decision_log.load_decisions("small", kind="repair")
+    assert repair["action"] == "monitor"
 
 
 def test_a_missing_champion_is_made_up_for_by_one_training(fresh: Case) -> None:
@@ -79,6 +80,27 @@ def test_a_lost_drift_event_is_made_up_for_by_one_training_that_names_its_verdic
     assert _reconcile_twice() == ["train"]
     [run] = orchestrator.list_runs("train")
     assert (run.parameters["cause"], run.parameters["cause_id"]) == ("drift", verdict["id"])
+
+
+def test_an_event_that_is_on_its_way_is_given_time(trained: Case) -> None:
+    ingest("small", until=JANUARY_2008)
+    assert reconcile("small") == {"small": []}  # the event of the ingest starts `monitor`
+    monitor("small")
+    assert reconcile("small") == {"small": []}  # the event of the drift starts `train`
+    assert orchestrator.list_active_flows("small") == frozenset()
+
+
+def test_a_training_of_a_later_day_keeps_nothing_from_being_repaired(trained: Case) -> None:
+    """A schedule books its runs days ahead; they are no trainings that are under way."""
+    ingest("small", until=JANUARY_2008)
+    monitor("small")
+    [verdict] = decision_log.load_decisions("small", kind="drift")
+    booked = run_deployment(
+        "train/train", parameters={"case": "small"}, scheduled_time=datetime.now(UTC) + timedelta(hours=1), timeout=0
+    )
+    assert _reconcile_twice() == ["train"]
+    asked = [run for run in orchestrator.list_runs("train") if run.id != str(booked.id)]
+    assert [run.parameters.get("cause_id") for run in asked] == [verdict["id"]]
 
 
 def test_a_training_that_died_on_its_way_is_asked_for_again(trained: Case) -> None:

@@ -17,9 +17,12 @@ import pytest
 
 from okawari.local.programs import GROUP_MARK
 from tests.ports import find_free_port
+from tests.tables import draw_stormy_days
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+FEW = os.environ.get("OKAWARI_CANDIDATES", "random_walk,random_forest_100,lstm_2x64")
+"""Three candidates of eight: every kind of graph, and no training takes minutes; `tests/golden` fits them all."""
 PORTS = ("PREFECT", "MLFLOW", "SERVICE", "UI")
 
 
@@ -70,7 +73,8 @@ def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 600
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     home = tmp_path_factory.mktemp("installation")
     ports = {f"OKAWARI_{name}_PORT": str(find_free_port()) for name in PORTS}
-    made = Installation(home, {**os.environ, **ports, "OKAWARI_HOME": str(home), "PYTHONUNBUFFERED": "1"})
+    own = {"OKAWARI_HOME": str(home), "OKAWARI_CANDIDATES": FEW, "PYTHONUNBUFFERED": "1"}
+    made = Installation(home, {**os.environ, **ports, **own})
     yield made
     for process in made.started:
         process.kill()
@@ -131,6 +135,21 @@ def test_a_retraining_that_a_person_asks_for_ends_in_a_decision(
     code, told = installation.run("run", "aapl", "--retrain", timeout_s=600)
     assert code == 0, told
     assert "somebody asked for it" in told and "keep version 2" in told
+
+
+def test_a_round_with_drift_ends_when_its_training_has_ended(
+    running: subprocess.Popen[str], installation: Installation, tmp_path: Path
+) -> None:
+    """Three months that swing ten times as much as before: one verdict, one training, and the state after it."""
+    stormy = tmp_path / "stormy.csv"
+    draw_stormy_days(90).to_csv(stormy, index=False)
+    code, told = installation.run("run", "aapl", "--file", str(stormy), timeout_s=600)
+    assert code == 0, told
+    state = told[told.rindex("Apple closing price") :]
+    assert "90 new and 0 revised" in told and "the data has moved" in told
+    assert "decision promote" in state or "decision keep" in state, state
+    assert "request" not in state, state  # nothing asked for a second training
+    assert told.count(" trained ") == 1, told
 
 
 def test_a_program_that_is_killed_is_started_again(running: subprocess.Popen[str], installation: Installation) -> None:

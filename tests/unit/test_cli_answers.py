@@ -13,9 +13,10 @@ import pytest
 
 from okawari.cases import loader
 from okawari.cases.loader import load_case
-from okawari.cli import output
+from okawari.cli import output, round
 from okawari.clients import orchestrator
 from okawari.data.datasets import BundledStock
+from okawari.policy.decision import Action, Decision, Kind, Verdict
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings, load_settings
@@ -411,14 +412,69 @@ def test_a_case_with_a_champion_is_not_trained_for_nothing(
     call: Call, flows: SmallServer, train_version: Callable[..., Version]
 ) -> None:
     versions.set_champion("aapl", train_version().version)
+    _watch()
     call("run", "aapl")
     assert list(_list_started(flows)) == ["ingest", "reconcile"]
+
+
+def _watch(verdict: Verdict = Verdict.STABLE) -> str:
+    """What `monitor` leaves behind when it has looked at the newest snapshot; returns the drift verdict's id."""
+    facts: dict[str, Any] = {"snapshot_version": 0, "model_version": "1"}
+    drift = decision_log.record_decision("aapl", Decision(Kind.DRIFT, verdict, "looked at"), **facts)
+    decision_log.record_decision("aapl", Decision(Kind.PERFORMANCE, Verdict.NOT_ENOUGH_DATA, "no outcomes"), **facts)
+    return drift
+
+
+def test_a_training_that_an_event_starts_is_followed_to_its_end(
+    call: Call, flows: SmallServer, train_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions.set_champion("aapl", train_version().version)
+    drift = _watch(Verdict.DRIFTED)
+    trained = {"id": "caused", "name": "train aapl", "parameters": {"case": "aapl"}, "state": {"type": "COMPLETED"}}
+    flows.tell("GET /api/flow_runs/caused", trained)
+
+    def list_active(flow: str, case_name: str) -> list[orchestrator.Run]:
+        """The event starts the training at the second look; then it is over, with a decision."""
+        looks.append(flow)
+        if flow != "train" or len(looks) < 4 or "GET /api/flow_runs/caused" in flows.asked:
+            return []
+        decision_log.record_decision("aapl", Decision(Kind.PROMOTION, Action.KEEP, "not better"), cause=drift)
+        return [orchestrator.load_run("caused")]
+
+    looks: list[str] = []
+    monkeypatch.setattr(orchestrator, "list_active_runs", list_active)
+    call("run", "aapl")
+    assert "decision keep" in call("status", "aapl").out
+    assert list(_list_started(flows)) == ["ingest", "reconcile"]  # no second training
+
+
+def test_what_no_event_starts_is_asked_for_once(
+    call: Call, flows: SmallServer, train_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions.set_champion("aapl", train_version().version)
+    monkeypatch.setattr(round, "GRACE_S", 0.1)
+    said = call("run", "aapl")
+    asked = [body["parameters"] for body in flows.asked["POST /api/deployments/reconcile/create_flow_run"]]
+    assert asked == [{"case": "aapl", "grace_s": 0}, {"case": "aapl"}]
+    assert "aapl: the loop is not at rest yet" in said.out
+
+
+def test_a_failed_training_of_an_event_ends_the_round_with_its_reason(
+    call: Call, flows: SmallServer, train_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions.set_champion("aapl", train_version().version)
+    failed = {"id": "caused", "name": "train aapl", "state": {"type": "FAILED", "message": "the disk is full"}}
+    flows.tell("GET /api/flow_runs/caused", failed)
+    monkeypatch.setattr(orchestrator, "list_active_runs", lambda *_: [orchestrator.load_run("caused")])
+    said = call("run", "aapl")
+    assert (said.code, said.err) == (1, "okawari: train aapl failed: the disk is full\n")
 
 
 def test_a_person_can_insist_on_a_training(
     call: Call, flows: SmallServer, train_version: Callable[..., Version]
 ) -> None:
     versions.set_champion("aapl", train_version().version)
+    _watch()
     call("run", "aapl", "--retrain")
     assert _list_started(flows)["train"]["cause"] == "asked"
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okawari.policy.repair import Loop, Repair, decide_repairs
+from okawari.policy.repair import GRACE_S, Loop, Repair, Unanswered, decide_repairs
 
-AT_REST = Loop(
-    snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None, training_active=False
-)
+AT_REST = Loop(snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None)
+DRIFT = Unanswered("drift", "d1")
+TRAINING, MONITORING, PACKAGING = (frozenset({flow}) for flow in ("train", "monitor", "package"))
+YOUNG_S = 5.0
 
 
 def _loop(**change: Any) -> Loop:
@@ -26,26 +27,40 @@ def _loop(**change: Any) -> Loop:
         (AT_REST, []),
         (_loop(snapshot=None, champion=None, promoted=None, serving=None, is_monitored=False), []),
         (_loop(champion=None, promoted=None, serving=None, is_monitored=False), ["train"]),
-        (_loop(champion=None, promoted=None, serving=None, is_monitored=False, training_active=True), []),
+        (_loop(champion=None, promoted=None, serving=None, is_monitored=False, active=TRAINING), []),
         (_loop(champion=None), ["set champion"]),
         (_loop(champion="2", serving="2"), ["set champion"]),
         (_loop(serving="2"), ["package"]),
         (_loop(serving=None), ["package"]),
         (_loop(is_monitored=False), ["monitor"]),
         (_loop(serving="2", is_monitored=False), ["package", "monitor"]),
-        (_loop(unanswered=("drift", "d1")), ["train"]),
-        (_loop(unanswered=("drift", "d1"), is_monitored=False), ["train"]),
-        (_loop(unanswered=("drift", "d1"), training_active=True), []),
-        (_loop(unanswered=("performance", "d2"), serving="2"), ["package", "train"]),
+        (_loop(unanswered=DRIFT), ["train"]),
+        (_loop(unanswered=DRIFT, is_monitored=False), ["train"]),
+        (_loop(unanswered=DRIFT, active=TRAINING), []),
+        (_loop(unanswered=Unanswered("performance", "d2"), serving="2"), ["package", "train"]),
         (_loop(promoted=None), []),
+        # Whatever an event may still be about to do is left to it.
+        (_loop(unanswered=replace(DRIFT, age_s=YOUNG_S)), []),
+        (_loop(unanswered=replace(DRIFT, age_s=YOUNG_S), is_monitored=False), []),
+        (_loop(is_monitored=False, ingested_s=YOUNG_S), []),
+        (_loop(is_monitored=False, active=MONITORING), []),
+        (_loop(champion=None, promoted=None, serving=None, ingested_s=YOUNG_S), []),
+        (_loop(serving="2", promoted_s=YOUNG_S), []),
+        (_loop(serving="2", active=PACKAGING), []),
+        (_loop(unanswered=replace(DRIFT, age_s=GRACE_S), ingested_s=GRACE_S, promoted_s=GRACE_S), ["train"]),
     ],
 )
 def test_what_the_loop_lacks_is_repaired_and_nothing_else(loop: Loop, actions: list[str]) -> None:
     assert [repair.action for repair in decide_repairs(loop)] == actions
 
 
+def test_without_grace_a_young_record_is_repaired_at_once() -> None:
+    loop = _loop(serving="2", unanswered=replace(DRIFT, age_s=0.0), ingested_s=0.0, promoted_s=0.0)
+    assert [repair.action for repair in decide_repairs(loop, grace_s=0)] == ["package", "train"]
+
+
 def test_a_repair_says_with_what_it_is_to_be_done() -> None:
-    (training,) = decide_repairs(_loop(unanswered=("drift", "d1")))
+    (training,) = decide_repairs(_loop(unanswered=DRIFT))
     assert training.parameters == {
         "cause": "drift",
         "reason": "a request for a training (drift) led to none",
@@ -81,8 +96,7 @@ _versions = st.sampled_from([None, "1", "2", "3"])
         promoted=_versions,
         serving=_versions,
         is_monitored=st.booleans(),
-        unanswered=st.sampled_from([None, ("drift", "d"), ("performance", "p")]),
-        training_active=st.just(False),
+        unanswered=st.sampled_from([None, DRIFT, Unanswered("performance", "p")]),
     ),
     promotes=st.booleans(),
     twice=st.booleans(),
@@ -99,7 +113,7 @@ def test_doing_every_repair_brings_the_loop_to_rest(loop: Loop, promotes: bool, 
 
 
 @given(loop=st.builds(Loop, snapshot=st.integers(0, 3), champion=_versions, promoted=_versions, serving=_versions,
-                      is_monitored=st.booleans(), unanswered=st.sampled_from([None, ("drift", "d")]),
-                      training_active=st.just(True)))  # fmt: skip
+                      is_monitored=st.booleans(), unanswered=st.sampled_from([None, DRIFT]),
+                      active=st.just(TRAINING)))  # fmt: skip
 def test_no_second_training_is_started_while_one_runs(loop: Loop) -> None:
     assert "train" not in [repair.action for repair in decide_repairs(loop)]

@@ -32,7 +32,10 @@ MODEL = ModelInfo(
 )  # fmt: skip
 BAND = IntervalInfo(coverage_share=0.9, measured_share=None, lower=[9.0, 8.0, 7.0], upper=[11.0, 12.0, 13.0])
 AT = "2026-11-20T10:05:00+00:00"
-VERDICT: dict[str, Any] = {"id": "v1", "at": AT, "verdict": "stable", "reason": "calm", "facts": {}}
+VERDICT: dict[str, Any] = {
+    "id": "v1", "at": AT, "verdict": "stable", "reason": "calm", "facts": {}, "snapshot_version": 3,
+    "model_version": "7",
+}  # fmt: skip
 PAGES = (
     lambda facts: write_header(facts, "<svg></svg>"),
     write_trouble,
@@ -72,7 +75,8 @@ def full(bare: Facts, readings: pd.DataFrame) -> Facts:
     state = LoopState(
         case="aapl", title="Apple closing price", snapshot=snapshot,
         quarantined=2, champion=champion, quality=VERDICT, drift=VERDICT, performance=VERDICT,
-        decision={**VERDICT, "kind": "retrain", "action": "skip"}, report=Path("/state/reports/aapl/drift.html"),
+        decision={**VERDICT, "kind": "retrain", "action": "skip"}, request=None,
+        report=Path("/state/reports/aapl/drift.html"), reported=VERDICT,
     )  # fmt: skip
     served = CaseInfo.model_validate({**ANY_CASE, "ready": True, "model": MODEL})
     decisions = ({"at": VERDICT["at"], "kind": "promotion", "action": "promote", "reason": "better"},)
@@ -105,7 +109,8 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
     assert full.served is not None
     evil = dict.fromkeys(("version", "candidate", "variant", "graph_sha256", "trained_until"), EVIL)
     model = MODEL.model_copy(update=evil)
-    verdict = {"id": EVIL, "at": EVIL, "verdict": EVIL, "reason": EVIL, "kind": EVIL, "action": EVIL}
+    told = ("id", "at", "verdict", "reason", "kind", "action", "snapshot_version", "model_version")
+    verdict: dict[str, Any] = dict.fromkeys(told, EVIL)
     columns = [{"column": EVIL, "p_value": 0.5, "drifted": False}]
     state = replace(
         full.state,
@@ -120,8 +125,10 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
         snapshot=Snapshot(version=1, digest=EVIL, rows=1, first_at=EVIL, last_at=EVIL),
         drift={**verdict, "facts": {"columns": columns}},
         quality=verdict,
-        performance=verdict,
+        performance={**verdict, "model_version": f"{EVIL}7"},
         decision=verdict,
+        request=verdict,
+        reported={**verdict, "model_version": "7"},
     )
     facts = replace(
         full,
@@ -274,9 +281,27 @@ def test_a_report_outside_its_folder_is_not_framed(full: Facts, state: str) -> N
 
 def test_a_new_verdict_gives_the_report_a_new_address(full: Facts) -> None:
     assert full.state is not None
-    later = replace(full, state=replace(full.state, drift={**VERDICT, "id": "v2"}))
+    later = replace(full, state=replace(full.state, reported={**VERDICT, "id": "v2"}))
     assert 'sandbox="allow-scripts"' in write_report(full)
     assert write_report(full) != write_report(later)
+
+
+def test_a_report_and_verdicts_of_a_past_champion_say_so(full: Facts) -> None:
+    assert full.state is not None and full.state.champion is not None
+    told = "New readings of snapshot 3 against those that version 7 was trained on"
+    assert told in write_report(full) and "champion since" not in write_report(full)
+    assert "a past champion" not in write_cards(full)
+    later = replace(full, state=replace(full.state, champion={**full.state.champion, "version": "8"}))
+    assert f"{told}, " in write_report(later) and "Version 8 is the champion since" in write_report(later)
+    assert write_cards(later).count("7, a past champion") == 2
+
+
+def test_a_skipped_training_does_not_hide_how_the_last_one_ended(full: Facts) -> None:
+    assert full.state is not None
+    ended = {**VERDICT, "kind": "promotion", "action": "promote", "reason": "59 against 61."}
+    skipped = {**VERDICT, "kind": "retrain", "action": "skip", "reason": "only 0 new readings"}
+    cards = write_cards(replace(full, state=replace(full.state, decision=ended, request=skipped)))
+    assert "New champion promoted" in cards and "59 against 61. Since then: only 0 new readings" in cards
 
 
 @pytest.mark.parametrize(

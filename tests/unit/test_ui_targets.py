@@ -182,7 +182,7 @@ def test_the_error_of_one_target_is_in_its_own_unit(facts: Facts) -> None:
     }  # fmt: skip
     state = LoopState(
         case="cpi", title="US inflation", snapshot=None, quarantined=0, champion=champion, quality=None, drift=None,
-        performance=None, decision=None, report=None,
+        performance=None, decision=None, request=None, report=None, reported=None,
     )  # fmt: skip
     assert "3.3 pp" in write_cards(replace(_narrow(facts, "acceleration"), state=state)).replace("3.30", "3.3")
 

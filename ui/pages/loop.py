@@ -50,8 +50,12 @@ def write_cards(facts: Facts) -> str:
         _champion_card(state, unit, facts.case.baseline.name),
         _decision_card(state),
         _verdict_card("Data quality", state.quality, [("Quarantined", format_count(state.quarantined, "row"))]),
-        _verdict_card("Data drift", state.drift, _drift_rows(state.drift)),
-        _verdict_card("Performance", state.performance, _performance_rows(state.performance, unit)),
+        _verdict_card("Data drift", state.drift, [*_drift_rows(state.drift), *_version_rows(state, state.drift)]),
+        _verdict_card(
+            "Performance",
+            state.performance,
+            [*_performance_rows(state.performance, unit), *_version_rows(state, state.performance)],
+        ),
     )
     return render("cards", cards=cards)
 
@@ -136,9 +140,21 @@ def _decision_card(state: LoopState) -> Card:
     decision = state.decision
     if decision is None:
         return _card("Last decision", NONE, [], "Nothing has been decided.")
+    rows, note = [("When", format_moment(decision["at"]))], str(decision["reason"])
+    if state.request is not None:
+        rows.append(("Since then", _name_decision(state.request)))
+        note = f"{note} Since then: {state.request['reason']}"
+    return _card("Last decision", _name_decision(decision), rows, note)
+
+
+def _name_decision(decision: Mapping[str, Any]) -> str:
     told = f"{format_words(decision['kind']).capitalize()}: {format_words(decision['action'])}"
-    head = _DECISIONS.get((decision["kind"], decision["action"]), told)
-    return _card("Last decision", head, [("When", format_moment(decision["at"]))], str(decision["reason"]))
+    return _DECISIONS.get((decision["kind"], decision["action"]), told)
+
+
+def _version_rows(state: LoopState, verdict: Mapping[str, Any] | None) -> list[Row]:
+    """Which version a verdict was on, where another one is the champion now."""
+    return [("Version", f"{verdict['model_version']}, a past champion")] if verdict and state.is_past(verdict) else []
 
 
 def _verdict_card(label: str, verdict: Mapping[str, Any] | None, rows: Sequence[Row]) -> Card:

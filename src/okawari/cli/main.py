@@ -63,6 +63,7 @@ def up(
     State lies in OKAWARI_HOME (./.okawari). A case that has a champion is not trained again for nothing.
     """
     from okawari.cli.output import report_progress, show_urls
+    from okawari.cli.round import take_round
     from okawari.local.supervisor import run_group
 
     settings = load_settings()
@@ -70,7 +71,7 @@ def up(
         with report_progress() as report:
             group = running.enter_context(run_group(settings, report))
             for name in settings.case_names:
-                _go_round(name, report)
+                take_round(name, report)
         for name in settings.case_names:
             _show_leaderboard(name)
         show_urls(_list_urls(settings))
@@ -97,6 +98,7 @@ def run(
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress
+    from okawari.cli.round import take_round
     from okawari.data.files import choose_source
 
     if (case is None) is not every:
@@ -107,7 +109,7 @@ def run(
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
     with report_progress() as report:
         for name in names:
-            _go_round(name, report, retrain=retrain, **{key: value for key, value in given.items() if value})
+            take_round(name, report, retrain=retrain, **{key: value for key, value in given.items() if value})
     for name in names:
         _show_leaderboard(name)
         status(name)
@@ -152,24 +154,6 @@ def loop(
     if not all(link.held for link in links):
         raise typer.Exit(1)
     (settings.state_dir / "finished").touch()
-
-
-def _go_round(name: str, report: Any, *, retrain: bool = False, **source: Any) -> None:
-    """Ingest; train if asked for or if there is no champion, else watch, which trains if there is reason to."""
-    from okawari.clients import orchestrator
-    from okawari.registry import versions
-
-    def follow(flow: str, **parameters: Any) -> None:
-        report.pause_text(f"{name}: {flow}")
-        started = orchestrator.start_run(flow, {"case": name, **parameters})
-        orchestrator.require_success(orchestrator.follow_run(started.id, report, watch=report.show_step))
-
-    follow("ingest", **source)
-    if retrain:
-        follow("train", cause="asked", reason="okawari run --retrain")
-    elif versions.load_champion(name) is None:
-        follow("train", cause="missing", reason="the first round")
-    follow("reconcile")
 
 
 def _show_leaderboard(name: str) -> None:

@@ -30,6 +30,9 @@ _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
 _OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
 """Columns of a leaderboard that are no target's, even of one that is called `p`."""
 
+_OF_A_VERSION = ("drift", "performance")
+"""Verdicts that say something of one version, which may not be the champion any more."""
+
 # A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
@@ -134,10 +137,11 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
         f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
     ))  # fmt: skip
     tree.add("the service serves nothing" if serving is None else f"serving version {serving.version}")
-    for name in ("quality", "drift", "performance", "decision"):
+    for name in ("quality", "drift", "performance", "decision", "request"):
         row = getattr(state, name)
         if row is not None:
-            tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC): {row['reason']}")
+            past = f", on version {row['model_version']}" if name in _OF_A_VERSION and state.is_past(row) else ""
+            tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
     if state.problem is not None:
         tree.add(f"[red]{state.problem}[/]")
     console.print(tree)

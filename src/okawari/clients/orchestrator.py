@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
 from okawari.progress import Step, Watch, ignore_step
 from okawari.settings import load_settings
 
+LOOP_FLOWS = ("monitor", "train", "package")
+_ACTIVE = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _ENGINE_WORDS = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 _PAGE = 200
@@ -98,6 +101,27 @@ def list_runs(flow: str, *, states: tuple[str, ...] = (), limit: int = 50) -> li
     if states:
         query["flow_runs"]["state"] = {"type": {"any_": list(states)}}
     return [_to_run(found) for found in _request("POST", "/flow_runs/filter", query)]
+
+
+def list_active_runs(flow: str, case_name: str) -> list[Run]:
+    """Runs of a flow for a case that run now or whose turn has come, newest first; later ones of a schedule are not."""
+    query = {
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {
+            "deployment_id": {"is_null_": False},
+            "state": {"type": {"any_": list(_ACTIVE)}},
+            "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+        },
+        "sort": "EXPECTED_START_TIME_DESC",
+        "limit": 200,
+    }
+    runs = [_to_run(found) for found in _request("POST", "/flow_runs/filter", query)]
+    return [run for run in runs if run.parameters.get("case") == case_name]
+
+
+def list_active_flows(case_name: str) -> frozenset[str]:
+    """Which of the flows that bring a case on (`monitor`, `train`, `package`) have an active run of it."""
+    return frozenset(flow for flow in LOOP_FLOWS if list_active_runs(flow, case_name))
 
 
 def follow_run(

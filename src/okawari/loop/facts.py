@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 from okawari.case import Case
 from okawari.policy.decision import Action, Cause, Kind, Verdict
-from okawari.policy.repair import Loop
+from okawari.policy.repair import Loop, Unanswered
 from okawari.policy.retraining import RetrainFacts
 from okawari.registry import versions
 from okawari.storage import decision_log, snapshots
@@ -28,13 +29,13 @@ def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
     )
 
 
-def gather_loop(case: Case, *, serving: str | None, training_active: bool) -> Loop:
+def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> Loop:
     """The facts for `decide_repairs`, as of now.
 
     Args:
         case: whose loop.
         serving: the version that the service says it serves; None where it cannot be asked.
-        training_active: whether a training is running or waiting.
+        active: the flows that have a run of this case that waits or runs.
     """
     champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
     promotion = _newest(case, Kind.PROMOTION, action=Action.PROMOTE)
@@ -45,8 +46,16 @@ def gather_loop(case: Case, *, serving: str | None, training_active: bool) -> Lo
         serving=serving or _last_deployed(case),
         is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
         unanswered=_find_unanswered(case),
-        training_active=training_active,
+        active=active,
+        ingested_s=_age_s(_find_ingest(case, newest)),
+        promoted_s=_age_s(promotion),
     )
+
+
+def is_settled(case: Case) -> bool:
+    """Whether the newest snapshot has been looked at by `monitor`, and each request for a training has its answer."""
+    newest = snapshots.snapshot_number(case)
+    return newest is None or (_is_watched(case, newest) and _find_unanswered(case) is None)
 
 
 def _count_new_readings(case: Case, trainings: list[dict[str, Any]]) -> int:
@@ -82,7 +91,23 @@ def _is_monitored(case: Case, snapshot: int | None, version: str) -> bool:
     return verdict is not None and (verdict["snapshot_version"], verdict["model_version"]) == (snapshot, version)
 
 
-def _find_unanswered(case: Case) -> tuple[Cause, str] | None:
+def _is_watched(case: Case, snapshot: int) -> bool:
+    """Whether a verdict on this snapshot is recorded, even if it is that there was no champion."""
+    found = decision_log.load_decisions(case.name, _LOOK_BACK, kind=Kind.PERFORMANCE)
+    return any(row["snapshot_version"] == snapshot for row in found)
+
+
+def _find_ingest(case: Case, snapshot: int | None) -> dict[str, Any] | None:
+    found = decision_log.load_decisions(case.name, _LOOK_BACK, kind=Kind.QUALITY)
+    return next((row for row in found if row["snapshot_version"] == snapshot), None)
+
+
+def _age_s(record: dict[str, Any] | None) -> float:
+    """Seconds since something was recorded; infinite where nothing was."""
+    return inf if record is None else (datetime.now(UTC) - record["at"]).total_seconds()
+
+
+def _find_unanswered(case: Case) -> Unanswered | None:
     """The newest verdict that asked for a training and got no decision, or decision that got no training."""
     decisions = decision_log.load_decisions(case.name, _LOOK_BACK)
     # A verdict is answered by a decision, a decision by its training's end; nothing in between counts.
@@ -96,7 +121,7 @@ def _find_unanswered(case: Case) -> tuple[Cause, str] | None:
             return None  # a training has come to its end since; whatever was asked before is settled
         cause = asked.get((row["kind"], row["action"]))
         if cause is not None and row["cause"] is None and row["id"] not in answered:
-            return cause, str(row["id"])
+            return Unanswered(cause, str(row["id"]), _age_s(row))
         if (row["kind"], row["action"]) == (Kind.RETRAIN, Action.TRAIN) and row["id"] not in answered:
-            return str(row["facts"]["cause"]), str(row["id"])  # type: ignore[return-value]
+            return Unanswered(row["facts"]["cause"], str(row["id"]), _age_s(row))
     return None

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from okawari.cases.loader import load_case
 from okawari.errors import ServerUnreachable
-from okawari.policy.decision import Kind
+from okawari.policy.decision import Kind, Verdict
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.snapshots import Snapshot
 
+_LOOK_BACK = 200
+"""Newest records that the state is read from."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoopState:
-    """Snapshot, champion, serving version, newest verdicts and decision of a case; None where there is none yet."""
+    """Snapshot, champion, serving version, newest verdicts and decision of a case; None where there is none yet.
+
+    `drift` and `performance` are of the version that was the champion when they were recorded (`is_past`).
+    """
 
     case: str
     title: str
@@ -28,17 +35,28 @@ class LoopState:
     drift: dict[str, Any] | None
     performance: dict[str, Any] | None
     decision: dict[str, Any] | None
+    """How the last training ended; the newest decision on a training, where none has ended yet."""
+    request: dict[str, Any] | None
+    """What was decided on a training since then: it was started, or skipped."""
     report: Path | None
+    reported: dict[str, Any] | None
+    """The drift verdict that the report belongs to; None where that is older than the records that were read."""
     problem: str | None = None
     """What could not be asked, as a sentence; the rest of the state stands."""
+
+    def is_past(self, verdict: Mapping[str, Any] | None) -> bool:
+        """Whether a verdict was on a version that is not the champion any more."""
+        judged = None if verdict is None else verdict["model_version"]
+        return judged is not None and self.champion is not None and judged != self.champion["version"]
 
 
 def read_state(case_name: str) -> LoopState:
     """Gather the state of a case from snapshots, registry and records."""
     case = load_case(case_name)
-    decisions = decision_log.load_decisions(case_name, 200)
+    decisions = decision_log.load_decisions(case_name, _LOOK_BACK)
     champion, problem = _read_champion(case_name, decisions)
     report = load_settings().reports_dir / case_name / "drift.html"
+    decision, request = _find_decisions(decisions)
     return LoopState(
         case=case.name,
         title=case.title,
@@ -48,8 +66,10 @@ def read_state(case_name: str) -> LoopState:
         quality=_newest(decisions, Kind.QUALITY),
         drift=_newest(decisions, Kind.DRIFT),
         performance=_newest(decisions, Kind.PERFORMANCE),
-        decision=_newest(decisions, Kind.PROMOTION, Kind.RETRAIN),
+        decision=decision,
+        request=request,
         report=report if report.is_file() else None,
+        reported=_find_reported(decisions),
         problem=problem,
     )
 
@@ -63,6 +83,21 @@ def _read_champion(case_name: str, decisions: list[dict[str, Any]]) -> tuple[dic
         return None, None
     promotion = next((row for row in decisions if row["id"] == champion.decision_id), None)
     return {**asdict(champion), "promoted_at": promotion and promotion["at"]}, None
+
+
+def _find_decisions(decisions: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """How the last training ended, and what was decided on a training since; records are newest first."""
+    newest, ended = _newest(decisions, Kind.PROMOTION, Kind.RETRAIN), _newest(decisions, Kind.PROMOTION)
+    if ended is None or newest is None or newest["id"] == ended["id"]:
+        return newest, None
+    return ended, newest
+
+
+def _find_reported(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """`monitor` writes a report with each drift verdict for which there is enough data."""
+    return next(
+        (row for row in decisions if row["kind"] == Kind.DRIFT and row["action"] != Verdict.NOT_ENOUGH_DATA), None
+    )
 
 
 def _newest(decisions: list[dict[str, Any]], *kinds: str) -> dict[str, Any] | None:

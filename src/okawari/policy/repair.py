@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from okawari.policy.decision import Action, Cause
+
+GRACE_S = 60.0
+"""Seconds that the event of a new record may take to start its run before it counts as lost."""
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A request for a training that led to none: its cause, the id of its record, and how long ago it was recorded."""
+
+    cause: Cause
+    record: str
+    age_s: float = inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +34,13 @@ class Loop:
     serving: str | None
     is_monitored: bool
     """Whether the newest snapshot has its drift verdict against the champion."""
-    unanswered: tuple[Cause, str] | None
-    """A request for a training that led to none: its cause and the id of its record."""
-    training_active: bool
+    unanswered: Unanswered | None
+    active: frozenset[str] = frozenset()
+    """Flows (`train`, `monitor`, `package`) that have a run of this case that waits or runs now."""
+    ingested_s: float = inf
+    """Seconds since the newest snapshot was recorded."""
+    promoted_s: float = inf
+    """Seconds since the newest promotion was recorded."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +52,43 @@ class Repair:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def decide_repairs(loop: Loop) -> list[Repair]:
-    """Decide the repairs of a case's loop. They are idempotent."""
+def decide_repairs(loop: Loop, grace_s: float = GRACE_S) -> list[Repair]:
+    """Decide the repairs of a case's loop. They are idempotent.
+
+    A record younger than `grace_s` seconds is left to its event: a repair beside it would do the work twice.
+    """
     if loop.snapshot is None:
         return []
     if loop.promoted is not None and loop.promoted != loop.champion:
         reason = f"version {loop.promoted} was promoted, but the alias points at {loop.champion}"
         return [Repair(Action.SET_CHAMPION, reason, {"version": loop.promoted})]
+    return [*_repair_serving(loop, grace_s), *_repair_watch(loop, grace_s)]
+
+
+def _repair_serving(loop: Loop, grace_s: float) -> list[Repair]:
+    # A training packages what it promotes, and the service takes a moment to load it.
+    is_on_its_way = bool(loop.active & {"train", "package"}) or loop.promoted_s < grace_s
+    if loop.serving == loop.champion or loop.champion is None or is_on_its_way:
+        return []
+    reason = f"version {loop.champion} is the champion, but {loop.serving} serves"
+    return [Repair(Action.PACKAGE, reason, {"version": loop.champion})]
+
+
+def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:
+    """Start the training that was asked for, or `monitor`, which may ask for one."""
+    if (asked := loop.unanswered) is not None:
+        reason = f"a request for a training ({asked.cause}) led to none"
+        return [] if asked.age_s < grace_s else _repair_training(loop, asked.cause, asked.record, reason)
+    if "monitor" in loop.active or loop.ingested_s < grace_s:
+        return []
     if loop.champion is None:
         return _repair_training(loop, "missing", None, f"snapshot {loop.snapshot} is there, but no champion")
-    repairs = []
-    if loop.serving != loop.champion and not loop.training_active:  # a training packages what it promotes by itself
-        reason = f"version {loop.champion} is the champion, but {loop.serving} serves"
-        repairs.append(Repair(Action.PACKAGE, reason, {"version": loop.champion}))
-    if loop.unanswered is not None:
-        cause, verdict = loop.unanswered
-        repairs += _repair_training(loop, cause, verdict, f"a request for a training ({cause}) led to none")
-    elif not loop.is_monitored:
-        repairs.append(
-            Repair(Action.MONITOR, f"snapshot {loop.snapshot} has no verdict against version {loop.champion}")
-        )
-    return repairs
-
-
-def _repair_training(loop: Loop, cause: Cause, verdict: str | None, reason: str) -> list[Repair]:
-    if loop.training_active:
+    if loop.is_monitored:
         return []
-    return [Repair(Action.TRAIN, reason, {"cause": cause, "reason": reason, "cause_id": verdict})]
+    return [Repair(Action.MONITOR, f"snapshot {loop.snapshot} has no verdict against version {loop.champion}")]
+
+
+def _repair_training(loop: Loop, cause: Cause, record: str | None, reason: str) -> list[Repair]:
+    if "train" in loop.active:
+        return []
+    return [Repair(Action.TRAIN, reason, {"cause": cause, "reason": reason, "cause_id": record})]

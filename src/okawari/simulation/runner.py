@@ -86,16 +86,14 @@ class Rehearsal:
         """Let `reconcile` repair until nothing is left to repair."""
         until = time.monotonic() + _WAIT_S
         while time.monotonic() < until:
-            active = bool(
-                _patiently(lambda: orchestrator.list_runs("train", states=("SCHEDULED", "PENDING", "RUNNING")))
-            )
+            active = _patiently(lambda: orchestrator.list_active_flows(self.case.name))
             serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
             version = None if serving is None else serving.version
-            loop = gather_loop(self.case, serving=version, training_active=active)
+            loop = gather_loop(self.case, serving=version, active=active)
             if active:
                 time.sleep(_POLL_S)
-            elif decide_repairs(loop):
-                self._run_flow("reconcile", {"case": self.case.name})
+            elif decide_repairs(loop, grace_s=0):  # the events of a killed rehearsal are lost
+                self._run_flow("reconcile", {"case": self.case.name, "grace_s": 0})
                 time.sleep(_POLL_S)
             else:
                 return

@@ -1,0 +1,76 @@
+"""One round of a case's loop, as `okawari up` and `okawari run` take it: every run that it causes is followed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from okawari.cases.loader import load_case
+from okawari.clients import orchestrator
+from okawari.loop.facts import is_settled
+from okawari.policy.repair import GRACE_S
+from okawari.registry import versions
+
+if TYPE_CHECKING:
+    from okawari.case import Case
+    from okawari.cli.output import Reporter
+    from okawari.clients.orchestrator import Run
+
+_POLL_S = 0.5
+
+
+def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: Any) -> None:
+    """Ingest; train if asked for or if there is no champion; follow what that causes until the loop is at rest.
+
+    Args:
+        name: name of the case.
+        report: where progress is shown.
+        retrain: train even without a reason.
+        source: what `ingest` takes beside the case: `until`, `file`, `live`.
+
+    Raises:
+        RunFailed: one of the runs ended without success.
+    """
+    case = load_case(name)
+    _run(case, report, "ingest", **source)
+    if retrain:
+        _run(case, report, "train", cause="asked", reason="okawari run --retrain")
+    elif versions.load_champion(name) is None:
+        _run(case, report, "train", cause="missing", reason="the first round")
+    _settle(case, report)
+    _run(case, report, "reconcile")
+    while (active := _find_active(case, "train", "package")) is not None:
+        _follow(active, case, report)
+
+
+def _settle(case: Case, report: Reporter) -> None:
+    """Follow the runs that events start, until the newest snapshot is watched and no verdict waits for its training.
+
+    What no event has started after `GRACE_S` is asked for once from `reconcile`; later passes of its schedule go on.
+    """
+    until, repaired = time.monotonic() + GRACE_S, False
+    while (active := _find_active(case, *orchestrator.LOOP_FLOWS)) is not None or not is_settled(case):
+        if active is not None:
+            _follow(active, case, report)
+            until = time.monotonic() + GRACE_S
+        elif time.monotonic() < until:
+            time.sleep(_POLL_S)
+        elif repaired:
+            report(f"{case.name}: the loop is not at rest yet; its state is at the Prefect page")
+            return
+        else:
+            _run(case, report, "reconcile", grace_s=0)
+            until, repaired = time.monotonic() + GRACE_S, True
+
+
+def _find_active(case: Case, *flows: str) -> Run | None:
+    return next((run for flow in flows for run in orchestrator.list_active_runs(flow, case.name)), None)
+
+
+def _run(case: Case, report: Reporter, flow: str, **parameters: Any) -> None:
+    _follow(orchestrator.start_run(flow, {"case": case.name, **parameters}), case, report)
+
+
+def _follow(run: Run, case: Case, report: Reporter) -> None:
+    report.pause_text(f"{case.name}: {run.name}")
+    orchestrator.require_success(orchestrator.follow_run(run.id, report, watch=report.show_step))
