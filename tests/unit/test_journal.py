@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from okawari.polling import poll
 from okawari.storage.journal import Journal, close_abandoned, list_segments
 
 
@@ -76,6 +76,7 @@ def test_kinds_are_kept_apart(tmp_path: Path, journal: Journal) -> None:
 _WRITE_AND_WAIT = """
 import sys, time
 from pathlib import Path
+from okawari.polling import poll
 from okawari.storage.journal import Journal
 
 Journal(Path(sys.argv[1]), "predictions", segment_s=3600).append([{"n": 1}, {"n": 2}])
@@ -179,7 +180,4 @@ def _write(path: Path, content: str) -> None:
 
 
 def _await(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    assert poll(holds, every_s=0.01, timeout_s=20)
