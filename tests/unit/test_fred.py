@@ -167,7 +167,16 @@ HTML = "<!DOCTYPE html>\n<html><body>Error - St. Louis Fed</body></html>"
         (200, "observation_date,UNRATE\n2023-01-01,3.4\n", "a CSV of these series begins with"),
         (200, "observation_date,CPIAUCSL\n2023-01-01,three\n", "is no CSV of figures by month: .*three"),
         (200, "observation_date,CPIAUCSL\nJanuary,300.5\n", "is no CSV of figures by month"),
-        (200, "observation_date,CPIAUCSL\n2023-01-01,300,5,1\n", "is no CSV of figures by month"),
+        (
+            200,
+            "observation_date,CPIAUCSL\n2023-01-01,300,5,1\n",
+            "no CSV of figures by month: each of its 1 lines has",
+        ),
+        (
+            200,
+            "observation_date,CPIAUCSL\n2023-01-01,300\n2023-02-01,301,5\n2023-03-01,302\n",
+            "is no CSV of figures by month: in row 2 the line has 3 fields, the header 2: '2023-02-01,301,5'",
+        ),
         (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-02,1\n", "not all monthly; .*Choose monthly ones"),
         (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-01,1\n", "not all monthly; .*Choose monthly ones"),
         (200, "observation_date,CPIAUCSL\n", "FRED has no month since 1959-01-01 in which all of CPIAUCSL are there"),

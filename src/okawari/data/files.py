@@ -15,7 +15,8 @@ from okawari.errors import InvalidInput
 if TYPE_CHECKING:
     from okawari.case import Case
 from okawari.case.source import Source
-from okawari.data.chunked_reader import read_whole
+from okawari.data import csv_reader
+from okawari.data.csv_reader import CsvError
 from okawari.data.sql import SqlQuery
 from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
 
@@ -73,9 +74,10 @@ class TableFile:
         kind = self.path.suffix.lower()
         try:
             found = _READERS[kind](self.path)
-        except (pa.ArrowException, UnicodeDecodeError, OSError) as bad:
+        except (pa.ArrowException, CsvError, UnicodeDecodeError, OSError) as bad:
             raise InvalidInput(f"{self.path} is not a {kind.lstrip('.')} table: {bad}. Nothing was ingested.") from bad
-        return replace(found, frame=refuse_repeats(found.frame, str(self.path)))
+        refuse_repeats(found.frame.columns, str(self.path))
+        return found
 
 
 def _read_parquet(path: Path) -> RawTable:
@@ -85,7 +87,7 @@ def _read_parquet(path: Path) -> RawTable:
     return RawTable(parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas())
 
 
-_READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": read_whole, ".parquet": _read_parquet}
+_READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": csv_reader.read_table, ".parquet": _read_parquet}
 
 
 Table = TableFile | SqlQuery

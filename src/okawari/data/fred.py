@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari import __version__
+from okawari.data import csv_reader
 from okawari.data.tabular import keep_until
 from okawari.errors import InvalidInput, require
 from okawari.schema.columns import NAME
@@ -127,9 +127,8 @@ class Fred:
                 f"observation_date,{self._told}. Check the names at https://fred.stlouisfed.org or try again later."
             )
         try:
-            found = pd.read_csv(io.StringIO(text), na_values=["."], index_col=0, names=names, header=0)
-            months = found.set_axis(pd.to_datetime(found.index, format="%Y-%m-%d"))[ids].astype("float64").sort_index()
-        except ValueError as bad:  # what pandas says of lines, times and numbers alike
+            months = _read_figures(text)[ids].sort_index()
+        except ValueError as bad:  # of lines, times and numbers alike
             raise InvalidInput(
                 f"FRED's answer for {self._told} is no CSV of figures by month: {bad}; try again later."
             ) from bad
@@ -168,3 +167,19 @@ class Fred:
         there = known[:, -1] & (n_known >= values_PM.shape[1] - self.max_missing_months)
         total: NDArray[np.float64] = np.where(known, values_PM, 0.0).sum(axis=1)
         return np.where(there, total / np.maximum(n_known, 1), np.nan)
+
+
+def _read_figures(text: str) -> pd.DataFrame:
+    """Figures by time, which is the first column; "." is a missing one.
+
+    Raises:
+        ValueError: a line, a time or a number cannot be read. The answer counts as a whole, for a month that is left
+            out would look like one that is not published yet.
+    """
+    table = csv_reader.read_table(text.encode())
+    if table.broken:
+        number, reason = min(table.broken.items())
+        raise ValueError(f"in row {number} {reason}")
+    time, *ids = table.frame.columns
+    at = pd.to_datetime(table.frame[time], format="%Y-%m-%d")
+    return table.frame[ids].replace(".", None).astype("float64").set_axis(at)

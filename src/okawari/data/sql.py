@@ -64,7 +64,8 @@ class SqlQuery:
         frame = self._ask(url)
         if frame.empty:
             raise InvalidInput(f"The query {self.query!r} gave no rows from {self.database}; check its conditions.")
-        return name_columns(refuse_repeats(frame, "The query"), self, "The query", until)
+        refuse_repeats(frame.columns, "The query")
+        return name_columns(frame, self, "The query", until)
 
     def _parse_url(self) -> URL:
         try:
