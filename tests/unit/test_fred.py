@@ -16,7 +16,7 @@ from okawari.case import Case, Column, Forecast, LogRatio
 from okawari.data import fred as fred_source
 from okawari.data.fred import Fred, FredSeries
 from okawari.data.validation import check_readings
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.models.random_walk import RandomWalk
 
 ANSWER = Path(__file__).with_name("fred_2023.csv").read_text()
@@ -189,9 +189,21 @@ def test_whatever_is_no_answer_is_one_clear_sentence(status: int, text: str, mes
         PRICES.read()
 
 
+def test_a_figure_that_cannot_be_read_is_the_data_and_an_answer_without_figures_is_not(fred: FarEnd) -> None:
+    fred.text = "observation_date,CPIAUCSL\n2023-01-01,three\n"
+    with pytest.raises(InvalidInput) as refused:
+        PRICES.read()
+    assert not isinstance(refused.value, SourceUnavailable)
+    fred.text = HTML
+    with pytest.raises(SourceUnavailable):
+        PRICES.read()
+
+
 def test_no_network_is_one_clear_sentence(fred: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fred_source, "FRED_URL", "http://127.0.0.1:9/fredgraph.csv")  # the discard port; nobody listens
-    with pytest.raises(InvalidInput, match=r"FRED did not answer for CPIAUCSL: .*Check the network or try again later"):
+    with pytest.raises(
+        SourceUnavailable, match=r"FRED did not answer for CPIAUCSL: .*Check the network or try again later"
+    ):
         PRICES.read()
 
 
