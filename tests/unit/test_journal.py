@@ -76,7 +76,6 @@ def test_kinds_are_kept_apart(tmp_path: Path, journal: Journal) -> None:
 _WRITE_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from okawari.polling import poll
 from okawari.storage.journal import Journal
 
 Journal(Path(sys.argv[1]), "predictions", segment_s=3600).append([{"n": 1}, {"n": 2}])
