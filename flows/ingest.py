@@ -15,7 +15,7 @@ from okawari.cases.loader import load_case
 from okawari.data.files import choose_source
 from okawari.data.tabular import read_table
 from okawari.data.validation import Checked, check_readings
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
 
@@ -29,13 +29,19 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
         until: last day to take in (all there are, if None).
         file: a .csv or .parquet file, or a folder of pictures, to read instead of the case's source.
         live: read the case's live source.
+
+    Raises:
+        SourceUnavailable: the source cannot be read for a reason outside its data; nothing is recorded.
+        InvalidInput: the data are refused as a whole, which is recorded as a verdict on their quality.
     """
     problem = load_case(case)
-    source = choose_source(problem, file, live)  # what cannot be found is no verdict on the data
+    source = choose_source(problem, file, live)
     try:
         raw = read_table(source, until)
         checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken)
         return _store(problem, checked, from_source=source is problem.source)
+    except SourceUnavailable:
+        raise  # nothing was read, so this is no verdict on the data
     except InvalidInput as refused:
         verdict = decision_log.record_decision(case, Decision(Kind.QUALITY, Verdict.REFUSED, str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)

@@ -20,6 +20,7 @@ from okawari.cases.loader import load_case
 from okawari.clients.orchestrator import Run, list_active_runs, load_run, request_retrain
 from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable
+from okawari.registry.client import limit_waiting
 from okawari.settings import load_settings
 from ui.pages.chart import Figure, draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
@@ -92,6 +93,7 @@ def build_page() -> gr.Blocks:
 def main() -> None:
     """Serve the page until interrupted."""
     settings = load_settings()
+    limit_waiting()
     page = build_page().queue(default_concurrency_limit=4, max_size=64)
     page.launch(
         server_name=settings.host,

@@ -17,7 +17,6 @@ from okawari.clients.prediction_service import Client
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer
 from okawari.errors import InvalidInput, OkawariError
 from okawari.loop.status import LoopState, read_state
-from okawari.registry.client import require_server
 from okawari.settings import load_settings
 from okawari.storage.decision_log import load_decisions
 from okawari.storage.snapshots import load_recent, snapshot_number
@@ -86,22 +85,19 @@ def _load_facts(name: str, moment: int) -> Facts:
 
     snapshot_version = attempt(lambda: snapshot_number(case))
     served = attempt(lambda: _find_case(name))
+    state = attempt(lambda: read_state(name))
+    if state is not None and state.problem is not None:
+        trouble.append(state.problem)
     return Facts(
         case=case,
         links=load_links(),
         recent=None if snapshot_version is None else attempt(lambda: _load_recent(name, snapshot_version)),
-        state=attempt(lambda: _read_state(name)),
+        state=state,
         decisions=tuple(attempt(lambda: load_decisions(name, SHOWN_DECISIONS)) or ()),
         served=served,
         forecast=attempt(lambda: _load_forecast(served, snapshot_version)),
         trouble=tuple(dict.fromkeys(trouble)),
     )
-
-
-def _read_state(name: str) -> LoopState:
-    """Check that the registry answers before the state is read from it."""
-    require_server()
-    return read_state(name)
 
 
 @cache

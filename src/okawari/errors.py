@@ -11,6 +11,13 @@ class InvalidInput(OkawariError, ValueError):
     """Invalid input; the message names what came, what is allowed and what to do."""
 
 
+class SourceUnavailable(InvalidInput):
+    """A source of data cannot be read for a reason outside its data: a setting, a missing file or library, the network.
+
+    It is no verdict on the data: `ingest` raises it and records nothing.
+    """
+
+
 class ServerUnreachable(OkawariError, ConnectionError):
     """A server does not answer; the message names the server, its address and how to start it."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from okawari.polling import retry_for
 from tests.browser.edges import Edge, World, serve_model, stand_run
 from tests.ports import find_free_port
 
@@ -118,12 +118,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
+    def ask() -> None:
         assert process.poll() is None, f"the page ended with {process.returncode}"
-        try:
-            httpx.get(url, timeout=2).raise_for_status()
-            return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise TimeoutError(f"{url} did not come up within {START_S:.0f} s")
+        httpx.get(url, timeout=2).raise_for_status()
+
+    retry_for(ask, errors=(httpx.HTTPError,), every_s=0.2, timeout_s=START_S)

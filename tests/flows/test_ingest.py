@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from flows.ingest import ingest
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.errors import InvalidInput
+from okawari.data import fred
+from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.storage import decision_log, snapshots
 from tests.flows.conftest import Heard
 
@@ -130,9 +133,38 @@ def test_what_is_no_table_of_readings_is_refused_recorded_and_raised(fresh: Case
 
 
 def test_a_file_that_is_not_there_is_no_verdict_on_the_data(fresh: Case, heard: Heard) -> None:
-    with pytest.raises(InvalidInput, match=r"There is no file .*readings\.csv"):
+    with pytest.raises(SourceUnavailable, match=r"There is no file .*readings\.csv"):
         ingest("small", file=Path("readings.csv").resolve())
     assert decision_log.load_decisions("small") == [] and heard() == []
+
+
+def _lose_yfinance(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(sys.modules, "yfinance", None)
+
+
+def _lose_network(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fred, "FRED_URL", "http://127.0.0.1:9/fredgraph.csv")  # the discard port; nobody listens
+
+
+@pytest.mark.parametrize(
+    ("case", "lose", "told"),
+    [
+        ("aapl", _lose_yfinance, "yfinance, which is not installed; run: pip install"),
+        ("cpi", _lose_network, "FRED did not answer for .*Check the network"),
+    ],
+)
+def test_a_source_that_cannot_be_asked_is_no_verdict_on_the_data(
+    fresh: Case,
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    lose: Callable[[pytest.MonkeyPatch], None],
+    told: str,
+) -> None:
+    lose(monkeypatch)
+    with pytest.raises(SourceUnavailable, match=told):
+        ingest(case, live=True)
+    assert decision_log.load_decisions(case) == [] and heard() == []
 
 
 def test_a_line_with_too_many_fields_is_quarantined_and_the_rest_is_ingested(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from flows.publish import emit
@@ -11,6 +9,7 @@ from okawari import events
 from okawari.case import Case
 from okawari.clients import orchestrator
 from okawari.clients.orchestrator import Run
+from okawari.polling import poll
 
 pytestmark = pytest.mark.usefixtures("deployed")
 
@@ -18,12 +17,9 @@ WAIT_S = 180  # an event waits for the server's own services, which come late be
 
 
 def _await_runs(flow: str) -> list[Run]:
-    until = time.monotonic() + WAIT_S
-    while time.monotonic() < until:
-        if runs := orchestrator.list_runs(flow):
-            return runs
-        time.sleep(0.2)
-    raise AssertionError(f"no {flow} run within {WAIT_S} s")
+    runs = poll(lambda: orchestrator.list_runs(flow), every_s=0.2, timeout_s=WAIT_S)
+    assert runs, f"no {flow} run within {WAIT_S} s"
+    return runs
 
 
 @pytest.mark.parametrize("name", events.RETRAIN_CAUSES)

@@ -6,7 +6,6 @@ Two months are played here, which takes in everything once; `make loop` plays th
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from okawari.local.programs import GROUP_MARK
+from okawari.polling import poll
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -59,13 +59,13 @@ def list_members(home: Path) -> list[psutil.Process]:
 
 
 def wait_for(log: Path, text: str, loop: subprocess.Popen[bytes], timeout_s: float = 600) -> None:
-    until = time.monotonic() + timeout_s
-    while time.monotonic() < until:
+    def is_there() -> bool:
         if text in log.read_text():
-            return
+            return True
         assert loop.poll() is None, log.read_text()
-        time.sleep(0.5)
-    raise AssertionError(f"{text!r} never came:\n{log.read_text()}")
+        return False
+
+    assert poll(is_there, every_s=0.5, timeout_s=timeout_s), f"{text!r} never came:\n{log.read_text()}"
 
 
 @pytest.fixture

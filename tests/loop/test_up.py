@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from okawari.local.programs import GROUP_MARK
+from okawari.polling import retry_for
 from tests.ports import find_free_port
 from tests.tables import draw_stormy_days
 
@@ -156,16 +158,8 @@ def test_a_program_that_is_killed_is_started_again(running: subprocess.Popen[str
     port = int(installation.environment["OKAWARI_SERVICE_PORT"])
     next(p for p in installation.members() if "bentoml" in p.cmdline() and str(port) in p.cmdline()).kill()
     read_until(running, "starting it again")
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            answer = httpx.post(f"{installation.url('SERVICE')}/aapl/forecast")
-        except httpx.HTTPError:
-            time.sleep(0.5)
-            continue
-        if answer.status_code == 200:
-            return
-    raise AssertionError("the service did not come back")
+    ask = partial(httpx.post, f"{installation.url('SERVICE')}/aapl/forecast")
+    retry_for(lambda: ask().raise_for_status(), errors=(httpx.HTTPError,), every_s=0.5, timeout_s=60)
 
 
 def test_ctrl_c_leaves_nothing_and_the_next_up_trains_nothing(

@@ -16,7 +16,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from okawari.dataset.windows import last_window
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
+from okawari.polling import poll
 from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 from tests.ports import find_free_port
 
@@ -209,10 +209,8 @@ class Server:
 
     def wait(self, holds: Callable[[dict[str, Any]], bool], within_s: float = BUSY_S) -> dict[str, Any]:
         """Wait until the case is as wanted."""
-        deadline = time.monotonic() + within_s
-        while not holds(shown := self.show_case()):
-            assert time.monotonic() < deadline, f"not within {within_s} s: {shown}"
-            time.sleep(0.05)
+        shown = poll(lambda: found if holds(found := self.show_case()) else None, every_s=0.05, timeout_s=within_s)
+        assert shown is not None, f"not within {within_s} s: {self.show_case()}"
         return shown
 
     def find_workers(self) -> list[int]:
@@ -266,15 +264,15 @@ def _check_form(reply: httpx.Response) -> None:
 
 
 def _wait_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
+    def is_ready() -> bool:
+        assert process.poll() is None, f"the service ended while starting:\n{log.read_text()[-4000:]}"
         try:
-            if client.get("/readyz").status_code == 200:
-                return
+            return client.get("/readyz").status_code == 200
         except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"the service did not start:\n{log.read_text()[-4000:]}")
+            return False
+
+    ready = poll(is_ready, every_s=0.1, timeout_s=START_S)
+    assert ready, f"the service did not start:\n{log.read_text()[-4000:]}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from okawari.case import Case
+from okawari.polling import poll
 from okawari.settings import load_settings
 
 
@@ -63,10 +64,13 @@ def test_a_forecast_answers_from_the_packed_readings_until_data_is_ingested(serv
 def test_a_forecast_follows_what_is_ingested(server, readings, case, monkeypatch):
     later = readings.assign(**{case.time: readings[case.time] + pd.Timedelta(days=7)})
     ingest(case, later, server.kitchen.home, monkeypatch)
-    deadline = time.monotonic() + 60
-    while (answer := server.client.post("/aapl/forecast").json())["source"] == "packaged":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def ask() -> dict[str, Any] | None:
+        answer = server.client.post("/aapl/forecast").json()
+        return None if answer["source"] == "packaged" else answer
+
+    answer = poll(ask, every_s=0.1, timeout_s=60)
+    assert answer is not None
     assert answer["predictions"][0]["as_of"] == "2013-03-08"
 
 

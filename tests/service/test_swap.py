@@ -14,6 +14,8 @@ import bentoml
 import httpx
 import pytest
 
+from okawari.polling import retry_for
+
 N_SWAPS, N_CLIENTS = 6, 4
 
 
@@ -133,14 +135,7 @@ def test_a_killed_worker_comes_back_with_the_same_model_and_loses_no_journal(ser
     answered = server.predict(records).json()
     (worker,) = server.find_workers()
     os.kill(worker, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            again = server.predict(records)
-            break
-        except httpx.TransportError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    again = retry_for(lambda: server.predict(records), errors=(httpx.TransportError,), every_s=0.1, timeout_s=30)
     assert again.json()["model"] == answered["model"]
     assert server.find_workers() != [worker]
     journaled = {row["id"] for row in server.read_journal("predictions")}

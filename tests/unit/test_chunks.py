@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okawari.data import chunked_reader
+from okawari.data import chunked_reader, csv_reader
 from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names
 from okawari.errors import InvalidInput
 
@@ -44,7 +44,8 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that hold a few lines, so that even a small file has several."""
-    monkeypatch.setattr(chunked_reader, "_BLOCK_BYTES", 256)
+    for module, name in ((chunked_reader, "_BLOCK_BYTES"), (csv_reader, "BLOCK_BYTES")):
+        monkeypatch.setattr(module, name, 256)
 
 
 @pytest.mark.parametrize("after", [0, 1, 6, 7, 10, 39, 40])
@@ -111,6 +112,31 @@ def test_bytes_that_are_no_text_stay_in_their_own_field(tmp_path: Path) -> None:
     assert chunk.rows["close"].tolist() == ["caf\ufffd", "2"]
 
 
+@pytest.mark.parametrize("place", [0, 30, 59])
+def test_a_broken_line_that_is_no_text_is_refused_with_its_reason_and_nothing_goes_to_stderr(
+    place: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = [b"2001,%d" % row for row in range(60)]
+    lines[place] = b"2001,1,caf\xe9"
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"\n".join([b"date,close", *lines]))
+    read = _read(path, 100)
+    assert read_names(path) == NAMES
+    assert [dict(chunk.broken) for chunk in read] == [
+        {place + 1: "the line has 3 fields, the header 2: '2001,1,caf\ufffd'"}
+    ]
+    assert sum(len(chunk.rows) for chunk in read) == 59
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_character_across_two_blocks_stays_whole(shift: int, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    values = ["x" * shift + "\u20ac" * 60] * 20
+    path.write_text("date,close\n" + "".join(f"2001,{value}\n" for value in values), encoding="utf-8")
+    assert [value for chunk in _read(path) for value in chunk.rows["close"]] == values
+
+
 @pytest.mark.parametrize("line", ['2001,"5', '"2001,5', '2001,5,"'])
 @pytest.mark.parametrize("place", [3, 200, 398])
 def test_an_open_quote_swallows_no_rows_in_silence(line: str, place: int, tmp_path: Path) -> None:
@@ -126,7 +152,7 @@ def test_an_open_quote_swallows_no_rows_in_silence(line: str, place: int, tmp_pa
 def test_a_header_that_fits_no_line_is_an_error_and_fills_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunked_reader, "_MOST_BROKEN", 50)
+    monkeypatch.setattr(csv_reader, "_MOST_BROKEN", 50)
     (tmp_path / "in.csv").write_text("\n".join(["date,close", *["1,2,3"] * 200]))
     with pytest.raises(InvalidInput, match="a wrong header"):
         _read(tmp_path / "in.csv")

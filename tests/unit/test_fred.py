@@ -16,7 +16,7 @@ from okawari.case import Case, Column, Forecast, LogRatio
 from okawari.data import fred as fred_source
 from okawari.data.fred import Fred, FredSeries
 from okawari.data.validation import check_readings
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.models.random_walk import RandomWalk
 
 ANSWER = Path(__file__).with_name("fred_2023.csv").read_text()
@@ -167,7 +167,16 @@ HTML = "<!DOCTYPE html>\n<html><body>Error - St. Louis Fed</body></html>"
         (200, "observation_date,UNRATE\n2023-01-01,3.4\n", "a CSV of these series begins with"),
         (200, "observation_date,CPIAUCSL\n2023-01-01,three\n", "is no CSV of figures by month: .*three"),
         (200, "observation_date,CPIAUCSL\nJanuary,300.5\n", "is no CSV of figures by month"),
-        (200, "observation_date,CPIAUCSL\n2023-01-01,300,5,1\n", "is no CSV of figures by month"),
+        (
+            200,
+            "observation_date,CPIAUCSL\n2023-01-01,300,5,1\n",
+            "no CSV of figures by month: each of its 1 lines has",
+        ),
+        (
+            200,
+            "observation_date,CPIAUCSL\n2023-01-01,300\n2023-02-01,301,5\n2023-03-01,302\n",
+            "is no CSV of figures by month: in row 2 the line has 3 fields, the header 2: '2023-02-01,301,5'",
+        ),
         (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-02,1\n", "not all monthly; .*Choose monthly ones"),
         (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-01,1\n", "not all monthly; .*Choose monthly ones"),
         (200, "observation_date,CPIAUCSL\n", "FRED has no month since 1959-01-01 in which all of CPIAUCSL are there"),
@@ -180,9 +189,21 @@ def test_whatever_is_no_answer_is_one_clear_sentence(status: int, text: str, mes
         PRICES.read()
 
 
+def test_a_figure_that_cannot_be_read_is_the_data_and_an_answer_without_figures_is_not(fred: FarEnd) -> None:
+    fred.text = "observation_date,CPIAUCSL\n2023-01-01,three\n"
+    with pytest.raises(InvalidInput) as refused:
+        PRICES.read()
+    assert not isinstance(refused.value, SourceUnavailable)
+    fred.text = HTML
+    with pytest.raises(SourceUnavailable):
+        PRICES.read()
+
+
 def test_no_network_is_one_clear_sentence(fred: FarEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fred_source, "FRED_URL", "http://127.0.0.1:9/fredgraph.csv")  # the discard port; nobody listens
-    with pytest.raises(InvalidInput, match=r"FRED did not answer for CPIAUCSL: .*Check the network or try again later"):
+    with pytest.raises(
+        SourceUnavailable, match=r"FRED did not answer for CPIAUCSL: .*Check the network or try again later"
+    ):
         PRICES.read()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from okawari.polling import poll
 from okawari.storage.journal import Journal, close_abandoned, list_segments
 
 
@@ -179,7 +179,4 @@ def _write(path: Path, content: str) -> None:
 
 
 def _await(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    assert poll(holds, every_s=0.01, timeout_s=20)

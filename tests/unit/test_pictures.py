@@ -21,7 +21,7 @@ from okawari.data.datasets import PIXELS
 from okawari.data.files import read_instead
 from okawari.data.images import PictureFolder
 from okawari.data.validation import check_readings
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.storage.snapshots import load_readings, record_readings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_a_damaged_picture_never_ends_the_reading(kind: str, own: PictureFolder)
 
 
 def test_a_folder_that_holds_nothing_to_read_is_one_clear_sentence(own: PictureFolder, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"There is no folder .*gone; make it, with a subfolder of pictures"):
+    with pytest.raises(SourceUnavailable, match=r"There is no folder .*gone; make it, with a subfolder of pictures"):
         replace(own, path=tmp_path / "gone").read()
     _save(np.zeros((8, 8)), own.path / "a.png")
     with pytest.raises(InvalidInput, match=r"scans has no subfolders; pictures lie in one for each label.*Sort them"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +19,15 @@ from okawari.case import Case
 from okawari.dataset.windows import last_window
 from okawari.errors import InvalidInput, NotYet, ServerUnreachable
 from okawari.graph.inference import Graph
+from okawari.loop.status import read_state
 from okawari.registry import runs, versions
+from okawari.registry.client import limit_waiting
 from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
 from okawari.storage import snapshots
 from okawari.storage.deployable import digest
 from okawari.storage.snapshots import Snapshot
+from tests.conftest import SmallServer
 
 TrainVersion = Callable[..., Version]
 
@@ -137,6 +142,38 @@ def test_a_server_that_is_not_there_is_said_to_be_unreachable(
     adopt_settings(Settings(mlflow_port=free_port))
     with pytest.raises(ServerUnreachable, match=f"No MLflow server answers at http://127.0.0.1:{free_port}; start it"):
         versions.load_champion("aapl")
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent"])
+@pytest.mark.timeout(60)
+def test_the_state_of_a_case_is_read_without_a_registry_and_says_so(
+    kind: str, home: Path, free_port: int, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port if kind == "closed" else silent_port
+    adopt_settings(Settings(mlflow_port=port))
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # whose own client would repeat the call for many seconds
+    state = read_state("aapl")
+    assert state.champion is None
+    assert str(state.problem).startswith(f"No MLflow server answers at http://127.0.0.1:{port}")
+    assert str(state.problem).endswith("start it with: okawari up.")
+
+
+def test_a_process_that_limits_waiting_asks_a_busy_server_once(home: Path, small_server: SmallServer) -> None:
+    route = "GET /api/2.0/mlflow/registered-models/alias?name=aapl&alias=champion"
+    small_server.tell("GET /health", "OK")
+    small_server.tell(route, {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "busy"}, status=503)
+    adopt_settings(Settings(mlflow_port=small_server.port))
+    limit_waiting()
+    with pytest.raises(ServerUnreachable, match=f"No MLflow server answers at http://127.0.0.1:{small_server.port}"):
+        versions.load_champion("aapl")
+    assert len(small_server.asked[route]) == 1
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------

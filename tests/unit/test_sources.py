@@ -131,19 +131,35 @@ def test_a_row_without_a_readable_time_is_left_for_the_checks(save: Save) -> Non
         ("readings.xlsx", b"PK", r"readings.xlsx ends in '.xlsx'; Okawari reads .csv and .parquet"),
         ("readings", LINES.encode(), r"readings ends in ''; Okawari reads"),
         ("noise.csv", random.Random(1).randbytes(400), r"noise.csv is not a csv table: .*Nothing was ingested"),
-        ("utf16.csv", LINES.encode("utf-16"), r"utf16.csv is not a csv table: 'utf-8' codec"),
-        ("torn.csv", LINES.replace("27.8", '"27.8').encode(), "torn.csv is not a csv table: CSV parse error"),
+        (
+            "utf16.csv",
+            LINES.encode("utf-16"),
+            "utf16.csv is not a csv table: it is text in UTF-16",
+        ),
+        (
+            "torn.csv",
+            LINES.replace("27.8", '"27.8').encode(),
+            "torn.csv is not .*: row 1 opens a quote",
+        ),
         ("noise.parquet", random.Random(1).randbytes(400), r"noise.parquet is not a parquet table: .*magic bytes"),
         ("torn.parquet", PARQUET[:-40], "torn.parquet is not a parquet table"),
         ("shell.parquet", b"PAR1" + bytes(40) + b"PAR1", "shell.parquet is not a parquet table"),
-        ("empty.csv", b"", "empty.csv is not a csv table: Empty CSV"),
-        ("blank.csv", b"\n\n\n", "blank.csv is not a csv table: .*Empty CSV"),
+        ("empty.csv", b"", "empty.csv is not a csv table: it is empty; give it a header"),
+        ("blank.csv", b"\n\n\n", "blank.csv is not a csv table: it is empty; give it a header"),
         ("empty.parquet", b"", "empty.parquet is not a parquet table"),
         ("names.csv", b"date,close\n", "names.csv holds 0 rows of 2 columns; a table of readings has"),
         ("rowless.parquet", _to_parquet(TABLE[:0]), "rowless.parquet holds 0 rows of 3 columns"),
         ("one.csv", b"date\n2008-01-02\n", "one.csv holds 1 rows of 1 columns"),
-        ("semicolons.csv", LINES.replace(",", ";").encode(), "semicolons.csv holds 3 rows of 1 columns"),
-        ("twice.csv", b"date,close,close\n2008-01-02,1,2\n", r"twice.csv names the columns \['close'\] more than once"),
+        (
+            "semicolons.csv",
+            LINES.replace(",", ";").encode(),
+            "semicolons.csv is not .*by semicolons",
+        ),
+        (
+            "twice.csv",
+            b"date,close,close\n2008-01-02,1,2\n",
+            r"names the columns \['close'\] more than once",
+        ),
         ("undated.csv", b"day,close\n2008-01-02,1\n", r"no column 'date'; it has \['day', 'close'\]"),
         ("undated.parquet", _to_parquet(TABLE.rename(columns={"date": "day"})), r"no column 'date'; it has \['day'"),
     ],
@@ -216,8 +232,80 @@ def test_a_line_with_too_many_or_too_few_fields_refuses_that_line_alone(save: Sa
 def test_a_field_may_hold_a_line_break_and_other_encodings_are_refused(save: Save) -> None:
     frame = save("note.csv", b'date,close,note\n2008-01-02,27.8,"two\nlines"\n').read()
     assert frame["note"].tolist() == ["two\nlines"]
-    with pytest.raises(InvalidInput, match=r"latin.csv is not a csv table: 'utf-8' codec"):
+    with pytest.raises(InvalidInput, match=r"latin.csv is not a csv table: line 2 of the file holds the byte 0xfc"):
         save("latin.csv", "date,close,note\n2008-01-02,27.8,M\xfcnchen\n".encode("latin-1")).read()
+
+
+FAULTS = {
+    "a comma at the end of each line": (
+        b"date,close\n2008-01-02,1,\n2008-01-03,2,\n",
+        "each of its 2 lines has 3 fields, the header names 2; the first line is '2008-01-02,1,'. Correct it: remove "
+        "the comma at the end of each line, or name that field in the header, too",
+    ),
+    "an extra field in each line": (
+        b"date,close\n2008-01-02,1,x\n2008-01-03,2,\n",
+        "each of its 2 lines has 3 fields, the header names 2; the first line is '2008-01-02,1,x'. Correct it: name "
+        "each field in the header",
+    ),
+    "a comma at the end of the header": (
+        b"date,close,\n2008-01-02,1\n2008-01-03,2\n",
+        "each of its 2 lines has 2 fields, the header names 3; the first line is '2008-01-02,1'",
+    ),
+    "lines of different lengths": (
+        b"date,close\n2008-01-02,1,2\n2008-01-03\n",
+        "none of its 2 lines has as many fields as the header; the first one is '2008-01-02,1,2'",
+    ),
+    "two commas at the end of each line": (
+        b"date,close,,\n2008-01-02,1,,\n",
+        "its header leaves the columns [3, 4] of 4 without a name; name them, or remove the commas at the end",
+    ),
+    "decimal commas between semicolons": (
+        b"date;close\n2008-01-02;1,5\n",
+        "its header 'date;close' is separated by semicolons; separate fields by commas",
+    ),
+    "tabs": (b"date\tclose\n2008-01-02\t1\n", "is separated by tabs; separate fields by commas"),
+    "an open quote in the last field": (
+        b'date,close\n2008-01-02,"1\n2008-01-03,2\n',
+        "row 1 opens a quote and does not close it: '1\\n2008-01-03,2\\n'; close the open quote",
+    ),
+    "an open quote in the first field": (
+        b'date,close\n2008-01-01,1\n"2008-01-02,1\n2008-01-03,2\n',
+        "row 2 opens a quote and does not close it",
+    ),
+    "an open quote before very much": (
+        b'date,close\n2008-01-02,"1\n' + b"2008-01-03,2\n" * 200_000,
+        "a quote in its first lines is never closed; close it",
+    ),
+    "an open quote between very many lines": (
+        b"date,close\n" + b"2008-01-03,2\n" * 100_000 + b'2008-01-02,"1\n' + b"2008-01-03,2\n" * 200_000,
+        "is longer than 1048576 bytes; look for an open quote and close it",
+    ),
+    "an open quote in the header": (b'"date,close\n2008-01-02,1\n', "a quote in its header is never closed; close it"),
+    "a header without a line end": (b"date,close", "it holds a header and no rows; add at least one row"),
+    "UTF-16 without a mark": ("date,close\n2008-01-02,1\n".encode("utf-16-le"), "it is text in UTF-16"),
+    "a header in Latin-1": (
+        b"date,cl\xf6se\n2008-01-02,1\n",
+        "line 1 of the file holds the byte 0xf6",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "told"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_csv_is_refused_with_its_fault(content: bytes, told: str, save: Save) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        save("in.csv", content).read()
+    assert "in.csv is not a csv table: " in str(refused.value) and told in str(refused.value)
+
+
+def test_a_comma_at_the_end_of_header_and_lines_is_an_empty_column_without_a_name(save: Save) -> None:
+    frame = save("in.csv", b"date,close,\n2008-01-02,1,\n2008-01-03,2,\n").read()
+    assert frame[["date", "close"]].to_numpy().tolist() == [["2008-01-02", "1"], ["2008-01-03", "2"]]
+    assert frame[""].isna().all()
+
+
+def test_a_line_break_at_the_end_of_a_closed_last_field_is_kept(save: Save) -> None:
+    frame = save("in.csv", b'date,note\n2008-01-02,"one\ntwo\n"\n').read()
+    assert frame["note"].tolist() == ["one\ntwo\n"]
 
 
 # --- the bundled economy ------------------------------------------------------------------------------------------

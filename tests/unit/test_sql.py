@@ -13,7 +13,7 @@ import pytest
 from okawari.cases.loader import load_case
 from okawari.data.files import TableFile, read_instead
 from okawari.data.sql import SqlQuery
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, SourceUnavailable
 
 QUERY = "select day, units, price from sales order by day"
 
@@ -66,23 +66,26 @@ def test_the_address_can_stand_in_the_environment(shop: SqlQuery, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "told", "is_data"),
     [
-        ({"query": "select * from gone"}, r"did not answer 'select \* from gone': no such table: gone. Check"),
-        ({"query": "selec"}, "syntax error. Check the address and the query"),
-        ({"query": "select * from sales where units < 0"}, "gave no rows from sqlite:.*; check its conditions"),
-        ({"query": "select units, units from sales"}, r"The query names the columns \['units'\] more than once"),
-        ({"query": "select units, price from sales"}, "The query has no column 'day'; it has"),
-        ({"rename": (("price", "units"),)}, r"The query, renamed, names the columns \['units'\] more than once"),
-        ({"url": "sqlite:///gone.db"}, "There is no database .*gone.db; give the path of a SQLite file"),
-        ({"url": "shop.db"}, "The database's URL cannot be read; it looks like sqlite:///shop.db"),
-        ({"url": "oracle9://host/shop"}, "SQLAlchemy knows no database 'oracle9'; use another name or install"),
-        ({"url": "mysql+cymysql://host/shop"}, r"The driver for 'mysql\+cymysql' is not installed \(No module"),
+        ({"query": "select * from gone"}, r"did not answer 'select \* from gone': no such table: gone. Check", False),
+        ({"query": "selec"}, "syntax error. Check the address and the query", False),
+        ({"query": "select * from sales where units < 0"}, "gave no rows from sqlite:.*; check its conditions", True),
+        ({"query": "select units, units from sales"}, r"The query names the columns \['units'\] more than once", True),
+        ({"query": "select units, price from sales"}, "The query has no column 'day'; it has", True),
+        ({"rename": (("price", "units"),)}, r"The query, renamed, names the columns \['units'\] more than once", True),
+        ({"url": "sqlite:///gone.db"}, "There is no database .*gone.db; give the path of a SQLite file", False),
+        ({"url": "shop.db"}, "The database's URL cannot be read; it looks like sqlite:///shop.db", False),
+        ({"url": "oracle9://host/shop"}, "SQLAlchemy knows no database 'oracle9'; use another name or install", False),
+        ({"url": "mysql+cymysql://host/shop"}, r"The driver for 'mysql\+cymysql' is not installed \(No module", False),
     ],
 )
-def test_what_fails_says_what_to_do(changed: dict[str, str], told: str, shop: SqlQuery) -> None:
-    with pytest.raises(InvalidInput, match=told):
+def test_what_fails_says_what_to_do_and_whether_it_is_the_data(
+    changed: dict[str, str], told: str, is_data: bool, shop: SqlQuery
+) -> None:
+    with pytest.raises(InvalidInput, match=told) as failed:
         replace(shop, **changed).read()
+    assert isinstance(failed.value, SourceUnavailable) is not is_data
 
 
 @pytest.mark.parametrize(

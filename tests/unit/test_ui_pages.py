@@ -13,6 +13,7 @@ from okawari.case import Case, Forecast
 from okawari.clients.orchestrator import Run
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer, IntervalInfo, ModelInfo, Prediction
 from okawari.loop.status import LoopState
+from okawari.settings import Settings, adopt_settings
 from okawari.storage.snapshots import Snapshot
 from tests.browser.edges import ANY_CASE
 from ui.pages.chart import draw_ahead, draw_history
@@ -22,7 +23,7 @@ from ui.pages.outlook import write_ahead_caption, write_heading, write_history_c
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
 from ui.pages.steps import expect_days, lay_out_steps
-from ui.view_model import Facts, Links
+from ui.view_model import Facts, Links, load_facts
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))
@@ -313,3 +314,12 @@ def test_a_run_is_told_in_words(state: str, words: str) -> None:
     text = write_run(run, "http://p")
     assert words in text
     assert 'href="http://p/runs/flow-run/r1"' in text
+
+
+def test_a_registry_that_does_not_answer_costs_the_champion_alone(home: Path, free_port: int) -> None:
+    adopt_settings(Settings(mlflow_port=free_port, service_port=free_port))
+    facts = load_facts("aapl")
+    assert facts.state is not None and facts.state.champion is None
+    assert any(f"No MLflow server answers at http://127.0.0.1:{free_port}" in said for said in facts.trouble)
+    cards = write_cards(facts)
+    assert "The model registry could not be asked" in cards and "Nothing has been ingested" in cards

@@ -14,7 +14,7 @@ import pytest
 from okawari.case import Case
 from okawari.data.validation import check_readings
 from okawari.data.yahoo import YahooStock
-from okawari.errors import InvalidInput
+from okawari.errors import SourceUnavailable
 
 CHART = Path(__file__).with_name("yahoo_chart.json")
 """An answer in Yahoo's format, put together by hand: five days of June 2014, about as they were, with a split."""
@@ -91,7 +91,7 @@ def test_an_answer_without_days_is_refused(yahoo: Yahoo) -> None:
     chart = json.loads(yahoo.content)
     chart["chart"]["result"][0].update(timestamp=[], indicators={"quote": [{}], "adjclose": [{}]})
     yahoo.content = json.dumps(chart).encode()
-    with pytest.raises(InvalidInput, match="Yahoo gave no prices for 'AAPL' since 2000-01-01"):
+    with pytest.raises(SourceUnavailable, match="Yahoo gave no prices for 'AAPL' since 2000-01-01"):
         YahooStock("AAPL").read()
 
 
@@ -109,7 +109,7 @@ NOT_FOUND = {"code": "Not Found", "description": "No data found, symbol may be d
 )
 def test_whatever_else_yahoo_answers_is_one_clear_sentence(status: int, content: bytes, yahoo: Yahoo) -> None:
     yahoo.status, yahoo.content = status, content
-    with pytest.raises(InvalidInput, match="Yahoo gave no prices for 'AAPL'"):
+    with pytest.raises(SourceUnavailable, match="Yahoo gave no prices for 'AAPL'"):
         YahooStock("AAPL").read()
 
 
@@ -117,11 +117,13 @@ def test_no_network_is_one_clear_sentence(yahoo: Yahoo) -> None:
     from curl_cffi.requests.exceptions import DNSError
 
     yahoo.failure = DNSError("Could not resolve host")
-    with pytest.raises(InvalidInput, match="Yahoo gave no prices for 'AAPL'"):
+    with pytest.raises(SourceUnavailable, match="Yahoo gave no prices for 'AAPL'"):
         YahooStock("AAPL").read()
 
 
 def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yfinance", None)
-    with pytest.raises(InvalidInput, match=r"yfinance, which is not installed; run: pip install 'okawari\[live\]'"):
+    with pytest.raises(
+        SourceUnavailable, match=r"yfinance, which is not installed; run: pip install 'okawari\[live\]'"
+    ):
         YahooStock("AAPL").read()

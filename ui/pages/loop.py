@@ -119,6 +119,8 @@ def _snapshot_card(state: LoopState, rows_name: str) -> Card:
 
 def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
     champion = state.champion
+    if champion is None and state.problem is not None:
+        return _card("Champion", NONE, [], "The model registry could not be asked; see the notice above.")
     if champion is None:
         return _card("Champion", NONE, [], "No model has been promoted.")
     skill = champion.get("skill_share")

@@ -124,7 +124,9 @@ def status(
     from okawari.clients import prediction_service
     from okawari.errors import ServerUnreachable
     from okawari.loop.status import read_state
+    from okawari.registry.client import limit_waiting
 
+    limit_waiting()
     for name in prediction_service.list_case_names() if case is None else (case,):
         try:
             serving = prediction_service.load_serving(name)

@@ -132,7 +132,8 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
         f"snapshot {snapshot.version}: {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}, "
         f"{state.quarantined} in quarantine"
     ))  # fmt: skip
-    tree.add("no champion yet" if champion is None else (
+    absent = "no champion yet" if state.problem is None else "champion unknown"
+    tree.add(absent if champion is None else (
         f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
         f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
     ))  # fmt: skip

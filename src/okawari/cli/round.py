@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.loop.facts import is_settled
 from okawari.policy.repair import GRACE_S
+from okawari.polling import poll
 from okawari.registry import versions
 
 if TYPE_CHECKING:
@@ -48,19 +48,25 @@ def _settle(case: Case, report: Reporter) -> None:
 
     What no event has started after `GRACE_S` is asked for once from `reconcile`; later passes of its schedule go on.
     """
-    until, repaired = time.monotonic() + GRACE_S, False
-    while (active := _find_active(case, *orchestrator.LOOP_FLOWS)) is not None or not is_settled(case):
-        if active is not None:
-            _follow(active, case, report)
-            until = time.monotonic() + GRACE_S
-        elif time.monotonic() < until:
-            time.sleep(_POLL_S)
+    repaired = False
+    while (found := _await_change(case)) is not True:
+        if found is not None:
+            _follow(found, case, report)
         elif repaired:
-            report(f"{case.name}: the loop is not at rest yet; its state is at the Prefect page")
+            report(f"{case.name}: the loop is not at rest yet; look at its runs on the Prefect page")
             return
         else:
             _run(case, report, "reconcile", grace_s=0)
-            until, repaired = time.monotonic() + GRACE_S, True
+            repaired = True
+
+
+def _await_change(case: Case) -> Run | Literal[True] | None:
+    """A run that has become active, or True where the loop is settled; None where neither comes in `GRACE_S`."""
+    return poll(
+        lambda: _find_active(case, *orchestrator.LOOP_FLOWS) or is_settled(case) or None,
+        every_s=_POLL_S,
+        timeout_s=GRACE_S,
+    )
 
 
 def _find_active(case: Case, *flows: str) -> Run | None:

@@ -9,13 +9,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
+from okawari.polling import poll
 from okawari.progress import Step, Watch, ignore_step
 from okawari.settings import load_settings
 
@@ -139,24 +140,38 @@ def follow_run(
     Raises:
         RunOverdue: the run takes longer than `timeout_s`.
     """
-    until, seen, drawn = time.monotonic() + timeout_s, 0, set[Step]()
-    while time.monotonic() < until:
-        run = load_run(run_id)
+    followed = _FollowedRun(run_id, show, watch)
+    ended = poll(followed.look, every_s=poll_s, timeout_s=timeout_s)
+    if ended is None:
+        raise RunOverdue(f"Flow run {run_id} has not ended after {timeout_s:.0f} s; look at it on the Prefect page.")
+    return ended
+
+
+@dataclass
+class _FollowedRun:
+    """What has been shown of a run so far."""
+
+    run_id: str
+    show: Callable[[str], None]
+    watch: Watch
+    n_lines: int = 0
+    steps: set[Step] = field(default_factory=set)
+
+    def look(self) -> Run | None:
+        """Show what is new; returns the run if it has ended."""
+        run = load_run(self.run_id)
         if run.ended:
             time.sleep(_LAST_LINES_S)
-        family = _list_family(run_id)
+        family = _list_family(self.run_id)
         for step in _read_steps(family):
-            if step not in drawn:
-                drawn.add(step)
-                watch(step)
-        for line in list(_read_log(family, seen)):
-            seen += 1
+            if step not in self.steps:
+                self.steps.add(step)
+                self.watch(step)
+        for line in list(_read_log(family, self.n_lines)):
+            self.n_lines += 1
             if line.startswith(f"{run.parameters.get('case')}: "):
-                show(line)
-        if run.ended:
-            return run
-        time.sleep(poll_s)
-    raise RunOverdue(f"Flow run {run_id} has not ended after {timeout_s:.0f} s; look at it on the Prefect page.")
+                self.show(line)
+        return run if run.ended else None
 
 
 def require_success(run: Run) -> Run:
@@ -213,20 +228,25 @@ def _read_log(ids: list[str], seen: int) -> Iterator[str]:
 
 def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
     """One call, tried again while the server says that it is busy (its embedded database answers 503 at times)."""
-    base, until = load_settings().prefect_base, time.monotonic() + _PATIENCE_S
-    while time.monotonic() < until:
-        try:
-            answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
-        except httpx.TimeoutException:
-            continue
-        except httpx.TransportError as broken:
-            raise ServerUnreachable(
-                f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
-            ) from broken
-        if answer.status_code != 503:
-            return _read_answer(answer, missing)
-        time.sleep(_BUSY_PAUSE_S)
-    raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {load_settings().logs_dir}.")
+    base = load_settings().prefect_base
+    answer = poll(lambda: _ask(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_PATIENCE_S)
+    if answer is None:
+        logs = load_settings().logs_dir
+        raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {logs}.")
+    return _read_answer(answer, missing)
+
+
+def _ask(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
+    """One call; None where the server is busy."""
+    try:
+        answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
+    except httpx.TimeoutException:
+        return None
+    except httpx.TransportError as broken:
+        raise ServerUnreachable(
+            f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
+        ) from broken
+    return None if answer.status_code == 503 else answer
 
 
 def _read_answer(answer: httpx.Response, missing: str) -> Any:

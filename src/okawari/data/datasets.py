@@ -13,7 +13,7 @@ import pandas as pd
 
 from okawari.data.files import TableFile
 from okawari.data.tabular import keep_until
-from okawari.errors import InvalidInput, require
+from okawari.errors import SourceUnavailable, require
 from okawari.settings import load_settings
 
 PIXELS = tuple(f"pixel_{row}{column}" for row in range(8) for column in range(8))
@@ -134,7 +134,7 @@ class BundledStock:
         found = getattr(stocks, self.symbol, None)
         if found is None:
             known = sorted(name for name in vars(stocks) if name.isupper())
-            raise InvalidInput(f"There is no bundled history for {self.symbol!r}; there is one for {known}.")
+            raise SourceUnavailable(f"There is no bundled history for {self.symbol!r}; there is one for {known}.")
         return keep_until(_adjust(pd.DataFrame(found)), until)
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, SourceUnavailable
 
 if TYPE_CHECKING:
     from okawari.case import Case
 from okawari.case.source import Source
-from okawari.data.chunked_reader import read_whole
+from okawari.data import csv_reader
+from okawari.data.csv_reader import CsvError
 from okawari.data.sql import SqlQuery
 from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
 
@@ -40,7 +41,8 @@ class TableFile:
         """The file's columns as they are; lines that are no rows are left out.
 
         Raises:
-            InvalidInput: no such file, an unknown ending, no table inside, no rows, or a column named twice.
+            SourceUnavailable: no such file, or an unknown ending.
+            InvalidInput: no table inside, no rows, or a column named twice.
         """
         return self.read_table(until).frame
 
@@ -60,12 +62,12 @@ class TableFile:
         """Refuse a path that cannot be a table, without reading it.
 
         Raises:
-            InvalidInput: no such file, or an unknown ending.
+            SourceUnavailable: no such file, or an unknown ending.
         """
         if not self.path.is_file():
-            raise InvalidInput(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
+            raise SourceUnavailable(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
         if self.path.suffix.lower() not in _READERS:
-            raise InvalidInput(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")
+            raise SourceUnavailable(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")
 
     def _parse(self) -> RawTable:
         import pyarrow as pa
@@ -73,9 +75,10 @@ class TableFile:
         kind = self.path.suffix.lower()
         try:
             found = _READERS[kind](self.path)
-        except (pa.ArrowException, UnicodeDecodeError, OSError) as bad:
+        except (pa.ArrowException, CsvError, UnicodeDecodeError, OSError) as bad:
             raise InvalidInput(f"{self.path} is not a {kind.lstrip('.')} table: {bad}. Nothing was ingested.") from bad
-        return replace(found, frame=refuse_repeats(found.frame, str(self.path)))
+        refuse_repeats(found.frame.columns, str(self.path))
+        return found
 
 
 def _read_parquet(path: Path) -> RawTable:
@@ -85,7 +88,7 @@ def _read_parquet(path: Path) -> RawTable:
     return RawTable(parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas())
 
 
-_READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": read_whole, ".parquet": _read_parquet}
+_READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": csv_reader.read_table, ".parquet": _read_parquet}
 
 
 Table = TableFile | SqlQuery
@@ -96,8 +99,7 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
     """Where a case is read from: a file or folder in place of its source, its live source, or its source.
 
     Raises:
-        InvalidInput: no such file or another ending, a folder of a case without pictures, or no live source. That is
-            no verdict on the data: nothing has been read.
+        SourceUnavailable: no such file or another ending, a folder of a case without pictures, or no live source.
     """
     if file is not None:
         return read_instead(file, case)
@@ -106,7 +108,7 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
             case.source.require_readable()
         return case.source
     if case.live is None:
-        raise InvalidInput(f"Case {case.name} has no live source; leave --live out, or give the case one.")
+        raise SourceUnavailable(f"Case {case.name} has no live source; leave --live out, or give the case one.")
     return case.live
 
 
@@ -114,8 +116,8 @@ def read_instead(path: Path, case: Case) -> Source:
     """What is read in place of a case's own source: a file, under the names that this one gives, or pictures.
 
     Raises:
-        InvalidInput: no such file or another ending; or a folder, and the case says nowhere how a picture becomes a
-            record.
+        SourceUnavailable: no such file or another ending; or a folder, and the case says nowhere how a picture becomes
+            a record.
     """
     if path.is_dir():
         return _read_pictures_instead(path, case)
@@ -130,7 +132,7 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source:
     for own in (case.source, case.live):
         if isinstance(own, PictureFolder):
             return replace(own, path=folder.resolve())
-    raise InvalidInput(
+    raise SourceUnavailable(
         f"{folder} is a folder, and case {case.name} reads no pictures; give a .csv or .parquet file, or the case a "
         "PictureFolder as its live source."
     )

@@ -1,8 +1,7 @@
-"""Monthly series from FRED, over the internet; whatever goes wrong far away is one `InvalidInput`."""
+"""Monthly series from FRED, over the internet; whatever goes wrong far away is one `SourceUnavailable`."""
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -13,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari import __version__
+from okawari.data import csv_reader
 from okawari.data.tabular import keep_until
-from okawari.errors import InvalidInput, require
+from okawari.errors import InvalidInput, SourceUnavailable, require
 from okawari.schema.columns import NAME
 
 FRED_URL = "https://fred.stlouisfed.org/graph/fredgraph.csv"
@@ -84,8 +84,9 @@ class Fred:
         """Columns date (a period's last day) and one for each series, ascending in time; the newest revision of each.
 
         Raises:
-            InvalidInput: no network, a series that FRED does not know or that is not monthly, an answer that is no
-                CSV of these series, or no whole period in it.
+            SourceUnavailable: no network, a series that FRED does not know or that is not monthly, an answer that does
+                not begin as a CSV of these series, or no whole period in it.
+            InvalidInput: a line, a time or a figure of the answer cannot be read.
         """
         months = self._parse(self._ask())
         frame = self._join(months[months.index >= pd.Timestamp(self.since)])
@@ -102,17 +103,17 @@ class Fred:
         try:
             answer = httpx.get(f"{FRED_URL}?id={self._told}", headers=asker, timeout=_TIMEOUT_S, follow_redirects=True)
         except httpx.HTTPError as failed:
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"FRED did not answer for {self._told}: {failed or type(failed).__name__}; it is asked at {FRED_URL}. "
                 "Check the network or try again later."
             ) from failed
         if answer.status_code in (400, 404):
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"FRED knows no series of one of the names {self._told} (HTTP {answer.status_code}); each has a page "
                 "https://fred.stlouisfed.org/series/NAME. Correct the name."
             )
         if answer.status_code != httpx.codes.OK:
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"FRED answered for {self._told} with HTTP {answer.status_code}, not with figures; try again later."
             )
         return answer.text
@@ -122,26 +123,25 @@ class Fred:
         names = text.partition("\n")[0].strip().lstrip("\ufeff").split(",")
         ids = [each.id for each in self.series]
         if names[0] not in ("observation_date", "DATE") or sorted(names[1:]) != sorted(ids):
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"FRED's answer for {self._told} begins with {text[:60]!r}; a CSV of these series begins with "
                 f"observation_date,{self._told}. Check the names at https://fred.stlouisfed.org or try again later."
             )
         try:
-            found = pd.read_csv(io.StringIO(text), na_values=["."], index_col=0, names=names, header=0)
-            months = found.set_axis(pd.to_datetime(found.index, format="%Y-%m-%d"))[ids].astype("float64").sort_index()
-        except ValueError as bad:  # what pandas says of lines, times and numbers alike
+            months = _read_figures(text)[ids].sort_index()
+        except ValueError as bad:  # of lines, times and numbers alike
             raise InvalidInput(
                 f"FRED's answer for {self._told} is no CSV of figures by month: {bad}; try again later."
             ) from bad
         if not (months.index.is_unique and (pd.DatetimeIndex(months.index).day == 1).all()):
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"FRED's series {self._told} are not all monthly; others cannot be joined. Choose monthly ones."
             )
         return months
 
     def _join(self, months: pd.DataFrame) -> pd.DataFrame:
         """The periods from the first to the last one that has every figure."""
-        nothing = InvalidInput(
+        nothing = SourceUnavailable(
             f"FRED has no {self.period} since {self.since} in which all of {self._told} are there; choose monthly "
             "series that overlap, or an earlier day."
         )
@@ -168,3 +168,19 @@ class Fred:
         there = known[:, -1] & (n_known >= values_PM.shape[1] - self.max_missing_months)
         total: NDArray[np.float64] = np.where(known, values_PM, 0.0).sum(axis=1)
         return np.where(there, total / np.maximum(n_known, 1), np.nan)
+
+
+def _read_figures(text: str) -> pd.DataFrame:
+    """Figures by time, which is the first column; "." is a missing one.
+
+    Raises:
+        ValueError: a line, a time or a number cannot be read. The answer counts as a whole, for a month that is left
+            out would look like one that is not published yet.
+    """
+    table = csv_reader.read_table(text.encode())
+    if table.broken:
+        number, reason = min(table.broken.items())
+        raise ValueError(f"in row {number} {reason}")
+    time, *ids = table.frame.columns
+    at = pd.to_datetime(table.frame[time], format="%Y-%m-%d")
+    return table.frame[ids].replace(".", None).astype("float64").set_axis(at)

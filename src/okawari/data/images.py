@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.errors import InvalidInput, require
+from okawari.errors import InvalidInput, SourceUnavailable, require
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class PictureFolder:
         others are missing, so that the checks refuse it by name. A file outside the subfolders has no label.
 
         Raises:
-            InvalidInput: no such folder, no subfolder in it, or no file in those.
+            SourceUnavailable: no such folder.
+            InvalidInput: no subfolder in it, or no file in those.
         """
         folder = load_settings().state_dir / self.path
         rows = [self._read_row(file, folder) for file in _list_files(folder)]
@@ -93,7 +94,7 @@ class _NoPicture(Exception):
 
 def _list_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InvalidInput(f"There is no folder {folder}; make it, with a subfolder of pictures for each label.")
+        raise SourceUnavailable(f"There is no folder {folder}; make it, with a subfolder of pictures for each label.")
     seen = [path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts)]
     if not any(path.is_dir() and path.parent == folder for path in seen):
         raise InvalidInput(

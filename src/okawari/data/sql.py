@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from okawari.errors import InvalidInput, require
+from okawari.errors import InvalidInput, SourceUnavailable, require
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
@@ -57,35 +57,40 @@ class SqlQuery:
         """The query's columns as they are.
 
         Raises:
-            InvalidInput: SQLAlchemy or the driver is not installed, no address or a bad one, no database there, a
-                query that fails or gives no rows, a column named twice or missing. No message holds the password.
+            SourceUnavailable: SQLAlchemy or the driver is not installed, no address or a bad one, no database there, or
+                a query that fails. No message holds the password.
+            InvalidInput: the query gives no rows, or a column is named twice or missing.
         """
         url = self._parse_url()
         frame = self._ask(url)
         if frame.empty:
             raise InvalidInput(f"The query {self.query!r} gave no rows from {self.database}; check its conditions.")
-        return name_columns(refuse_repeats(frame, "The query"), self, "The query", until)
+        refuse_repeats(frame.columns, "The query")
+        return name_columns(frame, self, "The query", until)
 
     def _parse_url(self) -> URL:
         try:
             from sqlalchemy import exc, make_url
         except ImportError as missing:
-            raise InvalidInput(
+            raise SourceUnavailable(
                 "SqlQuery needs SQLAlchemy, which is not installed; run: pip install 'okawari[sql]'."
             ) from missing
         text = os.environ.get(self.url_env, "") if self.url_env else self.url
-        require(bool(text), f"The environment variable {self.url_env} is not set; it has to hold the database's URL.")
+        if not text:
+            raise SourceUnavailable(
+                f"The environment variable {self.url_env} is not set; it has to hold the database's URL."
+            )
         try:
             url = make_url(text)
         except (exc.ArgumentError, ValueError):  # whose message holds the whole address
-            raise InvalidInput(
+            raise SourceUnavailable(
                 "The database's URL cannot be read; it looks like sqlite:///shop.db or "
                 f"postgresql://user@host/name. Correct it{f' in {self.url_env}' if self.url_env else ''}."
             ) from None
         file = url.database if url.get_backend_name() == "sqlite" else None
         # SQLite would make an empty database of that name and then miss the table in it.
         if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
-            raise InvalidInput(f"There is no database {Path(file).resolve()}; give the path of a SQLite file.")
+            raise SourceUnavailable(f"There is no database {Path(file).resolve()}; give the path of a SQLite file.")
         return url
 
     def _ask(self, url: URL) -> pd.DataFrame:
@@ -94,11 +99,11 @@ class SqlQuery:
         try:
             engine = create_engine(url, poolclass=pool.NullPool)
         except exc.NoSuchModuleError:
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"SQLAlchemy knows no database {url.drivername!r}; use another name or install its dialect."
             ) from None
         except ImportError as missing:
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"The driver for {url.drivername!r} is not installed ({missing}); install it with pip."
             ) from None
         try:
@@ -106,14 +111,15 @@ class SqlQuery:
                 return self._fetch(connection)
         except exc.SQLAlchemyError as failed:
             told = _hide(str(getattr(failed, "orig", None) or failed), url)
-            raise InvalidInput(
+            raise SourceUnavailable(
                 f"{self.database} did not answer {self.query!r}: {told}. Check the address and the query."
             ) from None
 
     def _fetch(self, connection: Connection) -> pd.DataFrame:
         # Without parameters a driver takes the text as it is; colons and percent signs stay what they are.
         found = connection.execution_options(no_parameters=True).exec_driver_sql(self.query)
-        require(found.returns_rows, f"{self.query!r} is no query that gives rows; write a select.")
+        if not found.returns_rows:
+            raise SourceUnavailable(f"{self.query!r} is no query that gives rows; write a select.")
         return pd.DataFrame([tuple(row) for row in found], columns=list(found.keys()), dtype=object).infer_objects()
 
 

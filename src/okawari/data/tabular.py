@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol, runtime_checkable
@@ -54,21 +55,25 @@ class NamedColumns(Protocol):
         ...
 
 
-def refuse_repeats(frame: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The frame itself, if no column stands in it twice.
+def find_repeats(names: Iterable[object]) -> list[str]:
+    """The names that stand more than once, sorted."""
+    return sorted(str(name) for name, n in Counter(names).items() if n > 1)
+
+
+def refuse_repeats(names: Iterable[object], what: str) -> None:
+    """Refuse a table with a column that stands in it twice.
 
     Raises:
         InvalidInput: one does; `what` names the table in the message.
     """
-    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
-    if twice:
+    if twice := find_repeats(names):
         raise InvalidInput(f"{what} names the columns {twice} more than once; give each column its own name.")
-    return frame
 
 
 def name_columns(frame: pd.DataFrame, table: NamedColumns, what: str, until: date | None) -> pd.DataFrame:
     """The table under the case's names, up to and including `until`."""
-    frame = refuse_repeats(frame.rename(columns=dict(table.rename)), f"{what}, renamed,")
+    frame = frame.rename(columns=dict(table.rename))
+    refuse_repeats(frame.columns, f"{what}, renamed,")
     if table.time is None:
         return frame
     if table.time not in frame.columns:

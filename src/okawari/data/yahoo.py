@@ -9,7 +9,7 @@ import pandas as pd
 
 from okawari.data.datasets import PRICES
 from okawari.data.tabular import keep_until
-from okawari.errors import InvalidInput
+from okawari.errors import SourceUnavailable
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,23 @@ class YahooStock:
         """Columns date, open, high, low, close (adjusted), volume.
 
         Raises:
-            InvalidInput: the extra is not installed, or Yahoo knows no such symbol or gives no rows.
+            SourceUnavailable: the extra is not installed, or Yahoo knows no such symbol or gives no rows.
         """
         try:
             import yfinance
         except ImportError as missing:
-            raise InvalidInput(
+            raise SourceUnavailable(
                 "YahooStock needs the package yfinance, which is not installed; run: pip install 'okawari[live]'."
             ) from missing
         try:
             found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
         except (yfinance.exceptions.YFException, OSError, ValueError) as failed:
             # Its own errors, those of the network, and answers that are no JSON.
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r}: {failed}; try again later.") from failed
+            raise SourceUnavailable(f"Yahoo gave no prices for {self.symbol!r}: {failed}; try again later.") from failed
         if found.empty:
-            raise InvalidInput(f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network.")
+            raise SourceUnavailable(
+                f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network."
+            )
         frame = found.rename(columns=str.lower).rename_axis("date").reset_index()
         frame["date"] = frame["date"].dt.tz_localize(None).dt.normalize()
         return keep_until(frame[["date", *PRICES, "volume"]], until)

@@ -23,6 +23,7 @@ import psutil
 from okawari.clients import orchestrator
 from okawari.errors import OkawariError
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
+from okawari.polling import poll
 from okawari.settings import Settings
 from okawari.storage.state_version import ensure_state
 
@@ -126,14 +127,14 @@ class Group:
             return
         child = next(each for each in self.children if each.program == program)
         url = f"http://{self.settings.host}:{program.port}{program.ready_path}"
-        until = time.monotonic() + _READY_TIMEOUT_S
-        while time.monotonic() < until:
+
+        def is_ready() -> bool:
             if child.process.poll() is not None:
                 raise CannotStart(self._explain_death(program))
-            if _answers(url):
-                return
-            time.sleep(0.2)
-        raise CannotStart(f"The {program.title} does not answer at {url}; see {self._log_path(program)}.")
+            return _answers(url)
+
+        if not poll(is_ready, every_s=0.2, timeout_s=_READY_TIMEOUT_S):
+            raise CannotStart(f"The {program.title} does not answer at {url}; see {self._log_path(program)}.")
 
     def _deploy(self) -> None:
         """Apply prefect.yaml.

@@ -11,6 +11,7 @@ from okawari.cases.loader import load_case
 from okawari.errors import ServerUnreachable
 from okawari.policy.decision import Kind, Verdict
 from okawari.registry import versions
+from okawari.registry.client import require_server
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.snapshots import Snapshot
@@ -51,7 +52,10 @@ class LoopState:
 
 
 def read_state(case_name: str) -> LoopState:
-    """Gather the state of a case from snapshots, registry and records."""
+    """Gather the state of a case from snapshots, registry and records.
+
+    A registry that does not answer within 2 s is left out; `problem` says so.
+    """
     case = load_case(case_name)
     decisions = decision_log.load_decisions(case_name, _LOOK_BACK)
     champion, problem = _read_champion(case_name, decisions)
@@ -76,6 +80,7 @@ def read_state(case_name: str) -> LoopState:
 
 def _read_champion(case_name: str, decisions: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str | None]:
     try:
+        require_server()
         champion = versions.load_champion(case_name)
     except ServerUnreachable as problem:
         return None, str(problem)

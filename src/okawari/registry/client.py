@@ -20,11 +20,23 @@ if TYPE_CHECKING:
 _KNOCK_S = 2.0
 
 
+_SHORT_S = 2
+
+
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
+def limit_waiting() -> None:
+    """From now on, this process asks the server once and waits 2 s at most, as people wait for what it shows.
+
+    Flows keep the patient limits of `load_mlflow`, for a busy server must not cost them a training.
+    """
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(_SHORT_S)
+
+
 def require_server() -> None:
-    """Knock, because MLflow's client repeats a refused connection for many seconds.
+    """Ask for the server's health, because MLflow's client repeats a refused connection for many seconds.
 
     Raises:
         ServerUnreachable: no server answers where it should.

@@ -29,6 +29,7 @@ from okawari.local.supervisor import CannotStart, Group
 from okawari.loop.facts import gather_loop
 from okawari.policy.decision import Kind, Verdict
 from okawari.policy.repair import decide_repairs
+from okawari.polling import poll, retry_for
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.simulation.checks import Link, Month, judge_rehearsal
@@ -84,20 +85,20 @@ class Rehearsal:
 
     def _settle(self) -> None:
         """Let `reconcile` repair until nothing is left to repair."""
-        until = time.monotonic() + _WAIT_S
-        while time.monotonic() < until:
-            active = _patiently(lambda: orchestrator.list_active_flows(self.case.name))
-            serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
-            version = None if serving is None else serving.version
-            loop = gather_loop(self.case, serving=version, active=active)
-            if active:
-                time.sleep(_POLL_S)
-            elif decide_repairs(loop, grace_s=0):  # the events of a killed rehearsal are lost
-                self._run_flow("reconcile", {"case": self.case.name, "grace_s": 0})
-                time.sleep(_POLL_S)
-            else:
-                return
-        raise LinkBroken("reconcile has not brought the loop to rest; see the Prefect page and the logs.")
+        _await(self._repair, "reconcile has not brought the loop to rest; see the Prefect page and the logs.")
+
+    def _repair(self) -> bool:
+        """Start `reconcile` if there is something to repair and nothing is running; whether all is at rest."""
+        active = _patiently(lambda: orchestrator.list_active_flows(self.case.name))
+        serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
+        version = None if serving is None else serving.version
+        loop = gather_loop(self.case, serving=version, active=active)
+        if active:
+            return False
+        if not decide_repairs(loop, grace_s=0):  # the events of a killed rehearsal are lost
+            return True
+        self._run_flow("reconcile", {"case": self.case.name, "grace_s": 0})
+        return False
 
     # --- one month ------------------------------------------------------------------------------------------------
 
@@ -144,48 +145,42 @@ class Rehearsal:
         return [self._await_training(verdict) for verdict in asked]
 
     def _await_training(self, verdict: str) -> Run:
-        until = time.monotonic() + _WAIT_S
-        while time.monotonic() < until:
+        def look() -> Run | None:
             runs = _patiently(lambda: orchestrator.list_runs("train", limit=_RUNS_SEEN))
             caused = [run for run in runs if run.parameters.get("cause_id") == verdict]
-            if caused and caused[0].ended:
-                return orchestrator.require_success(caused[0])
-            time.sleep(_POLL_S)
-        raise LinkBroken(f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s.")
+            return caused[0] if caused and caused[0].ended else None
+
+        broken = f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s."
+        return orchestrator.require_success(_await(look, broken))
 
     def _await_new(self, flow: str, known: set[str]) -> None:
-        until = time.monotonic() + _WAIT_S
-        while time.monotonic() < until:
-            runs = [
-                run for run in _patiently(lambda: orchestrator.list_runs(flow, limit=_RUNS_SEEN)) if run.id not in known
-            ]
-            if runs and all(run.ended for run in runs):
-                orchestrator.require_success(runs[0])
-                return
-            time.sleep(_POLL_S)
-        raise LinkBroken(f"The event of the ingest led to no finished {flow} run within {_WAIT_S:.0f} s.")
+        def look() -> Run | None:
+            found = _patiently(lambda: orchestrator.list_runs(flow, limit=_RUNS_SEEN))
+            new = [run for run in found if run.id not in known]
+            return new[0] if new and all(run.ended for run in new) else None
+
+        broken = f"The event of the ingest led to no finished {flow} run within {_WAIT_S:.0f} s."
+        orchestrator.require_success(_await(look, broken))
 
     def _await_serving(self) -> None:
         """Wait until the champion serves."""
         champion = versions.load_champion(self.case.name)
         assert champion is not None
-        until = time.monotonic() + _WAIT_S
-        while time.monotonic() < until:
+        version = champion.version
+
+        def is_served() -> bool:
             serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
-            if serving is not None and serving.version == champion.version:
-                return
-            time.sleep(_POLL_S / 4)
-        raise LinkBroken(f"Version {champion.version} is the champion, but the service does not serve it.")
+            return serving is not None and serving.version == version
+
+        _await(is_served, f"Version {version} is the champion, but the service does not serve it.", every_s=_POLL_S / 4)
 
     def _measure_swap(self, traffic: Traffic) -> float | None:
         """Seconds from the newest promotion to the first answer by its version; None where nothing was promoted."""
         newest = decision_log.load_decisions(self.case.name, 1, kind=Kind.PROMOTION)[0]
         if newest["action"] != "promote":
             return None
-        until = time.monotonic() + _WAIT_S
-        while newest["model_version"] not in traffic.versions and time.monotonic() < until:
-            time.sleep(_POLL_S / 4)
-        first = traffic.versions.get(newest["model_version"])
+        version = newest["model_version"]
+        first = poll(lambda: traffic.versions.get(version), every_s=_POLL_S / 4, timeout_s=_WAIT_S)
         return None if first is None else (first - newest["at"]).total_seconds()
 
     # --- what was seen --------------------------------------------------------------------------------------------
@@ -283,11 +278,16 @@ class _keep_alive:  # noqa: N801  (reads as a statement)
 
 def _patiently(call: Callable[[], Result]) -> Result:
     """The call's result; a server that is just being started again gets time to come back."""
-    until = time.monotonic() + _RESTART_S
-    while True:
-        try:
-            return call()
-        except ServerUnreachable:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)
+    return retry_for(call, errors=(ServerUnreachable,), every_s=0.5, timeout_s=_RESTART_S)
+
+
+def _await(look: Callable[[], Result | None], broken: str, *, every_s: float = _POLL_S) -> Result:
+    """The first result of `look` that is true.
+
+    Raises:
+        LinkBroken: there is none in time; `broken` is the message.
+    """
+    found = poll(look, every_s=every_s, timeout_s=_WAIT_S)
+    if found is None:
+        raise LinkBroken(broken)
+    return found

@@ -13,8 +13,6 @@ without reading them.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalak
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from okawari.errors import OkawariError
+from okawari.polling import retry_with_backoff
 from okawari.settings import load_settings
 from okawari.storage.state_version import ensure_state
 
@@ -34,7 +33,7 @@ Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"
 
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
-_ATTEMPTS, _PAUSE_S = 6, 0.2
+_ATTEMPTS, _PAUSE_S = 6, 0.3
 _MANY_FILES = 64
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
 """A hundred years: by default Delta forgets how to read versions that are older than 30 days."""
@@ -206,13 +205,12 @@ def merge_rows(case_name: str, table: Table, change: Change) -> None:
 
     Two writers at once are no error: the one that comes second merges again onto what the first has written.
     """
-    for attempt in range(_ATTEMPTS):
-        try:
-            return _merge_once(case_name, table, change)
-        except (CommitFailedError, DeltaError, Unreadable):
-            if attempt == _ATTEMPTS - 1:
-                raise
-            time.sleep(_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))  # apart, lest all come again at once
+    retry_with_backoff(
+        lambda: _merge_once(case_name, table, change),
+        errors=(CommitFailedError, DeltaError, Unreadable),
+        n_attempts=_ATTEMPTS,
+        first_wait_s=_PAUSE_S,
+    )
 
 
 def _merge_once(case_name: str, table: Table, change: Change) -> None:
