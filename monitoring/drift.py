@@ -168,7 +168,7 @@ def check_features(reference: pd.DataFrame, current: pd.DataFrame) -> None:
     if not len(reference.columns):
         raise InvalidInput("The reference has no columns; drift needs at least one feature. Name features in the case.")
     for name in reference.columns.union(current.columns, sort=False):
-        for label, frame in (("reference", reference), ("current readings", current)):
+        for label, frame in (("reference", reference), ("current rows", current)):
             _check_column(frame, name, label)
 
 
@@ -188,25 +188,25 @@ def _check_column(frame: pd.DataFrame, name: str, label: str) -> None:
     if n_bad:
         raise InvalidInput(
             f"Column {name} of the {label} has {n_bad} values that are missing or infinite; features "
-            "must be finite. Quarantine or drop those readings first."
+            "must be finite. Quarantine or drop those rows first."
         )
 
 
 def _find_shortage(n: int, width: int, n_columns: int, rule: Drift, *, in_order: bool) -> str:
     """Why these sizes cannot be judged; empty where they can."""
     if width < rule.min_current:
-        return f"{width} current readings; the rule needs {rule.min_current}."
+        return f"{width} current rows; the rule needs {rule.min_current}."
     if not in_order:
-        return "" if n >= rule.min_current else f"{n} reference readings; the rule needs {rule.min_current}."
+        return "" if n >= rule.min_current else f"{n} reference rows; the rule needs {rule.min_current}."
     if n < SEPARATE_BLOCKS * width:
         return (
-            f"The reference of {n} readings holds {n / width:.1f} blocks of {width}; {SEPARATE_BLOCKS} are needed "
-            f"to know what is usual. Use at least {SEPARATE_BLOCKS * width} readings or fewer current ones."
+            f"The reference of {n} rows holds {n / width:.1f} blocks of {width}; {SEPARATE_BLOCKS} are needed "
+            f"to know what is usual. Use at least {SEPARATE_BLOCKS * width} rows or fewer current ones."
         )
     smallest, level = 1 / (1 + _count_blocks(n, width)), rule.alpha / n_columns
     if smallest > level:
         return (
-            f"{n} reference readings give {_count_blocks(n, width)} blocks of {width}, so no p-value below "
+            f"{n} reference rows give {_count_blocks(n, width)} blocks of {width}, so no p-value below "
             f"{smallest:.2g}, but Holm over {n_columns} columns asks for {level:.2g}. "
             "Lengthen the reference, drop columns or raise alpha."
         )

@@ -17,6 +17,7 @@ from scipy import stats
 
 from okawari.errors import InvalidInput
 from okawari.evaluation.significance import measure_worse_p_value
+from okawari.formats import format_share
 from okawari.policy.decision import Verdict
 
 Array = npt.NDArray[np.float64]
@@ -110,8 +111,8 @@ def measure_hits(
     p_value = float(stats.binomtest(right, n, baseline_share, alternative="less").pvalue)
     worse = p_value < alpha
     reason = (
-        f"Of {n} outcomes {right / n:.1%} were right, {'less than' if worse else 'against'} the "
-        f"{baseline_share:.1%} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
+        f"{format_share(right / n, 1)} of {n} outcomes were right, {'less than' if worse else 'against'} the "
+        f"{format_share(baseline_share, 1)} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
     )
     return PerformanceVerdict(
         verdict=Verdict.DEGRADED if worse else Verdict.GOOD, reason=reason, n=n, worse_p_value=p_value
@@ -183,9 +184,10 @@ def _describe(n: int, promised: float, level: float, numbers: dict[str, Any], wo
     if "coverage_share" not in numbers:
         return f"Over {n} outcomes {errors}; the model has no intervals."
     covers = "only cover" if under else "cover"
+    measured, share = format_share(numbers["coverage_share"], 1), format_share(promised, 1)
     return (
-        f"Over {n} outcomes {errors}, and the intervals {covers} {numbers['coverage_share']:.1%} of a promised "
-        f"{promised:.1%} (p {numbers['under_p_value']:.2g}); both p-values alarm below {level:g}."
+        f"Over {n} outcomes {errors}, and the intervals {covers} {measured} where {share} were promised "
+        f"(p {numbers['under_p_value']:.2g}); both p-values alarm below {level:g}."
     )
 
 

@@ -27,8 +27,8 @@ from okawari.errors import NotYet, OkawariError
 _HEADER = """<header style="font-family: system-ui, sans-serif; max-width: 1200px; margin: 0 auto; padding: 24px">
 <h1 style="font-weight: 500; margin: 0 0 8px">{{ title }}</h1>
 <p style="margin: 0 0 4px"><strong>{{ verdict.verdict }}</strong>: {{ verdict.reason }}</p>
-<p style="margin: 0; opacity: 0.7">{{ verdict.n_current }} current readings
-against {{ verdict.n_reference }} reference readings.</p>
+<p style="margin: 0; opacity: 0.7">{{ verdict.n_current }} current rows
+against {{ verdict.n_reference }} reference rows.</p>
 </header>"""
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from okawari.case import Anticipate, Case, Classify, Forecast, Regress
 from okawari.clients.wire import AnyPrediction, Bounds, Estimate, IntervalInfo, Label, Outlook, Prediction
+from okawari.formats import format_coverage, start_sentence
 from okawari.schema.transforms import Difference, LogReturn, Transform
 from ui.markup import render
 from ui.pages.answers import list_numbers, list_probabilities
@@ -35,8 +36,8 @@ class Tile:
 def write_heading(facts: Facts) -> str:
     """Heading above the chart: its contents, the model version, and the interval's coverage."""
     target, answer = facts.case.target, facts.forecast
-    named = target.description.rstrip(".") or _in_words(target.name)
-    shared = {"title": facts.case.title, "named": ", ".join(filter(None, (named[:1].upper() + named[1:], target.unit)))}
+    named = start_sentence(target.description.rstrip(".")) or f"Target: {_in_words(target.name)}"
+    shared = {"title": facts.case.title, "named": ", ".join(filter(None, (named, target.unit)))}
     if answer is None:
         return render("heading", **shared, model=None)
     first = answer.predictions[0]
@@ -71,10 +72,7 @@ def _describe_trust(numbers: Sequence[Prediction | Estimate]) -> tuple[str, str]
     interval = numbers[0].interval
     if interval is None:
         return numbers[0].note or "this model has none that is calibrated.", ""
-    measured = interval.measured_share
-    held = "" if measured is None else f"; on held-out data it held {format_share(measured, digits=0)}"
-    share = format_share(interval.coverage_share, digits=0)
-    return "", f"The interval is meant to hold {share} of the true values{held}."
+    return "", format_coverage(interval.coverage_share, interval.measured_share)
 
 
 def write_outlook(facts: Facts) -> str:
@@ -131,10 +129,9 @@ def _(said: Estimate, facts: Facts) -> list[Tile]:
 
 @_list_tiles.register
 def _(said: Label, facts: Facts) -> list[Tile]:
-    what = _in_words(facts.case.target.name)
     ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
     return [
-        Tile(label=rank, when=what, amount=label, note=format_share(share))
+        Tile(label=rank, when="newest record", amount=label, note=format_share(share))
         for rank, (label, share) in zip(SHOWN_LABELS, ranked, strict=False)
     ]
 
@@ -148,7 +145,7 @@ def _write_head_tile(said: Estimate | Label, name: str) -> Tile:
 @_write_head_tile.register
 def _(said: Estimate, name: str) -> Tile:
     """The number with its interval."""
-    amount, title = format_amount(said.value, said.unit), _in_words(name).capitalize()
+    amount, title = format_amount(said.value, said.unit), start_sentence(_in_words(name))
     return Tile(label=title, when="next reading", amount=amount, note=_write_span(said))
 
 
@@ -157,7 +154,7 @@ def _(said: Label, name: str) -> Tile:
     """The most probable label with the others."""
     ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
     shares = " · ".join(f"{label} {format_share(share, digits=0)}" for label, share in ranked)
-    return Tile(label=_in_words(name).capitalize(), when="next reading", amount=said.label, note=shares)
+    return Tile(label=start_sentence(_in_words(name)), when="next reading", amount=said.label, note=shares)
 
 
 def _write_span(said: Estimate) -> str:

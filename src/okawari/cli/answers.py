@@ -8,7 +8,6 @@ from typing import Any
 from okawari.cli.output import console, show_table
 from okawari.clients.wire import (
     AnyPrediction,
-    Bounds,
     Estimate,
     IntervalInfo,
     Label,
@@ -16,6 +15,7 @@ from okawari.clients.wire import (
     PredictAnswer,
     Prediction,
 )
+from okawari.formats import format_coverage, format_share
 
 
 def show_forecast(answer: PredictAnswer[Any]) -> None:
@@ -36,7 +36,8 @@ def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
         for step, mean in enumerate(first.mean, start=1)
     ]
     show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
-    console.print(first.note if first.interval is None else _promise(first.interval))
+    interval = first.interval
+    console.print(first.note if interval is None else format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
 
 
@@ -45,7 +46,7 @@ def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
     rows = [{"target": name, **_describe_head(said)} for name, said in first.heads.items()]
     show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
     for interval in first.intervals[:1]:
-        console.print(_promise(interval))
+        console.print(format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
 
 
@@ -66,14 +67,14 @@ def _describe_head(said: Estimate | Label) -> dict[str, Any]:
 @_describe_head.register
 def _(said: Label) -> dict[str, Any]:
     ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
-    return {"answer": said.label, "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
+    return {"answer": said.label, "": ", ".join(f"{label} {format_share(share, 1)}" for label, share in ranked)}
 
 
 @_describe_head.register
 def _(said: Estimate) -> dict[str, Any]:
     span = "no interval"
     if bounds := said.interval:
-        span = f"{bounds.coverage_share:.0%} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
+        span = f"{format_share(bounds.coverage_share)} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
     return {"answer": f"{said.value:.4g} {said.unit}".rstrip(), "": span}
 
 
@@ -102,12 +103,6 @@ def _name_model(answer: PredictAnswer[Any]) -> str:
 
 def _show_id(answer: PredictAnswer[Any], more: str = "") -> None:
     console.print(f"id {answer.id}  (okawari explain {answer.id}{more})", soft_wrap=True)
-
-
-def _promise(interval: IntervalInfo | Bounds) -> str:
-    measured = interval.measured_share
-    held = "" if measured is None else f"; on held-out data it held {measured:.0%}"
-    return f"The interval is meant to hold {interval.coverage_share:.0%} of the true values{held}."
 
 
 def _bounds(interval: IntervalInfo | None, step: int) -> dict[str, Any]:

@@ -14,12 +14,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.tree import Tree
 
+from okawari.cases.loader import load_case
+from okawari.formats import format_gain, format_share
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
+from okawari.policy.decision import describe_outcome
 from okawari.progress import Step
 from okawari.scoring.checkpoint import Place
 
 if TYPE_CHECKING:
+    from okawari.case import Case
     from okawari.clients.wire import ModelInfo
     from okawari.evaluation.variants import Compared
     from okawari.scoring.job import Scored
@@ -83,10 +87,10 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(rows[0]):
-        is_number = isinstance(rows[0][name], int | float)
+        is_number = all(isinstance(row[name], int | float | None) for row in rows)
         justify: Literal["left", "right"] = "right" if is_number else "left"
-        # A cut name may be another one's, and half a number is another number: these stay in one line, even where the
-        # table then gets wider than the terminal. Other words continue in the next line.
+        # A cut name may equal another name, and half a number is another number: both stay in one line, even if the
+        # table becomes wider than the terminal. Other words continue in the next line.
         widest = max(len(_format(row[name])) for row in rows) if is_number else None
         table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
@@ -125,19 +129,22 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
     """The loop of one case at a glance."""
     tree = Tree(f"[bold]{state.case}[/]  {state.title}")
     snapshot, champion = state.snapshot, state.champion
-    tree.add("no readings yet" if snapshot is None else (
-        f"snapshot {snapshot.version}: {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}, "
-        f"{state.quarantined} in quarantine"
-    ))  # fmt: skip
+    tree.add(
+        "nothing ingested yet"
+        if snapshot is None
+        else f"{_describe_snapshot(state.case, snapshot)}, {state.quarantined} in quarantine"
+    )
     tree.add("no champion yet" if champion is None else (
         f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
-        f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
+        f"{champion['loss_name']} {champion['loss']:.4g}, "
+        + format_gain(champion["skill_share"], than="the baseline's")
     ))  # fmt: skip
     tree.add("the service serves nothing" if serving is None else f"serving version {serving.version}")
     for name in ("quality", "drift", "performance", "decision"):
         row = getattr(state, name)
         if row is not None:
-            tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC): {row['reason']}")
+            outcome = describe_outcome(row["kind"], row["action"])
+            tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC): {row['reason']}")
     if state.problem is not None:
         tree.add(f"[red]{state.problem}[/]")
     console.print(tree)
@@ -152,13 +159,11 @@ def show_lineage(lineage: Lineage) -> None:
         f"sha256 {version.graph_sha256[:12]}, digest holds"
     )
     run = made.add(f"run {version.run_id}  {lineage.run_url}")
-    run.add(
-        f"snapshot {snapshot.version}: {snapshot.rows} rows until {snapshot.last_at}, "
-        f"sha256 {snapshot.digest[:12]}, digest holds"
-    )
+    run.add(f"{_describe_snapshot(version.case, snapshot)}, sha256 {snapshot.digest[:12]}, digest holds")
     branch = made
     for row in lineage.decisions:
-        branch = branch.add(f"{row['kind']} {row['action']} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
+        outcome = describe_outcome(row["kind"], row["action"])
+        branch = branch.add(f"{row['kind']}: {outcome} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
     console.print(tree)
 
 
@@ -169,16 +174,23 @@ def show_scored(scored: Scored, version: str, target: Path) -> None:
         console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
 
 
-def show_exported(snapshot: Snapshot, target: Path) -> None:
-    """Which readings a file now holds."""
-    told = f"snapshot {snapshot.version}, {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}"
-    console.print(f"{target}: {told}", soft_wrap=True)
+def show_exported(case: Case, snapshot: Snapshot, target: Path) -> None:
+    """The snapshot that a file now holds."""
+    console.print(f"{target}: {_describe_snapshot(case.name, snapshot)}", soft_wrap=True)
+
+
+def _describe_snapshot(case_name: str, snapshot: Snapshot) -> str:
+    """Number, rows and times; the times of records are those of their arrival."""
+    arrived = "" if load_case(case_name).layout.in_order else "arrived "
+    span = f"{arrived}{snapshot.first_at} to {snapshot.last_at}"
+    return f"snapshot {snapshot.version}: {snapshot.rows} rows, {span}"
 
 
 def show_variants(compared: Compared) -> None:
     """A candidate's variants side by side, and which of them would serve; only why, where there is but one."""
     found = compared.comparison
-    title = f"[bold]{compared.candidate}[/], fitted on {compared.n_train}, scored on {compared.n_holdout} held out"
+    counts = f"fitted on {compared.n_train} rows, scored on {compared.n_holdout} held-out rows"
+    title = f"[bold]{compared.candidate}[/], {counts}"
     console.print()
     if len(found.rows) > 1:
         show_table([_describe_variant(row) for row in found.table], title)
@@ -192,7 +204,7 @@ def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
         "variant": row["variant"],
         "parameters": row["parameters"],
         "bytes": row["n_bytes"],
-        "of fp32": f"{row['size_share']:.1%}",
+        "of fp32": format_share(row["size_share"], 1),
         "load ms": row["load_ms"],
         "latency ms": row["latency_ms"],
         row["loss_name"]: row["loss"],
@@ -203,7 +215,7 @@ def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
         if f"{name}_lost" in row:
             line[f"{words} lost"] = row[f"{name}_lost"]
     if "flips_share" in row:
-        line["flips"] = f"{row['flips_share']:.1%}"
+        line["flips"] = format_share(row["flips_share"], 1)
     return line
 
 
@@ -221,7 +233,7 @@ def _describe_month(month: Month) -> dict[str, Any]:
         "snapshot": month.snapshot,
         "asked": month.asked,
         "RMSE": f"{month.rmse:.2f}",
-        "covered": f"{month.coverage:.0%}",
+        "covered": format_share(month.coverage),
         "drift": month.drift.replace("not enough data", "too few"),
         "promise": month.performance.replace("not enough data", "too few"),
         "gate": month.gate,

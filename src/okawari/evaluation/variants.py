@@ -22,6 +22,7 @@ from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import fit_contender
 from okawari.evaluation.scores import score_answer
+from okawari.formats import format_share
 from okawari.graph.inference import Answer, Graph
 from okawari.graph.quantizer import Variants, build_variants
 from okawari.models.fit_context import Progress, Workbench
@@ -71,7 +72,7 @@ def compare_variants(content: bytes, holdout: WindowSet, case: Case, *, threads:
     fp32, *eligible = [_to_facts(row) for row in rows if row.variant in worth.contents]
     decision = decide_variant(fp32, eligible, case.gate)
     if worth.reason is not None:
-        decision = replace(decision, reason=" ".join([worth.reason, *_tell_sizes(rows)]))
+        decision = replace(decision, reason=" ".join([worth.reason, *_describe_sizes(rows)]))
     return Comparison(rows=rows, contents=worth.contents, decision=decision)
 
 
@@ -79,10 +80,10 @@ def _to_facts(row: VariantRow) -> VariantFacts:
     return VariantFacts(variant=row.variant, bytes=row.n_bytes, latency_ms=row.latency_ms, loss=row.loss)
 
 
-def _tell_sizes(rows: Sequence[VariantRow]) -> list[str]:
+def _describe_sizes(rows: Sequence[VariantRow]) -> list[str]:
     fp32, *others = rows
-    shares = " and ".join(f"{row.variant} takes {row.n_bytes / fp32.n_bytes:.0%}" for row in others)
-    return [f"Of its bytes {shares}."] if shares else []
+    shares = " and ".join(f"{row.variant} takes {format_share(row.n_bytes / fp32.n_bytes)}" for row in others)
+    return [f"{shares} of the size of fp32."] if shares else []
 
 
 def find_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from okawari.case import Gate
+from okawari.formats import format_gain, format_share, start_sentence
 from okawari.policy.decision import Action, Decision, Kind, measure_gain
 
 
@@ -56,29 +57,33 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
     if champion is None:
         return Action.PROMOTE, f"{_introduce(challenger, baseline)}; there was no champion"
-    name, gain = challenger.loss_name, measure_gain(challenger.loss, champion.loss)
+    loss = f"{start_sentence(challenger.loss_name)} {challenger.loss:.4g}"
+    gain = measure_gain(challenger.loss, champion.loss)
+    rival = f"the champion's {champion.loss:.4g} ({format_gain(gain)})"
     if gain >= gate.min_gain_share:
-        return Action.PROMOTE, f"{name} {challenger.loss:.4g} against the champion's {champion.loss:.4g} ({gain:+.1%})"
+        return Action.PROMOTE, f"{loss} is better than {rival}"
     if gain <= -gate.min_gain_share:
-        return (
-            Action.KEEP,
-            f"{name} {challenger.loss:.4g} is worse than the champion's {champion.loss:.4g} ({gain:+.1%})",
-        )
-    return _compare_intervals(challenger, champion, gain, gate)
+        return Action.KEEP, f"{loss} is worse than {rival}"
+    return _compare_intervals(challenger, champion, f"{loss} is as good as {rival}", gate)
 
 
-def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate) -> tuple[str, str]:
-    point = f"{challenger.loss_name} as good as the champion's ({gain:+.1%})"
+def _compare_intervals(challenger: Card, champion: Card, point: str, gate: Gate) -> tuple[str, str]:
     if challenger.interval_score is None or champion.interval_score is None:
-        return Action.KEEP, f"{point}, and no interval to compare"
+        return Action.KEEP, f"{point}, and there are no intervals to compare"
     interval_gain = measure_gain(challenger.interval_score, champion.interval_score)
     numbers = (
-        f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} ({interval_gain:+.1%}), "
-        f"coverage {challenger.coverage_share:.0%} against {champion.coverage_share:.0%}"
+        f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} "
+        f"({format_gain(interval_gain)}), "
+        f"coverage {_format_coverage(challenger)} against {_format_coverage(champion)}"
     )
     if interval_gain >= gate.min_interval_gain_share:
         return Action.PROMOTE, f"{point}, with better intervals: {numbers}"
-    return Action.KEEP, f"{point}, and intervals no better by {gate.min_interval_gain_share:.0%}: {numbers}"
+    needed = format_share(gate.min_interval_gain_share)
+    return Action.KEEP, f"{point}, and the intervals are not better by {needed}: {numbers}"
+
+
+def _format_coverage(card: Card) -> str:
+    return "unknown" if card.coverage_share is None else format_share(card.coverage_share)
 
 
 def _introduce(challenger: Card, baseline: Card) -> str:
@@ -87,5 +92,7 @@ def _introduce(challenger: Card, baseline: Card) -> str:
             f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
         )
     gain = measure_gain(challenger.loss, baseline.loss)
-    scored = f"{challenger.loss_name} {challenger.loss:.4g}, {gain:+.1%}"
-    return f"{challenger.candidate} beats {baseline.candidate}: {scored}"
+    return (
+        f"{challenger.candidate} beats {baseline.candidate}: "
+        f"{challenger.loss_name} {challenger.loss:.4g}, {format_gain(gain)}"
+    )

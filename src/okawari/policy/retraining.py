@@ -36,13 +36,13 @@ def _ration(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
         return Action.SKIP, "the case has a champion by now"
     if facts.new_readings < rule.cooldown_readings:
         return Action.SKIP, (
-            f"only {facts.new_readings} new readings since the last training; it takes {rule.cooldown_readings}"
+            f"only {facts.new_readings} new rows since the last training; it takes {rule.cooldown_readings}"
         )
     if facts.trainings_today >= rule.daily_budget:
         return Action.SKIP, f"{facts.trainings_today} trainings today use up the budget of {rule.daily_budget}"
     if facts.rejections_in_a_row >= rule.max_rejections:
         return Action.SKIP, f"the last {facts.rejections_in_a_row} challengers were rejected; a person has to ask"
-    return Action.TRAIN, f"{_CAUSES[facts.cause]}, with {facts.new_readings} new readings to learn from"
+    return Action.TRAIN, f"{_CAUSES[facts.cause]}, with {facts.new_readings} new rows to learn from"
 
 
 _CAUSES: Mapping[Cause, str] = {
