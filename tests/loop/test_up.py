@@ -82,7 +82,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="module")
 def running(installation: Installation) -> Iterator[subprocess.Popen[str]]:
     process = installation.start("up")
-    read_until(process, "Everything runs")
+    read_until(process, "All servers are running")
     yield process
     process.send_signal(signal.SIGINT)
     process.wait(60)
