@@ -130,7 +130,7 @@ def test_a_retraining_that_a_person_asks_for_ends_in_a_decision(
 ) -> None:
     code, told = installation.run("run", "aapl", "--retrain", timeout_s=600)
     assert code == 0, told
-    assert "somebody asked for it" in told and "keep version 2" in told
+    assert "a person requested it" in told and "keep version 2" in told
 
 
 def test_a_program_that_is_killed_is_started_again(running: subprocess.Popen[str], installation: Installation) -> None:

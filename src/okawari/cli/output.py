@@ -152,8 +152,8 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
 
 def show_lineage(lineage: Lineage) -> None:
     """The chain behind a prediction."""
-    told, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
-    tree = Tree(f"prediction [bold]{told['id']}[/] of {told['at']}: {lineage.said}")
+    prediction, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
+    tree = Tree(f"prediction [bold]{prediction['id']}[/] of {prediction['at']}: {lineage.answer}")
     made = tree.add(
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"

@@ -1,4 +1,4 @@
-"""The state of a case's loop at one glance, for the page and the command line."""
+"""The state of the loop of a case, for the page and the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from okawari.storage.snapshots import Snapshot
 
 @dataclass(frozen=True, kw_only=True)
 class LoopState:
-    """Snapshot, champion, serving version, newest verdicts and decision of a case; None where there is none yet."""
+    """Snapshot, champion, newest verdicts and newest decision of a case; None where there is none yet."""
 
     case: str
     title: str
@@ -30,11 +30,11 @@ class LoopState:
     decision: dict[str, Any] | None
     report: Path | None
     problem: str | None = None
-    """What could not be asked, as a sentence; the rest of the state stands."""
+    """The error message if MLflow did not answer; the other fields are still valid."""
 
 
 def read_state(case_name: str) -> LoopState:
-    """Gather the state of a case from snapshots, registry and records."""
+    """Read the state of a case from snapshots, registry and records."""
     case = load_case(case_name)
     decisions = decision_log.load_decisions(case_name, 200)
     champion, problem = _read_champion(case_name, decisions)
@@ -66,6 +66,6 @@ def _read_champion(case_name: str, decisions: list[dict[str, Any]]) -> tuple[dic
 
 
 def _newest(decisions: list[dict[str, Any]], *kinds: str) -> dict[str, Any] | None:
-    """The newest record of some kinds; `verdict` repeats its action, which is what a verdict's action is."""
+    """The newest record of the given kinds, with its action as `verdict` as well."""
     found = next((row for row in decisions if row["kind"] in kinds), None)
     return None if found is None else {**found, "verdict": found["action"]}

@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done about it."""
+    """What is done after a decision."""
 
     TRAIN = "train"
     SKIP = "skip"
@@ -60,7 +60,7 @@ class Decision:
 
     kind: Kind
     action: Verdict | Action | str
-    """The name of a variant where that is decided."""
+    """For a decision about variants, the name of the chosen variant."""
     reason: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Which challenger, and does it replace the champion?"""
+"""Choose the challenger, and decide whether it replaces the champion."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from okawari.policy.decision import Action, Decision, Kind, measure_gain
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """How one candidate did on the held-out rows: its loss (lower is better), under its display name.
+    """The scores of one candidate on the held-out rows. A lower `loss` is better.
 
-    `loss_name` is "RMSE" (in the target's unit, of the first step) or "log loss". `interval_score` is the mean
-    Winkler score (lower is better); None without an interval.
+    `loss_name` is "RMSE" (of the first step, in the unit of the target), "log loss" or "joint loss". `interval_score`
+    is the mean Winkler score (lower is better); None without an interval.
     """
 
     candidate: str
@@ -28,8 +28,9 @@ class Card:
 
 
 def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
-    """The best of those that beat the baseline by `min_gain_share` and significantly (Holm-adjusted p <= alpha); if
-    none does, the baseline.
+    """The best candidate that beats the baseline by `min_gain_share` and significantly (Holm-adjusted p <= alpha).
+
+    Returns the baseline if no candidate does.
     """
     better = [
         card
@@ -42,8 +43,8 @@ def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Car
 def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> Decision:
     """Promote or keep, from scores on the same held-out rows.
 
-    A challenger wins by a better point forecast, by becoming the floor where the champion has fallen below the
-    baseline, or, at an equal point forecast, by better intervals.
+    A challenger is promoted if its point forecast is better or, at equal point forecasts, if its intervals are better.
+    The baseline is a challenger too, so it replaces a champion that has become worse than the baseline.
     """
     action, reason = _compare_cards(challenger, champion, baseline, gate)
     facts = {
@@ -56,7 +57,7 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
 
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
     if champion is None:
-        return Action.PROMOTE, f"{_introduce(challenger, baseline)}; there was no champion"
+        return Action.PROMOTE, f"{_describe_first(challenger, baseline)}; there was no champion"
     loss = f"{start_sentence(challenger.loss_name)} {challenger.loss:.4g}"
     gain = measure_gain(challenger.loss, champion.loss)
     rival = f"the champion's {champion.loss:.4g} ({format_gain(gain)})"
@@ -86,7 +87,7 @@ def _format_coverage(card: Card) -> str:
     return "unknown" if card.coverage_share is None else format_share(card.coverage_share)
 
 
-def _introduce(challenger: Card, baseline: Card) -> str:
+def _describe_first(challenger: Card, baseline: Card) -> str:
     if challenger.candidate == baseline.candidate:
         return (
             f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"

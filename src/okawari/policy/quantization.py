@@ -1,4 +1,4 @@
-"""Which precision of a graph serves?"""
+"""Decide which precision of a graph serves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ class VariantFacts:
 
 
 def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: Gate) -> Decision:
-    """Quantize only where it is equivalent and pays: its loss grows by at most `quantized_loss_share`, it is at most
-    `max_slowdown_share` slower, and saves `quantized_saving_share` of size or time. The smallest such one wins.
+    """Choose the smallest variant that is equivalent to fp32 and cheaper; fp32 if there is none.
+
+    The loss of an eligible variant is larger by at most `quantized_loss_share`; the variant is slower by at most
+    `max_slowdown_share` and saves at least `quantized_saving_share` of size or time.
     """
     verdicts = {each.variant: _judge_variant(fp32, each, gate) for each in quantized}
     passed = [each for each in quantized if verdicts[each.variant] is None]
