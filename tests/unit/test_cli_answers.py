@@ -329,7 +329,7 @@ def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
     assert set(answers["model_version"]) == {"1"}
     again = call("score", "aapl", "new.csv", "answers.parquet")
     assert (again.code, again.err.count("\n")) == (1, 1)
-    assert again.err.startswith("okawari: answers.parquet is there already; nothing was written.")
+    assert again.err.startswith("okawari: answers.parquet exists already; nothing was written.")
     assert call("score", "aapl", "new.csv", "answers.parquet", "--overwrite").code == 0
 
 
@@ -341,14 +341,14 @@ def test_an_output_that_is_there_is_refused_before_the_registry_is_asked(
     Path("answers.csv").write_text("mine")
     said = call("score", "aapl", "new.csv", "answers.csv")
     assert (said.code, Path("answers.csv").read_text()) == (1, "mine")
-    assert said.err.startswith("okawari: answers.csv is there already; nothing was written.")
+    assert said.err.startswith("okawari: answers.csv exists already; nothing was written.")
 
 
 def test_a_file_cannot_be_scored_before_there_is_a_champion(call: Call, mlflow_database: Path) -> None:
     BundledStock("AAPL").read().tail(100).to_csv("new.csv", index=False)
     said = call("score", "aapl", "new.csv", "answers.csv")
     assert said.code == 1
-    assert said.err == "okawari: Case aapl has no champion to score with; make one with: okawari run aapl.\n"
+    assert said.err == "okawari: Case aapl has no champion to score with; train one with: okawari run aapl.\n"
 
 
 def test_a_source_that_is_not_there_is_named_before_the_registry_is_asked(call: Call) -> None:

@@ -109,7 +109,7 @@ def test_a_file_that_is_there_is_kept_unless_told_otherwise(revised: float, call
     file.write_text("mine")
     said = call("readings", "aapl", "mine.csv")
     assert said.err == (
-        "okawari: mine.csv is there already; nothing was written. Choose another name, or --overwrite.\n"
+        "okawari: mine.csv exists already; nothing was written. Choose another name, or use --overwrite.\n"
     )
     assert file.read_text() == "mine"
     (tmp_path / "folder.csv").mkdir()
