@@ -268,7 +268,7 @@ def test_a_missing_column_is_named_before_anything_is_written(
     [
         ("out.xlsx", "ends in '.xlsx'; Okawari reads and writes .csv and .parquet"),
         ("in.csv", "is the input and the output; give the output another name"),
-        ("gone/out.csv", "Write to a folder that is there and yours"),
+        ("gone/out.csv", "Write to an existing folder"),
         ("there.csv", "exists already; nothing was written. Choose another name, or use --overwrite"),
         ("told.csv", "told.refused.csv exists already; nothing was written"),
         ("folder.csv", "is a folder; the output is a file"),
@@ -366,7 +366,7 @@ def test_another_version_does_not_go_on_with_the_parts_but_says_what_to_do(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
     other = _make_model(small_case, version="4", seed=5)
-    told = r"unfinished output of another job: version 3 instead of 4.*--version names its version.*--overwrite"
+    told = r"unfinished output of another job: version 3 instead of 4.*--version sets the version.*--overwrite"
     with pytest.raises(InvalidInput, match=told):
         score_file(small_case, other, *broken_off)
     assert score_file(small_case, model, *broken_off).answered == 449
@@ -422,7 +422,7 @@ def test_a_part_that_is_gone_is_missed_and_not_passed_over(
 def test_two_processes_do_not_work_on_one_output(small_case: Case, model: Model, broken_off: tuple[Path, Path]) -> None:
     with (
         checkpoint._hold_lock(checkpoint.Place(broken_off[1]).folder),
-        pytest.raises(InvalidInput, match=r"Another process is writing to .*out.parquet.parts; one job at a time"),
+        pytest.raises(InvalidInput, match=r"Another process is writing to .*out.parquet.parts, and only one may"),
     ):
         score_file(small_case, model, *broken_off)
 
