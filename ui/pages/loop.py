@@ -138,13 +138,13 @@ def _decision_card(state: LoopState) -> Card:
 
 def _verdict_card(label: str, verdict: Mapping[str, Any] | None, rows: Sequence[Row]) -> Card:
     if verdict is None:
-        return _card(label, NONE, rows, "Not looked at yet.")
+        return _card(label, NONE, rows, "Not checked yet.")
     rows = [*rows, ("When", format_moment(verdict["at"]))]
     return _card(label, _pill(verdict["verdict"], verdict["verdict"]), rows, str(verdict["reason"]))
 
 
 def _drift_rows(verdict: Mapping[str, Any] | None) -> list[Row]:
-    """The features with the smallest p-values; those that moved stand out."""
+    """The features with the smallest p-values; drifted ones are highlighted."""
     columns = (verdict or {}).get("facts", {}).get("columns", ())
     worst = sorted(columns, key=lambda column: (not column["drifted"], column["p_value"]))[:SHOWN_FEATURES]
     return [
@@ -153,7 +153,7 @@ def _drift_rows(verdict: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _performance_rows(verdict: Mapping[str, Any] | None, unit: str) -> list[Row]:
-    """Error and coverage on the outcomes that have arrived; nothing where there were too few."""
+    """Error and coverage on the outcomes that have arrived; nothing if there were too few."""
     facts = (verdict or {}).get("facts", {})
     rows: list[Row] = []
     if facts.get("rmse") is not None:

@@ -1,4 +1,4 @@
-"""The forecast in words and numbers, beside the chart, and what to do where there is none."""
+"""The prediction in words and numbers beside the chart, or a hint if there is none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN_LABELS = ("Most probable", "Second", "Third")
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """One number or label of an answer: what it is, when or of what, and a remark."""
+    """One number or label of a prediction, with its name, its time or subject, and a note."""
 
     label: str
     when: str
@@ -66,17 +66,17 @@ def _(said: Estimate | Label) -> str:
 
 
 def _describe_trust(numbers: Sequence[Prediction | Estimate]) -> tuple[str, str]:
-    """Why the first number has no interval, and what its interval promises; one of both, or neither without numbers."""
+    """Why the first number has no interval, or what its interval promises; both are empty if there are no numbers."""
     if not numbers:
         return "", ""
     interval = numbers[0].interval
     if interval is None:
-        return numbers[0].note or "this model has none that is calibrated.", ""
+        return numbers[0].note or "this model has no calibrated interval.", ""
     return "", format_coverage(interval.coverage_share, interval.measured_share)
 
 
 def write_outlook(facts: Facts) -> str:
-    """The answer in numbers: of a forecast the last value, the next step, the last step."""
+    """The prediction as tiles; for forecasts the last value, the next step and the last step."""
     if facts.forecast is None:
         return write_placeholder(facts)
     first = facts.forecast.predictions[0]
@@ -224,7 +224,7 @@ def _explain_step(said: Prediction, index: int, case: Case) -> str:
 
 @singledispatch
 def _explain_change(transform: Transform, said: Prediction, index: int) -> str:
-    """How far a step lies from the last value."""
+    """The change from the last value to a step."""
     raise NotImplementedError(f"No words are defined for {type(transform).__name__}; register them here.")
 
 
@@ -241,15 +241,15 @@ def _(transform: Difference, said: Prediction, index: int) -> str:
 
 
 def write_placeholder(facts: Facts) -> str:
-    """What to do where there is no forecast to show."""
+    """What to do if there is no forecast to show."""
     run, rows = f"okawari run {facts.case.name}", name_rows(facts.case.layout)
     if facts.recent is None:
         before, command, after = f"No {rows} have been ingested. Run", run, ": it ingests, trains and deploys."
     elif facts.served is None:
-        said = f"{rows.capitalize()} are here, but the prediction service does not answer. Start it with"
+        said = f"{rows.capitalize()} are stored, but the prediction service does not answer. Start it with"
         before, command, after = said, "okawari up", "."
     else:
-        before, command, after = f"{rows.capitalize()} are here, but no model serves yet. Run", run, "."
+        before, command, after = f"{rows.capitalize()} are stored, but no model is served yet. Run", run, "."
     return render("placeholder", before=before, command=command, after=after)
 
 
