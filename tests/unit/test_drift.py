@@ -198,7 +198,7 @@ def test_columns_that_do_not_match_are_refused_by_name() -> None:
         measure_drift(reference, current.drop(columns="c"), RULE)
     with pytest.raises(InvalidInput, match="Column d occurs 0 times in the reference"):
         measure_drift(reference, current.assign(d=1.0), RULE)
-    with pytest.raises(InvalidInput, match="Column a is 2 times"):
+    with pytest.raises(InvalidInput, match="Column a occurs 2 times"):
         measure_drift(pd.concat([reference, reference[["a"]]], axis=1), current, RULE)
     with pytest.raises(InvalidInput, match="Column b of the current rows is object"):
         measure_drift(reference, current.assign(b="x"), RULE)

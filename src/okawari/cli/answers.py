@@ -1,4 +1,4 @@
-"""What `okawari predict` asks and shows: instances from a file, and an answer by the type of its predictions."""
+"""The output of `okawari predict`, by the type of the predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from okawari.formats import format_coverage, format_share
 
 
 def show_forecast(answer: PredictAnswer[Any]) -> None:
-    """A service's answer: the first prediction of a series in full, or one row for each record."""
+    """Print an answer of the service: the first prediction of a series in full, or one row per record."""
     _show_predictions(answer.predictions[0], answer)
 
 
@@ -35,7 +35,7 @@ def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
         {"step": step, f"mean ({first.unit})".removesuffix(" ()"): mean, **_bounds(first.interval, step)}
         for step, mean in enumerate(first.mean, start=1)
     ]
-    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
+    show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
     interval = first.interval
     console.print(first.note if interval is None else format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
@@ -44,7 +44,7 @@ def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
 @_show_predictions.register
 def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
     rows = [{"target": name, **_describe_head(said)} for name, said in first.heads.items()]
-    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
+    show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
     for interval in first.intervals[:1]:
         console.print(format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
@@ -54,7 +54,7 @@ def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
 @_show_predictions.register(Label)
 def _(first: Estimate | Label, answer: PredictAnswer[Any]) -> None:
     rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer.predictions)]
-    show_table(rows, _name_model(answer))
+    show_table(rows, _describe_model(answer))
     _show_id(answer, ":0 for the first")
 
 
@@ -97,7 +97,7 @@ def _(said: Estimate) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _name_model(answer: PredictAnswer[Any]) -> str:
+def _describe_model(answer: PredictAnswer[Any]) -> str:
     return f"{answer.model.candidate} version {answer.model.version}"
 
 

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress lines, tables, trees. Only home of rich."""
+"""Output in the terminal: progress lines, tables, trees. Only home of rich."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
 _OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
-"""Columns of a leaderboard that are no target's, even of one that is called `p`."""
+"""Columns of a leaderboard that belong to no target, not even to one named `p`."""
 
 # A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
@@ -59,7 +59,7 @@ class Reporter:
         self._progress.update(bar, completed=step.share, description=f"{step.what} {step.text}")
 
     def pause_text(self, text: str) -> None:
-        """Say what is being waited for."""
+        """Show what the command waits for."""
         self._progress.update(self._waiting, description=text)
 
 
@@ -72,7 +72,7 @@ def report_progress() -> Iterator[Reporter]:
 
 
 def show_urls(urls: Mapping[str, str]) -> None:
-    """Where a person goes next."""
+    """Print the addresses of the servers."""
     table = Table.grid(padding=(0, 2))
     for name, url in urls.items():
         table.add_row(f"[bold]{name}[/]", f"[link={url}]{url}[/link]")
@@ -82,7 +82,7 @@ def show_urls(urls: Mapping[str, str]) -> None:
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Rows of equal keys as a table."""
+    """Print rows with equal keys as a table."""
     if title:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
@@ -111,9 +111,9 @@ def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
 
 
 def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Which columns stand apart, by heading, and what they are called there."""
+    """The columns of each additional table by its heading, with their names there."""
     parts: dict[str, dict[str, str]] = {}
-    # The longest first: a target may be called as another one begins.
+    # Longest first: the name of a target may be the beginning of another one.
     targets = sorted((name.removesuffix("_skill_share") for name in names if name.endswith("_skill_share")), key=len)
     for name in names:
         step = _STEPS_AHEAD.search(name)
@@ -126,7 +126,7 @@ def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def show_state(state: LoopState, serving: ModelInfo | None) -> None:
-    """The loop of one case at a glance."""
+    """Print the state of the loop of a case."""
     tree = Tree(f"[bold]{state.case}[/]  {state.title}")
     snapshot, champion = state.snapshot, state.champion
     tree.add(
@@ -139,7 +139,7 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
         f"{champion['loss_name']} {champion['loss']:.4g}, "
         + format_gain(champion["skill_share"], than="the baseline's")
     ))  # fmt: skip
-    tree.add("the service serves nothing" if serving is None else f"serving version {serving.version}")
+    tree.add("the service serves no version" if serving is None else f"serving version {serving.version}")
     for name in ("quality", "drift", "performance", "decision"):
         row = getattr(state, name)
         if row is not None:
@@ -151,7 +151,7 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
 
 
 def show_lineage(lineage: Lineage) -> None:
-    """The chain behind a prediction."""
+    """Print the lineage of a prediction."""
     prediction, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
     tree = Tree(f"prediction [bold]{prediction['id']}[/] of {prediction['at']}: {lineage.answer}")
     made = tree.add(
@@ -168,7 +168,7 @@ def show_lineage(lineage: Lineage) -> None:
 
 
 def show_scored(scored: Scored, version: str, target: Path) -> None:
-    """What became of the rows of a scored file, and where the answers and the refused rows lie."""
+    """Print the counts of a scored file and the paths of answers and refused rows."""
     console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
     if scored.refused:
         console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
@@ -220,7 +220,7 @@ def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def show_rehearsal(months: Sequence[Month], links: Sequence[Link]) -> None:
-    """The played months, and what is claimed of them."""
+    """Print the simulated months and the checks."""
     show_table([_describe_month(month) for month in months])
     show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
 
