@@ -40,7 +40,12 @@ def lonely(mlflow_database: Path, free_port: int) -> None:
 def test_the_status_of_an_empty_home_says_what_is_missing(call: Call, lonely: None) -> None:
     said = call("status")
     assert said.code == 0
-    for line in ("aapl  Apple closing price", "nothing ingested yet", "no champion yet", "the service serves no version"):
+    for line in (
+        "aapl  Apple closing price",
+        "nothing ingested yet",
+        "no champion yet",
+        "the service serves no version",
+    ):
         assert line in said.out
 
 
