@@ -110,7 +110,7 @@ def print_table(n_seeds: int, names: Sequence[str]) -> None:
     started = time.perf_counter()
     print(
         f"alarms per look, % of {n_seeds} quiet and {(n_seeds + 1) // 2} shifted looks; 3 columns, "
-        f"{N_REFERENCE} reference rows (standard error of 5 %: {100 * np.sqrt(0.05 * 0.95 / n_seeds):.1f})"
+        f"{N_REFERENCE} reference rows (standard error of 5%: {100 * np.sqrt(0.05 * 0.95 / n_seeds):.1f})"
     )
     print(f"{'series':<9}{'rows':>5}  {'rule':<29}{'quiet':>7}{'variance x2':>13}{'mean +1 sd':>12}")
     for series, draw in ((name, SERIES[name]) for name in names):

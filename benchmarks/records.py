@@ -31,7 +31,7 @@ from okawari.models.windows import WindowSet
 SEEDS = range(1, 6)
 TREES = ("random_forest_100", "boosting_3")
 N_FRESH = 20_000
-"""Fresh points: the standard error of an accuracy of 87 % over them is sqrt(0.87 * 0.13 / 20000), 0.24 points."""
+"""Fresh points: the standard error of an accuracy of 87% over them is sqrt(0.87 * 0.13 / 20000), 0.24 points."""
 
 
 def cut_records(frame: pd.DataFrame, case: Case) -> WindowSet:

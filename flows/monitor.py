@@ -60,7 +60,7 @@ def monitor(case: str) -> dict[str, Any]:
 
 
 def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
-    reason = f"snapshot {snapshot.version} is there, but no champion"
+    reason = f"snapshot {snapshot.version} exists, but there is no champion"
     verdict = decision_log.record_decision(
         case.name, Decision(Kind.PERFORMANCE, Verdict.NO_CHAMPION, reason), snapshot_version=snapshot.version
     )

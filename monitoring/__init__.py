@@ -1,4 +1,4 @@
 """Monitoring: drift of the data (`drift`) and performance of the served model (`performance`).
 
-`report` draws the page that a person opens. Nothing here takes a decision, schedules, trains or serves.
+`report` draws the drift report. Nothing here decides, schedules, trains or serves.
 """

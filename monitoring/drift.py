@@ -1,9 +1,9 @@
-"""The drift verdict: have the features moved away from the readings that the champion learned from?
+"""The drift verdict: whether the features have moved away from the readings that the champion was trained on.
 
-A plain Kolmogorov-Smirnov test takes rows for independent. A perfectly stationary AR(0.9) feature fails it at 5 %
-in more than half of all quiet looks. So here the reference itself says what is usual: every contiguous block of as
-many rows as the current sample is held against the rest of the reference, and the current sample counts as moved
-only where it lies further out than such blocks do.
+A plain Kolmogorov-Smirnov test assumes independent rows. On a stationary AR(0.9) feature it alarms at the 5% level in
+more than half of all looks. Therefore the test is calibrated on the reference: every contiguous block as long as the
+current sample is compared with the rest of the reference, and the current sample counts as drifted only if it lies
+further out than such blocks.
 
 Shapes: N rows of the reference, W rows of the current sample, B blocks. Knows no report, no clock, no file.
 """
@@ -34,13 +34,13 @@ B >= 399; with 3 columns it is B >= 59. 750 readings against 60 give 691 blocks 
 """
 
 SEPARATE_BLOCKS = 5
-"""Blocks that must fit side by side into the reference: with fewer, their spread is a guess.
+"""Smallest number of disjoint blocks in the reference; with fewer, their spread cannot be estimated.
 
-Overlapping blocks share rows, so B says how finely the p-value is resolved, and N / W how much is known.
+Overlapping blocks share rows, so B sets the resolution of the p-value, and N / W the number of independent blocks.
 """
 
 MAX_REFERENCE, MAX_CURRENT = 5000, 1000
-"""The newest rows that are measured, so that 5000 / 1000 still gives SEPARATE_BLOCKS, and Evidently draws the very
+"""Largest numbers of newest rows that are tested: 5000 / 1000 still gives SEPARATE_BLOCKS, and Evidently draws the
 same rows in about a second. The resolution of KS at 1000 rows is near 0.03, well below any useful minimum effect."""
 
 
@@ -49,9 +49,9 @@ Test = Literal["block_ks", "two_sample_ks"]
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """One feature: how far it lies from the reference (KS distance, 0 to 1), and how unusual that is.
+    """The drift of one feature: its KS distance from the reference (0 to 1) and the p-value of that distance.
 
-    `threshold` is the Holm level that `p_value` had to reach; `drifted` also asks for the minimum effect.
+    `threshold` is the Holm level of `p_value`; `drifted` also requires the minimum effect.
     """
 
     column: str
@@ -62,13 +62,13 @@ class ColumnDrift:
 
     @property
     def alarm_level(self) -> float:
-        """The p-value at or below which this column alarms: its Holm level, or 0 where the effect is too small."""
+        """The p-value at or below which this column alarms: its Holm level, or 0 if the effect is too small."""
         return self.threshold if self.drifted or self.p_value > self.threshold else 0.0
 
 
 @dataclass(frozen=True)
 class DriftVerdict:
-    """What the features say, with the sentence a person reads. `n_*` count the readings that were measured."""
+    """The verdict over all features, with its reason. `n_*` count the rows that were tested."""
 
     verdict: Verdict
     columns: tuple[ColumnDrift, ...]
@@ -76,7 +76,7 @@ class DriftVerdict:
     n_current: int
     reason: str
     test: Test = "block_ks"
-    """What p-values are taken from: blocks of the reference, or two independent samples."""
+    """The test behind the p-values: blocks of the reference, or two independent samples."""
 
     def facts(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -89,11 +89,11 @@ def measure_drift(
     """Compare every feature column of `current` with `reference`, both oldest row first.
 
     Args:
-        reference: features the champion learned from, [n, K] floats; the newest MAX_REFERENCE rows are used.
+        reference: features that the champion was trained on, [n, K] floats; the newest MAX_REFERENCE rows are used.
         current: newer features, [n, K] floats of the same columns; the newest MAX_CURRENT rows are used.
         rule: family-wise `alpha` over the columns (Holm), smallest distance, smallest number of readings.
-        in_order: rows follow each other in time, so blocks of the reference say what is usual; records that stand
-            for themselves are independent, and the plain two-sample test says it.
+        in_order: whether rows follow each other in time. If so, the test is calibrated on blocks of the reference;
+            records are independent and get the plain two-sample test.
 
     Raises:
         InvalidInput: no column, a column missing on either side, or a value that is not a finite number.
@@ -115,22 +115,22 @@ def measure_drift(
 
 
 def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The contiguous rows that are measured, and drawn, of both samples."""
+    """The contiguous rows of both samples that are tested and drawn."""
     return reference.tail(MAX_REFERENCE), current.tail(MAX_CURRENT)
 
 
 def measure_block_ks(reference_N: Array, current_W: Array) -> tuple[float, float]:
-    """KS distance of the current sample from the reference, and its p-value calibrated on the reference's blocks.
+    """KS distance of the current sample from the reference, and its p-value calibrated on blocks of the reference.
 
-    Two answers to "how unusual", of which the larger, more careful one counts:
+    The p-value is the larger, more conservative one of two:
 
-    * rank: (1 + blocks at least as far out) / (1 + B). Overlapping blocks are not independent, so alone it alarms
-      too often: three columns at a family-wise 5 % gave 8 to 15 % with 60 rows against 750.
+    * rank: (1 + blocks at least as far out) / (1 + B). Overlapping blocks are not independent, so this p-value alone
+      alarms too often: three columns at a family-wise 5% gave 8 to 15% with 60 rows against 750.
     * prediction: the fourth root of the blocks' distances is close to normal; one more draw, given the mean and
       spread of N / W separate ones, follows Student's t with N / W - 1 degrees of freedom.
 
-    Together, with Holm over three columns at 5 %, quiet looks alarmed in 1.5 to 5.5 % (60 or 21 rows against 750; iid,
-    AR(0.5), AR(0.9), GARCH, |GARCH|). `benchmarks/false_alarms.py` measures it again.
+    Together, with Holm over three columns at 5%, looks without drift alarmed in 1.5 to 5.5% (60 or 21 rows against 750;
+    iid, AR(0.5), AR(0.9), GARCH, |GARCH|). `benchmarks/false_alarms.py` repeats the measurement.
 
     Args:
         reference_N: finite values, oldest first, with at least SEPARATE_BLOCKS times W rows.
@@ -150,8 +150,8 @@ def measure_block_ks(reference_N: Array, current_W: Array) -> tuple[float, float
 def measure_two_sample_ks(reference_N: Array, current_W: Array) -> tuple[float, float]:
     """KS distance of two independent samples and its two-sided p-value (exact for small ones, else asymptotic).
 
-    Source: Hodges, The significance probability of the Smirnov two-sample test, 1958. With many equal values, as those
-    of labels, the p-value is too large and the test careful.
+    Source: Hodges, The significance probability of the Smirnov two-sample test, 1958. With many equal values, such as
+    labels, the p-value is too large and the test conservative.
     """
     result = stats.ks_2samp(reference_N, current_W)
     return float(result.statistic), float(result.pvalue)
@@ -164,11 +164,11 @@ TESTS: Mapping[Test, Callable[[Array, Array], tuple[float, float]]] = {
 
 
 def check_features(reference: pd.DataFrame, current: pd.DataFrame) -> None:
-    """Refuse features that cannot be compared, by the column's name."""
+    """Check that the features can be compared; errors name the column."""
     if not len(reference.columns):
         raise InvalidInput("The reference has no columns; drift needs at least one feature. Name features in the case.")
     for name in reference.columns.union(current.columns, sort=False):
-        for label, frame in (("reference", reference), ("current readings", current)):
+        for label, frame in (("reference", reference), ("current rows", current)):
             _check_column(frame, name, label)
 
 
@@ -176,38 +176,38 @@ def _check_column(frame: pd.DataFrame, name: str, label: str) -> None:
     n_found = int((frame.columns == name).sum())
     if n_found != 1:
         raise InvalidInput(
-            f"Column {name} is {n_found} times in the {label}; both sides need it exactly once. "
+            f"Column {name} occurs {n_found} times in the {label}; both samples need it exactly once. "
             "Compute both with the same features."
         )
     if not pd.api.types.is_numeric_dtype(frame[name]):
         raise InvalidInput(
             f"Column {name} of the {label} is {frame[name].dtype}; only numbers can be compared. "
-            "Leave it out, or turn it into a number."
+            "Leave it out, or convert it to a number."
         )
     n_bad = int((~np.isfinite(frame[name].to_numpy(dtype=float, na_value=np.nan))).sum())
     if n_bad:
         raise InvalidInput(
             f"Column {name} of the {label} has {n_bad} values that are missing or infinite; features "
-            "must be finite. Quarantine or drop those readings first."
+            "must be finite. Quarantine or drop those rows first."
         )
 
 
 def _find_shortage(n: int, width: int, n_columns: int, rule: Drift, *, in_order: bool) -> str:
-    """Why these sizes cannot be judged; empty where they can."""
+    """Why these sample sizes are too small; empty if they are not."""
     if width < rule.min_current:
-        return f"{width} current readings; the rule needs {rule.min_current}."
+        return f"{width} current rows; the rule needs {rule.min_current}."
     if not in_order:
-        return "" if n >= rule.min_current else f"{n} reference readings; the rule needs {rule.min_current}."
+        return "" if n >= rule.min_current else f"{n} reference rows; the rule needs {rule.min_current}."
     if n < SEPARATE_BLOCKS * width:
         return (
-            f"The reference of {n} readings holds {n / width:.1f} blocks of {width}; {SEPARATE_BLOCKS} are needed "
-            f"to know what is usual. Use at least {SEPARATE_BLOCKS * width} readings or fewer current ones."
+            f"The reference of {n} rows holds {n / width:.1f} blocks of {width}; {SEPARATE_BLOCKS} are needed "
+            f"to estimate the usual distance. Use at least {SEPARATE_BLOCKS * width} rows or fewer current ones."
         )
     smallest, level = 1 / (1 + _count_blocks(n, width)), rule.alpha / n_columns
     if smallest > level:
         return (
-            f"{n} reference readings give {_count_blocks(n, width)} blocks of {width}, so no p-value below "
-            f"{smallest:.2g}, but Holm over {n_columns} columns asks for {level:.2g}. "
+            f"{n} reference rows give {_count_blocks(n, width)} blocks of {width}, so no p-value below "
+            f"{smallest:.2g}, but Holm over {n_columns} columns needs {level:.2g}. "
             "Lengthen the reference, drop columns or raise alpha."
         )
     return ""
@@ -224,8 +224,8 @@ def _count_blocks(n: int, width: int) -> int:
 def _measure_distances(ordered_N: Array, samples_BW: Array) -> Array:
     """KS distance of each row of `samples_BW` from the sorted reference.
 
-    Between two neighbouring sample values the sample's distribution stands still and the reference's only rises, so
-    the largest gap lies at a sample value or just below one.
+    Between two neighbouring sample values the distribution of the sample is constant and that of the reference does not
+    fall, so the largest gap lies at a sample value or just below one.
     """
     samples_BW = np.sort(samples_BW, axis=1)
     n, width = len(ordered_N), samples_BW.shape[1]
@@ -237,7 +237,7 @@ def _measure_distances(ordered_N: Array, samples_BW: Array) -> Array:
 
 
 def _count_ties(sorted_BW: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """For each value of a sorted row: how many of the row are smaller, and how many are not larger."""
+    """For each value of a sorted row, the number of smaller values and the number of values that are not larger."""
     n_rows, width = sorted_BW.shape
     edge = np.ones((n_rows, 1), dtype=bool)
     rises = np.diff(sorted_BW, axis=1) > 0
@@ -248,7 +248,7 @@ def _count_ties(sorted_BW: Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
 
 
 def _predict_exceedance(distances_B: Array, observed: float, n_separate: float) -> float:
-    """Chance that one more block lies at least as far out, from mean and spread of `n_separate` blocks' worth."""
+    """Probability that one more block lies at least as far out, given mean and spread of `n_separate` blocks."""
     usual_B = distances_B**0.25
     spread = float(usual_B.std()) * np.sqrt(n_separate / (n_separate - 1) * (1 + 1 / n_separate))
     excess = observed**0.25 - float(usual_B.mean())
@@ -258,7 +258,7 @@ def _predict_exceedance(distances_B: Array, observed: float, n_separate: float) 
 
 
 def _judge_columns(measured: Mapping[str, tuple[float, float]], rule: Drift) -> tuple[ColumnDrift, ...]:
-    """Holm over the columns, and the minimum effect."""
+    """Apply Holm over the columns and the minimum effect."""
     levels = find_holm_levels([p_value for _, p_value in measured.values()], rule.alpha)
     return tuple(
         ColumnDrift(name, distance, p_value, float(level), bool(p_value <= level and distance >= rule.min_effect))
@@ -274,5 +274,5 @@ def _describe(columns: tuple[ColumnDrift, ...], rule: Drift) -> str:
         for each in shown
     )
     if drifted:
-        return f"{len(drifted)} of {len(columns)} features moved: {numbers}."
-    return f"No feature moved; nearest was {numbers}, with a smallest distance that counts of {rule.min_effect:g}."
+        return f"{len(drifted)} of {len(columns)} features drifted: {numbers}."
+    return f"No feature drifted; the smallest p-value has {numbers}. Distances count from {rule.min_effect:g}."

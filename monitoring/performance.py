@@ -1,7 +1,7 @@
-"""The performance verdict: does the model still do its job, judged by outcomes that have arrived?
+"""The performance verdict: whether the outcomes that have arrived confirm the quality of the served model.
 
-Two claims of a promotion are held to account on the matured one-step predictions: that it beats the last known
-value (the random walk), and that its interval covers what it promised. Knows no store, no clock, no file.
+Two properties are tested on matured one-step predictions: the error is not larger than that of the baseline, and the
+interval covers the promised share. Knows no store, no clock, no file.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from scipy import stats
 
 from okawari.errors import InvalidInput
 from okawari.evaluation.significance import measure_worse_p_value
+from okawari.formats import format_share
 from okawari.policy.decision import Verdict
 
 Array = npt.NDArray[np.float64]
 
 ALPHA = 0.01
-"""Share of false alarms of one verdict."""
+"""False-alarm rate of one verdict."""
 REQUIRED, BOUNDS = ("prediction", "level", "truth"), ("lower", "upper")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PerformanceVerdict:
-    """What the outcomes say, with the sentence a person reads. Errors are in the target's own unit.
+    """The verdict over the outcomes, with its reason. Errors are in the unit of the target.
 
-    `skill_share` is 1 - rmse / baseline_rmse: below 0 the last known value was the better answer. `worse_p_value`
-    tests that, `under_p_value` that the interval covers less than promised. None where nothing could be measured:
-    too few outcomes, a model without intervals, a baseline that was exact.
+    `skill_share` is 1 - rmse / baseline_rmse: below 0 the baseline was better. `worse_p_value` tests whether the error
+    is larger than that of the baseline, `under_p_value` whether the interval covers less than promised. Values are None
+    if they could not be measured: too few outcomes, a model without intervals, an exact baseline.
     """
 
     verdict: Verdict
@@ -47,7 +48,7 @@ class PerformanceVerdict:
     under_p_value: float | None = None
     note: str | None = None
     targets: Mapping[str, PerformanceVerdict] | None = None
-    """Of several targets, each one's own verdict."""
+    """For several targets, the verdict of each."""
 
     def facts(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -66,16 +67,16 @@ def measure_performance(
 
     Args:
         frame: one row per matured prediction, oldest first: `prediction`, `lower`, `upper`, `level` (the baseline's
-            answer: of a forecast the last known target value) and `truth`, all in the target's own unit. `lower` and
-            `upper` may be missing or wholly empty for a model without intervals.
-        coverage_share: promised share of truths inside the interval, 0 to 1.
-        baseline: who answers `level`, as a person says it.
+            prediction: for forecasts the last known value) and `truth`, all in the unit of the target. `lower` and
+            `upper` may be missing or empty for a model without intervals.
+        coverage_share: promised share of true values inside the interval, 0 to 1.
+        baseline: name of the baseline in messages.
         min_rows: fewer rows are "not enough data".
         alpha: false-alarm rate of one verdict; the tests share it evenly (Bonferroni).
 
     Raises:
-        InvalidInput: a column missing, a value not finite, an interval upside down, a share outside 0 to 1, or
-            `min_rows` below 2.
+        InvalidInput: a column is missing, a value is not finite, a lower bound exceeds its upper bound, a share is
+            outside 0 to 1, or `min_rows` is below 2.
     """
     _check_shares(coverage_share=coverage_share, alpha=alpha)
     if min_rows < 2:
@@ -95,11 +96,11 @@ def measure_performance(
 def measure_hits(
     hits: pd.Series, *, baseline_share: float, min_rows: int = 40, alpha: float = ALPHA
 ) -> PerformanceVerdict:
-    """Judge labels by how many were right: degraded where the most common label would have been right more often.
+    """Judge labels by the share of correct ones: degraded if the most common label would be correct more often.
 
     Args:
-        hits: 1 for each outcome whose label was right, else 0.
-        baseline_share: how often the most common label comes, 0 to 1.
+        hits: 1 for each outcome with a correct label, else 0.
+        baseline_share: share of the most common label, 0 to 1.
         min_rows: fewer rows are "not enough data".
         alpha: false-alarm rate of the exact binomial test.
     """
@@ -110,8 +111,8 @@ def measure_hits(
     p_value = float(stats.binomtest(right, n, baseline_share, alternative="less").pvalue)
     worse = p_value < alpha
     reason = (
-        f"Of {n} outcomes {right / n:.1%} were right, {'less than' if worse else 'against'} the "
-        f"{baseline_share:.1%} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
+        f"{format_share(right / n, 1)} of {n} outcomes were correct, {'less than' if worse else 'against'} the "
+        f"{format_share(baseline_share, 1)} of the most common label (p {p_value:.2g}, alarms below {alpha:g})."
     )
     return PerformanceVerdict(
         verdict=Verdict.DEGRADED if worse else Verdict.GOOD, reason=reason, n=n, worse_p_value=p_value
@@ -119,19 +120,19 @@ def measure_hits(
 
 
 def join_verdicts(verdicts: Mapping[str, PerformanceVerdict]) -> PerformanceVerdict:
-    """One verdict over several targets: degraded where one of them is, for which the others' reasons are left out.
+    """One verdict over several targets: degraded if any of them is; only the reasons of the worst verdict are kept.
 
-    Each is to be measured with its share of `alpha` (Bonferroni), so that all together keep it.
+    Each target must be measured with its share of `alpha` (Bonferroni), so that the joint verdict keeps `alpha`.
     """
     kinds: tuple[Verdict, ...] = (Verdict.DEGRADED, Verdict.GOOD, Verdict.NOT_ENOUGH_DATA)
     worst = next(kind for kind in kinds if any(each.verdict == kind for each in verdicts.values()))
-    told = {name: each for name, each in verdicts.items() if each.verdict == worst}
+    decisive = {name: each for name, each in verdicts.items() if each.verdict == worst}
     if worst == "not enough data":
-        return next(iter(told.values()))
+        return next(iter(decisive.values()))
     return PerformanceVerdict(
         verdict=worst,
-        reason=" ".join(f"{name}: {each.reason}" for name, each in told.items()),
-        n=min(each.n for each in told.values()),
+        reason=" ".join(f"{name}: {each.reason}" for name, each in decisive.items()),
+        n=min(each.n for each in decisive.values()),
         targets=dict(verdicts),
     )
 
@@ -148,7 +149,7 @@ def _measure_errors(prediction: Array, level: Array, truth: Array) -> dict[str, 
 
 
 def _measure_coverage(lower: Array, upper: Array, truth: Array, promised: float, alpha: float) -> dict[str, Any]:
-    """Exact binomial tests: covering too little degrades, covering too much is a note, as it does no harm."""
+    """Exact binomial tests: too little coverage degrades the verdict, too much is only noted."""
     inside, n = int(((lower <= truth) & (truth <= upper)).sum()), len(truth)
     too_wide = stats.binomtest(inside, n, promised, alternative="greater").pvalue < alpha
     return {
@@ -183,9 +184,10 @@ def _describe(n: int, promised: float, level: float, numbers: dict[str, Any], wo
     if "coverage_share" not in numbers:
         return f"Over {n} outcomes {errors}; the model has no intervals."
     covers = "only cover" if under else "cover"
+    measured, share = format_share(numbers["coverage_share"], 1), format_share(promised, 1)
     return (
-        f"Over {n} outcomes {errors}, and the intervals {covers} {numbers['coverage_share']:.1%} of a promised "
-        f"{promised:.1%} (p {numbers['under_p_value']:.2g}); both p-values alarm below {level:g}."
+        f"Over {n} outcomes {errors}, and the intervals {covers} {measured} where {share} were promised "
+        f"(p {numbers['under_p_value']:.2g}); both p-values alarm below {level:g}."
     )
 
 
@@ -206,7 +208,7 @@ def _read_column(frame: pd.DataFrame, name: str) -> Array:
 
 
 def _read_bounds(frame: pd.DataFrame) -> tuple[Array, Array] | None:
-    """Both ends of the intervals; None where the model gives none."""
+    """Both bounds of the intervals; None if the model has no intervals."""
     if all(name not in frame.columns or frame[name].isna().all() for name in BOUNDS):
         return None
     lower, upper = (_read_column(frame, name) for name in BOUNDS)

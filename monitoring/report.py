@@ -1,8 +1,8 @@
-"""The page a person opens: an Evidently report with the very numbers of the drift verdict. Only home of evidently.
+"""The drift report: an Evidently page with the numbers of the drift verdict. Only home of evidently.
 
-Our tests are registered *in* Evidently, and each column's threshold is handed over, so its FAIL or SUCCESS per
-column is the verdict's. Evidently costs seconds to import, so nothing imports it before a report is asked for, and
-it is told not to phone home before it is.
+The tests of `monitoring.drift` are registered in Evidently with the threshold of each column, so FAIL or SUCCESS of a
+column equals the verdict. Importing Evidently takes seconds, so it is imported when a report is drawn, with its
+telemetry switched off.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from okawari.errors import NotYet, OkawariError
 _HEADER = """<header style="font-family: system-ui, sans-serif; max-width: 1200px; margin: 0 auto; padding: 24px">
 <h1 style="font-weight: 500; margin: 0 0 8px">{{ title }}</h1>
 <p style="margin: 0 0 4px"><strong>{{ verdict.verdict }}</strong>: {{ verdict.reason }}</p>
-<p style="margin: 0; opacity: 0.7">{{ verdict.n_current }} current readings
-against {{ verdict.n_reference }} reference readings.</p>
+<p style="margin: 0; opacity: 0.7">{{ verdict.n_current }} current rows
+against {{ verdict.n_reference }} reference rows.</p>
 </header>"""
 
 
 class ReportMismatch(OkawariError):
-    """The page would contradict the verdict: a bug of ours, never the user's."""
+    """The report contradicts the verdict: a bug in Okawari, not an input error."""
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """A drawn report. `html` is one file that needs no network; `statuses` holds the drift status of each column."""
+    """A drawn report. `html` is one self-contained file; `statuses` holds the drift status of each column."""
 
     html: str
     statuses: Mapping[str, bool]
     p_values: Mapping[str, float]
 
     def save(self, path: Path) -> Path:
-        """Write the page, making its folder where needed; the file is there whole or not at all."""
+        """Write the page atomically; its folder is created if needed."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         unfinished.write_text(self.html, encoding="utf-8")
@@ -53,12 +53,12 @@ class DriftReport:
 
 
 def build_report(reference: pd.DataFrame, current: pd.DataFrame, verdict: DriftVerdict, *, title: str) -> DriftReport:
-    """Draw the report of a verdict from the same two samples it was measured on, both oldest row first.
+    """Draw the report of a verdict from the samples that it was measured on, both oldest row first.
 
     Raises:
-        NotYet: the verdict is "not enough data", so there is nothing to draw.
+        NotYet: the verdict is "not enough data".
         InvalidInput: the samples cannot be compared.
-        ReportMismatch: Evidently's statuses or p-values differ from the verdict's.
+        ReportMismatch: statuses or p-values of Evidently differ from the verdict.
     """
     if not verdict.columns:
         raise NotYet(f"No report can be drawn: {verdict.reason} Draw one when the verdict is drifted or stable.")
@@ -85,16 +85,16 @@ def _run_evidently(reference: pd.DataFrame, current: pd.DataFrame, verdict: Drif
         ValueDrift(column=column.column, method=verdict.test, threshold=column.alarm_level)
         for column in verdict.columns
     ]
-    return Report(metrics, include_tests=True).run(*samples)  # current first: Evidently cannot tell them apart
+    return Report(metrics, include_tests=True).run(*samples)  # Evidently expects the current sample first
 
 
 @cache
 def register_tests() -> None:
-    """Teach Evidently our tests, once per process: `block_ks` and `two_sample_ks` for numbers, `chi2_contingency` for
-    categories.
+    """Register the tests in Evidently, once per process: `block_ks` and `two_sample_ks` for numbers, `chi2_contingency`
+    for categories.
 
-    Evidently's own `chisquare` takes the reference for exact; on two samples of equal size it alarms on about 4 of
-    10 quiet columns at a nominal 5 %. The contingency test knows that both are samples.
+    `chisquare` of Evidently treats the reference as exact; on two samples of equal size it alarms on about 4 of 10
+    columns without drift at a nominal 5%. The contingency test treats both as samples.
     """
     _import_evidently()
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
@@ -110,7 +110,7 @@ def register_tests() -> None:
 
 def _import_evidently() -> None:
     os.environ["DO_NOT_TRACK"] = "1"
-    with warnings.catch_warnings():  # its web server, which nobody starts here, imports deprecated names
+    with warnings.catch_warnings():  # its web server, unused here, imports deprecated names
         warnings.simplefilter("ignore", DeprecationWarning)
         importlib.import_module("evidently")
 
@@ -123,7 +123,7 @@ def _test_numbers(
 
 
 def _test_categories(reference: pd.Series, current: pd.Series, _kind: Any, threshold: float) -> tuple[float, bool]:
-    """Two-sample chi-square on the table of counts; categories are compared as they are, missing ones left out."""
+    """Two-sample chi-square on the table of counts; missing categories are left out."""
     counts = pd.DataFrame({"reference": reference.value_counts(), "current": current.value_counts()}).fillna(0)
     if len(counts) < 2:
         return 1.0, False
@@ -152,12 +152,12 @@ def _check_agreement(statuses: Mapping[str, bool], p_values: Mapping[str, float]
 
 
 def _add_header(page: str, title: str, verdict: DriftVerdict) -> str:
-    """Put title and verdict on top of Evidently's page, which has neither."""
+    """Insert title and verdict at the top of the page of Evidently."""
     templates = Environment(autoescape=True, undefined=StrictUndefined)
     header = templates.from_string(_HEADER).render(title=title, verdict=verdict)
     before, body, after = page.partition("<body>")
     if not body:
         raise ReportMismatch(
-            "Evidently's page has no <body> to put the verdict in; use a version of Evidently that has."
+            "Evidently's page has no <body>, where the verdict is inserted; install the pinned version of Evidently."
         )
     return before + body + header + after

@@ -1,6 +1,6 @@
-"""The page as a Gradio app: wires what is known (facts) to what is shown (pages). Start: `python -m ui.app`.
+"""The page as a Gradio app: connects the facts (`view_model`) with the parts of the page. Start: `python -m ui.app`.
 
-Each part of the page is sent again only when it changed, so an idle page stays still.
+A part of the page is sent again only if it changed, so an idle page causes little traffic.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Part = Callable[[Facts], str | Figure | None]
 
 
 def list_parts() -> dict[str, Part]:
-    """Every part of the page that follows the facts, by the id of its element."""
+    """Every part of the page that depends on the facts, by the id of its element."""
     mark = load_mark()
     return {
         "header": lambda facts: write_header(facts, mark),
@@ -59,7 +59,7 @@ def list_parts() -> dict[str, Part]:
 
 
 def refresh_parts(facts: Facts, parts: Mapping[str, Part], shown: Digests) -> tuple[list[Any], dict[str, str]]:
-    """Content of every part, `gr.skip()` for those that look as they did; and the digests of what is shown now."""
+    """Content of every part (`gr.skip()` if it is unchanged), and the digests of the shown content."""
     updates, digests = [], {}
     for name, write in parts.items():
         content = write(facts)
@@ -69,7 +69,7 @@ def refresh_parts(facts: Facts, parts: Mapping[str, Part], shown: Digests) -> tu
 
 
 def build_page() -> gr.Blocks:
-    """Build the page; nothing is read or requested before it is opened."""
+    """Build the page. Data is read when the page is opened."""
     names = load_settings().case_names
     parts = list_parts()
     with gr.Blocks(title="Okawari", analytics_enabled=False, fill_width=True) as page:
@@ -117,7 +117,7 @@ def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:
 
 
 def _list_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Title and name of each case that is known here; a service elsewhere may answer for others."""
+    """Title and name of each case that can be loaded here; a remote service may serve others."""
     known = []
     for name in names:
         with suppress(OkawariError):
@@ -126,7 +126,7 @@ def _list_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _refresh_choice() -> gr.Dropdown:
-    """The cases as they are now: without OKAWARI_CASES, those that the service answers for."""
+    """The current cases: without OKAWARI_CASES, those that the service serves."""
     choices = _list_choices(list_case_names()) or _list_choices(load_settings().case_names)
     return gr.Dropdown(choices, value=choices[0][1], visible=len(choices) > 1)
 
@@ -195,7 +195,7 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
 
 
 def _find_unfinished(name: str) -> Run | None:
-    """The case's training that is under way, however it was started; a missing server is reported when it is needed."""
+    """The unfinished training of a case, however it was started; None if Prefect does not answer."""
     try:
         runs = list_active_runs("train", name)
     except ServerUnreachable:

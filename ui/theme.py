@@ -11,7 +11,7 @@ MARK = Path(__file__).with_name("mark.svg")
 
 
 def build_theme() -> gr.themes.Base:
-    """A theme that asks no server for a font."""
+    """A theme with system fonts only, so that the page loads nothing from other servers."""
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.stone,

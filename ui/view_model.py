@@ -1,4 +1,4 @@
-"""All that one showing of the page is drawn from, gathered once and shared by every open browser tab."""
+"""The facts that the page is drawn from, loaded once and shared by all open browser tabs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Served = ForecastAnswer[AnyPrediction]
 SHOWN_READINGS = 250  # a year of trading days
 SHOWN_DECISIONS = 12
 _TIMEOUT_S = 5.0
-_SHARED_S = 3.0  # below the page's refresh period, so that a showing is never older than one refresh
+_SHARED_S = 3.0  # below the refresh period of the page, so that shown facts are at most one refresh old
 
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Addresses of the pages next door, and the folder that reports come from."""
+    """Addresses of the other pages, and the folder of the reports."""
 
     prefect: str
     mlflow: str
@@ -41,9 +41,9 @@ class Links:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known about one case. `trouble` holds sentences about what could not be read.
+    """The facts about one case. `trouble` holds messages about facts that could not be read.
 
-    `recent` are the newest readings, ascending in time; None where nothing has been ingested.
+    `recent` holds the newest readings, ascending in time; None if nothing has been ingested.
     """
 
     case: Case
@@ -57,7 +57,7 @@ class Facts:
 
 
 def load_links() -> Links:
-    """Where the other pages are."""
+    """Addresses of the other pages, from the settings."""
     settings = load_settings()
     return Links(
         prefect=settings.prefect_base,
@@ -68,7 +68,7 @@ def load_links() -> Links:
 
 
 def load_facts(case: str) -> Facts:
-    """Gather everything about a case; what cannot be read is left out and named in `trouble`."""
+    """Load all facts about a case; facts that cannot be read are None and reported in `trouble`."""
     return _load_facts(case, int(time.monotonic() / _SHARED_S))
 
 
@@ -102,7 +102,7 @@ def _load_facts(name: str, moment: int) -> Facts:
 
 @cache
 def _connect() -> Client:
-    """One client for the process; a forecast takes milliseconds, but a service may be loading a model."""
+    """The client of this process. Its timeout allows for a service that is loading a model."""
     return Client(timeout=_TIMEOUT_S)
 
 
@@ -110,8 +110,7 @@ def _find_case(name: str) -> CaseInfo:
     cases = {case.name: case for case in _connect().cases()}
     if name not in cases:
         raise InvalidInput(
-            f"The service answers for {', '.join(cases) or 'no case'}, not for {name}; "
-            f"start it with {name} in OKAWARI_CASES."
+            f"The service serves {', '.join(cases) or 'no case'}, not {name}; start it with {name} in OKAWARI_CASES."
         )
     return cases[name]
 
@@ -124,7 +123,7 @@ def _load_forecast(served: CaseInfo | None, snapshot_version: int | None) -> Ser
 
 @lru_cache(maxsize=16)
 def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Served:
-    """Once per model and snapshot: the service journals every answer, and watching must not fill that record."""
+    """Request a forecast once per model and snapshot, because the service journals every answer."""
     return _connect().forecast(name)
 
 

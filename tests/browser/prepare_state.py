@@ -38,7 +38,9 @@ def prepare(case: Case) -> None:
     readings = snapshots.load_readings(case)
     _promote(case, snapshot, str(readings[case.time].iloc[-N_NEW - 1].date()))
     _compare(case, readings)
-    reason = "only 12 new readings since the last training; it takes 20 <script>document.title='taken over'</script>"
+    reason = (
+        "only 12 new rows since the last training; at least 20 are needed <script>document.title='taken over'</script>"
+    )
     decision_log.record_decision(case.name, Decision("retrain", "skip", reason))
 
 

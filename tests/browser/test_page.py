@@ -28,7 +28,7 @@ def test_the_page_shows_the_forecast_with_its_model_and_interval(page: Page, wor
     open_page(page, world.url)
     expect(page.get_by_test_id("badges")).to_contain_text("Service ready")
     expect(page.get_by_test_id("badges")).to_contain_text("Serving version 1")
-    expect(page.locator("#heading")).to_contain_text("hold 90% of the true values")
+    expect(page.locator("#heading")).to_contain_text("contain 90% of the true values")
     expect(page.get_by_test_id("outlook")).to_contain_text("$56.31")
     expect(page.get_by_test_id("outlook")).to_contain_text("$54.90 to $57.71")
     for figure in ("#history", "#ahead"):
@@ -38,7 +38,7 @@ def test_the_page_shows_the_forecast_with_its_model_and_interval(page: Page, wor
 def test_the_page_shows_the_state_of_the_loop(page: Page, world: World) -> None:
     open_page(page, world.url)
     cards = page.get_by_test_id("cards")
-    for text in ("1,200", "1 Mar 2013", "random_walk", "2 rows", "log return", "only 12 new readings"):
+    for text in ("1,200", "1 Mar 2013", "random_walk", "2 rows", "log return", "only 12 new rows"):
         expect(cards).to_contain_text(text)
     expect(page.get_by_test_id("decisions").locator("tbody tr")).to_have_count(4)
 

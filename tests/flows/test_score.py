@@ -32,5 +32,5 @@ def test_a_file_is_answered_by_the_champion_and_the_run_returns_what_became_of_i
     answers = pd.read_parquet(tmp_path / "out.parquet")
     assert answers["as_of"].tolist() == readings["date"][n_early:].tolist()
     assert set(answers["graph_sha256"]) == {champion.graph_sha256}
-    with pytest.raises(InvalidInput, match="is there already; nothing was written"):
+    with pytest.raises(InvalidInput, match="exists already; nothing was written"):
         score("small", tmp_path / "in.csv", tmp_path / "out.parquet")

@@ -88,7 +88,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 @pytest.fixture(scope="module")
 def running(installation: Installation) -> Iterator[subprocess.Popen[str]]:
     process = installation.start("up")
-    read_until(process, "Everything runs")
+    read_until(process, "All servers are running")
     yield process
     process.send_signal(signal.SIGINT)
     process.wait(60)
@@ -136,7 +136,7 @@ def test_a_retraining_that_a_person_asks_for_ends_in_a_decision(
 ) -> None:
     code, told = installation.run("run", "aapl", "--retrain", timeout_s=600)
     assert code == 0, told
-    assert "somebody asked for it" in told and "keep version 2" in told
+    assert "a person requested it" in told and "keep version 2" in told
 
 
 def test_a_round_with_drift_ends_when_its_training_has_ended(
@@ -149,8 +149,8 @@ def test_a_round_with_drift_ends_when_its_training_has_ended(
     assert code == 0, told
     state = told[told.rindex("Apple closing price") :]
     assert "90 new and 0 revised" in told and "the data has moved" in told
-    assert "decision promote" in state or "decision keep" in state, state
-    assert "request" not in state, state  # nothing asked for a second training
+    assert "new champion promoted" in state or "champion kept" in state, state
+    assert "request:" not in state, state  # nothing asked for a second training
     assert told.count(" trained ") == 1, told
 
 

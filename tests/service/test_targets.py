@@ -83,7 +83,7 @@ def test_all_targets_are_answered_at_once(served, quarters):
     number = said["heads"]["acceleration"]
     assert number["value"] == pytest.approx(pace, abs=1e-3) and number["unit"] == "pp" and number["note"] is None
     assert number["interval"]["upper"] - number["interval"]["lower"] == pytest.approx(4, abs=1e-4)
-    for name, label in (("trend", "rising"), ("regime", "low")):  # from -1.9 % in June to -0.2 %
+    for name, label in (("trend", "rising"), ("regime", "low")):  # from -1.9% in June to -0.2%
         assert said["heads"][name]["label"] == label
         assert sum(said["heads"][name]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 

@@ -222,7 +222,7 @@ def test_damaged_rows_are_refused_with_their_reason_and_the_others_answered_as_i
     refused = pd.read_csv(tmp_path / "out.refused.csv")
     assert refused["row"].tolist() == [40, 51, 100, 101]
     assert refused["close"][0] == "?"
-    told = ["close is '?', not a number", "date appears more than once", "date does not come after", "volume is miss"]
+    told = ["close is '?', not a number", "date appears more than once", "date is not later than", "volume is miss"]
     assert all(reason.startswith(start) for reason, start in zip(refused["reason"], told, strict=True))
     assert scored.refused == 4
     assert scored.first_reason == "row 40: close is '?', not a number"
@@ -248,7 +248,7 @@ def test_too_few_rows_for_one_window_are_an_error_that_leaves_nothing(
     n: int, ending: str, small_case: Case, model: Model, readings: pd.DataFrame, tmp_path: Path
 ) -> None:
     source = _write(readings[:n], tmp_path / f"in{ending}")
-    told = f"has {n} good rows of {n}; case aapl answers from 12 in a row. Nothing was written"
+    told = f"has {n} valid rows of {n}; case aapl needs 12 in a row for an answer. Nothing was written"
     with pytest.raises(InvalidInput, match=told):
         score_file(small_case, model, source, tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
@@ -267,12 +267,12 @@ def test_a_missing_column_is_named_before_anything_is_written(
     ("target", "told"),
     [
         ("out.xlsx", "ends in '.xlsx'; Okawari reads and writes .csv and .parquet"),
-        ("in.csv", "is the input, too; give the output another name"),
-        ("gone/out.csv", "Write to a folder that is there and yours"),
-        ("there.csv", "is there already; nothing was written. Choose another name, or --overwrite"),
-        ("told.csv", "told.refused.csv is there already; nothing was written"),
+        ("in.csv", "is the input and the output; give the output another name"),
+        ("gone/out.csv", "Write to an existing folder"),
+        ("there.csv", "exists already; nothing was written. Choose another name, or use --overwrite"),
+        ("told.csv", "told.refused.csv exists already; nothing was written"),
         ("folder.csv", "is a folder; the output is a file"),
-        ("foreign.csv", "holds 'letter.txt', which no job has put there"),
+        ("foreign.csv", "holds 'letter.txt', which is not a file of a scoring job"),
     ],
 )
 def test_an_output_that_cannot_be_is_refused_and_nothing_is_lost(
@@ -366,7 +366,7 @@ def test_another_version_does_not_go_on_with_the_parts_but_says_what_to_do(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
     other = _make_model(small_case, version="4", seed=5)
-    told = r"unfinished output of another job: version 3 instead of 4.*--version names its version.*--overwrite"
+    told = r"unfinished output of another job: version 3 instead of 4.*--version sets the version.*--overwrite"
     with pytest.raises(InvalidInput, match=told):
         score_file(small_case, other, *broken_off)
     assert score_file(small_case, model, *broken_off).answered == 449
@@ -404,7 +404,7 @@ def test_an_output_that_appears_while_the_job_rests_is_not_lost(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
     broken_off[1].write_text("mine")
-    with pytest.raises(InvalidInput, match="is there already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         score_file(small_case, model, *broken_off)
     assert broken_off[1].read_text() == "mine"
     assert score_file(small_case, model, *broken_off, overwrite=True).answered == 449
@@ -414,7 +414,7 @@ def test_a_part_that_is_gone_is_missed_and_not_passed_over(
     small_case: Case, model: Model, broken_off: tuple[Path, Path]
 ) -> None:
     (checkpoint.Place(broken_off[1]).folder / "answers-000001.parquet").unlink()
-    with pytest.raises(InvalidInput, match=r"answers-000001.parquet cannot be read.*Begin anew with --overwrite"):
+    with pytest.raises(InvalidInput, match=r"answers-000001.parquet cannot be read.*Start again with --overwrite"):
         score_file(small_case, model, *broken_off)
     assert not broken_off[1].exists()
 
@@ -422,7 +422,7 @@ def test_a_part_that_is_gone_is_missed_and_not_passed_over(
 def test_two_processes_do_not_work_on_one_output(small_case: Case, model: Model, broken_off: tuple[Path, Path]) -> None:
     with (
         checkpoint._hold_lock(checkpoint.Place(broken_off[1]).folder),
-        pytest.raises(InvalidInput, match=r"Another process is writing to .*out.parquet.parts; one job at a time"),
+        pytest.raises(InvalidInput, match=r"Another process is writing to .*out.parquet.parts, and only one may"),
     ):
         score_file(small_case, model, *broken_off)
 
@@ -504,7 +504,7 @@ def test_the_champion_answers_unless_another_version_is_named(train_version: Tra
 
 
 def test_a_case_without_champion_says_how_to_make_one(mlflow_database: Path, small_case: Case) -> None:
-    with pytest.raises(NotYet, match="has no champion to score with; make one with: okawari run aapl"):
+    with pytest.raises(NotYet, match="has no champion to score with; train one with: okawari run aapl"):
         load_model(small_case)
 
 

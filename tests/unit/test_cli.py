@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import socket
 from collections.abc import Callable
+from inspect import signature
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,47 @@ def test_every_command_explains_itself(command: str) -> None:
     explained = (getattr(main, command).__doc__ or "").split("\n")[0]
     assert explained
     assert explained.split(".")[0].split(",")[0] in " ".join(shown.output.replace("│", " ").split())
+
+
+def _print_help(command: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERMINAL_WIDTH", str(columns))
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", columns)
+    shown = CliRunner().invoke(main.app, [*filter(None, [command]), "--help"], prog_name="okawari")
+    assert shown.exit_code == 0
+    return [line.rstrip() for line in shown.output.splitlines()]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_laid_out_for_the_width_of_the_terminal(
+    command: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = _print_help(command, columns, monkeypatch)
+    assert max(map(len, lines)) == columns  # the panels take the whole width
+    text = [line.strip() for line in lines if not line.startswith(("╭", "│", "╰"))]
+    for line, following in pairwise(text):
+        if line and following:  # a line ends inside a paragraph only where the next word would not fit
+            assert len(line) + 1 + len(following.split()[0]) > columns - 2, line
+    for place, line in enumerate(text):
+        if "Example:" in line:
+            assert line.startswith("Example: okawari ") and not text[place - 1] and not text[place + 1]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_names_placeholders_alike_and_defaults_as_they_are_typed(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = "\n".join(_print_help(command, 120, monkeypatch))
+    usage = shown.strip().splitlines()[0].split("okawari")[-1].split()
+    assert all(re.fullmatch(r"\[?[A-Z]+\]?(\.\.\.)?", word) for word in usage if word not in (command, "[ARGS]..."))
+    for unwanted in ("{", "}", "[default: (", "((", "<bool>", "00:00:00"):
+        assert unwanted not in shown
+
+
+def test_the_default_month_in_the_help_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    [default] = (parameter.default for name, parameter in signature(main.loop).parameters.items() if name == "until")
+    assert f"{default:%Y-%m}, if left out" in " ".join(_print_help("loop", 120, monkeypatch))
 
 
 def test_the_commands_are_those_of_the_readme() -> None:

@@ -41,7 +41,12 @@ def lonely(mlflow_database: Path, free_port: int) -> None:
 def test_the_status_of_an_empty_home_says_what_is_missing(call: Call, lonely: None) -> None:
     said = call("status")
     assert said.code == 0
-    for line in ("aapl  Apple closing price", "no readings yet", "no champion yet", "the service serves nothing"):
+    for line in (
+        "aapl  Apple closing price",
+        "nothing ingested yet",
+        "no champion yet",
+        "the service serves no version",
+    ):
         assert line in said.out
 
 
@@ -52,8 +57,8 @@ def test_the_status_names_snapshot_champion_and_decisions(
     versions.set_champion("aapl", version.version)
     said = call("status", "aapl")
     assert "snapshot 0: 300 rows, 2000-03-01 to" in said.out
-    assert "champion version 1: constant (fp32), RMSE 0.5, +2.0% against the baseline" in said.out
-    assert "decision promote (" in said.out
+    assert "champion version 1: constant (fp32), RMSE 0.5, 2.0% lower than the baseline's" in said.out
+    assert "decision: new champion promoted (" in said.out
     assert "it is better" in said.out
 
 
@@ -61,7 +66,7 @@ def test_the_status_without_a_registry_still_tells_what_it_knows(call: Call, fre
     adopt_settings(Settings(mlflow_port=free_port, service_port=free_port))
     said = call("status")
     assert said.code == 0
-    assert "no readings yet" in said.out
+    assert "nothing ingested yet" in said.out
     assert "champion unknown" in said.out and "no champion yet" not in said.out
     assert f"No MLflow server answers at http://127.0.0.1:{free_port}" in said.out
 
@@ -90,7 +95,7 @@ def test_an_answer_is_explained_down_to_its_snapshot(call: Call, train_version: 
     assert "1.625 one step ahead" in said.out
     assert f"model aapl version 1: constant (fp32), sha256 {version.graph_sha256[:12]}, digest holds" in said.out
     assert f"sha256 {version.snapshot_digest[:12]}, digest holds" in said.out
-    assert "promotion promote (" in said.out
+    assert "promotion: new champion promoted (" in said.out
     assert "1.875 one step ahead" in call("explain", f"{answered}:1").out
 
 
@@ -149,7 +154,7 @@ def test_a_forecast_is_shown_with_its_interval_and_how_to_explain_it(call: Call,
         ["1", "27.125", "26", "28"],
         ["2", "27.25", "25", "29"],
     ]
-    assert "The interval is meant to hold 90% of the true values." in said.out
+    assert "The interval is meant to contain 90% of the true values." in said.out
     assert f"okawari explain {'ab' * 16}" in said.out
 
 
@@ -194,7 +199,7 @@ def test_a_file_without_a_valid_row_is_an_error(call: Call, service: SmallServer
     (tmp_path / "new.csv").write_text("x,y\na,b\n")
     said = call("predict", "blobs", "--file", "new.csv")
     assert said.code == 1
-    assert "okawari: new.csv has no valid row to predict from; correct its rows.\n" in said.err
+    assert "okawari: new.csv has no valid row, and a prediction needs one; correct its rows.\n" in said.err
     assert "POST /blobs/predict" not in service.asked
 
 
@@ -281,7 +286,10 @@ def test_a_number_in_a_table_stands_in_one_line(
     monkeypatch.setattr(output.console, "width", width)
     numbers = {"rmse": 12.345, "skill_share": 0.012345, "graph_bytes": 123456, "fit_seconds": 98.76, "p_value": 1e-05}
     output.show_table([{"candidate": "random_forest_100", **numbers, "coverage_share_of_90": 0.9123}])
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if "random_forest_100" in line]
+    baseline = dict.fromkeys(numbers)  # a baseline has no p-value; that makes no column one of words
+    output.show_table([{"candidate": "random_walk", **baseline}, {"candidate": "random_forest_200", **numbers}])
+    row, below_baseline = [line for line in capsys.readouterr().out.splitlines() if "random_forest" in line]
+    assert [float(word) for word in below_baseline.split()[1:]] == pytest.approx([*numbers.values()], rel=1e-3)
     shown = [float(word) for word in row.split()[1:]]
     assert shown == pytest.approx([*numbers.values(), 0.9123], rel=1e-3)
 
@@ -325,7 +333,7 @@ def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
     assert set(answers["model_version"]) == {"1"}
     again = call("score", "aapl", "new.csv", "answers.parquet")
     assert (again.code, again.err.count("\n")) == (1, 1)
-    assert again.err.startswith("okawari: answers.parquet is there already; nothing was written.")
+    assert again.err.startswith("okawari: answers.parquet exists already; nothing was written.")
     assert call("score", "aapl", "new.csv", "answers.parquet", "--overwrite").code == 0
 
 
@@ -337,14 +345,14 @@ def test_an_output_that_is_there_is_refused_before_the_registry_is_asked(
     Path("answers.csv").write_text("mine")
     said = call("score", "aapl", "new.csv", "answers.csv")
     assert (said.code, Path("answers.csv").read_text()) == (1, "mine")
-    assert said.err.startswith("okawari: answers.csv is there already; nothing was written.")
+    assert said.err.startswith("okawari: answers.csv exists already; nothing was written.")
 
 
 def test_a_file_cannot_be_scored_before_there_is_a_champion(call: Call, mlflow_database: Path) -> None:
     BundledStock("AAPL").read().tail(100).to_csv("new.csv", index=False)
     said = call("score", "aapl", "new.csv", "answers.csv")
     assert said.code == 1
-    assert said.err == "okawari: Case aapl has no champion to score with; make one with: okawari run aapl.\n"
+    assert said.err == "okawari: Case aapl has no champion to score with; train one with: okawari run aapl.\n"
 
 
 def test_a_source_that_is_not_there_is_named_before_the_registry_is_asked(call: Call) -> None:
@@ -442,7 +450,7 @@ def test_a_training_that_an_event_starts_is_followed_to_its_end(
     looks: list[str] = []
     monkeypatch.setattr(orchestrator, "list_active_runs", list_active)
     call("run", "aapl")
-    assert "decision keep" in call("status", "aapl").out
+    assert "decision: champion kept" in call("status", "aapl").out
     assert list(_list_started(flows)) == ["ingest", "reconcile"]  # no second training
 
 

@@ -58,7 +58,7 @@ def test_lines_that_are_no_rows_are_told_and_left_out(call: Call, tmp_path: Path
     (tmp_path / "sales.csv").write_text("\n".join(lines) + "\n")
     said = call("new", "demand", "--csv", "sales.csv", "--target", "units")
     assert said.code == 0
-    assert said.err.startswith("sales.csv: lines left out that are no rows: 1; first: row 9: ")
+    assert said.err.startswith("sales.csv: 1 malformed lines left out; first: row 9: ")
 
 
 def test_a_cases_own_file_that_is_gone_is_no_verdict_on_the_data(call: Call, tmp_path: Path) -> None:
@@ -131,10 +131,13 @@ def test_a_bad_table_is_one_sentence_and_no_file(content: str, told: str, call: 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "The table is named by nothing; give one of --csv, --sql and --sql-env."),
-        (["--csv", "sales.csv", "--sql", "sqlite:///shop.db"], "The table is named by ['--csv', '--sql']; give one of"),
-        (["--csv", "sales.csv", "--query", "select 1"], "a query goes to a database. Leave one out"),
-        (["--sql", "sqlite:///shop.db"], "There is a database and no --query; add one"),
+        ([], "The table is given by no option; give exactly one of --csv, --sql and --sql-env."),
+        (
+            ["--csv", "sales.csv", "--sql", "sqlite:///shop.db"],
+            "The table is given by --csv and --sql; give exactly",
+        ),
+        (["--csv", "sales.csv", "--query", "select 1"], "a query needs a database. Leave one of them out"),
+        (["--sql", "sqlite:///shop.db"], "A database is given without --query; a database needs one."),
         (["--sql", "sqlite:///shop.db", "--query", "select * from gone"], "no such table: gone. Check the address"),
         (["--sql", "sqlite:///gone.db", "--query", "select 1"], "gone.db; give the path of a SQLite file"),
         (["--sql-env", "NO_URL", "--query", "select 1"], "The environment variable NO_URL is not set"),

@@ -79,9 +79,15 @@ def test_a_candidate_that_the_case_does_not_have_is_refused() -> None:
 def test_the_command_shows_the_table_and_its_verdict(call: Call) -> None:
     said = call("quantize", "diabetes", "--candidate", "linear", "--candidate", "constant")
     assert said.code == 0
-    for word in ("linear, fitted on 236, scored on 90", "of fp32", "R2 lost", "uint8", "fp32 serves: Only fp32"):
+    for word in (
+        "linear, fitted on 236 rows, scored on 90 held-out rows",
+        "of fp32",
+        "R2 lost",
+        "uint8",
+        "fp32 serves: Only fp32",
+    ):
         assert word in said.out
-    assert "constant, fitted on 236, scored on 90 held out: Only fp32, because it has no weights." in said.out
+    assert "constant, fitted on 236 rows, scored on 90 held-out rows: Only fp32, because it has no weights." in said.out
 
 
 def test_where_mlflow_answers_the_table_is_kept_there(call: Call, mlflow_database: Path) -> None:

@@ -83,7 +83,7 @@ def test_autocorrelation_alone_raises_hardly_any_alarm(share: float) -> None:
     looks = [split(draw_frame(810, seed, share), 60) for seed in range(40)]
     plain = sum(any(ks_2samp(old[name], new[name]).pvalue < 0.05 for name in old) for old, new in looks)
     ours = sum(measure_drift(old, new, RULE).verdict == "drifted" for old, new in looks)
-    assert ours <= 5, "5 % of 40 looks is 2; 6 or more would happen in 1.4 % of all worlds"
+    assert ours <= 5, "5% of 40 looks is 2; 6 or more would happen in 1.4% of all worlds"
     assert plain > ours
 
 
@@ -169,10 +169,10 @@ def test_only_the_newest_rows_are_measured() -> None:
 @pytest.mark.parametrize(
     ("n_reference", "n_current", "rule", "said"),
     [
-        (750, 19, RULE, "19 current readings; the rule needs 20"),
-        (750, 0, RULE, "0 current readings"),
+        (750, 19, RULE, "19 current rows; the rule needs 20"),
+        (750, 0, RULE, "0 current rows"),
         (299, 60, RULE, "holds 5.0 blocks of 60; 5 are needed"),
-        (120, 20, replace(RULE, alpha=0.01), "asks for 0.0033"),
+        (120, 20, replace(RULE, alpha=0.01), "needs 0.0033"),
     ],
 )
 def test_too_little_data_gives_no_verdict_and_the_reason(
@@ -194,13 +194,13 @@ def test_a_value_that_is_no_number_is_refused_by_name(bad: float, side: str) -> 
 
 def test_columns_that_do_not_match_are_refused_by_name() -> None:
     reference, current = split(draw_frame(810), 60)
-    with pytest.raises(InvalidInput, match="Column c is 0 times in the current readings"):
+    with pytest.raises(InvalidInput, match="Column c occurs 0 times in the current rows"):
         measure_drift(reference, current.drop(columns="c"), RULE)
-    with pytest.raises(InvalidInput, match="Column d is 0 times in the reference"):
+    with pytest.raises(InvalidInput, match="Column d occurs 0 times in the reference"):
         measure_drift(reference, current.assign(d=1.0), RULE)
-    with pytest.raises(InvalidInput, match="Column a is 2 times"):
+    with pytest.raises(InvalidInput, match="Column a occurs 2 times"):
         measure_drift(pd.concat([reference, reference[["a"]]], axis=1), current, RULE)
-    with pytest.raises(InvalidInput, match="Column b of the current readings is object"):
+    with pytest.raises(InvalidInput, match="Column b of the current rows is object"):
         measure_drift(reference, current.assign(b="x"), RULE)
     with pytest.raises(InvalidInput, match="no columns"):
         measure_drift(reference[[]], current[[]], RULE)

@@ -47,10 +47,10 @@ def test_each_snapshot_is_written_with_the_figures_that_were_known_then(
 ) -> None:
     said = call("readings", "aapl", name, "--snapshot", "0")
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"{name}: snapshot 0, 50 rows, 2000-03-01 to 2000-05-10\n"
+    assert said.out == f"{name}: snapshot 0: 50 rows, 2000-03-01 to 2000-05-10\n"
     assert TableFile(tmp_path / name).read()["volume"].astype(float)[20] == revised
     said = call("readings", "aapl", name, "--overwrite")
-    assert said.out.startswith(f"{name}: snapshot 1, 52 rows, ")
+    assert said.out.startswith(f"{name}: snapshot 1: 52 rows, ")
     assert TableFile(tmp_path / name).read()["volume"].astype(float)[20] == 1.0
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
 
@@ -82,7 +82,7 @@ def test_labels_are_written_as_words_and_records_with_their_arrival(
     )
     _ingest(blobs, drawn)
     said = call("readings", "blobs", f"out.{ending}")
-    assert said.out.startswith(f"out.{ending}: snapshot 0, 3 rows, 2003-06-01")
+    assert said.out.startswith(f"out.{ending}: snapshot 0: 3 rows, arrived 2003-06-01")
     frame = TableFile(tmp_path / f"out.{ending}", time=None).read()
     assert list(frame.columns) == ["arrived", "x", "y", "blob"]
     assert frame["blob"].tolist() == drawn["blob"].tolist()
@@ -109,7 +109,7 @@ def test_a_file_that_is_there_is_kept_unless_told_otherwise(revised: float, call
     file.write_text("mine")
     said = call("readings", "aapl", "mine.csv")
     assert said.err == (
-        "okawari: mine.csv is there already; nothing was written. Choose another name, or --overwrite.\n"
+        "okawari: mine.csv exists already; nothing was written. Choose another name, or use --overwrite.\n"
     )
     assert file.read_text() == "mine"
     (tmp_path / "folder.csv").mkdir()

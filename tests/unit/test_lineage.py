@@ -53,7 +53,7 @@ def _serve(served: Version, **change: Any) -> str:
 def _ask_for_training() -> str:
     """A drift verdict and the decision to train for it; returns the id of the decision."""
     verdict = decision_log.record_decision("aapl", Decision("drift", "drifted", "it moved"))
-    return decision_log.record_decision("aapl", Decision("retrain", "train", "the data has moved"), cause=verdict)
+    return decision_log.record_decision("aapl", Decision("retrain", "train", "the data has drifted"), cause=verdict)
 
 
 def test_an_answer_is_traced_to_its_version_run_snapshot_and_every_decision(
@@ -179,5 +179,5 @@ def test_decisions_that_cause_each_other_do_not_hang_it(train_version: TrainVers
 def test_a_snapshot_that_is_gone_is_noticed(train_version: TrainVersion, home: Path) -> None:
     answered = _serve(train_version())
     os.rename(home / "data/aapl/readings", home / "data/aapl/moved")
-    with pytest.raises(BrokenChain, match="Snapshot 0 of case aapl is gone"):
+    with pytest.raises(BrokenChain, match="Snapshot 0 of case aapl is missing"):
         trace_prediction(answered)

@@ -92,7 +92,7 @@ def test_too_few_outcomes_are_not_judged(n: int) -> None:
 
 def test_false_alarms_stay_near_alpha_for_a_model_as_good_as_the_baseline() -> None:
     verdicts = [measure_performance(draw_outcomes(100, seed), coverage_share=0.9, alpha=0.05) for seed in range(300)]
-    assert sum(verdict.verdict == "degraded" for verdict in verdicts) <= 27, "5 % is 15, three standard errors are 11"
+    assert sum(verdict.verdict == "degraded" for verdict in verdicts) <= 27, "5% is 15, three standard errors are 11"
 
 
 def test_the_hac_variance_does_not_take_a_long_swing_for_many_witnesses() -> None:

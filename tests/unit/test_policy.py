@@ -31,16 +31,24 @@ def _facts(**change: Any) -> RetrainFacts:
 @pytest.mark.parametrize(
     ("facts", "action", "told"),
     [
-        (_facts(), "train", "the data has moved, with 20 new readings to learn from"),
-        (_facts(cause="performance"), "train", "the champion does its job worse than promised, with 20 new"),
-        (_facts(cause="schedule"), "train", "the schedule says so, with 20 new readings"),
-        (_facts(new_readings=19), "skip", "only 19 new readings since the last training; it takes 20"),
-        (_facts(trainings_today=3), "skip", "3 trainings today use up the budget of 3"),
-        (_facts(trainings_today=2), "train", "the data has moved"),
-        (_facts(rejections_in_a_row=2), "skip", "the last 2 challengers were rejected; a person has to ask"),
-        (_facts(rejections_in_a_row=1), "train", "the data has moved"),
-        (_facts(cause="missing", new_readings=0), "skip", "the case has a champion by now"),
-        (_facts(cause="asked", new_readings=0, trainings_today=9, rejections_in_a_row=9), "train", "somebody asked"),
+        (_facts(), "train", "the data has drifted; there are 20 new rows"),
+        (
+            _facts(cause="performance"),
+            "train",
+            "the performance of the champion is worse than promised; there are 20 new",
+        ),
+        (_facts(cause="schedule"), "train", "a scheduled training; there are 20 new rows"),
+        (_facts(new_readings=19), "skip", "only 19 new rows since the last training; at least 20 are needed"),
+        (_facts(trainings_today=3), "skip", "3 trainings today reach the daily limit of 3"),
+        (_facts(trainings_today=2), "train", "the data has drifted"),
+        (_facts(rejections_in_a_row=2), "skip", "the last 2 challengers were rejected; a person has to request"),
+        (_facts(rejections_in_a_row=1), "train", "the data has drifted"),
+        (_facts(cause="missing", new_readings=0), "skip", "the case already has a champion"),
+        (
+            _facts(cause="asked", new_readings=0, trainings_today=9, rejections_in_a_row=9),
+            "train",
+            "a person requested",
+        ),
         (_facts(has_champion=False, new_readings=0, trainings_today=9), "train", "the case has no champion yet"),
         (_facts(has_champion=False, cause="schedule", rejections_in_a_row=9), "train", "the case has no champion yet"),
     ],
@@ -117,26 +125,31 @@ def _card(loss: float, interval_score: float | None = 4.0, candidate: str = "lst
 @pytest.mark.parametrize(
     ("challenger", "champion", "action", "told"),
     [
-        (_card(0.9), None, "promote", "lstm beats random_walk: RMSE 0.9, +10.0%; there was no champion"),
+        (_card(0.9), None, "promote", "lstm beats random_walk: RMSE 0.9, 10.0% lower; there was no champion"),
         (
             FLOOR,
             None,
             "promote",
             "no candidate beat the baseline, so random_walk serves (RMSE 1); there was no champion",
         ),
-        (_card(0.9), _card(1.0), "promote", "RMSE 0.9 against the champion's 1 (+10.0%)"),
-        (_card(0.99), _card(1.0), "promote", "RMSE 0.99 against the champion's 1 (+1.0%)"),
-        (FLOOR, _card(1.2), "promote", "RMSE 1 against the champion's 1.2 (+16.7%)"),
-        (_card(1.1), _card(1.0), "keep", "RMSE 1.1 is worse than the champion's 1 (-10.0%)"),
+        (_card(0.9), _card(1.0), "promote", "RMSE 0.9 is better than the champion's 1 (10.0% lower)"),
+        (_card(0.99), _card(1.0), "promote", "RMSE 0.99 is better than the champion's 1 (1.0% lower)"),
+        (FLOOR, _card(1.2), "promote", "RMSE 1 is better than the champion's 1.2 (16.7% lower)"),
+        (_card(1.1), _card(1.0), "keep", "RMSE 1.1 is worse than the champion's 1 (10.0% higher)"),
         (_card(1.1, 1.0), _card(1.0, 4.0), "keep", "RMSE 1.1 is worse"),
-        (_card(1.0, 3.8), _card(1.0, 4.0), "promote", "RMSE as good as the champion's (+0.0%), with better intervals"),
-        (_card(1.005, 3.0), _card(1.0, 4.0), "promote", "RMSE as good as the champion's (-0.5%), with better"),
-        (_card(1.0, 3.9), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+0.0%), and intervals no better"),
-        (_card(1.0, 5.0), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+0.0%), and intervals no better"),
-        (_card(1.0, None), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+0.0%), and no interval"),
-        (_card(1.0, 4.0), _card(1.0, None), "keep", "RMSE as good as the champion's (+0.0%), and no interval"),
-        (_card(0.9, None), _card(1.0, 4.0), "promote", "RMSE 0.9 against the champion's 1"),
-        (_card(NAN, NAN), _card(1.0, 4.0), "keep", "RMSE as good as the champion's (+nan%), and intervals no better"),
+        (_card(1.0, 3.8), _card(1.0, 4.0), "promote", "RMSE 1 is as good as the champion's 1 (equal), with better"),
+        (
+            _card(1.005, 3.0),
+            _card(1.0, 4.0),
+            "promote",
+            "RMSE 1.005 is as good as the champion's 1 (0.5% higher), with",
+        ),
+        (_card(1.0, 3.9), _card(1.0, 4.0), "keep", "RMSE 1 is as good as the champion's 1 (equal), and the"),
+        (_card(1.0, 5.0), _card(1.0, 4.0), "keep", "RMSE 1 is as good as the champion's 1 (equal), and the"),
+        (_card(1.0, None), _card(1.0, 4.0), "keep", "RMSE 1 is as good as the champion's 1 (equal), and there are no"),
+        (_card(1.0, 4.0), _card(1.0, None), "keep", "RMSE 1 is as good as the champion's 1 (equal), and there are no"),
+        (_card(0.9, None), _card(1.0, 4.0), "promote", "RMSE 0.9 is better than the champion's 1"),
+        (_card(NAN, NAN), _card(1.0, 4.0), "keep", "RMSE nan is as good as the champion's 1 (not comparable), and"),
     ],
 )
 def test_a_challenger_has_to_earn_its_promotion(
@@ -183,17 +196,17 @@ def _variant(name: str = "uint8", bytes: int = 300, latency_ms: float = 1.0, los
     ("quantized", "chosen", "told"),
     [
         ([], "fp32", "the graph has no weights worth quantizing"),
-        ([_variant()], "uint8", "uint8 is 30% of the size at +0.00% gain and 1.00 of the time"),
-        ([_variant(loss=1.005)], "uint8", "uint8 is 30%"),
-        ([_variant(loss=1.006)], "fp32", "uint8 loses 0.60% (at most 0.50%)"),
-        ([_variant(latency_ms=1.1)], "uint8", "uint8 is 30%"),
+        ([_variant()], "uint8", "uint8 takes 30% of fp32's size and 100% of its time; its loss is equal to fp32's"),
+        ([_variant(loss=1.005)], "uint8", "uint8 takes 30%"),
+        ([_variant(loss=1.006)], "fp32", "uint8 raises the loss by 0.60% (at most 0.50%)"),
+        ([_variant(latency_ms=1.1)], "uint8", "uint8 takes 30%"),
         ([_variant(latency_ms=1.2)], "fp32", "uint8 takes 1.20 times as long"),
-        ([_variant(bytes=800)], "fp32", "uint8 saves only 20% of size and 0% of time"),
-        ([_variant(bytes=800, latency_ms=0.6)], "uint8", "uint8 is 80% of the size"),
-        ([_variant(bytes=1500, latency_ms=0.6)], "uint8", "uint8 is 150% of the size"),
-        ([_variant(), _variant("int8", bytes=250)], "int8", "int8 is 25% of the size"),
-        ([_variant(), _variant("int8", bytes=250, loss=1.1)], "uint8", "uint8 is 30% of the size"),
-        ([_variant(bytes=900), _variant("int8", loss=2.0)], "fp32", "uint8 saves only 10%"),
+        ([_variant(bytes=800)], "fp32", "uint8 takes 80% of fp32's size and 100% of its time; it must save "),
+        ([_variant(bytes=800, latency_ms=0.6)], "uint8", "uint8 takes 80% of fp32's size"),
+        ([_variant(bytes=1500, latency_ms=0.6)], "uint8", "uint8 takes 150% of fp32's size"),
+        ([_variant(), _variant("int8", bytes=250)], "int8", "int8 takes 25% of fp32's size"),
+        ([_variant(), _variant("int8", bytes=250, loss=1.1)], "uint8", "uint8 takes 30% of fp32's size"),
+        ([_variant(bytes=900), _variant("int8", loss=2.0)], "fp32", "uint8 takes 90%"),
     ],
 )
 def test_a_variant_serves_only_where_it_is_equivalent_and_pays(
@@ -206,7 +219,10 @@ def test_a_variant_serves_only_where_it_is_equivalent_and_pays(
 
 def test_every_refused_variant_is_told_with_its_reason() -> None:
     decision = decide_variant(FP32, [_variant(bytes=900), _variant("int8", loss=2.0)], STRICT)
-    assert decision.reason == ("uint8 saves only 10% of size and 0% of time; int8 loses 100.00% (at most 0.50%)")
+    assert decision.reason == (
+        "uint8 takes 90% of fp32's size and 100% of its time; it must save 30% of one of them; "
+        "int8 raises the loss by 100.00% (at most 0.50%)"
+    )
 
 
 @given(st.lists(st.builds(VariantFacts, variant=st.uuids().map(str), bytes=st.integers(1, 3000),

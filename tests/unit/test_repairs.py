@@ -63,11 +63,11 @@ def test_a_repair_says_with_what_it_is_to_be_done() -> None:
     (training,) = decide_repairs(_loop(unanswered=DRIFT))
     assert training.parameters == {
         "cause": "drift",
-        "reason": "a request for a training (drift) led to none",
+        "reason": "no training followed a request for one (drift)",
         "cause_id": "d1",
     }
     (alias,) = decide_repairs(_loop(champion="2"))
-    assert alias == Repair("set champion", "version 3 was promoted, but the alias points at 2", {"version": "3"})
+    assert alias == Repair("set champion", "version 3 was promoted, but the alias points to 2", {"version": "3"})
     (package,) = decide_repairs(_loop(serving="2"))
     assert package.parameters == {"version": "3"}
 

@@ -92,7 +92,7 @@ def test_a_report_that_would_contradict_its_verdict_is_not_drawn(samples: tuple[
 
 def test_without_a_verdict_there_is_no_report(samples: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     few = samples[0], samples[1].head(5)
-    with pytest.raises(NotYet, match="5 current readings"):
+    with pytest.raises(NotYet, match="5 current rows"):
         build_report(*few, judge(few), title="too early")
 
 

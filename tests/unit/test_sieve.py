@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from okawari.case import Case
 from okawari.data.chunked_reader import LOOK_AHEAD, Chunk
-from okawari.scoring.row_filter import show_refused, sift
+from okawari.scoring.row_filter import filter_rows, show_refused
 
 NOW = datetime(2003, 6, 1, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def _rows(readings: pd.DataFrame, order: list[int]) -> pd.DataFrame:
     return readings.iloc[order].set_axis(pd.RangeIndex(1, len(order) + 1))
 
 
-def _sift(rows: pd.DataFrame, case: Case, size: int, **options: Any) -> tuple[list[int], dict[int, str]]:
+def _filter_file(rows: pd.DataFrame, case: Case, size: int, **options: Any) -> tuple[list[int], dict[int, str]]:
     """Row numbers that pass, and the reasons of the others, over chunks of `size`."""
     passed: list[int] = []
     reasons: dict[int, str] = {}
@@ -31,10 +31,10 @@ def _sift(rows: pd.DataFrame, case: Case, size: int, **options: Any) -> tuple[li
     for start in range(0, len(rows), size):
         following = rows.iloc[start + size : start + size + LOOK_AHEAD]
         chunk = Chunk(rows.iloc[start : start + size], {}, following)
-        sifted = sift(chunk, case, NOW, last_at=last_at, **options)
-        passed += [int(number) for number in sifted.good.index]
-        reasons |= sifted.reasons
-        last_at = sifted.good[case.time].iloc[-1] if len(sifted.good) else last_at
+        filtered = filter_rows(chunk, case, NOW, last_at=last_at, **options)
+        passed += [int(number) for number in filtered.good.index]
+        reasons |= filtered.reasons
+        last_at = filtered.good[case.time].iloc[-1] if len(filtered.good) else last_at
     return passed, reasons
 
 
@@ -45,8 +45,8 @@ def test_however_the_file_is_cut_the_same_rows_pass_in_the_order_of_time(order: 
 
     case = load_case("aapl")
     rows = _rows(_READINGS, order)
-    passed, reasons = _sift(rows, case, size)
-    assert (passed, reasons) == _sift(rows, case, len(order))
+    passed, reasons = _filter_file(rows, case, size)
+    assert (passed, reasons) == _filter_file(rows, case, len(order))
     assert rows.loc[passed, "date"].is_monotonic_increasing and rows.loc[passed, "date"].is_unique
     assert sorted([*passed, *reasons]) == list(range(1, len(order) + 1))
 
@@ -69,7 +69,7 @@ def test_however_the_file_is_cut_the_same_rows_pass_in_the_order_of_time(order: 
 def test_a_wrong_time_costs_its_own_row_and_no_other(
     size: int, order: list[int], refused: list[int], small_case: Case
 ) -> None:
-    assert sorted(_sift(_rows(_READINGS, order), small_case, size)[1]) == refused
+    assert sorted(_filter_file(_rows(_READINGS, order), small_case, size)[1]) == refused
 
 
 def _make_readings() -> pd.DataFrame:
@@ -83,30 +83,30 @@ _READINGS = _make_readings()
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6])
 def test_a_late_and_a_repeated_row_are_told_apart_across_borders(size: int, small_case: Case) -> None:
-    _, reasons = _sift(_rows(_READINGS, [0, 1, 5, 5, 3, 6]), small_case, size)
+    _, reasons = _filter_file(_rows(_READINGS, [0, 1, 5, 5, 3, 6]), small_case, size)
     assert reasons == {
         4: "date appears more than once, came 2001-06-06 00:00:00",
-        5: "date does not come after 2001-06-06 00:00:00, a row before it, came 2001-06-04 00:00:00",
+        5: "date is not later than 2001-06-06 00:00:00, an earlier row, came 2001-06-04 00:00:00",
     }
 
 
 def test_a_damaged_row_does_not_push_out_its_repaired_twin(small_case: Case) -> None:
     rows = _rows(_READINGS, [0, 1, 1, 2]).astype(object)
     rows.loc[2, "close"] = "?"
-    passed, reasons = _sift(rows, small_case, 2)
+    passed, reasons = _filter_file(rows, small_case, 2)
     assert (passed, reasons) == ([1, 3, 4], {2: "close is '?', not a number"})
 
 
 def test_rows_that_are_answered_by_themselves_may_come_in_any_order(small_case: Case) -> None:
-    passed, reasons = _sift(_rows(_READINGS, [5, 3, 3, 6]), small_case, 2, ordered=False)
+    passed, reasons = _filter_file(_rows(_READINGS, [5, 3, 3, 6]), small_case, 2, ordered=False)
     assert (passed, reasons) == ([1, 2, 3, 4], {})
 
 
 def test_a_number_that_no_graph_can_read_is_refused(small_case: Case) -> None:
     rows = _rows(_READINGS, [0, 1, 2])
     rows.loc[2, "volume"] = 1e39
-    passed, reasons = _sift(rows, small_case, 3)
-    assert (passed, reasons) == ([1, 3], {2: "volume is too large, came 1e+39"})
+    passed, reasons = _filter_file(rows, small_case, 3)
+    assert (passed, reasons) == ([1, 3], {2: "volume is too large for float32, came 1e+39"})
 
 
 def test_refused_rows_are_shown_as_they_came_in_the_order_of_the_file(small_case: Case) -> None:
@@ -114,7 +114,7 @@ def test_refused_rows_are_shown_as_they_came_in_the_order_of_the_file(small_case
     rows.loc[2, ["close", "volume"]] = ["?", None]
     rows = rows.drop(index=3)
     chunk = Chunk(rows, {3: "the line has 1 fields"})
-    shown = show_refused(chunk, sift(chunk, small_case, NOW).reasons)
+    shown = show_refused(chunk, filter_rows(chunk, small_case, NOW).reasons)
     assert shown["row"].tolist() == [2, 3]
     assert shown["close"].tolist() == ["?", None]
     assert shown["volume"].tolist() == [None, None]

@@ -112,7 +112,7 @@ def test_a_chunk_of_damaged_rows_answers_nothing_and_the_others_go_on(readings: 
 
 def test_too_few_rows_are_an_error_that_leaves_nothing(readings: pd.DataFrame, tmp_path: Path) -> None:
     source = _write(readings.head(8), tmp_path / "in.csv")
-    with pytest.raises(InvalidInput, match="8 good rows of 8; case cpi answers from 9 in a row"):
+    with pytest.raises(InvalidInput, match="8 valid rows of 8; case cpi needs 9 in a row"):
         score_file(CASE, _make_model(), source, tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 

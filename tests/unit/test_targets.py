@@ -22,7 +22,7 @@ from okawari.evaluation.variants import measure_variants
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Answer, Graph
 from okawari.graph.quantizer import Variants, build_variants
-from okawari.loop.lineage import _word
+from okawari.loop.lineage import _format_prediction
 from okawari.models.constant import Constant
 from okawari.models.cores import AffineCore
 from okawari.models.fit_context import TrainingData, no_progress
@@ -256,14 +256,14 @@ def test_facts_of_several_targets_are_plain_json() -> None:
 
 def test_an_answer_is_worded_target_by_target() -> None:
     mean = [0.1, 0.3, 0.6, -0.25, 0.7, 0.2, 0.1]
-    assert _word(CPI, mean) == "trend rising (60.0%), acceleration -0.25, regime low (70.0%)"
-    assert _word(_ask(REGIME), [0.1, 0.8, 0.1]) == "moderate (80.0%)"
+    assert _format_prediction(CPI, mean) == "trend rising (60.0%), acceleration -0.25, regime low (70.0%)"
+    assert _format_prediction(_ask(REGIME), [0.1, 0.8, 0.1]) == "moderate (80.0%)"
 
 
 @pytest.mark.parametrize("mean", [[1.5], [0.1] * 9])
 def test_an_answer_of_an_older_task_is_told_as_its_numbers(mean: list[float]) -> None:
     told = ", ".join(f"{value:g}" for value in mean)
-    assert _word(CPI, mean) == f"{told} (the case has asked for something else then)"
+    assert _format_prediction(CPI, mean) == f"{told} (the task of the case has changed since)"
 
 
 def test_weights_of_many_heads_are_loaded_in_their_order(readings: pd.DataFrame, tmp_path: Any) -> None:

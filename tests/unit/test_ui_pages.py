@@ -150,7 +150,7 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
 def test_the_heading_names_model_and_coverage(full: Facts) -> None:
     heading = write_heading(full)
     assert "<b>lstm</b> version 7 (uint8), trained on readings until 30 Dec 2001" in heading
-    assert "hold 90% of the true values" in heading
+    assert "contain 90% of the true values" in heading
 
 
 def test_a_forecast_without_interval_draws_no_band_and_says_so(full: Facts) -> None:

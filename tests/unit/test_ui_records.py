@@ -51,7 +51,7 @@ def test_a_number_is_shown_with_its_interval(patient: Facts) -> None:
     heading = write_heading(patient)
     assert "Answer for the newest record by <b>lstm</b>" in heading
     assert "trained on records that had arrived by 4 Dec 2012." in heading
-    assert "The interval is meant to hold 90% of the true values; on held-out data it held 83%." in heading
+    assert "The interval is meant to contain 90% of the true values; it contained 83% of the held-out ones." in heading
     assert draw_ahead(patient) is None and write_ahead_caption(patient) == ""
 
 
@@ -65,7 +65,8 @@ def test_a_number_is_drawn_among_the_others(patient: Facts) -> None:
 
 def test_a_label_is_shown_with_the_three_most_probable(point: Facts) -> None:
     tiles = write_outlook(point)
-    assert tiles.index("south") < tiles.index("west") < tiles.index("north") and "east" not in tiles
+    answers = [tiles.index(f"<strong>{label}</strong>") for label in ("south", "west", "north")]
+    assert answers == sorted(answers) and "<strong>east" not in tiles
     assert "70.0%" in tiles
     assert "interval" not in write_heading(point)
     assert "Probabilities" in write_ahead_caption(point)

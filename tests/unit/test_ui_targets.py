@@ -115,7 +115,7 @@ def test_every_target_has_a_tile_with_its_answer(facts: Facts) -> None:
 def test_the_heading_names_model_and_coverage(facts: Facts) -> None:
     heading = write_heading(facts)
     assert "Forecast by <b>lstm</b> version 7 (uint8), trained on readings until 30 Sep 2009." in heading
-    assert "The interval is meant to hold 90% of the true values." in heading
+    assert "The interval is meant to contain 90% of the true values." in heading
 
 
 def test_a_number_without_interval_says_so(facts: Facts) -> None:

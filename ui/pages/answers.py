@@ -11,7 +11,7 @@ from okawari.clients.wire import AnyPrediction, Estimate, Label, Outlook, Predic
 
 @dataclass(frozen=True, kw_only=True)
 class Probability:
-    """How probable a label is; `target` names what it is of, where several things are asked at once."""
+    """The probability of a label; `target` is the name of its target if there are several."""
 
     target: str = ""
     label: str

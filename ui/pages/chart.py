@@ -1,4 +1,4 @@
-"""The price chart: what happened, and what the served model expects next. Only home of plotly.
+"""The charts: the newest readings and the prediction of the served model. Only home of plotly.
 
 Two figures share one look: `draw_history` shows about a year, `draw_ahead` the last days and the steps ahead, where
 the x axis counts steps from the last reading (0 = last reading, +1 = next step). Colours are mid-tones that read on
@@ -36,7 +36,7 @@ def draw_history(facts: Facts) -> Figure | None:
 
 @singledispatch
 def _draw_past(task: object, facts: Facts, recent: pd.DataFrame) -> Figure:
-    """The newest readings, as this task sees them."""
+    """The newest readings, in the chart of this task."""
     raise NotImplementedError(f"No chart is defined for {type(task).__name__}; register it here.")
 
 
@@ -54,13 +54,13 @@ def _(task: Forecast, facts: Facts, recent: pd.DataFrame) -> Figure:
 
 @_draw_past.register
 def _(task: Anticipate, facts: Facts, recent: pd.DataFrame) -> Figure:
-    """The growth that is asked for."""
+    """The growth that is predicted."""
     return _draw_growth(recent[facts.case.time], recent[facts.case.target.name], choose_shown(task))
 
 
 @_draw_past.register
 def _(task: Regress, facts: Facts, recent: pd.DataFrame) -> Figure:
-    """How the numbers are spread, with the answer for the newest record."""
+    """The distribution of the numbers, with the prediction for the newest record."""
     figure = Figure(layout=_layout(""))
     values = recent[facts.case.target.name]
     figure.add_histogram(x=values, nbinsx=30, marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>")
@@ -71,7 +71,7 @@ def _(task: Regress, facts: Facts, recent: pd.DataFrame) -> Figure:
 
 @_draw_past.register
 def _(task: Classify, facts: Facts, recent: pd.DataFrame) -> Figure:
-    """How often each label came."""
+    """The number of rows of each label."""
     places, labels = recent[facts.case.target.name].astype(int), facts.case.target.labels
     counts = places.value_counts().reindex(range(len(labels)), fill_value=0)
     figure = Figure(layout=_layout(""))
@@ -102,7 +102,7 @@ def _(said: Estimate, figure: Figure, days: pd.Series) -> None:
 
 
 def draw_ahead(facts: Facts) -> Figure | None:
-    """The last readings and the steps ahead, or the labels' probabilities; None where there are none of both."""
+    """The last readings and the steps ahead, or the probabilities of labels; None if there are neither."""
     return None if facts.forecast is None else _draw_said(facts.forecast.predictions[0], facts)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from okawari import formats
+
 NONE = "–"  # what stands where there is no value
 
 
@@ -26,18 +28,12 @@ def format_amount(value: float | None, unit: str = "USD", *, signed: bool = Fals
 
 
 def format_share(share: float | None, *, signed: bool = False, digits: int = 1) -> str:
-    """A share (0 to 1) as percent.
+    """A share (0 to 1) as percent, with a typographic minus.
 
     >>> format_share(0.0123), format_share(0.9, digits=0), format_share(-0.02, signed=True)
     ('1.2%', '90%', '−2.0%')
     """
-    if share is None:
-        return NONE
-    percent = f"{abs(share) * 100:.{digits}f}"
-    if not float(percent):
-        return "0%"
-    sign = "−" if share < 0 else "+" if signed else ""
-    return f"{sign}{percent}%"
+    return NONE if share is None else formats.format_share(share, digits, signed=signed).replace("-", "−")
 
 
 def format_count(count: int | None, noun: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The top of the page: what this is, and whether it works right now."""
+"""The top of the page: name, purpose, and state of the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Badge = tuple[str, str]  # tone and text
 
 
 def write_header(facts: Facts, mark: str) -> str:
-    """Name, one line of what it does, and badges for the service and the served version.
+    """Name, purpose in one line, and badges for the service and the served version.
 
     `mark` is the SVG of the logo, our own file and therefore trusted.
     """
@@ -19,7 +19,7 @@ def write_header(facts: Facts, mark: str) -> str:
 
 
 def write_trouble(facts: Facts) -> str:
-    """One notice per thing that could not be read; empty where all is well."""
+    """One notice per fact that could not be read; empty if there is none."""
     notes = [*facts.trouble]
     if facts.served is not None and facts.served.refused:
         notes.append(f"The service refused a newer version: {facts.served.refused}")
@@ -27,7 +27,7 @@ def write_trouble(facts: Facts) -> str:
 
 
 def write_links(facts: Facts) -> str:
-    """The pages next door."""
+    """Links to the other pages."""
     pages = (
         ("Runs in Prefect", facts.links.prefect),
         ("Models in MLflow", facts.links.mlflow),

@@ -8,7 +8,10 @@ from functools import singledispatch
 from typing import Any
 
 from okawari.case import Anticipate, Case, Classify, Forecast, Regress
+from okawari.formats import start_sentence
 from okawari.loop.status import LoopState
+from okawari.policy.decision import describe_outcome
+from okawari.schema.layout import DataLayout
 from ui.markup import render
 from ui.pages.formats import (
     NONE,
@@ -30,13 +33,6 @@ _TONES = {
     "good": {"accepted", "good", "stable", "promote", "train", "deployed"},
     "alert": {"accepted_in_part", "drifted", "degraded", "refused", "rolled_back"},
 }
-_DECISIONS = {
-    ("promotion", "promote"): "New champion promoted",
-    ("promotion", "keep"): "Champion kept",
-    ("retrain", "train"): "Training started",
-    ("retrain", "skip"): "No training needed",
-}
-"""Decisions whose action would only repeat what they are about."""
 
 
 def write_cards(facts: Facts) -> str:
@@ -46,7 +42,7 @@ def write_cards(facts: Facts) -> str:
         return render("empty", text="The state of the loop could not be read; see the notice above.")
     unit = _find_unit(facts.case.task, facts.case)
     cards = (
-        _snapshot_card(state, name_rows(facts.case.layout)),
+        _snapshot_card(state, facts.case.layout),
         _champion_card(state, unit, facts.case.baseline.name),
         _decision_card(state),
         _verdict_card("Data quality", state.quality, [("Quarantined", format_count(state.quarantined, "row"))]),
@@ -90,7 +86,7 @@ def _describe_decision(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "when": format_moment(row.get("at")),
         "about": format_words(row.get("kind")),
-        "outcome": _pill(row.get("action")),
+        "outcome": _pill(row.get("action"), describe_outcome(str(row.get("kind")), str(row.get("action") or ""))),
         "reason": str(row.get("reason") or NONE),
     }
 
@@ -105,13 +101,13 @@ class Card:
     note: str
 
 
-def _snapshot_card(state: LoopState, rows_name: str) -> Card:
+def _snapshot_card(state: LoopState, layout: DataLayout) -> Card:
     snapshot = state.snapshot
     if snapshot is None:
         return _card("Snapshot", NONE, [], "Nothing has been ingested.")
     rows = [
-        (rows_name.capitalize(), format_count(snapshot.rows)),
-        ("Newest", format_day(snapshot.last_at)),
+        (name_rows(layout).capitalize(), format_count(snapshot.rows)),
+        ("Newest" if layout.in_order else "Newest arrived", format_day(snapshot.last_at)),
         ("Digest", render("digest", digest=snapshot.digest)),
     ]
     return _card("Snapshot", f"Version {snapshot.version}", rows)
@@ -135,7 +131,7 @@ def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
 def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
     name = str(champion["loss_name"])
     loss = format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
-    return name[:1].upper() + name[1:], loss
+    return start_sentence(name), loss
 
 
 def _decision_card(state: LoopState) -> Card:
@@ -150,8 +146,7 @@ def _decision_card(state: LoopState) -> Card:
 
 
 def _name_decision(decision: Mapping[str, Any]) -> str:
-    told = f"{format_words(decision['kind']).capitalize()}: {format_words(decision['action'])}"
-    return _DECISIONS.get((decision["kind"], decision["action"]), told)
+    return start_sentence(describe_outcome(decision["kind"], decision["action"]))
 
 
 def _version_rows(state: LoopState, verdict: Mapping[str, Any] | None) -> list[Row]:
@@ -161,13 +156,13 @@ def _version_rows(state: LoopState, verdict: Mapping[str, Any] | None) -> list[R
 
 def _verdict_card(label: str, verdict: Mapping[str, Any] | None, rows: Sequence[Row]) -> Card:
     if verdict is None:
-        return _card(label, NONE, rows, "Not looked at yet.")
+        return _card(label, NONE, rows, "Not checked yet.")
     rows = [*rows, ("When", format_moment(verdict["at"]))]
-    return _card(label, _pill(verdict["verdict"]), rows, str(verdict["reason"]))
+    return _card(label, _pill(verdict["verdict"], verdict["verdict"]), rows, str(verdict["reason"]))
 
 
 def _drift_rows(verdict: Mapping[str, Any] | None) -> list[Row]:
-    """The features with the smallest p-values; those that moved stand out."""
+    """The features with the smallest p-values; drifted ones are highlighted."""
     columns = (verdict or {}).get("facts", {}).get("columns", ())
     worst = sorted(columns, key=lambda column: (not column["drifted"], column["p_value"]))[:SHOWN_FEATURES]
     return [
@@ -176,7 +171,7 @@ def _drift_rows(verdict: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _performance_rows(verdict: Mapping[str, Any] | None, unit: str) -> list[Row]:
-    """Error and coverage on the outcomes that have arrived; nothing where there were too few."""
+    """Error and coverage on the outcomes that have arrived; nothing if there were too few."""
     facts = (verdict or {}).get("facts", {})
     rows: list[Row] = []
     if facts.get("rmse") is not None:
@@ -195,6 +190,7 @@ def _card(label: str, head: str, rows: Sequence[Row], note: str = "") -> Card:
     return Card(label=label, head=head, rows=rows, note=note)
 
 
-def _pill(word: Any) -> str:
-    tone = next((tone for tone, words in _TONES.items() if str(word).lower().replace(" ", "_") in words), "plain")
-    return render("pill", tone=tone, text=format_words(word))
+def _pill(action: Any, text: str) -> str:
+    """A verdict or an outcome on a coloured ground; the colour follows the recorded action."""
+    tone = next((tone for tone, words in _TONES.items() if str(action).lower().replace(" ", "_") in words), "plain")
+    return render("pill", tone=tone, text=format_words(text))

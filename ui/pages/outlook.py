@@ -1,4 +1,4 @@
-"""The forecast in words and numbers, beside the chart, and what to do where there is none."""
+"""The prediction in words and numbers beside the chart, or a hint if there is none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from okawari.case import Anticipate, Case, Classify, Forecast, Regress
 from okawari.clients.wire import AnyPrediction, Bounds, Estimate, IntervalInfo, Label, Outlook, Prediction
+from okawari.formats import format_coverage, start_sentence
 from okawari.schema.transforms import Difference, LogReturn, Transform
 from ui.markup import render
 from ui.pages.answers import list_numbers, list_probabilities
@@ -24,7 +25,7 @@ SHOWN_LABELS = ("Most probable", "Second", "Third")
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """One number or label of an answer: what it is, when or of what, and a remark."""
+    """One number or label of a prediction, with its name, its time or subject, and a note."""
 
     label: str
     when: str
@@ -35,8 +36,8 @@ class Tile:
 def write_heading(facts: Facts) -> str:
     """Heading above the chart: its contents, the model version, and the interval's coverage."""
     target, answer = facts.case.target, facts.forecast
-    named = target.description.rstrip(".") or _in_words(target.name)
-    shared = {"title": facts.case.title, "named": ", ".join(filter(None, (named[:1].upper() + named[1:], target.unit)))}
+    named = start_sentence(target.description.rstrip(".")) or f"Target: {_in_words(target.name)}"
+    shared = {"title": facts.case.title, "named": ", ".join(filter(None, (named, target.unit)))}
     if answer is None:
         return render("heading", **shared, model=None)
     first = answer.predictions[0]
@@ -65,20 +66,17 @@ def _(said: Estimate | Label) -> str:
 
 
 def _describe_trust(numbers: Sequence[Prediction | Estimate]) -> tuple[str, str]:
-    """Why the first number has no interval, and what its interval promises; one of both, or neither without numbers."""
+    """Why the first number has no interval, or what its interval promises; both are empty if there are no numbers."""
     if not numbers:
         return "", ""
     interval = numbers[0].interval
     if interval is None:
-        return numbers[0].note or "this model has none that is calibrated.", ""
-    measured = interval.measured_share
-    held = "" if measured is None else f"; on held-out data it held {format_share(measured, digits=0)}"
-    share = format_share(interval.coverage_share, digits=0)
-    return "", f"The interval is meant to hold {share} of the true values{held}."
+        return numbers[0].note or "this model has no calibrated interval.", ""
+    return "", format_coverage(interval.coverage_share, interval.measured_share)
 
 
 def write_outlook(facts: Facts) -> str:
-    """The answer in numbers: of a forecast the last value, the next step, the last step."""
+    """The prediction as tiles; for forecasts the last value, the next step and the last step."""
     if facts.forecast is None:
         return write_placeholder(facts)
     first = facts.forecast.predictions[0]
@@ -131,10 +129,9 @@ def _(said: Estimate, facts: Facts) -> list[Tile]:
 
 @_list_tiles.register
 def _(said: Label, facts: Facts) -> list[Tile]:
-    what = _in_words(facts.case.target.name)
     ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
     return [
-        Tile(label=rank, when=what, amount=label, note=format_share(share))
+        Tile(label=rank, when="newest record", amount=label, note=format_share(share))
         for rank, (label, share) in zip(SHOWN_LABELS, ranked, strict=False)
     ]
 
@@ -148,7 +145,7 @@ def _write_head_tile(said: Estimate | Label, name: str) -> Tile:
 @_write_head_tile.register
 def _(said: Estimate, name: str) -> Tile:
     """The number with its interval."""
-    amount, title = format_amount(said.value, said.unit), _in_words(name).capitalize()
+    amount, title = format_amount(said.value, said.unit), start_sentence(_in_words(name))
     return Tile(label=title, when="next reading", amount=amount, note=_write_span(said))
 
 
@@ -157,7 +154,7 @@ def _(said: Label, name: str) -> Tile:
     """The most probable label with the others."""
     ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
     shares = " · ".join(f"{label} {format_share(share, digits=0)}" for label, share in ranked)
-    return Tile(label=_in_words(name).capitalize(), when="next reading", amount=said.label, note=shares)
+    return Tile(label=start_sentence(_in_words(name)), when="next reading", amount=said.label, note=shares)
 
 
 def _write_span(said: Estimate) -> str:
@@ -227,7 +224,7 @@ def _explain_step(said: Prediction, index: int, case: Case) -> str:
 
 @singledispatch
 def _explain_change(transform: Transform, said: Prediction, index: int) -> str:
-    """How far a step lies from the last value."""
+    """The change from the last value to a step."""
     raise NotImplementedError(f"No words are defined for {type(transform).__name__}; register them here.")
 
 
@@ -244,15 +241,15 @@ def _(transform: Difference, said: Prediction, index: int) -> str:
 
 
 def write_placeholder(facts: Facts) -> str:
-    """What to do where there is no forecast to show."""
+    """What to do if there is no forecast to show."""
     run, rows = f"okawari run {facts.case.name}", name_rows(facts.case.layout)
     if facts.recent is None:
         before, command, after = f"No {rows} have been ingested. Run", run, ": it ingests, trains and deploys."
     elif facts.served is None:
-        said = f"{rows.capitalize()} are here, but the prediction service does not answer. Start it with"
+        said = f"{rows.capitalize()} are stored, but the prediction service does not answer. Start it with"
         before, command, after = said, "okawari up", "."
     else:
-        before, command, after = f"{rows.capitalize()} are here, but no model serves yet. Run", run, "."
+        before, command, after = f"{rows.capitalize()} are stored, but no model is served yet. Run", run, "."
     return render("placeholder", before=before, command=command, after=after)
 
 

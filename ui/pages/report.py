@@ -1,4 +1,4 @@
-"""The newest data report in a frame that may run its own scripts and reach nothing else."""
+"""The newest data report, in a sandboxed frame."""
 
 from __future__ import annotations
 

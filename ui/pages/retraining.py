@@ -9,7 +9,7 @@ _WORDS = {
     "SCHEDULED": "waits for the flow runner",
     "PENDING": "starts",
     "RUNNING": "is running",
-    "COMPLETED": "has finished; the newest decisions say what came of it",
+    "COMPLETED": "has finished; see the newest decisions for its result",
     "FAILED": "has failed",
     "CRASHED": "has crashed",
     "CANCELLING": "is being cancelled",
@@ -30,5 +30,5 @@ def write_run(run: Run, prefect: str) -> str:
 
 
 def write_refusal(error: Exception) -> str:
-    """Why a training could not be asked for or followed."""
+    """Why a training could not be requested or followed."""
     return render("refusal", error=str(error))

@@ -12,7 +12,13 @@ CASE = Case(
     source=Blobs(),
     time=ARRIVED,
     columns=(Column(name="x", description="first coordinate"), Column(name="y", description="second coordinate")),
-    task=Classify(target=Column(name="blob", labels=("north_east", "north_west", "south_west", "south_east"))),
+    task=Classify(
+        target=Column(
+            name="blob",
+            labels=("north_east", "north_west", "south_west", "south_east"),
+            description="blob that the point was drawn from",
+        )
+    ),
     candidates=(Constant(), Linear(penalty=1.0), Mlp(hidden=(32, 32), dropout=0.0)),
     gate=Gate(holdout=1000),
 )

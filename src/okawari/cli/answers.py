@@ -1,4 +1,4 @@
-"""What `okawari predict` asks and shows: instances from a file, and an answer by the type of its predictions."""
+"""The output of `okawari predict`, by the type of the predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from okawari.cli.output import console, show_table
 from okawari.clients.wire import (
     AnyPrediction,
-    Bounds,
     Estimate,
     IntervalInfo,
     Label,
@@ -16,10 +15,11 @@ from okawari.clients.wire import (
     PredictAnswer,
     Prediction,
 )
+from okawari.formats import format_coverage, format_share
 
 
 def show_forecast(answer: PredictAnswer[Any]) -> None:
-    """A service's answer: the first prediction of a series in full, or one row for each record."""
+    """Print an answer of the service: the first prediction of a series in full, or one row per record."""
     _show_predictions(answer.predictions[0], answer)
 
 
@@ -35,17 +35,18 @@ def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
         {"step": step, f"mean ({first.unit})".removesuffix(" ()"): mean, **_bounds(first.interval, step)}
         for step, mean in enumerate(first.mean, start=1)
     ]
-    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
-    console.print(first.note if first.interval is None else _promise(first.interval))
+    show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
+    interval = first.interval
+    console.print(first.note if interval is None else format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
 
 
 @_show_predictions.register
 def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
     rows = [{"target": name, **_describe_head(said)} for name, said in first.heads.items()]
-    show_table(rows, f"{_name_model(answer)}, after {first.as_of}")
+    show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
     for interval in first.intervals[:1]:
-        console.print(_promise(interval))
+        console.print(format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
 
 
@@ -53,7 +54,7 @@ def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
 @_show_predictions.register(Label)
 def _(first: Estimate | Label, answer: PredictAnswer[Any]) -> None:
     rows = [{"record": place, **_describe_record(each)} for place, each in enumerate(answer.predictions)]
-    show_table(rows, _name_model(answer))
+    show_table(rows, _describe_model(answer))
     _show_id(answer, ":0 for the first")
 
 
@@ -66,14 +67,14 @@ def _describe_head(said: Estimate | Label) -> dict[str, Any]:
 @_describe_head.register
 def _(said: Label) -> dict[str, Any]:
     ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
-    return {"answer": said.label, "": ", ".join(f"{label} {share:.1%}" for label, share in ranked)}
+    return {"answer": said.label, "": ", ".join(f"{label} {format_share(share, 1)}" for label, share in ranked)}
 
 
 @_describe_head.register
 def _(said: Estimate) -> dict[str, Any]:
     span = "no interval"
     if bounds := said.interval:
-        span = f"{bounds.coverage_share:.0%} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
+        span = f"{format_share(bounds.coverage_share)} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
     return {"answer": f"{said.value:.4g} {said.unit}".rstrip(), "": span}
 
 
@@ -96,18 +97,12 @@ def _(said: Estimate) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _name_model(answer: PredictAnswer[Any]) -> str:
+def _describe_model(answer: PredictAnswer[Any]) -> str:
     return f"{answer.model.candidate} version {answer.model.version}"
 
 
 def _show_id(answer: PredictAnswer[Any], more: str = "") -> None:
     console.print(f"id {answer.id}  (okawari explain {answer.id}{more})", soft_wrap=True)
-
-
-def _promise(interval: IntervalInfo | Bounds) -> str:
-    measured = interval.measured_share
-    held = "" if measured is None else f"; on held-out data it held {measured:.0%}"
-    return f"The interval is meant to hold {interval.coverage_share:.0%} of the true values{held}."
 
 
 def _bounds(interval: IntervalInfo | None, step: int) -> dict[str, Any]:

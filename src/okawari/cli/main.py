@@ -1,4 +1,7 @@
-"""The command line: `okawari new | up | run | status | predict | score | quantize | ...`. Heavy imports wait inside."""
+"""The command line: `okawari new | up | run | status | predict | score | quantize | ...`.
+
+Heavy imports are inside the functions.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli.help import HelpfulCommand, HelpfulGroup
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
 from okawari.cli.predict import explain, predict, score
@@ -24,22 +28,25 @@ from okawari.settings import Settings, load_settings
 
 app = typer.Typer(
     name="okawari",
-    help="Keeps prediction models good: ingest, train, serve, watch, retrain, swap.",
+    cls=HelpfulGroup,
+    help="Keeps prediction models good: ingest, train, serve, monitor, retrain, swap.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (predict, score, explain, new, quantize, readings, migrate):
-    app.command()(command)
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to take in.")]
+    app.command(cls=HelpfulCommand)(command)
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
 Month = Annotated[
     datetime,
-    typer.Option(formats=["%Y-%m"], metavar="YYYY-MM", show_default="2008-12", help="Last month to play."),
+    typer.Option(
+        formats=["%Y-%m"], metavar="YYYY-MM", show_default=False, help="Last month to play; 2008-12, if left out."
+    ),
 ]
 
 
 def main() -> None:
-    """Entry point: our own errors become one clear sentence and exit code 1."""
+    """Entry point: an `OkawariError` becomes one sentence on stderr and exit code 1."""
     try:
         app()
     except OkawariError as error:
@@ -54,13 +61,13 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def up(
-    once: Annotated[bool, typer.Option("--once", help="Stop after the first round instead of waiting.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the first round.")] = False,
 ) -> None:
-    """Start everything on this machine, take each case once round the loop, and serve until Ctrl-C.
+    """Start all servers on this machine, run each case once through the loop, and serve until Ctrl-C.
 
-    State lies in OKAWARI_HOME (./.okawari). A case that has a champion is not trained again for nothing.
+    State is stored in OKAWARI_HOME (./.okawari). A case that has a champion is only trained again if there is a reason.
     """
     from okawari.cli.output import report_progress, show_urls
     from okawari.cli.round import take_round
@@ -77,22 +84,24 @@ def up(
         show_urls(_list_urls(settings))
         if once:
             return
-        print("Everything runs; Ctrl-C stops all of it.")
+        print("All servers are running; press Ctrl-C to stop them.")
         while True:
             time.sleep(1)
             group.watch()
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def run(
-    case: Annotated[str | None, typer.Argument(help="Name of a case, such as aapl.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All cases of OKAWARI_CASES, one after the other.")] = False,
+    case: Annotated[str | None, typer.Argument(metavar="CASE", help="Name of a case, such as aapl.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Run all cases of OKAWARI_CASES, one after the other.")] = False,
     until: Day = None,
-    file: Annotated[Path | None, typer.Option(help="A table, or a folder of pictures, to read instead.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Table, or folder of pictures, to read instead.")
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train even without a reason.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even if there is no reason.")] = False,
 ) -> None:
-    """Take a case once round the loop: ingest, check, watch, and train if there is reason to. Needs `okawari up`.
+    """Run a case once through the loop: ingest, check, monitor, and train if there is a reason. Needs `okawari up`.
 
     Example: okawari run aapl --until 2008-06-30
     """
@@ -102,7 +111,7 @@ def run(
     from okawari.data.files import choose_source
 
     if (case is None) is not every:
-        raise typer.BadParameter("Name one case, or take all served ones with --all.")
+        raise typer.BadParameter("Give the name of one case, or --all for all cases of OKAWARI_CASES.")
     names = load_settings().case_names if case is None else (case,)
     for name in names:
         choose_source(load_case(name), file, live)
@@ -115,11 +124,13 @@ def run(
         status(name)
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def status(
-    case: Annotated[str | None, typer.Argument(help="Name of a case; all served ones, if left out.")] = None,
+    case: Annotated[
+        str | None, typer.Argument(metavar="CASE", help="Name of a case; all served ones, if left out.")
+    ] = None,
 ) -> None:
-    """Show snapshot, champion, what serves, the last verdicts and the last decision."""
+    """Show the snapshot, the champion, the served version, the last verdicts and the last decision."""
     from okawari.cli.output import show_state
     from okawari.clients import prediction_service
     from okawari.errors import ServerUnreachable
@@ -135,16 +146,17 @@ def status(
         show_state(read_state(name), serving)
 
 
-@app.command()
+@app.command(cls=HelpfulCommand)
 def loop(
     until: Month = datetime(2008, 12, 1),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew instead of going on after a kill.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again instead of resuming an interrupted run.")] = False,
 ) -> None:
-    """Prove that the loop closes on real drift: 2008 arrives month by month, without a person's help.
+    """Prove that the loop closes on real drift: the prices of 2008 arrive month by month, with no manual step.
 
-    Random walk, SARIMA and LSTM train, to keep it short; OKAWARI_CANDIDATES names others.
-    Runs on ports and state of its own (OKAWARI_HOME/loop).
-    Exits with 1 if any link of the loop does not hold.
+    Only the random walk, SARIMA and the LSTM are trained, to keep it short; OKAWARI_CANDIDATES chooses others. The
+    command uses its own ports and its own state (OKAWARI_HOME/loop).
+
+    Exits with code 1 if any link of the loop does not hold.
     """
     from okawari.cli.output import report_progress, show_rehearsal
     from okawari.simulation.sandbox import isolate
@@ -159,7 +171,7 @@ def loop(
 
 
 def _show_leaderboard(name: str) -> None:
-    """How the candidates did in the training that made the champion."""
+    """Show the leaderboard of the training that produced the champion."""
     from okawari.cli.output import show_leaderboard
     from okawari.registry import runs, versions
 
@@ -185,12 +197,12 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def _stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM stop the group as Ctrl-C does, and end quietly on either, however we were started."""
+    """Make SIGTERM stop the servers as Ctrl-C does, and exit without a traceback on either."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    # A shell that starts us in the background has SIGINT ignored, and would have it so for good.
+    # A shell that starts a process in the background makes it ignore SIGINT, so the handler is set explicitly.
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

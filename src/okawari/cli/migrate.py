@@ -1,16 +1,16 @@
-"""The command `okawari migrate`: bring older state to the version that this program reads."""
+"""The command `okawari migrate`: convert older state to the version that this program reads."""
 
 from __future__ import annotations
 
 
 def migrate() -> None:
-    """Bring the state folder to the version that this Okawari reads. Stop `okawari up` first."""
+    """Convert the state folder to the version that this Okawari reads. Stop `okawari up` first."""
     from okawari.settings import load_settings
     from okawari.storage.state_version import migrate_state
 
     before, after = migrate_state()
     folder = load_settings().state_dir
     if before == after:
-        print(f"{folder} holds state of version {after}; there is nothing to do.")
+        print(f"{folder} already has version {after}; nothing was changed.")
     else:
-        print(f"{folder} was taken from version {before} to {after}.")
+        print(f"{folder} was converted from version {before} to {after}.")

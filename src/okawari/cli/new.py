@@ -1,4 +1,4 @@
-"""The command `okawari new`: from a table to the file of a case. Heavy imports wait inside."""
+"""The command `okawari new`: from a table to the file of a case. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,27 @@ if TYPE_CHECKING:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the new case, such as demand.")],
-    target: Annotated[str, typer.Option(help="Column to predict.")],
-    csv: Annotated[Path | None, typer.Option("--csv", "--file", help="A .csv or .parquet file.")] = None,
-    sql: Annotated[str | None, typer.Option(help="A database's URL, such as sqlite:///shop.db.")] = None,
-    sql_env: Annotated[str | None, typer.Option(help="Environment variable that holds the URL.")] = None,
-    query: Annotated[str | None, typer.Option(help="What to read from the database.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of times, which makes it a forecast.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new case, such as demand.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict.")],
+    csv: Annotated[
+        Path | None, typer.Option("--csv", "--file", metavar="FILE", help="A .csv or .parquet file.")
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL of a database, such as sqlite:///shop.db.")
+    ] = None,
+    sql_env: Annotated[
+        str | None, typer.Option(metavar="VARIABLE", help="Environment variable that holds the URL.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="Query to read from the database.")] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of times; with it the case is a forecast.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the case's file.")] = False,
 ) -> None:
-    """Look at a table and write a case for it: what is predicted, from which columns, and which candidates try.
+    """Write a case file for a table: what is predicted, from which columns, and by which candidates.
 
-    The file goes into OKAWARI_CASES_DIR (./cases); what was assumed is said, and stands in the file as well.
+    The file is written to OKAWARI_CASES_DIR (./cases). The command prints its assumptions, and the file lists them.
+
     Example: okawari new demand --csv sales.csv --target units
     """
     from datetime import UTC, datetime
@@ -43,10 +52,10 @@ def new(
     raw = read_table(source)
     if raw.broken:
         row, reason = next(iter(raw.broken.items()))
-        print(f"{csv}: lines left out that are no rows: {len(raw.broken)}; first: row {row}: {reason}", file=sys.stderr)
+        print(f"{csv}: {len(raw.broken)} malformed lines left out; first: row {row}: {reason}", file=sys.stderr)
     guess = guess_case(raw.frame, source, Wish(name=name, target=target, time=time), datetime.now(UTC))
     save_draft(guess, path)
-    _tell(guess, path)
+    _print_guess(guess, path)
 
 
 def _choose_source(csv: Path | None, sql: str | None, sql_env: str | None, query: str | None) -> Table:
@@ -54,32 +63,37 @@ def _choose_source(csv: Path | None, sql: str | None, sql_env: str | None, query
     from okawari.data.sql import SqlQuery
 
     given = [option for option, value in (("--csv", csv), ("--sql", sql), ("--sql-env", sql_env)) if value]
-    require(len(given) == 1, f"The table is named by {given or 'nothing'}; give one of --csv, --sql and --sql-env.")
+    require(
+        len(given) == 1,
+        f"The table is given by {' and '.join(given) or 'no option'}; give exactly one of --csv, --sql and --sql-env.",
+    )
     if csv is not None:
-        require(query is None, "There is a --query and a file; a query goes to a database. Leave one out.")
+        require(query is None, "Both --query and --csv are given; a query needs a database. Leave one of them out.")
         return TableFile(csv.resolve(), time=None)
     if query is None:
-        raise InvalidInput('There is a database and no --query; add one, such as --query "select * from sales".')
-    return SqlQuery(query=query, url=_settle(sql or ""), url_env=sql_env or "", time=None)
+        raise InvalidInput(
+            'A database is given without --query; a database needs one. Add it, such as --query "select * from sales".'
+        )
+    return SqlQuery(query=query, url=_make_portable(sql or ""), url_env=sql_env or "", time=None)
 
 
-def _settle(url: str) -> str:
-    """An address that holds in every folder and may stand in a file."""
+def _make_portable(url: str) -> str:
+    """The URL with an absolute path, so that it is valid in every working folder. Refuses a URL with a password."""
     if re.search(r"://[^:@/]*:.*@|\?.*(password|passwd|pwd|secret|token|key)", url, re.IGNORECASE):
         raise InvalidInput(
-            "The database's URL holds a password, which must not stand in a file; put the URL into an environment "
-            "variable, such as SHOP_URL, and give --sql-env SHOP_URL."
+            "The URL of the database holds a password, which must not be written to the case file; put the URL into an "
+            "environment variable, such as SHOP_URL, and give --sql-env SHOP_URL."
         )
     found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(.*)", url)
     return f"{found[1]}{Path(found[2]).resolve()}{found[3]}" if found else url
 
 
-def _tell(guess: Guess, path: Path) -> None:
+def _print_guess(guess: Guess, path: Path) -> None:
     from okawari.scaffold.codegen import describe_guess
 
     print(f"{path}: {guess.case.title}")
-    told = describe_guess(guess)
-    width = max(map(len, told))
-    for what, value in told.items():
+    described = describe_guess(guess)
+    width = max(map(len, described))
+    for what, value in described.items():
         print(f"  {what:<{width}}  {value}")
-    print(f"Read it and change what you know better; then: OKAWARI_CASES={guess.case.name} okawari up")
+    print(f"Read the file and correct what is wrong; then run: OKAWARI_CASES={guess.case.name} okawari up")

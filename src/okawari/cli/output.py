@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress lines, tables, trees. Only home of rich."""
+"""Output in the terminal: progress lines, tables, trees. Only home of rich."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.tree import Tree
 
+from okawari.cases.loader import load_case
+from okawari.formats import format_gain, format_share
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
+from okawari.policy.decision import describe_outcome
 from okawari.progress import Step
 from okawari.scoring.checkpoint import Place
 
 if TYPE_CHECKING:
+    from okawari.case import Case
     from okawari.clients.wire import ModelInfo
     from okawari.evaluation.variants import Compared
     from okawari.scoring.job import Scored
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
 _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
 _OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
-"""Columns of a leaderboard that are no target's, even of one that is called `p`."""
+"""Columns of a leaderboard that belong to no target, not even to one named `p`."""
 
 _OF_A_VERSION = ("drift", "performance")
 """Verdicts that say something of one version, which may not be the champion any more."""
@@ -58,7 +62,7 @@ class Reporter:
         self._progress.update(bar, completed=step.share, description=f"{step.what} {step.text}")
 
     def pause_text(self, text: str) -> None:
-        """Say what is being waited for."""
+        """Show what the command waits for."""
         self._progress.update(self._waiting, description=text)
 
 
@@ -71,7 +75,7 @@ def report_progress() -> Iterator[Reporter]:
 
 
 def show_urls(urls: Mapping[str, str]) -> None:
-    """Where a person goes next."""
+    """Print the addresses of the servers."""
     table = Table.grid(padding=(0, 2))
     for name, url in urls.items():
         table.add_row(f"[bold]{name}[/]", f"[link={url}]{url}[/link]")
@@ -81,15 +85,15 @@ def show_urls(urls: Mapping[str, str]) -> None:
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
-    """Rows of equal keys as a table."""
+    """Print rows with equal keys as a table."""
     if title:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
     for place, name in enumerate(rows[0]):
-        is_number = isinstance(rows[0][name], int | float)
+        is_number = all(isinstance(row[name], int | float | None) for row in rows)
         justify: Literal["left", "right"] = "right" if is_number else "left"
-        # A cut name may be another one's, and half a number is another number: these stay in one line, even where the
-        # table then gets wider than the terminal. Other words continue in the next line.
+        # A cut name may equal another name, and half a number is another number: both stay in one line, even if the
+        # table becomes wider than the terminal. Other words continue in the next line.
         widest = max(len(_format(row[name])) for row in rows) if is_number else None
         table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
@@ -110,9 +114,9 @@ def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
 
 
 def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Which columns stand apart, by heading, and what they are called there."""
+    """The columns of each additional table by its heading, with their names there."""
     parts: dict[str, dict[str, str]] = {}
-    # The longest first: a target may be called as another one begins.
+    # Longest first: the name of a target may be the beginning of another one.
     targets = sorted((name.removesuffix("_skill_share") for name in names if name.endswith("_skill_share")), key=len)
     for name in names:
         step = _STEPS_AHEAD.search(name)
@@ -125,65 +129,73 @@ def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def show_state(state: LoopState, serving: ModelInfo | None) -> None:
-    """The loop of one case at a glance."""
+    """Print the state of the loop of a case."""
     tree = Tree(f"[bold]{state.case}[/]  {state.title}")
     snapshot, champion = state.snapshot, state.champion
-    tree.add("no readings yet" if snapshot is None else (
-        f"snapshot {snapshot.version}: {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}, "
-        f"{state.quarantined} in quarantine"
-    ))  # fmt: skip
+    tree.add(
+        "nothing ingested yet"
+        if snapshot is None
+        else f"{_describe_snapshot(state.case, snapshot)}, {state.quarantined} in quarantine"
+    )
     absent = "no champion yet" if state.problem is None else "champion unknown"
     tree.add(absent if champion is None else (
         f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
-        f"{champion['loss_name']} {champion['loss']:.4g}, {champion['skill_share']:+.1%} against the baseline"
+        f"{champion['loss_name']} {champion['loss']:.4g}, "
+        + format_gain(champion["skill_share"], than="the baseline's")
     ))  # fmt: skip
-    tree.add("the service serves nothing" if serving is None else f"serving version {serving.version}")
+    tree.add("the service serves no version" if serving is None else f"serving version {serving.version}")
     for name in ("quality", "drift", "performance", "decision", "request"):
         row = getattr(state, name)
         if row is not None:
             past = f", on version {row['model_version']}" if name in _OF_A_VERSION and state.is_past(row) else ""
-            tree.add(f"{name} {row['action']} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
+            outcome = describe_outcome(row["kind"], row["action"])
+            tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
     if state.problem is not None:
         tree.add(f"[red]{state.problem}[/]")
     console.print(tree)
 
 
 def show_lineage(lineage: Lineage) -> None:
-    """The chain behind a prediction."""
-    told, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
-    tree = Tree(f"prediction [bold]{told['id']}[/] of {told['at']}: {lineage.said}")
+    """Print the lineage of a prediction."""
+    prediction, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
+    tree = Tree(f"prediction [bold]{prediction['id']}[/] of {prediction['at']}: {lineage.answer}")
     made = tree.add(
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"
     )
     run = made.add(f"run {version.run_id}  {lineage.run_url}")
-    run.add(
-        f"snapshot {snapshot.version}: {snapshot.rows} rows until {snapshot.last_at}, "
-        f"sha256 {snapshot.digest[:12]}, digest holds"
-    )
+    run.add(f"{_describe_snapshot(version.case, snapshot)}, sha256 {snapshot.digest[:12]}, digest holds")
     branch = made
     for row in lineage.decisions:
-        branch = branch.add(f"{row['kind']} {row['action']} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
+        outcome = describe_outcome(row["kind"], row["action"])
+        branch = branch.add(f"{row['kind']}: {outcome} ({row['at']:%Y-%m-%d %H:%M:%S} UTC): {row['reason']}")
     console.print(tree)
 
 
 def show_scored(scored: Scored, version: str, target: Path) -> None:
-    """What became of the rows of a scored file, and where the answers and the refused rows lie."""
+    """Print the counts of a scored file and the paths of answers and refused rows."""
     console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
     if scored.refused:
         console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
 
 
-def show_exported(snapshot: Snapshot, target: Path) -> None:
-    """Which readings a file now holds."""
-    told = f"snapshot {snapshot.version}, {snapshot.rows} rows, {snapshot.first_at} to {snapshot.last_at}"
-    console.print(f"{target}: {told}", soft_wrap=True)
+def show_exported(case: Case, snapshot: Snapshot, target: Path) -> None:
+    """The snapshot that a file now holds."""
+    console.print(f"{target}: {_describe_snapshot(case.name, snapshot)}", soft_wrap=True)
+
+
+def _describe_snapshot(case_name: str, snapshot: Snapshot) -> str:
+    """Number, rows and times; the times of records are those of their arrival."""
+    arrived = "" if load_case(case_name).layout.in_order else "arrived "
+    span = f"{arrived}{snapshot.first_at} to {snapshot.last_at}"
+    return f"snapshot {snapshot.version}: {snapshot.rows} rows, {span}"
 
 
 def show_variants(compared: Compared) -> None:
     """A candidate's variants side by side, and which of them would serve; only why, where there is but one."""
     found = compared.comparison
-    title = f"[bold]{compared.candidate}[/], fitted on {compared.n_train}, scored on {compared.n_holdout} held out"
+    counts = f"fitted on {compared.n_train} rows, scored on {compared.n_holdout} held-out rows"
+    title = f"[bold]{compared.candidate}[/], {counts}"
     console.print()
     if len(found.rows) > 1:
         show_table([_describe_variant(row) for row in found.table], title)
@@ -197,7 +209,7 @@ def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
         "variant": row["variant"],
         "parameters": row["parameters"],
         "bytes": row["n_bytes"],
-        "of fp32": f"{row['size_share']:.1%}",
+        "of fp32": format_share(row["size_share"], 1),
         "load ms": row["load_ms"],
         "latency ms": row["latency_ms"],
         row["loss_name"]: row["loss"],
@@ -208,12 +220,12 @@ def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
         if f"{name}_lost" in row:
             line[f"{words} lost"] = row[f"{name}_lost"]
     if "flips_share" in row:
-        line["flips"] = f"{row['flips_share']:.1%}"
+        line["flips"] = format_share(row["flips_share"], 1)
     return line
 
 
 def show_rehearsal(months: Sequence[Month], links: Sequence[Link]) -> None:
-    """The played months, and what is claimed of them."""
+    """Print the simulated months and the checks."""
     show_table([_describe_month(month) for month in months])
     show_table([{"held": "yes" if link.held else "NO", "claim": link.claim, "seen": link.seen} for link in links])
 
@@ -226,7 +238,7 @@ def _describe_month(month: Month) -> dict[str, Any]:
         "snapshot": month.snapshot,
         "asked": month.asked,
         "RMSE": f"{month.rmse:.2f}",
-        "covered": f"{month.coverage:.0%}",
+        "covered": format_share(month.coverage),
         "drift": month.drift.replace("not enough data", "too few"),
         "promise": month.performance.replace("not enough data", "too few"),
         "gate": month.gate,

@@ -1,4 +1,4 @@
-"""The commands that answer: `okawari predict`, `score` and `explain`. Heavy imports wait inside."""
+"""The commands about predictions: `okawari predict`, `score` and `explain`. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from okawari.errors import InvalidInput, require
 if TYPE_CHECKING:
     from okawari.clients.wire import Instance
 
-CaseName = Annotated[str, typer.Argument(help="Name of a case, such as aapl.")]
+CaseName = Annotated[str, typer.Argument(metavar="CASE", help="Name of a case, such as aapl.")]
 
 
 def predict(
     case: CaseName,
-    file: Annotated[Path | None, typer.Option(help="Readings to predict from; else the newest ingested.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answers, one a line.")] = False,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rows to predict from; the newest ingested, if left out.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the answers of the service as JSON, one per line.")
+    ] = False,
 ) -> None:
-    """Ask the service what comes next.
+    """Ask the prediction service for a prediction.
 
     Example: okawari predict aapl
     """
@@ -46,14 +50,20 @@ def predict(
 
 def score(
     case: CaseName,
-    source: Annotated[Path, typer.Argument(help="A .csv or .parquet file of readings, in the order of time.")],
-    target: Annotated[Path, typer.Argument(help="The .csv or .parquet file to write.")],
-    version: Annotated[str | None, typer.Option(help="A registered version instead of the champion.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, or another job's parts.")] = False,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A .csv or .parquet file of rows, ordered by time.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The .csv or .parquet file to write.")],
+    version: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Registered version to use instead of the champion.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output file, or the parts of another job.")
+    ] = False,
 ) -> None:
-    """Answer every row of a file with the champion's graph, however long the file; run again after a kill to go on.
+    """Predict for every row of a file with the champion's graph. Run it again to resume an interrupted job.
 
-    Works in this process and needs the registry only. `flows/score.py` does the same as a Prefect run.
+    Files of any length are read in chunks. The command runs in this process and needs the registry only;
+    `flows/score.py` does the same as a Prefect run.
+
     Example: okawari score aapl readings.parquet answers.parquet
     """
     from okawari.cases.loader import load_case
@@ -69,9 +79,14 @@ def score(
 
 
 def explain(
-    prediction: Annotated[str, typer.Argument(help="The id of an answer; id:3 for its fourth prediction.")],
+    prediction: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of an answer; id:3 for its fourth prediction.")
+    ],
 ) -> None:
-    """Walk from a prediction to its model version, training, snapshot and decisions, checking every digest."""
+    """Show the model version, training, snapshot and decisions behind a prediction, and check every digest.
+
+    Example: okawari explain 0123456789abcdef0123456789abcdef:3
+    """
     from okawari.cli.output import show_lineage
     from okawari.loop.lineage import trace_prediction
 
@@ -85,12 +100,12 @@ _MOST_REQUESTS = 20
 
 
 def _read_instances(name: str, file: Path) -> list[list[Instance]]:
-    """The file's newest window or, for records, all of them, in as many requests as the service needs.
+    """The newest window of the file or, for records, all rows, split into requests that the service accepts.
 
     Refused rows are reported on stderr.
 
     Raises:
-        InvalidInput: no valid row, or more rows than one should ask a service for.
+        InvalidInput: no valid row, or more rows than `_MOST_REQUESTS` requests hold.
     """
     from datetime import UTC
 
@@ -106,7 +121,7 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
     instances, size = to_instances(case, [checked.good]), case.serving.max_instances
-    require(bool(instances), f"{file} has no valid row to predict from; correct its rows.")
+    require(bool(instances), f"{file} has no valid row, and a prediction needs one; correct its rows.")
     require(
         len(instances) <= _MOST_REQUESTS * size,
         f"{file} has {len(instances)} rows, and a request takes {size}; predict sends {_MOST_REQUESTS} at most. "

@@ -1,8 +1,7 @@
-"""The command `okawari quantize`: what 8 bits bring. Registered in `okawari.cli.main`; heavy imports wait."""
+"""The command `okawari quantize`: compare 8-bit variants with fp32. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,14 +19,18 @@ if TYPE_CHECKING:
 
 
 def quantize(
-    case: Annotated[str, typer.Argument(help="Name of a case, such as diabetes.")],
-    candidate: Annotated[list[str] | None, typer.Option(help="Only this candidate; may be given again.")] = None,
+    case: Annotated[str, typer.Argument(metavar="CASE", help="Name of a case, such as diabetes.")],
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Compare only this candidate; repeat the option for several."),
+    ] = None,
 ) -> None:
-    """Compare 32 with 8 bits for each candidate: size, speed, loss and changed answers on held-out data.
+    """Compare 32-bit with 8-bit graphs for each candidate: size, speed, loss and changed labels on held-out data.
 
-    Fits the candidates here, on the newest snapshot or, before the first ingest, on the case's source.
-    Needs no server and changes nothing.
-    Where MLflow answers, it keeps the table; a training records the same for its challenger.
+    The candidates are fitted in this process, on the newest snapshot or, before the first ingest, on the source of the
+    case. The command needs no server and changes no state. If MLflow is running, the table is recorded there; a
+    training records the same table for its challenger.
+
     Example: okawari quantize diabetes
     """
     from okawari.cases.loader import load_case
@@ -39,7 +42,7 @@ def quantize(
     chosen = choose_candidates(problem, settings.candidate_names)
     recipes = find_candidates(problem, candidate) if candidate else chosen
     with report_progress() as report:
-        watch, device = _tell_steps(case, report), settings.device
+        watch, device = _watch_fits(case, report), settings.device
         compared = [*compare_candidates(problem, recipes, watch, device=device, threads=settings.threads)]
     for each in compared:
         show_variants(each)
@@ -47,9 +50,7 @@ def quantize(
 
 
 def _record(case: Case, compared: Sequence[Compared]) -> str:
-    """Leave the table in MLflow, if it answers; where it lies now, or why it does not."""
-    # MLflow would print the run's address itself, before our own line with the same address.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    """Record the table in MLflow, if it is running. Returns the address of the run, or why there is none."""
     from okawari.registry import client, runs
 
     try:
@@ -63,8 +64,8 @@ def _record(case: Case, compared: Sequence[Compared]) -> str:
     return f"Recorded: {runs.page_url(runs.record_comparison(case, rows, decisions))}"
 
 
-def _tell_steps(case: str, report: Any) -> Watch:
-    """A bar for each fit."""
+def _watch_fits(case: str, report: Any) -> Watch:
+    """Show a progress bar for each fit."""
 
     def watch(recipe: Recipe) -> Progress:
         report.pause_text(f"{case}: {recipe.name}")

@@ -1,4 +1,4 @@
-"""The command `okawari readings`: a snapshot as a file. Registered in `okawari.cli.main`; heavy imports wait."""
+"""The command `okawari readings`: write a snapshot to a file. Heavy imports are inside the function."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import typer
 
 
 def readings(
-    case: Annotated[str, typer.Argument(help="Name of a case, such as aapl.")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="Name of a case, such as aapl.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The .csv or .parquet file to write.")],
-    snapshot: Annotated[int | None, typer.Option(help="An earlier snapshot instead of the newest.")] = None,
+    snapshot: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Snapshot to write; the newest, if left out.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Write a snapshot's readings to a file, as they were known then; a label is written as its word.
+    """Write the rows of a snapshot to a file, as they were known then. Labels are written as words.
 
-    Needs no server. The number of the newest snapshot is in `okawari status`; they count from 0.
+    The command needs no server. `okawari status` shows the number of the newest snapshot; numbers start at 0.
+
     Example: okawari readings aapl before.csv --snapshot 0
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import show_exported
     from okawari.storage.export import export_readings
 
-    show_exported(export_readings(load_case(case), target, snapshot, overwrite=overwrite), target)
+    chosen = load_case(case)
+    show_exported(chosen, export_readings(chosen, target, snapshot, overwrite=overwrite), target)

@@ -1,1 +1,1 @@
-"""How good an answer is: metrics, scores, contests, variants and the join with the truth."""
+"""How good an answer is: metrics, scores, candidates, variants, and the join of predictions with their truth."""

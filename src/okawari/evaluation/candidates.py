@@ -1,5 +1,5 @@
-"""The contest: every candidate fits on the same past, sets its interval on the same calibration rows, and answers the
-same held-out rows through its graph. What is scored here is the very file that would serve.
+"""Fit and score candidates: all are fitted on the same past, calibrated on the same rows, and scored on the same
+held-out rows through their graphs. The scored graph is the file that would serve.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from okawari.schema.heads import mark_shares
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A fitted candidate with its graph and what it scored on the holdout. `fit_s` are wall-clock seconds."""
+    """A fitted candidate with its graph and its scores on the holdout. `fit_s` are wall-clock seconds."""
 
     recipe: Recipe
     model: Model
@@ -36,12 +36,12 @@ class Contender:
 
     @property
     def card(self) -> Card:
-        """What the gate looks at."""
+        """The scores that the gate compares."""
         return build_card(self.recipe.name, self.scores)
 
 
 def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
-    """The case's baseline and those of its candidates that are named; all, where none is named.
+    """The baseline of the case and the named candidates; all candidates if no name is given.
 
     Raises:
         InvalidInput: no candidate of the case is among the names.
@@ -58,14 +58,14 @@ def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
 def fit_contender(
     recipe: Recipe, case: Case, split: Split, progress: Progress, bench: Workbench = PLAIN_BENCH
 ) -> Contender:
-    """Fit one recipe, calibrate its interval, build its graph and score that on the holdout.
+    """Fit one recipe, calibrate its interval, build its graph, and score the graph on the holdout.
 
     Args:
         recipe: the candidate.
-        case: gives seed, coverage share and the graph's shape.
-        split: the same for every candidate.
+        case: defines the seed, the coverage share and the shape of the graph.
+        split: the parts of the data, the same for every candidate.
         progress: called after each step of the fit.
-        bench: what the fit works with.
+        bench: device, threads and caches of the fit.
     """
     data = TrainingData(split.train, split.validation, seed=case.seed, heads=case.task.heads, bench=bench)
     started = time.perf_counter()
@@ -78,7 +78,7 @@ def fit_contender(
 
 
 def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
-    """Half widths for numbers; labels have none, or 0 beside numbers."""
+    """Half widths of the intervals of numbers; 0 for label columns beside numbers, None for labels alone."""
     if case.coverage_share is None:
         return None
     interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
@@ -87,7 +87,7 @@ def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | No
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
-    """How a graph does on the holdout; None where it takes other readings or answers otherwise than the case."""
+    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case."""
     try:
         loaded = Graph.load(graph)
         require_answers(loaded, case)
@@ -98,7 +98,7 @@ def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card
 
 
 def build_card(name: str, scores: Scores) -> Card:
-    """The part of the scores that the gate looks at."""
+    """The part of the scores that the gate compares."""
     return Card(
         candidate=name,
         loss=scores.loss,

@@ -14,14 +14,14 @@ from okawari.models.cores import Interval
 
 
 def calibrate_interval(r_true_BH: NDArray[Any], r_pred_BH: NDArray[Any], coverage_share: float) -> Interval:
-    """Half widths that hold `coverage_share` of new truths: the ceil((n + 1) * share)-th smallest error of each step.
+    """Half widths that cover `coverage_share` of new values: the ceil((n + 1) * share)-th smallest error of each step.
 
     Split conformal prediction with its finite-sample quantile (Vovk, Gammerman and Shafer, Algorithmic Learning in a
     Random World, 2005; Lei et al., Distribution-Free Predictive Inference for Regression, 2018, theorem 2.2). The
-    promise holds for exchangeable errors; a series whose volatility moves keeps it only roughly, so measure coverage.
+    guarantee holds for exchangeable errors. For a series with changing volatility it is approximate.
 
     Raises:
-        InvalidInput: fewer rows than the share needs, or a share that is none.
+        InvalidInput: there are fewer rows than the share needs, or the share is not between 0 and 1.
     """
     if not 0 < coverage_share < 1:
         raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
@@ -30,8 +30,8 @@ def calibrate_interval(r_true_BH: NDArray[Any], r_pred_BH: NDArray[Any], coverag
     if rank > len(true):
         needed = math.ceil(round(coverage_share / (1 - coverage_share), 9))
         raise InvalidInput(
-            f"There are {len(true)} calibration rows; covering {coverage_share} takes at least {needed}. "
-            "Calibrate on more rows or ask for less coverage."
+            f"There are {len(true)} calibration rows; a coverage of {coverage_share} needs at least {needed}. "
+            "Calibrate on more rows or lower the coverage."
         )
     half_width_H = np.sort(np.abs(true - predicted), axis=0)[rank - 1]
     return Interval(coverage_share=coverage_share, half_width_H=half_width_H)

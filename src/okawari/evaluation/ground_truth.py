@@ -1,6 +1,6 @@
-"""Joins what was predicted to what turned out to be true: one row per day and version that could be checked.
+"""Joins predictions with their true values: one row per time and version whose truth is known.
 
-The truth of a series is the first reading after the last known one; a truth sent to `/outcomes` goes before it.
+The truth of a series is the first reading after the last known one. A truth sent to `/outcomes` takes precedence.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from okawari.schema.tasks.task import Task
 
 COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
-"""A request that claims a day must also name that day's level, or it is somebody's what-if and proves nothing. What was
-answered from our own readings is no such thing, even where they have been revised since."""
+"""Largest relative difference between the level of a request and the stored level of that time. A request with another
+level is a what-if question and is not judged. Forecasts from stored readings always count, even after a revision."""
 
 
 @dataclass(frozen=True)
 class Matured:
-    """The answers of one head with known truth, and its baseline's predictions.
+    """The answers of one head with known truth, and the predictions of its baseline.
 
-    `pairs` have the columns of `match_truth`, `match_targets` or `match_records`, and `level`, the baseline's answer to
-    numbers; `common_share` is how often the most common label came before, 0 to 1.
+    `pairs` has the columns of `match_truth`, `match_targets` or `match_records`, and `level`, the prediction of the
+    baseline for numbers. `common_share` is the share of the most common label in the past, 0 to 1.
     """
 
     head: Head
@@ -43,14 +43,14 @@ class Matured:
 def list_matured(
     case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame, known: pd.DataFrame
 ) -> list[Matured]:
-    """All heads of a case.
+    """The matured answers of each head of a case.
 
     Args:
-        case: names the time and the target column.
+        case: defines the time and the target column.
         predictions: as in `match_truth`.
         outcomes: as in `match_truth`.
         readings: the newest snapshot.
-        known: the readings that the champion learned from.
+        known: the readings that the champion was trained on.
     """
     return _mature(case.task, case, (predictions, outcomes), readings, known)
 
@@ -61,7 +61,7 @@ Logs = tuple[pd.DataFrame, pd.DataFrame]
 
 @singledispatch
 def _mature(task: Task, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame) -> list[Matured]:
-    """Records, against the constant baseline."""
+    """Records, compared with the constant baseline."""
     [head] = task.heads
     return [_against_constant(head, match_records(*logs), known[case.target.name].to_numpy(dtype=np.float64))]
 
@@ -70,7 +70,7 @@ def _mature(task: Task, case: Case, logs: Logs, readings: pd.DataFrame, known: p
 def _mature_forecast(
     task: Forecast, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame
 ) -> list[Matured]:
-    """A forecast, against the last known level."""
+    """A forecast, compared with the last known level."""
     return [Matured(task.heads[0], match_truth(case, *logs, readings), "the random walk", 0.0)]
 
 
@@ -78,7 +78,7 @@ def _mature_forecast(
 def _mature_targets(
     task: Anticipate, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame
 ) -> list[Matured]:
-    """Several targets, each against the constant baseline."""
+    """Several targets, each compared with the constant baseline."""
     pairs, past_BH = match_targets(case, *logs, readings), cut_windows(known, case).r_BH
     return [_against_constant(head, pairs[head.name], head.decode(past_BH[:, head.columns])) for head in task.heads]
 
@@ -92,7 +92,7 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
     """One row per (as_of, version) whose step-1 truth is known, oldest first.
 
     Args:
-        case: names the time and the target column.
+        case: defines the time and the target column.
         predictions: rows of `okawari.storage.decision_log.load_predictions`.
         outcomes: rows of `okawari.storage.decision_log.load_outcomes`.
         readings: the newest snapshot.
@@ -113,12 +113,12 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
             "upper": _first_step(dated["upper"]),
             "level": dated["level"],
             "source": dated["source"],
-            "truth": _told(dated, outcomes),
+            "truth": _find_outcomes(dated, outcomes),
         }
     )
     joined = steps.merge(_successors(case, readings), on="as_of", how="inner")
-    honest = joined[_is_honest(joined)]
-    known = honest.assign(truth=honest["truth"].fillna(honest["next_level"])).dropna(subset=["truth"])
+    judged = joined[_is_judged(joined)]
+    known = judged.assign(truth=judged["truth"].fillna(judged["next_level"])).dropna(subset=["truth"])
     newest = known.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
     return newest[list(COLUMNS)].reset_index(drop=True)
 
@@ -129,37 +129,37 @@ def match_targets(
     """For each of several targets, one row per (as_of, version) whose truth is known, oldest first.
 
     Args:
-        case: one of an `Anticipate` task.
+        case: a case with an `Anticipate` task.
         predictions: as in `match_truth`.
-        outcomes: as in `match_truth`; their `target` is the target's name.
+        outcomes: as in `match_truth`; their `target` is the name of the target.
         readings: the newest snapshot.
 
     Returns:
-        By target the columns that `match_records` gives, and as_of.
+        For each target, the columns of `match_records` and `as_of`.
     """
     fitting = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"])
     known = pd.DataFrame({"as_of": readings[case.time], "known_level": readings[case.target.name]})
     asked = fitting.assign(as_of=_read_times(fitting["as_of"]))
     joined = asked.merge(known.assign(row=range(len(known))), on="as_of", how="inner")
-    found = joined[_is_honest(joined)]
+    found = joined[_is_judged(joined)]
     truth_BH = _find_truth(cut_windows(readings, case), case, found["row"].to_numpy(dtype=np.int64))
     return {
-        head.name: _match_head(found, truth_BH[:, head.columns], head, _told(found, outcomes, head.name))
+        head.name: _match_head(found, truth_BH[:, head.columns], head, _find_outcomes(found, outcomes, head.name))
         for head in case.task.heads
     }
 
 
 def _find_truth(windows: WindowSet, case: Case, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Where the targets stand after these readings [B, H]; NaN where that is not known."""
+    """Values of the targets after these readings [B, H]; NaN where they are not known."""
     places, truth_BH = rows - (case.history - 1), np.full((len(rows), case.task.width), np.nan)
     known = (places >= 0) & (places < len(windows))
     truth_BH[known] = windows.r_BH[places[known]]
     return truth_BH
 
 
-def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, told: list[float]) -> pd.DataFrame:
+def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, outcomes: list[float]) -> pd.DataFrame:
     known_B = np.where(np.isnan(truth_BC[:, 0]), np.nan, head.decode(truth_BC))
-    truth_B = np.where(np.isnan(told), known_B, told)
+    truth_B = np.where(np.isnan(outcomes), known_B, outcomes)
     rows = _lay_out(found, truth_B, head.columns).assign(as_of=found["as_of"].to_numpy())
     newest = rows.dropna(subset=["truth"]).drop_duplicates(["as_of", "version"], keep="last")
     return newest.sort_values(["as_of", "version"]).reset_index(drop=True)
@@ -170,15 +170,15 @@ def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataF
 
     Returns:
         Columns version, prediction, lower, upper (NaN without interval) and truth in the target's unit, and hit: 1
-        where the most probable label is the true one, else 0 (of labels, whose truth is their place).
+        where the most probable label is the true one, else 0 (for labels, whose truth is their position).
     """
-    told = pd.Series(_told(predictions, outcomes), index=predictions.index, dtype="float64")
-    known = predictions[told.notna()]
-    return _lay_out(known, told[told.notna()].to_numpy(), slice(0, None))
+    truth = pd.Series(_find_outcomes(predictions, outcomes), index=predictions.index, dtype="float64")
+    known = predictions[truth.notna()]
+    return _lay_out(known, truth[truth.notna()].to_numpy(), slice(0, None))
 
 
 def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slice) -> pd.DataFrame:
-    """The answers of these columns, paired with the truth."""
+    """The predictions of these columns, paired with the truth."""
     likeliest_B = np.array([int(np.argmax(mean[columns])) for mean in answered["mean"]], dtype=np.float64)
     return pd.DataFrame(
         {
@@ -192,10 +192,10 @@ def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slic
     )
 
 
-def _is_honest(joined: pd.DataFrame) -> NDArray[np.bool_]:
+def _is_judged(joined: pd.DataFrame) -> NDArray[np.bool_]:
     same_level = np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)
-    honest: NDArray[np.bool_] = same_level | (joined["source"] == "forecast").to_numpy()
-    return honest
+    judged: NDArray[np.bool_] = same_level | (joined["source"] == "forecast").to_numpy()
+    return judged
 
 
 def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +204,7 @@ def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_times(texts: pd.Series) -> pd.Series:
-    """Times as clients write them, each in its own way; one that names no time joins no reading."""
+    """Parse times in the formats of different clients. An unreadable time becomes NaT and joins no reading."""
     at = pd.to_datetime(texts, errors="coerce", utc=True, format="mixed")
     return at.dt.tz_localize(None).astype("datetime64[ns]")
 
@@ -213,9 +213,9 @@ def _first_step(values: pd.Series, column: int = 0) -> list[float]:
     return [float("nan") if value is None else float(value[column]) for value in values]
 
 
-def _told(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[float]:
-    """The truth that was sent for the first step of each answer; NaN where none was."""
+def _find_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[float]:
+    """The truth that was sent for the first step of each prediction; NaN if none was sent."""
     sent = outcomes[(outcomes["step"] == 1) & (outcomes["target"] == target)]
-    told = dict(zip(zip(sent["id"], sent["index"], strict=True), sent["value"], strict=True))
+    values = dict(zip(zip(sent["id"], sent["index"], strict=True), sent["value"], strict=True))
     keys = zip(predictions["id"], predictions["index"], strict=True)
-    return [float(told.get(key, float("nan"))) for key in keys]
+    return [float(values.get(key, float("nan"))) for key in keys]

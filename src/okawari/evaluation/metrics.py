@@ -1,7 +1,7 @@
 """Metrics as pure functions.
 
-Shapes: B windows, H columns of an answer, C labels. Metrics of numbers take arrays of one shape and are in the unit of
-what they get; those of labels take probabilities `p_BC` and places of the true labels `true_B`.
+Shapes: B windows, H columns of an answer, C labels. Metrics of numbers take arrays of one shape and return values in
+their unit. Metrics of labels take probabilities `p_BC` and positions of the true labels `true_B`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,18 @@ Array = NDArray[np.float64]
 
 
 def pair(*values: ArrayLike) -> list[Array]:
-    """Arrays of one shape, or a refusal."""
+    """The values as arrays of one common shape.
+
+    Raises:
+        InvalidInput: the shapes differ, or there is no row.
+    """
     arrays = [np.asarray(value, dtype=np.float64) for value in values]
     shapes = [array.shape for array in arrays]
     if len(set(shapes)) != 1 or arrays[0].size == 0:
-        raise InvalidInput(f"Scored arrays have shapes {shapes}; they need one common shape with at least one row.")
+        raise InvalidInput(
+            f"Scored arrays have shapes {shapes}; they need one common shape with at least one row. "
+            "Pair each prediction with its truth."
+        )
     return arrays
 
 
@@ -39,19 +46,21 @@ def mae(true: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def mase(true: ArrayLike, predicted: ArrayLike, naive_mae: float) -> float:
-    """Mean absolute error as a multiple of `naive_mae`, the one-step naive forecast's error on the past.
+    """Mean absolute error as a multiple of `naive_mae`, the error of the one-step naive forecast on the past.
 
     Source: Hyndman and Koehler, Another look at measures of forecast accuracy, 2006.
     """
     if not naive_mae > 0:
-        raise InvalidInput(f"naive_mae is {naive_mae}; it must be above 0. A series that never moves has no MASE.")
+        raise InvalidInput(
+            f"naive_mae is {naive_mae}; it must be above 0. A constant series has no MASE; leave it out."
+        )
     return mae(true, predicted) / naive_mae
 
 
 def r_squared(true: ArrayLike, predicted: ArrayLike) -> float | None:
-    """Share of the truth's variance that is explained: `1 - sum((y - p)^2) / sum((y - mean(y))^2)`.
+    """Share of the variance of the true values that is explained: `1 - sum((y - p)^2) / sum((y - mean(y))^2)`.
 
-    Below 0 where the mean of the truth would have been better; None where the truth never varies.
+    Below 0 if the mean of the true values predicts better; None if the true values are constant.
     """
     y, p = pair(true, predicted)
     total = float(np.sum((y - y.mean()) ** 2))
@@ -59,7 +68,7 @@ def r_squared(true: ArrayLike, predicted: ArrayLike) -> float | None:
 
 
 def log_loss(true_B: NDArray[np.integer[Any]], p_BC: NDArray[Any]) -> float:
-    """Mean of `-log p` of the true labels, in nats; a probability counts as at least SMALLEST_SHARE.
+    """Mean of `-log p` of the true labels, in nats; probabilities below SMALLEST_SHARE count as SMALLEST_SHARE.
 
     Source: Good, Rational Decisions, 1952; a strictly proper score (Gneiting and Raftery, 2007, section 4.2).
     """
@@ -74,7 +83,7 @@ def accuracy(true_B: NDArray[np.integer[Any]], p_BC: NDArray[Any]) -> float:
 
 
 def balanced_accuracy(true_B: NDArray[np.integer[Any]], p_BC: NDArray[Any]) -> float:
-    """Mean over the labels that occur of the share found (recall), so that rare labels count as much as common ones."""
+    """Mean recall of the labels that occur, so that rare labels count as much as common ones."""
     _require_labels(true_B, p_BC)
     hit_B = np.argmax(p_BC, axis=1) == true_B
     return float(np.mean([hit_B[true_B == label].mean() for label in np.unique(true_B)]))
@@ -88,9 +97,9 @@ def _require_labels(true_B: NDArray[Any], p_BC: NDArray[Any]) -> None:
 
 
 def directional_accuracy(true: ArrayLike, predicted: ArrayLike, last: ArrayLike) -> float | None:
-    """Share of rows whose forecast moves to the side of the truth, among rows where both leave `last`.
+    """Share of rows whose forecast moves in the true direction, among rows where forecast and truth differ from `last`.
 
-    None where no such row exists: a random walk names no direction.
+    None if there is no such row: a random walk predicts no direction.
     """
     y, p, at = pair(true, predicted, last)
     moved = (y != at) & (p != at)
@@ -98,13 +107,13 @@ def directional_accuracy(true: ArrayLike, predicted: ArrayLike, last: ArrayLike)
 
 
 def interval_coverage(true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
-    """Share of truths inside the closed interval."""
+    """Share of true values inside the closed interval."""
     y, low, high = pair(true, lower, upper)
     return float(np.mean((low <= y) & (y <= high)))
 
 
 def interval_score(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage_share: float) -> float:
-    """Mean width plus `2 / alpha` times the distance of each truth outside, with `alpha = 1 - coverage_share`.
+    """Mean width plus `2 / alpha` times the distance of values outside the interval, `alpha = 1 - coverage_share`.
 
     Source: Winkler 1972; Gneiting and Raftery, Strictly Proper Scoring Rules, 2007, eq. 43.
     """
@@ -118,5 +127,8 @@ def interval_score(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage
 def skill_share(score: float, baseline: float) -> float:
     """`1 - score / baseline` for an error: above 0 beats the baseline, 0 equals it."""
     if not baseline > 0:
-        raise InvalidInput(f"The baseline's error is {baseline}; it must be above 0, because nothing beats perfect.")
+        raise InvalidInput(
+            f"The baseline's error is {baseline}; it must be above 0, because no candidate beats a perfect baseline. "
+            "Use a longer holdout."
+        )
     return 1 - score / baseline

@@ -1,4 +1,4 @@
-"""How good the answer of a graph is: the numbers that the gate, the leaderboard and the record are made of.
+"""Scores of a graph's answer, as used by the gate, the leaderboard and MLflow.
 
 Shapes: B windows, H columns of an answer, C columns of one head, K heads.
 """
@@ -35,8 +35,8 @@ from okawari.schema.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class StepScores:
-    """Scores of one step ahead, errors in the target's own unit; None where an answer has no interval or direction, or
-    the target never changes.
+    """Scores of one step ahead, errors in the target's own unit; None where there is no interval or direction, or
+    the target is constant.
     """
 
     step: int
@@ -45,16 +45,16 @@ class StepScores:
     mase: float | None
     directional_accuracy: float | None
     coverage_share: float | None
-    """Measured share of truths inside the interval."""
+    """Measured share of true values inside the interval."""
     interval_score: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What the gate and the leaderboard know of an answer over `n_windows` windows.
+    """Scores of an answer over `n_windows` windows.
 
-    `loss` is what candidates are compared by, lower is better. `numbers` hold it and all others by name; errors are in
-    the target's own unit.
+    Candidates are compared by `loss`; lower is better. `numbers` holds all scores by name, the loss included; errors
+    are in the unit of the target.
     """
 
     n_windows: int
@@ -62,7 +62,7 @@ class Scores:
     loss: float
     numbers: Mapping[str, float | None]
     row_losses: Array = field(repr=False)
-    """What each window adds to the loss, [B]: squared errors, `-log p`, or joint ones; paired tests compare them."""
+    """Loss of each window, [B]: squared error, `-log p` or joint loss. Paired tests compare them."""
     interval_score: float | None = None
     coverage_share: float | None = None
 
@@ -80,7 +80,7 @@ def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
     joint loss of several heads.
 
     Raises:
-        InvalidInput: the answer has other rows or columns than the windows.
+        InvalidInput: the answer and the windows differ in shape.
     """
     pair(answer.mean_BH, windows.r_BH)
     return _score(case.task, answer, windows)
@@ -88,23 +88,23 @@ def score_answer(answer: Answer, windows: WindowSet, case: Case) -> Scores:
 
 @singledispatch
 def _score(task: Task, answer: Answer, windows: WindowSet) -> Scores:
-    """Head by head; several heads have a joint loss."""
+    """Scores of each head; the joint loss for several heads."""
     scored = [_score_head(head, answer, windows) for head in task.heads]
     return scored[0] if len(scored) == 1 else _join(scored, task.heads, windows)
 
 
 @_score.register
 def _score_forecast(task: Forecast, answer: Answer, windows: WindowSet) -> Scores:
-    """The first step and the last."""
-    return _sum_up(score_series(answer, windows), (answer.mean_BH[:, 0] - windows.true_BH[:, 0]) ** 2)
+    """The scores of the first and of the last step."""
+    return _combine_steps(score_series(answer, windows), (answer.mean_BH[:, 0] - windows.true_BH[:, 0]) ** 2)
 
 
 def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -> Scores:
-    """All heads' numbers under their names, and the joint loss: the mean over the heads of each one's loss as a
-    multiple of what it costs to know nothing, which is `log C` for one of C labels and the truth's own variance for a
-    number.
+    """The numbers of all heads, prefixed by their names, and the joint loss.
 
-    So 1.0 is worth nothing, and no head outweighs another by its unit. Intervals are those of the first number.
+    The joint loss is the mean over the heads of the relative loss: the loss divided by that of an uninformed
+    prediction, which is `log C` for one of C labels and the variance of the true values for a number. An uninformed
+    prediction has a joint loss of 1.0, and units do not weigh heads. Intervals are those of the first number.
     """
     both = list(zip(scored, heads, strict=True))
     relative_KB = [one.row_losses / head.measure_uninformed(windows.r_BH[:, head.columns]) for one, head in both]
@@ -123,7 +123,7 @@ def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -
     )
 
 
-def _sum_up(scores: SeriesScores, row_losses: Array) -> Scores:
+def _combine_steps(scores: SeriesScores, row_losses: Array) -> Scores:
     first, last = scores.first, scores.last
     later = {f"{name}_step_{last.step}": value for name, value in _name(last).items()} if last.step > 1 else {}
     return Scores(
@@ -144,13 +144,13 @@ def _name(step: StepScores) -> dict[str, float | None]:
 @singledispatch
 def _score_head(head: Head, answer: Answer, windows: WindowSet) -> Scores:
     """Scores of one head's columns."""
-    raise NotImplementedError(f"There are no scores of {type(head).__name__}.")
+    raise NotImplementedError(f"No scores are defined for {type(head).__name__}; register them here.")
 
 
 @_score_head.register
 def _score_number(head: NumberHead, answer: Answer, windows: WindowSet) -> Scores:
     column = head.start
-    # A record's number is scored as it was read, not as float32 has rounded it.
+    # The true value of a record is the number as read, without rounding to float32.
     true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
     interval = _score_interval(answer, true_B, column)
@@ -178,8 +178,8 @@ def _score_label(head: LabelHead, answer: Answer, windows: WindowSet) -> Scores:
 def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
     """Score a forecast at both ends of its horizon.
 
-    MASE is scaled by the mean absolute change from one reading to the next within the windows; there is none where no
-    window ever changes.
+    MASE is scaled by the mean absolute change from one reading to the next within the windows; it is None if no window
+    changes.
     """
     horizon = windows.r_BH.shape[1]
     return SeriesScores(

@@ -1,6 +1,6 @@
-"""Significance of a gain: Diebold-Mariano and Holm, both by statsmodels (imported inside: the service has none).
+"""Significance of a gain: Diebold-Mariano and Holm, both computed by statsmodels.
 
-A home of statsmodels beside the models that it fits.
+statsmodels is imported inside the functions, because the service does not install it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
 
     Args:
         loss: losses of the rows [n], oldest first.
-        baseline_loss: losses of the same rows. Records have no order, so for them the lags only add noise.
+        baseline_loss: losses of the same rows. Records have no order; for them the lags only add noise.
 
     Returns:
-        Between 0 and 1. Where every row has the same difference, nothing is left to chance: 0 if it is a loss, else 1.
+        Between 0 and 1. If all rows have the same difference, the result is 0 if `loss` is larger, else 1.
     """
     from scipy import stats
     from statsmodels.tsa.stattools import diebold_mariano_test
@@ -43,7 +43,7 @@ def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given: at most alpha keeps the family-wise error rate at alpha.
+    """Holm's adjusted p-values, in the order given. Rejecting at `p <= alpha` has the family-wise error rate alpha.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
     """
@@ -51,10 +51,10 @@ def adjust_holm(p_values: Sequence[float]) -> list[float]:
 
 
 def find_holm_levels(p_values: Sequence[float], alpha: float) -> NDArray[np.float64]:
-    """The level that each p-value has to reach, in the order given: Holm rejects where `p <= level`.
+    """The significance level of each p-value, in the order given: Holm rejects where `p <= level`.
 
     The k-th smallest of m has the level alpha / (m - k + 1). Once a hypothesis is kept, all with larger p-values are
-    kept: they get its level, which they miss too.
+    kept; they get the same level, which they also exceed.
     """
     m, n_rejected = len(p_values), int(np.sum(_test_holm(p_values, alpha)[0]))
     ranks = np.empty(m, dtype=np.int64)
@@ -67,8 +67,8 @@ def _test_holm(p_values: Sequence[float], alpha: float) -> tuple[NDArray[np.bool
     """Which hypotheses Holm rejects at `alpha`, and the adjusted p-values, both in the order given."""
     from statsmodels.stats.multitest import multipletests
 
-    # statsmodels forces a full garbage collection on each call: 35 ms with its own modules loaded, and a second in a
-    # test process that holds all engines. Frozen objects are not visited. A caller's own freeze is left alone.
+    # statsmodels runs a full garbage collection on each call: 35 ms with only its own modules loaded, and a second in a
+    # test process with all libraries loaded. Frozen objects are skipped. A freeze by the caller is kept.
     is_free = gc.get_freeze_count() == 0
     if is_free:
         gc.freeze()

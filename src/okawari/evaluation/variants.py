@@ -1,6 +1,7 @@
-"""What 8 bits would bring: the variants of a graph measured and judged, and the same for every candidate of a case.
+"""Measures the variants of a graph and decides which one serves; also for every candidate of a case.
 
-A training compares its challenger so; `okawari quantize` compares all candidates, in its own process, without a server.
+A training compares the variants of its challenger. `okawari quantize` compares those of all candidates, in its own
+process and without a server.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import fit_contender
 from okawari.evaluation.scores import score_answer
+from okawari.formats import format_share
 from okawari.graph.inference import Answer, Graph
 from okawari.graph.quantizer import Variants, build_variants
 from okawari.models.fit_context import Progress, Workbench
@@ -32,12 +34,12 @@ from okawari.policy.quantization import VariantFacts, decide_variant
 from okawari.schema.heads import Head
 
 Watch = Callable[[Recipe], Progress]
-"""Gives each candidate's fit its progress."""
+"""Returns the progress callback for the fit of a candidate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The variants of one graph: measured rows, fp32 first; the files that may serve; and which of them should."""
+    """The variants of one graph: measured rows (fp32 first), the files that may serve, and the decision."""
 
     rows: tuple[VariantRow, ...]
     contents: Mapping[str, bytes]
@@ -45,13 +47,13 @@ class Comparison:
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """The rows with what each loses and saves against fp32."""
+        """The rows as a table, with the differences from fp32."""
         return tabulate_variants(self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A candidate, its comparison, and how many windows it learned from and was scored on."""
+    """A candidate, its comparison, and the number of windows that it was fitted and scored on."""
 
     candidate: str
     comparison: Comparison
@@ -60,10 +62,10 @@ class Compared:
 
 
 def compare_variants(content: bytes, holdout: WindowSet, case: Case, *, threads: int = 1) -> Comparison:
-    """Build, measure and judge the variants of a graph.
+    """Build and measure the variants of a graph, and decide which one serves.
 
-    Where no weight is large enough to be worth 8 bits, the variants are measured all the same, so that the table shows
-    what they would bring; none of them may serve.
+    If no weight is large enough for 8 bits to save anything, the variants are measured for the table only, and fp32
+    serves.
     """
     worth = build_variants(content)
     shown = worth if worth.reason is None else build_variants(content, min_elements=1)
@@ -71,7 +73,7 @@ def compare_variants(content: bytes, holdout: WindowSet, case: Case, *, threads:
     fp32, *eligible = [_to_facts(row) for row in rows if row.variant in worth.contents]
     decision = decide_variant(fp32, eligible, case.gate)
     if worth.reason is not None:
-        decision = replace(decision, reason=" ".join([worth.reason, *_tell_sizes(rows)]))
+        decision = replace(decision, reason=" ".join([worth.reason, *_describe_sizes(rows)]))
     return Comparison(rows=rows, contents=worth.contents, decision=decision)
 
 
@@ -79,28 +81,30 @@ def _to_facts(row: VariantRow) -> VariantFacts:
     return VariantFacts(variant=row.variant, bytes=row.n_bytes, latency_ms=row.latency_ms, loss=row.loss)
 
 
-def _tell_sizes(rows: Sequence[VariantRow]) -> list[str]:
+def _describe_sizes(rows: Sequence[VariantRow]) -> list[str]:
     fp32, *others = rows
-    shares = " and ".join(f"{row.variant} takes {row.n_bytes / fp32.n_bytes:.0%}" for row in others)
-    return [f"Of its bytes {shares}."] if shares else []
+    shares = " and ".join(f"{row.variant} takes {format_share(row.n_bytes / fp32.n_bytes)}" for row in others)
+    return [f"{shares} of the size of fp32."] if shares else []
 
 
 def find_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
-    """The named candidates of a case, in the order named; all, if none is named.
+    """The named candidates of a case, in the order of the names; all if no name is given.
 
     Raises:
         InvalidInput: a name that no candidate of the case has.
     """
     known = {recipe.name: recipe for recipe in case.candidates}
     if unknown := [name for name in names if name not in known]:
-        raise InvalidInput(f"Case {case.name} has no candidate {unknown[0]!r}; it has {', '.join(known)}. Name these.")
+        raise InvalidInput(
+            f"Case {case.name} has no candidate {unknown[0]!r}; it has {', '.join(known)}. Choose from these."
+        )
     return tuple(known[name] for name in names) or case.candidates
 
 
 def compare_candidates(
     case: Case, recipes: Sequence[Recipe], watch: Watch, *, device: str = "cpu", threads: int = 1
 ) -> Iterator[Compared]:
-    """Fit candidates on the newest readings and compare the variants of each one's graph on those held out."""
+    """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows."""
     split = split_windows(cut_windows(find_readings(case), case), case)
     for recipe in recipes:
         fitted = fit_contender(recipe, case, split, watch(recipe), Workbench(device=device, threads=threads))
@@ -113,7 +117,7 @@ def compare_candidates(
 
 
 def find_readings(case: Case) -> pd.DataFrame:
-    """The newest snapshot's readings or, before the first ingest, what the case's source holds."""
+    """The readings of the newest snapshot or, before the first ingest, those of the source of the case."""
     from okawari.data.validation import check_readings
     from okawari.storage import snapshots
 
@@ -125,7 +129,7 @@ def find_readings(case: Case) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantRow:
-    """One row of the comparison. Times are medians on this machine, errors are over all windows and steps."""
+    """One row of the comparison. Times are medians on this machine; errors are over all windows and steps."""
 
     variant: str
     n_bytes: int
@@ -135,19 +139,19 @@ class VariantRow:
     """One window at a time, interleaved with the other variants."""
     loss_name: str
     loss: float
-    """RMSE in the target's own unit, log loss of labels, or the joint loss of several heads."""
+    """RMSE in the unit of the target, log loss of labels, or joint loss of several heads."""
     accuracy: float | None
-    """Share of labels that are right; None of numbers and of several heads."""
+    """Share of correct labels; None for numbers and for several heads."""
     r2: float | None
-    """Share of the variance explained, of records' numbers; None of labels and forecasts."""
+    """Share of the variance explained, for numbers of records; None for labels and forecasts."""
     mse: float | None
-    """The loss squared, of numbers; None of labels."""
+    """The squared loss of numbers; None for labels."""
     max_abs_diff_share: float
-    """Largest |mean - fp32's mean|, of numbers as a share of fp32's largest |mean|, of labels in probability."""
+    """Largest |mean - mean of fp32|: of numbers as a share of the largest |mean| of fp32, of labels in probability."""
     flips_share: float | None
-    """Share of windows that get another label than from fp32, in any head; None of numbers."""
+    """Share of windows whose label differs from that of fp32, in any head; None for numbers."""
     mean_weight_error: float | None
-    """As in `Variants`; 0 for fp32, None where the quantizer is not ours."""
+    """As in `Variants`; 0 for fp32, None for int8, which another quantizer builds."""
 
 
 def measure_variants(
@@ -191,9 +195,9 @@ def _score(answer: Answer, windows: WindowSet, case: Case) -> dict[str, Any]:
 
 
 def tabulate_variants(rows: Sequence[VariantRow]) -> list[dict[str, Any]]:
-    """The comparison as a table, fp32 first: every number of its rows, and what each loses and saves against fp32.
+    """The comparison as a table, fp32 first: every number of its rows, and the differences from fp32.
 
-    `parameters` is the type that large weights are stored in. Columns that mean nothing for this target are left out.
+    `parameters` is the type of the stored large weights. Columns without a value for this target are left out.
     """
     full = rows[0]
     table = []
@@ -206,21 +210,16 @@ def tabulate_variants(rows: Sequence[VariantRow]) -> list[dict[str, Any]]:
             line |= {score: getattr(row, score), f"{score}_lost": _subtract(getattr(full, score), getattr(row, score))}
         line |= {name: getattr(row, name) for name in ("mse", "flips_share", "max_abs_diff_share", "mean_weight_error")}
         table.append(line | {"sha256": row.sha256})
-    told = [name for name in table[0] if any(line[name] is not None for line in table)]
-    return [{name: line[name] for name in told} for line in table]
+    shown = [name for name in table[0] if any(line[name] is not None for line in table)]
+    return [{name: line[name] for name in shown} for line in table]
 
 
 def _subtract(full: float | None, value: float | None) -> float | None:
     return None if full is None or value is None else full - value
 
 
-def _measure_difference(mean_BH: Floats, full_BH: Floats, heads: Sequence[Head]) -> float:
-    """The largest over all heads."""
-    return max(head.measure_difference(mean_BH[:, head.columns], full_BH[:, head.columns]) for head in heads)
-
-
 def _count_flips(mean_BH: Floats, full_BH: Floats, heads: Sequence[Head]) -> float | None:
-    """Share of windows in which any label changes; None without labels."""
+    """Share of windows in which any label changes; None if there are no labels."""
     flips_KB = [
         flips_B for head in heads for flips_B in head.find_flips(mean_BH[:, head.columns], full_BH[:, head.columns])
     ]

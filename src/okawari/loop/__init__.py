@@ -1,1 +1,1 @@
-"""The state of the loop, read side: status, facts for decisions, lineage."""
+"""The state of the loop, read only: status, facts for decisions, lineage."""

@@ -1,4 +1,4 @@
-"""Lineage: from one answer back to the model version, the training, the snapshot and the decisions behind it."""
+"""Lineage: the model version, training, snapshot and decisions behind a prediction."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from okawari.storage.tables import Unreadable
 
 
 class BrokenChain(OkawariError, RuntimeError):
-    """A link of the chain does not hold: a record is missing, or a digest is not what was recorded."""
+    """The lineage is broken: a record is missing, or a digest differs from the recorded one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """The chain behind one prediction. `decisions` go from the promotion back to the first verdict that led to it."""
+    """The records behind one prediction. `decisions` go from the promotion back to the first verdict that caused it."""
 
     prediction: Mapping[str, Any]
     version: Version
     run_url: str
     snapshot: Snapshot
     decisions: tuple[Mapping[str, Any], ...]
-    said: str
-    """The answer in words."""
+    answer: str
+    """The predicted value as text."""
 
 
 def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
-    """Walk the chain and check every digest on the way.
+    """Load the records behind a prediction and check every digest.
 
     Args:
-        prediction_id: the `id` of a service's answer.
-        index: which of the answer's predictions.
+        prediction_id: the `id` of an answer of the service.
+        index: position of the prediction in that answer, from 0.
 
     Raises:
         NotYet: no such prediction, version or run is on record.
-        BrokenChain: the graph or the snapshot is not the one that was recorded.
+        BrokenChain: the graph or the snapshot differs from the recorded one.
     """
     prediction = prediction_log.find_prediction(prediction_id, index)
     case = load_case(prediction["case"])
@@ -58,18 +58,18 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         run_url=runs.page_url(version.run_id),
         snapshot=snapshot,
         decisions=tuple(_walk_causes(case.name, version.decision_id)),
-        said=_word(case, prediction["mean"]),
+        answer=_format_prediction(case, prediction["mean"]),
     )
 
 
-def _word(case: Case, mean: Sequence[float]) -> str:
+def _format_prediction(case: Case, mean: Sequence[float]) -> str:
     if len(mean) != case.task.width and case.task.n_steps is None:
-        return f"{', '.join(f'{value:.5g}' for value in mean)} (the case has asked for something else then)"
+        return f"{', '.join(f'{value:.5g}' for value in mean)} (the task of the case has changed since)"
     heads = case.task.heads
-    said = [head.say(mean[head.columns]) for head in heads]
-    return (
-        said[0] if len(heads) == 1 else ", ".join(f"{head.name} {word}" for head, word in zip(heads, said, strict=True))
-    )
+    texts = [head.say(mean[head.columns]) for head in heads]
+    if len(heads) == 1:
+        return texts[0]
+    return ", ".join(f"{head.name} {text}" for head, text in zip(heads, texts, strict=True))
 
 
 def _load_snapshot(case: Case, version: int) -> Snapshot:
@@ -78,7 +78,7 @@ def _load_snapshot(case: Case, version: int) -> Snapshot:
     except Unreadable as damage:
         raise BrokenChain(f"Snapshot {version} of case {case.name} is damaged. {damage}") from damage
     if snapshot is None:
-        raise BrokenChain(f"Snapshot {version} of case {case.name} is gone.")
+        raise BrokenChain(f"Snapshot {version} of case {case.name} is missing; restore the state folder from a backup.")
     return snapshot
 
 
@@ -87,7 +87,9 @@ def _walk_causes(case_name: str, decision_id: str | None) -> list[Mapping[str, A
     while decision_id is not None and len(chain) < 20:
         decision = decision_log.find_decision(case_name, decision_id)
         if decision is None:
-            raise BrokenChain(f"Decision {decision_id} of case {case_name} is not on record.")
+            raise BrokenChain(
+                f"Decision {decision_id} of case {case_name} is not on record; the lineage cannot be traced further."
+            )
         chain.append(decision)
         decision_id = decision["cause"]
     return chain

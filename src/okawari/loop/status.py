@@ -1,4 +1,4 @@
-"""The state of a case's loop at one glance, for the page and the command line."""
+"""The state of the loop of a case, for the page and the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOK_BACK = 200
 
 @dataclass(frozen=True, kw_only=True)
 class LoopState:
-    """Snapshot, champion, serving version, newest verdicts and decision of a case; None where there is none yet.
+    """Snapshot, champion, newest verdicts and decisions of a case; None where there is none yet.
 
     `drift` and `performance` are of the version that was the champion when they were recorded (`is_past`).
     """
@@ -43,7 +43,7 @@ class LoopState:
     reported: dict[str, Any] | None
     """The drift verdict that the report belongs to; None where that is older than the records that were read."""
     problem: str | None = None
-    """What could not be asked, as a sentence; the rest of the state stands."""
+    """The error message if MLflow did not answer; the other fields are still valid."""
 
     def is_past(self, verdict: Mapping[str, Any] | None) -> bool:
         """Whether a verdict was on a version that is not the champion any more."""
@@ -52,7 +52,7 @@ class LoopState:
 
 
 def read_state(case_name: str) -> LoopState:
-    """Gather the state of a case from snapshots, registry and records.
+    """Read the state of a case from snapshots, registry and records.
 
     A registry that does not answer within 2 s is left out; `problem` says so.
     """
@@ -106,6 +106,6 @@ def _find_reported(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _newest(decisions: list[dict[str, Any]], *kinds: str) -> dict[str, Any] | None:
-    """The newest record of some kinds; `verdict` repeats its action, which is what a verdict's action is."""
+    """The newest record of the given kinds, with its action as `verdict` as well."""
     found = next((row for row in decisions if row["kind"] in kinds), None)
     return None if found is None else {**found, "verdict": found["action"]}

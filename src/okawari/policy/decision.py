@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done about it."""
+    """What is done after a decision."""
 
     TRAIN = "train"
     SKIP = "skip"
@@ -60,9 +60,33 @@ class Decision:
 
     kind: Kind
     action: Verdict | Action | str
-    """The name of a variant where that is decided."""
+    """For a decision about variants, the name of the chosen variant."""
     reason: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+_OUTCOMES: Mapping[tuple[str, str], str] = {
+    (Kind.PROMOTION, Action.PROMOTE): "new champion promoted",
+    (Kind.PROMOTION, Action.KEEP): "champion kept",
+    (Kind.RETRAIN, Action.TRAIN): "training started",
+    (Kind.RETRAIN, Action.SKIP): "training skipped",
+    (Kind.DEPLOYMENT, Action.DEPLOYED): "version deployed",
+    (Kind.REPAIR, Action.TRAIN): "training requested",
+    (Kind.REPAIR, Action.SET_CHAMPION): "champion alias corrected",
+    (Kind.REPAIR, Action.PACKAGE): "packaging requested",
+    (Kind.REPAIR, Action.MONITOR): "monitoring requested",
+}
+
+
+def describe_outcome(kind: str, action: str) -> str:
+    """A decision's outcome in words that stand beside its kind without repeating it.
+
+    Verdicts and names of variants describe themselves.
+
+    >>> describe_outcome("promotion", "promote"), describe_outcome("drift", "drifted")
+    ('new champion promoted', 'drifted')
+    """
+    return _OUTCOMES.get((kind, action), str(action))
 
 
 def measure_gain(new: float, old: float) -> float:

@@ -1,4 +1,4 @@
-"""Which challenger, and does it replace the champion?"""
+"""Choose the challenger, and decide whether it replaces the champion."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from okawari.case import Gate
+from okawari.formats import format_gain, format_share, start_sentence
 from okawari.policy.decision import Action, Decision, Kind, measure_gain
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """How one candidate did on the held-out rows: its loss (lower is better), under its display name.
+    """The scores of one candidate on the held-out rows. A lower `loss` is better.
 
-    `loss_name` is "RMSE" (in the target's unit, of the first step) or "log loss". `interval_score` is the mean
-    Winkler score (lower is better); None without an interval.
+    `loss_name` is "RMSE" (of the first step, in the unit of the target), "log loss" or "joint loss". `interval_score`
+    is the mean Winkler score (lower is better); None without an interval.
     """
 
     candidate: str
@@ -27,8 +28,9 @@ class Card:
 
 
 def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
-    """The best of those that beat the baseline by `min_gain_share` and significantly (Holm-adjusted p <= alpha); if
-    none does, the baseline.
+    """The best candidate that beats the baseline by `min_gain_share` and significantly (Holm-adjusted p <= alpha).
+
+    Returns the baseline if no candidate does.
     """
     better = [
         card
@@ -41,8 +43,8 @@ def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Car
 def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> Decision:
     """Promote or keep, from scores on the same held-out rows.
 
-    A challenger wins by a better point forecast, by becoming the floor where the champion has fallen below the
-    baseline, or, at an equal point forecast, by better intervals.
+    A challenger is promoted if its point forecast is better or, at equal point forecasts, if its intervals are better.
+    The baseline is a challenger too, so it replaces a champion that has become worse than the baseline.
     """
     action, reason = _compare_cards(challenger, champion, baseline, gate)
     facts = {
@@ -55,37 +57,43 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
 
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
     if champion is None:
-        return Action.PROMOTE, f"{_introduce(challenger, baseline)}; there was no champion"
-    name, gain = challenger.loss_name, measure_gain(challenger.loss, champion.loss)
+        return Action.PROMOTE, f"{_describe_first(challenger, baseline)}; there was no champion"
+    loss = f"{start_sentence(challenger.loss_name)} {challenger.loss:.4g}"
+    gain = measure_gain(challenger.loss, champion.loss)
+    rival = f"the champion's {champion.loss:.4g} ({format_gain(gain)})"
     if gain >= gate.min_gain_share:
-        return Action.PROMOTE, f"{name} {challenger.loss:.4g} against the champion's {champion.loss:.4g} ({gain:+.1%})"
+        return Action.PROMOTE, f"{loss} is better than {rival}"
     if gain <= -gate.min_gain_share:
-        return (
-            Action.KEEP,
-            f"{name} {challenger.loss:.4g} is worse than the champion's {champion.loss:.4g} ({gain:+.1%})",
-        )
-    return _compare_intervals(challenger, champion, gain, gate)
+        return Action.KEEP, f"{loss} is worse than {rival}"
+    return _compare_intervals(challenger, champion, f"{loss} is as good as {rival}", gate)
 
 
-def _compare_intervals(challenger: Card, champion: Card, gain: float, gate: Gate) -> tuple[str, str]:
-    point = f"{challenger.loss_name} as good as the champion's ({gain:+.1%})"
+def _compare_intervals(challenger: Card, champion: Card, point: str, gate: Gate) -> tuple[str, str]:
     if challenger.interval_score is None or champion.interval_score is None:
-        return Action.KEEP, f"{point}, and no interval to compare"
+        return Action.KEEP, f"{point}, and there are no intervals to compare"
     interval_gain = measure_gain(challenger.interval_score, champion.interval_score)
     numbers = (
-        f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} ({interval_gain:+.1%}), "
-        f"coverage {challenger.coverage_share:.0%} against {champion.coverage_share:.0%}"
+        f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} "
+        f"({format_gain(interval_gain)}), "
+        f"coverage {_format_coverage(challenger)} against {_format_coverage(champion)}"
     )
     if interval_gain >= gate.min_interval_gain_share:
         return Action.PROMOTE, f"{point}, with better intervals: {numbers}"
-    return Action.KEEP, f"{point}, and intervals no better by {gate.min_interval_gain_share:.0%}: {numbers}"
+    needed = format_share(gate.min_interval_gain_share)
+    return Action.KEEP, f"{point}, and the intervals are not better by {needed}: {numbers}"
 
 
-def _introduce(challenger: Card, baseline: Card) -> str:
+def _format_coverage(card: Card) -> str:
+    return "unknown" if card.coverage_share is None else format_share(card.coverage_share)
+
+
+def _describe_first(challenger: Card, baseline: Card) -> str:
     if challenger.candidate == baseline.candidate:
         return (
             f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
         )
     gain = measure_gain(challenger.loss, baseline.loss)
-    scored = f"{challenger.loss_name} {challenger.loss:.4g}, {gain:+.1%}"
-    return f"{challenger.candidate} beats {baseline.candidate}: {scored}"
+    return (
+        f"{challenger.candidate} beats {baseline.candidate}: "
+        f"{challenger.loss_name} {challenger.loss:.4g}, {format_gain(gain)}"
+    )

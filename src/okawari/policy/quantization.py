@@ -1,4 +1,4 @@
-"""Which precision of a graph serves?"""
+"""Decide which precision of a graph serves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from okawari.case import Gate
+from okawari.formats import format_gain, format_share
 from okawari.policy.decision import Decision, Kind, measure_gain
 
 
@@ -20,8 +21,10 @@ class VariantFacts:
 
 
 def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: Gate) -> Decision:
-    """Quantize only where it is equivalent and pays: its loss grows by at most `quantized_loss_share`, it is at most
-    `max_slowdown_share` slower, and saves `quantized_saving_share` of size or time. The smallest such one wins.
+    """Choose the smallest variant that is equivalent to fp32 and cheaper; fp32 if there is none.
+
+    The loss of an eligible variant is larger by at most `quantized_loss_share`; the variant is slower by at most
+    `max_slowdown_share` and saves at least `quantized_saving_share` of size or time.
     """
     verdicts = {each.variant: _judge_variant(fp32, each, gate) for each in quantized}
     passed = [each for each in quantized if verdicts[each.variant] is None]
@@ -30,11 +33,8 @@ def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: 
     if chosen is fp32:
         reason = "; ".join(refused) or "the graph has no weights worth quantizing"
     else:
-        reason = (
-            f"{chosen.variant} is {chosen.bytes / fp32.bytes:.0%} of the size at "
-            f"{measure_gain(chosen.loss, fp32.loss):+.2%} gain and "
-            f"{chosen.latency_ms / fp32.latency_ms:.2f} of the time"
-        )
+        loss = format_gain(measure_gain(chosen.loss, fp32.loss), 2, than="fp32's")
+        reason = f"{chosen.variant} takes {_describe_cost(fp32, chosen)}; its loss is {loss}"
     return Decision(
         Kind.VARIANT, chosen.variant, reason, {"fp32": asdict(fp32), "quantized": [*map(asdict, quantized)]}
     )
@@ -44,10 +44,16 @@ def _judge_variant(fp32: VariantFacts, each: VariantFacts, gate: Gate) -> str | 
     """Why a variant is refused; None if it passes."""
     loss = -measure_gain(each.loss, fp32.loss)
     if loss > gate.quantized_loss_share:
-        return f"loses {loss:.2%} (at most {gate.quantized_loss_share:.2%})"
+        return f"raises the loss by {format_share(loss, 2)} (at most {format_share(gate.quantized_loss_share, 2)})"
     if each.latency_ms > fp32.latency_ms * (1 + gate.max_slowdown_share):
-        return f"takes {each.latency_ms / fp32.latency_ms:.2f} times as long"
+        return f"takes {each.latency_ms / fp32.latency_ms:.2f} times as long as fp32"
     size_gain, time_gain = measure_gain(each.bytes, fp32.bytes), measure_gain(each.latency_ms, fp32.latency_ms)
     if max(size_gain, time_gain) < gate.quantized_saving_share:
-        return f"saves only {size_gain:.0%} of size and {time_gain:.0%} of time"
+        needed = format_share(gate.quantized_saving_share)
+        return f"takes {_describe_cost(fp32, each)}; it must save {needed} of one of them"
     return None
+
+
+def _describe_cost(fp32: VariantFacts, each: VariantFacts) -> str:
+    size, time = format_share(each.bytes / fp32.bytes), format_share(each.latency_ms / fp32.latency_ms)
+    return f"{size} of fp32's size and {time} of its time"

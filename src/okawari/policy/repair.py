@@ -1,4 +1,4 @@
-"""What does a case's loop lack?"""
+"""Decide what the loop of a case lacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GRACE_S = 60.0
 
 @dataclass(frozen=True)
 class Unanswered:
-    """A request for a training that led to none: its cause, the id of its record, and how long ago it was recorded."""
+    """A training request that no training followed: its cause, the id of its record, and the age of that record."""
 
     cause: Cause
     record: str
@@ -24,16 +24,16 @@ class Unanswered:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """Where a case's loop stands; None where something does not exist (or cannot be asked)."""
+    """The state of the loop of a case. None means that something does not exist, or that its server did not answer."""
 
     snapshot: int | None
     champion: str | None
-    """Version that the alias points at."""
+    """Version that the alias `champion` points to."""
     promoted: str | None
     """Version of the newest recorded promotion."""
     serving: str | None
     is_monitored: bool
-    """Whether the newest snapshot has its drift verdict against the champion."""
+    """Whether the newest snapshot has a drift verdict against the champion."""
     unanswered: Unanswered | None
     active: frozenset[str] = frozenset()
     """Flows (`train`, `monitor`, `package`) that have a run of this case that waits or runs now."""
@@ -45,7 +45,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Repair:
-    """One thing to be done so that what is becomes what should be."""
+    """One action that brings the loop to the state that the records describe."""
 
     action: Action
     reason: str
@@ -53,14 +53,14 @@ class Repair:
 
 
 def decide_repairs(loop: Loop, grace_s: float = GRACE_S) -> list[Repair]:
-    """Decide the repairs of a case's loop. They are idempotent.
+    """Decide the repairs of the loop of a case. All of them are idempotent.
 
     A record younger than `grace_s` seconds is left to its event: a repair beside it would do the work twice.
     """
     if loop.snapshot is None:
         return []
     if loop.promoted is not None and loop.promoted != loop.champion:
-        reason = f"version {loop.promoted} was promoted, but the alias points at {loop.champion}"
+        reason = f"version {loop.promoted} was promoted, but the alias points to {loop.champion}"
         return [Repair(Action.SET_CHAMPION, reason, {"version": loop.promoted})]
     return [*_repair_serving(loop, grace_s), *_repair_watch(loop, grace_s)]
 
@@ -70,19 +70,19 @@ def _repair_serving(loop: Loop, grace_s: float) -> list[Repair]:
     is_on_its_way = bool(loop.active & {"train", "package"}) or loop.promoted_s < grace_s
     if loop.serving == loop.champion or loop.champion is None or is_on_its_way:
         return []
-    reason = f"version {loop.champion} is the champion, but {loop.serving} serves"
+    reason = f"version {loop.champion} is the champion, but version {loop.serving} serves"
     return [Repair(Action.PACKAGE, reason, {"version": loop.champion})]
 
 
 def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:
     """Start the training that was asked for, or `monitor`, which may ask for one."""
     if (asked := loop.unanswered) is not None:
-        reason = f"a request for a training ({asked.cause}) led to none"
+        reason = f"no training followed a request for one ({asked.cause})"
         return [] if asked.age_s < grace_s else _repair_training(loop, asked.cause, asked.record, reason)
     if "monitor" in loop.active or loop.ingested_s < grace_s:
         return []
     if loop.champion is None:
-        return _repair_training(loop, "missing", None, f"snapshot {loop.snapshot} is there, but no champion")
+        return _repair_training(loop, "missing", None, f"snapshot {loop.snapshot} exists, but there is no champion")
     if loop.is_monitored:
         return []
     return [Repair(Action.MONITOR, f"snapshot {loop.snapshot} has no verdict against version {loop.champion}")]

@@ -1,4 +1,4 @@
-"""Train or skip?"""
+"""Decide whether to train or to skip."""
 
 from __future__ import annotations
 
@@ -11,44 +11,47 @@ from okawari.policy.decision import Action, Cause, Decision, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainFacts:
-    """What is known when a training is asked for."""
+    """The facts known when a training is requested."""
 
     cause: Cause
     has_champion: bool
     new_readings: int
-    """Readings that came after the snapshot of the last finished training."""
+    """Readings newer than the snapshot of the last finished training."""
     trainings_today: int
     rejections_in_a_row: int
 
 
 def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
-    """Train or skip. A person who asks, and a case without champion, are never refused; all else is rationed."""
-    action, reason = _ration(facts, rule)
+    """Train or skip. A request by a person, and a case without champion, always train; the other causes have limits."""
+    action, reason = _apply_limits(facts, rule)
     return Decision(Kind.RETRAIN, action, reason, asdict(facts))
 
 
-def _ration(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
+def _apply_limits(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
     if not facts.has_champion:
         return Action.TRAIN, "the case has no champion yet"
     if facts.cause == "asked":
-        return Action.TRAIN, "somebody asked for it"
+        return Action.TRAIN, "a person requested it"
     if facts.cause == "missing":
-        return Action.SKIP, "the case has a champion by now"
+        return Action.SKIP, "the case already has a champion"
     if facts.new_readings < rule.cooldown_readings:
         return Action.SKIP, (
-            f"only {facts.new_readings} new readings since the last training; it takes {rule.cooldown_readings}"
+            f"only {facts.new_readings} new rows since the last training; at least {rule.cooldown_readings} are needed"
         )
     if facts.trainings_today >= rule.daily_budget:
-        return Action.SKIP, f"{facts.trainings_today} trainings today use up the budget of {rule.daily_budget}"
+        return Action.SKIP, f"{facts.trainings_today} trainings today reach the daily limit of {rule.daily_budget}"
     if facts.rejections_in_a_row >= rule.max_rejections:
-        return Action.SKIP, f"the last {facts.rejections_in_a_row} challengers were rejected; a person has to ask"
-    return Action.TRAIN, f"{_CAUSES[facts.cause]}, with {facts.new_readings} new readings to learn from"
+        return (
+            Action.SKIP,
+            f"the last {facts.rejections_in_a_row} challengers were rejected; a person has to request the next one",
+        )
+    return Action.TRAIN, f"{_CAUSES[facts.cause]}; there are {facts.new_readings} new rows"
 
 
 _CAUSES: Mapping[Cause, str] = {
-    "drift": "the data has moved",
-    "performance": "the champion does its job worse than promised",
+    "drift": "the data has drifted",
+    "performance": "the performance of the champion is worse than promised",
     "missing": "the case has no champion yet",
-    "schedule": "the schedule says so",
-    "asked": "somebody asked for it",
+    "schedule": "a scheduled training",
+    "asked": "a person requested it",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from okawari.case import Case
+from okawari.formats import format_share
 from okawari.graph.inference import Answer
 from okawari.models.windows import WindowSet
 from okawari.schema.heads import Head, LabelHead, NumberHead
@@ -65,7 +66,7 @@ def _draw_time(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case:
     column, truth_B = head.start, holdout.true_BH[:, head.start]
     axes.set_ylabel(head.unit or f"{case.target.name} ({case.target.unit})")
     if answer.lower_BH is not None and answer.upper_BH is not None:
-        label = f"{case.coverage_share:.0%} interval"
+        label = f"{format_share(case.coverage_share or 0.0)} interval"
         lower_B, upper_B = answer.lower_BH[:, column], answer.upper_BH[:, column]
         axes.fill_between(holdout.at_B, lower_B, upper_B, alpha=0.2, label=label)
     axes.plot(holdout.at_B, truth_B, color="black", linewidth=1, label="truth")

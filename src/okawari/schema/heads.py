@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from okawari.formats import format_share
+
 Array = NDArray[np.float64]
 SMALLEST_SHARE = 1e-6
 """Least probability that a model gives a label: what never came in training is not impossible, and logs stay finite."""
@@ -213,7 +215,7 @@ class LabelHead(Head):
 
     def say(self, mean_C: Sequence[float]) -> str:
         """The most probable label and its probability."""
-        return f"{self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]} ({max(mean_C):.1%})"
+        return f"{self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]} ({format_share(max(mean_C), 1)})"
 
 
 def name_heads(heads: Sequence[Head], width: int) -> Sequence[Head]:

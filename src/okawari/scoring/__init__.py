@@ -1,1 +1,1 @@
-"""Scoring a file of any length with one version of a model."""
+"""Score a file of any length with one version of a model."""

@@ -1,14 +1,14 @@
-"""The unfinished output of a long job: a folder of whole parts beside the output, and how far the job has come.
+"""The unfinished output of a long job: a folder of complete parts beside the output, and the progress of the job.
 
     out.parquet.parts/
-        job.json                whose job it is (input, version, graph), and its progress after the last whole part
-        answers-000000.parquet  the answers of the first chunk, and so on
-        refused-000000.parquet  the rows of that chunk that were refused
+        job.json                identity of the job (input, version, graph), and its progress after the last part
+        answers-000000.parquet  answers of the first chunk, and so on
+        refused-000000.parquet  refused rows of that chunk
         lock                    held while a process works here
 
-Every file is written under another name, brought to disk, and renamed; `job.json` comes last and makes a part count. A
-process killed at any moment leaves at most a part that does not count and is written again. At the end the parts are
-joined into the output the same way: the output is whole or not there.
+Every file is written under a temporary name, flushed to disk and renamed. `job.json` is written last and commits a
+part. A killed process leaves at most one uncommitted part, which is written again. At the end the parts are joined into
+the output in the same way, so the output is either complete or absent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OURS = ("answers-*.parquet", "refused-*.parquet", "*.tmp", "job.json", "lock")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job's results go: answers to `target` (.csv or .parquet), refused rows to a CSV file beside it."""
+    """Paths of the results of a job: answers in `target` (.csv or .parquet), refused rows in a CSV file beside it."""
 
     target: Path
 
@@ -55,23 +55,23 @@ class Place:
 
 
 class Parts:
-    """The parts of one job, in the hands of one process."""
+    """The parts of one job; one process works on them at a time."""
 
     def __init__(self, place: Place, layouts: Mapping[Kind, Layout], state: dict[str, Any]) -> None:
         self._place, self._layouts, self._state = place, layouts, state
 
     @property
     def progress(self) -> dict[str, Any]:
-        """What the last whole part was kept with; what the job began with, if there is none. Plain JSON values."""
+        """The progress after the last complete part; the initial progress if there is none. Plain JSON values."""
         return dict(self._state["progress"])
 
     @property
     def n_parts(self) -> int:
-        """Whole parts so far."""
+        """Number of complete parts."""
         return int(self._state["n_parts"])
 
     def add(self, tables: Mapping[Kind, pd.DataFrame], progress: Mapping[str, Any]) -> None:
-        """Keep a part, and the progress with it: both or, if this is broken off, neither."""
+        """Write a part together with its progress; after an interruption neither counts."""
         n_parts, n_rows = self.n_parts, self._state["n_rows"]
         for kind, table in tables.items():
             _save_part(self._path(kind, n_parts), table, self._layouts[kind])
@@ -82,7 +82,7 @@ class Parts:
         """Write the output from the parts and remove them. `labels` become metadata of a Parquet file.
 
         Raises:
-            InvalidInput: a part is gone, or somebody else has written the output meanwhile.
+            InvalidInput: a part is missing, or another process has written the output in the meantime.
         """
         if not self._state["joining"]:
             require_free(self._place, overwrite=overwrite)
@@ -95,7 +95,7 @@ class Parts:
         clear_parts(self._place.folder)
 
     def save_state(self, **changes: Any) -> None:
-        """Bring a change of the state to disk."""
+        """Write a change of the state to disk."""
         self._state |= changes
         content = json.dumps(self._state, indent=1).encode()
         write_whole(self._place.folder / "job.json", lambda path: path.write_bytes(content))
@@ -113,7 +113,7 @@ class Parts:
             if written != self._state["n_rows"][kind]:
                 raise InvalidInput(
                     f"The parts in {self._place.folder} hold {written} rows instead of {self._state['n_rows'][kind]}; "
-                    "somebody has changed them. Begin anew with --overwrite."
+                    "they were changed by another program. Start again with --overwrite."
                 )
 
         write_whole(place, write, target)
@@ -123,24 +123,24 @@ class Parts:
 def open_parts(
     place: Place, job: Mapping[str, Any], layouts: Mapping[Kind, Layout], begin: Mapping[str, Any], *, overwrite: bool
 ) -> Iterator[Parts]:
-    """The parts of this very job, to go on with, or the empty folder of a new one.
+    """Open the parts of this job to resume it, or an empty folder for a new job.
 
     Args:
-        place: where the results go.
-        job: what tells this job from others, plain JSON values.
+        place: location of the results.
+        job: identity of the job, plain JSON values.
         layouts: columns of the two tables.
-        begin: the progress of a job that has done nothing yet.
-        overwrite: whether an output that is there, and the parts of another job, may be replaced.
+        begin: the initial progress of a new job.
+        overwrite: whether an existing output and the parts of another job may be replaced.
 
     Raises:
-        InvalidInput: the output is there, the folder holds another job, or another process works on it.
+        InvalidInput: the output exists, the folder holds another job, or another process holds the lock.
     """
     _make_folder(place.folder)
     _require_ours(place.folder)
     with _hold_lock(place.folder):
         state = _read_state(place.folder)
         if state is not None and state["job"] != job and not overwrite:
-            raise InvalidInput(_tell_difference(place.folder, state["job"], job))
+            raise InvalidInput(_describe_difference(place.folder, state["job"], job))
         if state is None or state["job"] != job:
             remove_parts(place.folder)
             state = None
@@ -157,27 +157,27 @@ def open_parts(
 
 
 def require_free(place: Place, *, overwrite: bool) -> None:
-    """Make sure that no result would be lost.
+    """Check that no existing result would be overwritten.
 
     Raises:
-        InvalidInput: the output or the file of refused rows is there and may not be replaced.
+        InvalidInput: the output or the file of refused rows exists and may not be replaced.
     """
     there = [path for path in (place.target, place.refused) if path.exists()]
     folders = [path for path in there if path.is_dir()]
     if folders:
         raise InvalidInput(f"{folders[0]} is a folder; the output is a file. Choose another name.")
     if there and not overwrite and not is_joining(place):
-        raise InvalidInput(f"{there[0]} is there already; nothing was written. Choose another name, or --overwrite.")
+        raise InvalidInput(f"{there[0]} exists already; nothing was written. Choose another name, or use --overwrite.")
 
 
 def is_joining(place: Place) -> bool:
-    """Whether a job was broken off while it wrote its output, so that what is there is its own."""
+    """Whether a job was interrupted while it wrote its output, so that existing files are its own."""
     state = _read_state(place.folder)
     return state is not None and bool(state["joining"])
 
 
 def clear_parts(folder: Path) -> None:
-    """Remove the folder of a job that has ended; a file that is not ours stays, and so does the folder then."""
+    """Remove the folder of a finished job. Files of other programs stay, and so does a folder that holds any."""
     remove_parts(folder)
     (folder / "lock").unlink(missing_ok=True)
     with suppress(OSError):
@@ -185,7 +185,7 @@ def clear_parts(folder: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what a job has left in its folder; its record goes first, so that no half of a job is taken for one."""
+    """Remove the files of a job. `job.json` is removed first, so that a partly removed job is never resumed."""
     (folder / "job.json").unlink(missing_ok=True)
     for pattern in _OURS:
         for path in folder.glob(pattern):
@@ -197,7 +197,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as refused:
-        raise InvalidInput(f"{folder} cannot be made: {refused}. Write to a folder that is there and yours.") from None
+        raise InvalidInput(
+            f"{folder} cannot be created: {refused}. Write to an existing folder that you may write to."
+        ) from None
 
 
 @contextmanager
@@ -207,16 +209,16 @@ def _hold_lock(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InvalidInput(
-                f"Another process is writing to {folder}; one job at a time. Wait for it, or choose another output."
+                f"Another process is writing to {folder}, and only one may. Wait for it, or choose another output."
             ) from None
         try:
             yield
         finally:
-            _leave(folder)
+            _remove_if_empty(folder)
 
 
-def _leave(folder: Path) -> None:
-    """Take an empty folder away again: that of a job that could not begin."""
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder of a job that could not start."""
     if folder.is_dir() and [path.name for path in folder.iterdir()] == ["lock"]:
         clear_parts(folder)
 
@@ -227,7 +229,7 @@ def _read_state(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as damage:
-        raise InvalidInput(f"{folder}/job.json is no record of a job: {damage}. Remove that folder.") from damage
+        raise InvalidInput(f"{folder}/job.json is not a valid job record: {damage}. Remove the folder.") from damage
     return state
 
 
@@ -235,16 +237,18 @@ def _require_ours(folder: Path) -> None:
     ours = {path.name for pattern in _OURS for path in folder.glob(pattern)}
     foreign = sorted({path.name for path in folder.iterdir()} - ours)
     if foreign and "job.json" not in ours:
-        raise InvalidInput(f"{folder} holds {foreign[0]!r}, which no job has put there. Choose another output.")
+        raise InvalidInput(
+            f"{folder} holds {foreign[0]!r}, which is not a file of a scoring job. Choose another output."
+        )
 
 
-def _tell_difference(folder: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+def _describe_difference(folder: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     differing = [
         f"{name} {theirs.get(name)} instead of {ours[name]}" for name in ours if theirs.get(name) != ours[name]
     ]
     return (
-        f"{folder} holds the unfinished output of another job: {'; '.join(differing)}. Finish that one as it was begun "
-        "(--version names its version), or begin anew with --overwrite."
+        f"{folder} holds the unfinished output of another job: {'; '.join(differing)}. Finish that job with its own "
+        "options (--version sets the version), or start again with --overwrite."
     )
 
 
@@ -267,11 +271,11 @@ def _read_parts(paths: list[Path]) -> Iterator[pa.Table]:
         try:
             yield parquet.read_table(path)
         except (FileNotFoundError, pa.ArrowException) as damage:
-            raise InvalidInput(f"The part {path} cannot be read: {damage}. Begin anew with --overwrite.") from damage
+            raise InvalidInput(f"The part {path} cannot be read: {damage}. Start again with --overwrite.") from damage
 
 
 def _join(path: Path, schema: pa.Schema, paths: list[Path], *, as_csv: bool) -> int:
-    """Write the parts one after the other; returns the rows written."""
+    """Write the parts one after the other. Returns the number of rows."""
     from pyarrow import csv, parquet
 
     n_rows = 0

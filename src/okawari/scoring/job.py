@@ -1,11 +1,11 @@
-"""Batch scoring: a table of any length through one version's graph, in bounded memory, and on after a kill.
+"""Batch scoring: run a table of any length through the graph of one version, in bounded memory and resumable.
 
-The file is read in chunks (`okawari.data.chunked_reader`); the row filter finds the valid rows (`row_filter`); rows
-become questions (`questions`), which may reach back into the chunk before; the graph answers; answers and refused rows
-are kept as parts (`checkpoint`) and joined at the end. The graph is the very bytes of the registered version, on ONNX
-Runtime: neither torch nor the service is needed.
+The file is read in chunks (`okawari.data.chunked_reader`). The row filter selects the valid rows (`row_filter`). Rows
+are turned into questions (`questions`), which may reach back into the previous chunk, and the graph answers them.
+Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file and
+runs on ONNX Runtime: neither torch nor the service is needed.
 
-`okawari.scoring.output` says what the columns of the output are.
+`okawari.scoring.output` documents the columns of the output.
 
 Shapes: N good rows, B questions, F columns, H columns of an answer.
 """
@@ -34,15 +34,15 @@ from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
 from okawari.scoring.questions import Questions, choose_questions
-from okawari.scoring.row_filter import show_refused, sift
+from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.settings import load_settings
 from okawari.storage.deployable import digest
 
 CHUNK_ROWS = 65_536
-"""Rows in memory at a time, and rows of a part: some five seconds of a 2 x 64 LSTM, which is what a kill costs."""
+"""Rows in memory at a time, and rows of a part. A kill loses at most one part: five seconds of a 2 x 64 LSTM."""
 BATCH = 128
 """Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, 106 at 1024 and 272 at
-4096, where its states no longer fit the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
+4096, where its states exceed the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
 _HEAD_BYTES = 1 << 20
 
 
@@ -56,7 +56,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What became of the rows of a file. `early` rows are good, but had too few good rows before them."""
+    """Counts of the rows of a scored file. `early` rows are valid, but too few valid rows precede them."""
 
     rows: int = 0
     answered: int = 0
@@ -67,13 +67,13 @@ class Scored:
     @property
     def reason(self) -> str:
         """The outcome as one sentence with its numbers."""
-        told = f"{self.answered} of {self.rows} rows answered, {self.early} too early for a window"
-        return told + (f", {self.refused} refused; first: {self.first_reason}" if self.refused else "")
+        counts = f"{self.answered} of {self.rows} rows answered, {self.early} too early for a window"
+        return counts + (f", {self.refused} refused; first: {self.first_reason}" if self.refused else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Progress:
-    """What has to be remembered between two chunks: the counts and the good rows that later windows reach back to."""
+    """State between two chunks: the counts, and the valid rows that later windows reach back to."""
 
     scored: Scored
     checked_at: datetime
@@ -105,16 +105,16 @@ class _Progress:
 
 
 def load_model(case: Case, version: str | None = None) -> Model:
-    """A version's graph from the registry, checked against its digest; the champion's, if no version is named.
+    """Load the graph of a version from the registry and check its digest; the champion if no version is given.
 
     Raises:
-        NotYet: the case has no champion, or no such version.
-        InvalidInput: the stored graph is not the one that was registered.
+        NotYet: the case has no champion, or the version does not exist.
+        InvalidInput: the stored graph differs from the registered one.
         ServerUnreachable: the registry does not answer.
     """
     chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
     if chosen is None:
-        raise NotYet(f"Case {case.name} has no champion to score with; make one with: okawari run {case.name}.")
+        raise NotYet(f"Case {case.name} has no champion to score with; train one with: okawari run {case.name}.")
     content = versions.load_graph(chosen)
     if digest(content) != chosen.graph_sha256:
         raise InvalidInput(
@@ -125,64 +125,64 @@ def load_model(case: Case, version: str | None = None) -> Model:
 
 
 def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False) -> None:
-    """Refuse what cannot be scored before a model is asked for.
+    """Check the arguments before a model is loaded.
 
     Raises:
-        InvalidInput: a file that is no table of the case's columns, or an output that is there or cannot be.
+        InvalidInput: the file has not the columns of the case, or the output exists or cannot be written.
     """
     require_ending(target)
     if source.resolve() == target.resolve():
-        raise InvalidInput(f"{target} is the input, too; give the output another name.")
-    require_columns([*read_names(source), *_find_told(case, source)], case, case.question_names)
+        raise InvalidInput(f"{target} is the input and the output; give the output another name.")
+    require_columns([*read_names(source), *_find_renamed(case, source)], case, case.question_names)
     require_free(Place(target), overwrite=overwrite)
 
 
 def score_file(
     case: Case, model: Model, source: Path, target: Path, *, overwrite: bool = False, watch: Watch = ignore_step
 ) -> Scored:
-    """Answer every row of a table and write the answers; a call that was broken off goes on where it was.
+    """Answer every row of a table and write the answers. An interrupted job resumes after its last complete part.
 
     Args:
-        case: whose readings the table holds.
-        model: what answers.
-        source: a .csv or .parquet file, rows in the order of time.
-        target: a .csv or .parquet file; see the module's docstring for its columns.
-        overwrite: whether an output that is there may be replaced, once the new one is whole.
+        case: the case of the readings.
+        model: the version that answers.
+        source: a .csv or .parquet file with rows ordered by time.
+        target: a .csv or .parquet file; see `okawari.scoring.output` for its columns.
+        overwrite: whether an existing output may be replaced, once the new one is complete.
         watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
-        InvalidInput: a file that is no such table, an output that is there, an unfinished output of another job, or
-            no row that could be answered; the message says what to do.
-        OkawariError: the output cannot be written, for want of room, say.
+        InvalidInput: the file is not such a table, the output exists, the parts belong to another job, or no row could
+            be answered.
+        OkawariError: the output cannot be written, for example because the disk is full.
     """
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
     require_answers(model.graph, case)
-    begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_carry_nothing(case))
+    begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_empty_rows(case))
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
     job = _identify(case, model, source)
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
         scored = _score_chunks(case, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
-            raise InvalidInput(_explain_nothing(case, source, scored))
+            raise InvalidInput(_describe_no_answer(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
 
 
 def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: Watch) -> Scored:
     progress = _Progress.restore(parts.progress, case.time)
-    planned, told_share = count_rows(source), -1.0
-    names, told = list(case.question_names), _find_told(case, source)
+    planned, shown_share = count_rows(source), -1.0
+    names, told = list(case.question_names), _find_renamed(case, source)
     for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, told=told):
         answers, refused, progress = _score_chunk(case, model, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
         scored = progress.scored
         planned = max(planned, scored.rows)
-        if scored.rows / planned - told_share >= 0.01 or scored.rows == planned:
-            told_share = scored.rows / planned
+        if scored.rows / planned - shown_share >= 0.01 or scored.rows == planned:
+            shown_share = scored.rows / planned
             text = f"{scored.rows} of {planned}, {scored.answered} answered, {scored.refused} refused"
-            watch(Step("score", told_share, text))
+            watch(Step("score", shown_share, text))
     return progress.scored
 
 
@@ -191,10 +191,10 @@ def _score_chunk(
 ) -> tuple[pd.DataFrame, pd.DataFrame, _Progress]:
     questions = choose_questions(case)
     last_at = before.carried[case.time].iloc[-1] if case.time in before.carried and len(before.carried) else None
-    sifted = sift(chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0)
-    known = pd.concat([before.carried, sifted.good]) if len(before.carried) else sifted.good
+    filtered = filter_rows(chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0)
+    known = pd.concat([before.carried, filtered.good]) if len(before.carried) else filtered.good
     answers, reasons = _answer(case, model, questions, known)
-    reasons |= sifted.reasons
+    reasons |= filtered.reasons
     refused = show_refused(chunk, reasons)
     first = before.scored.first_reason or (f"row {min(reasons)}: {reasons[min(reasons)]}" if reasons else "")
     scored = Scored(
@@ -209,10 +209,10 @@ def _score_chunk(
 
 
 def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Answers of all rows that have enough before them, and the reasons of those that got no finite number."""
+    """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
     x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
     asked = known.iloc[len(known) - len(x) :]
-    numbers = np.concatenate([_run_nothing(case, model.graph), *_run(model.graph, x)])
+    numbers = np.concatenate([_empty_answers(case, model.graph), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     for place, (name, values) in enumerate(identify_rows(case, asked).items()):
         answers.insert(place, name, values)
@@ -222,7 +222,7 @@ def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame)
     return answers[is_finite], reasons
 
 
-def _run_nothing(case: Case, graph: Graph) -> np.ndarray[Any, Any]:
+def _empty_answers(case: Case, graph: Graph) -> np.ndarray[Any, Any]:
     n_outputs = len(graph.labels.get("outputs", "mean").split(","))
     return np.empty((0, n_outputs * case.task.width), dtype=np.float32)
 
@@ -236,7 +236,7 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
         )
 
 
-def _carry_nothing(case: Case) -> pd.DataFrame:
+def _empty_rows(case: Case) -> pd.DataFrame:
     numbers = {name: pd.Series(dtype="float64") for name in case.column_names}
     times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
     return pd.DataFrame({**times, **numbers})
@@ -247,18 +247,20 @@ def _carry_nothing(case: Case) -> pd.DataFrame:
 
 def _label(case: Case, model: Model) -> dict[str, str]:
     """The metadata of a Parquet file."""
-    told = {name: value for name, value in model.graph.labels.items() if name in ("target", "unit", "coverage_share")}
-    told |= {"case": case.name, "version": model.version, "graph_sha256": model.graph.sha256}
-    return {f"okawari.{name}": value for name, value in told.items()}
+    metadata = {
+        name: value for name, value in model.graph.labels.items() if name in ("target", "unit", "coverage_share")
+    }
+    metadata |= {"case": case.name, "version": model.version, "graph_sha256": model.graph.sha256}
+    return {f"okawari.{name}": value for name, value in metadata.items()}
 
 
-def _find_told(case: Case, source: Path) -> dict[str, str]:
-    """What the file calls columns that it does not call as the case does."""
+def _find_renamed(case: Case, source: Path) -> dict[str, str]:
+    """Names in the file of the columns that the case calls otherwise."""
     return find_told(read_names(source), case.source)
 
 
 def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
-    """What makes two calls the same job: the file's content, the version, and what the case calls data."""
+    """The identity of a job: the content of the file, the version, and the schema of the case."""
     found = source.stat()
     with source.open("rb") as file:
         head = digest(file.read(_HEAD_BYTES))
@@ -270,14 +272,14 @@ def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
         "version": model.version,
         "graph_sha256": model.graph.sha256,
         "input": {"bytes": found.st_size, "changed_at_ns": found.st_mtime_ns, "head_sha256": head},
-        "told": _find_told(case, source),
+        "told": _find_renamed(case, source),
     }
 
 
-def _explain_nothing(case: Case, source: Path, scored: Scored) -> str:
+def _describe_no_answer(case: Case, source: Path, scored: Scored) -> str:
     n_good = scored.rows - scored.refused
     first = f" First refused: {scored.first_reason}." if scored.refused else ""
     return (
-        f"{source} has {n_good} good rows of {scored.rows}; case {case.name} answers from "
-        f"{choose_questions(case).n_before + 1} in a row. Nothing was written; give it more.{first}"
+        f"{source} has {n_good} valid rows of {scored.rows}; case {case.name} needs "
+        f"{choose_questions(case).n_before + 1} in a row for an answer. Nothing was written; add rows.{first}"
     )

@@ -1,30 +1,30 @@
 """The columns that batch scoring writes.
 
-The output has one row for each good row with enough good rows before it. Of a series:
+The output has one row for each valid row with enough valid rows before it. For a series:
 
-    as_of               time of the row that is answered from, UTC
-    level               the target's value in that row
-    mean_1 ... mean_H   the answer, one column a step ahead, in the target's unit
-    lower_1, upper_1 .. the interval, where the model has one
+    as_of               time of the row, UTC
+    level               value of the target in that row
+    mean_1 ... mean_H   the answer, one column per step ahead, in the unit of the target
+    lower_1, upper_1 .. the interval, if the model has one
 
-Several targets at once have, after `as_of` and `level`, their own columns instead:
+With several targets, the columns after `as_of` and `level` are:
 
     acceleration, acceleration_lower, acceleration_upper   a number and its interval, in its unit
     trend, trend_falling, trend_stable ..                  the most probable label, and the probability of each
 
-Of records, `row` is the number of the row in the input (1 is the first below the header), and then:
+For records, `row` is the number of the row in the input (1 is the first below the header), followed by:
 
-    mean, lower, upper  the number and its interval, in the target's unit
-    label, p_<label> .. or the most probable label, and the probability of each
+    mean, lower, upper  the number and its interval, in the unit of the target
+    label, p_<label> .. or the most probable label, and the probability of each label
 
-All end with
+All tables end with
 
     model_version       version in the registry
-    graph_sha256        digest of the graph's bytes
+    graph_sha256        SHA-256 of the graph
 
-and `out.refused.csv` the others: `row` (1 is the first below the header), the columns as they came, `reason`.
+`out.refused.csv` holds the refused rows: `row` (1 is the first below the header), the columns as read, `reason`.
 
-Shapes: N answers, M numbers of a graph, its outputs side by side.
+Shapes: N answers, M numbers of a graph: its outputs side by side.
 """
 
 from __future__ import annotations
@@ -44,33 +44,35 @@ from okawari.scoring.checkpoint import Layout
 
 
 def name_answers(case: Case, graph: Graph, numbers_NM: NDArray[np.floating[Any]]) -> pd.DataFrame:
-    """The graph's numbers under the names of the columns that are written, labels as words."""
-    return pd.DataFrame({name: _read(numbers_NM, said) for name, said in _list_columns(case, graph).items()})
+    """The numbers of the graph under the names of the output columns; labels as words."""
+    return pd.DataFrame({name: _read(numbers_NM, column) for name, column in _list_columns(case, graph).items()})
 
 
-def _read(numbers_NM: NDArray[np.floating[Any]], said: int | Head) -> NDArray[Any]:
-    if isinstance(said, int):
-        return numbers_NM[:, said]
-    words: NDArray[Any] = np.array(said.labels, dtype=object)[numbers_NM[:, said.columns].argmax(axis=1)]
+def _read(numbers_NM: NDArray[np.floating[Any]], column: int | Head) -> NDArray[Any]:
+    if isinstance(column, int):
+        return numbers_NM[:, column]
+    words: NDArray[Any] = np.array(column.labels, dtype=object)[numbers_NM[:, column.columns].argmax(axis=1)]
     return words
 
 
 def _list_columns(case: Case, graph: Graph) -> dict[str, int | Head]:
-    """Each column of an answer, and which number of the graph it holds or which head's most probable label."""
+    """For each answer column, the position of its number in the graph's outputs, or the head of its label."""
     outputs = graph.labels.get("outputs", "mean").split(",")
     return case.task.name_answers({name: place * case.task.width for place, name in enumerate(outputs)})
 
 
 def lay_out_answers(case: Case, graph: Graph) -> Layout:
     """Names and types of the output's columns."""
-    said = {name: "float" if isinstance(said, int) else "string" for name, said in _list_columns(case, graph).items()}
-    return {**_name_rows(case.layout), **said, "model_version": "string", "graph_sha256": "string"}
+    types = {
+        name: "float" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
+    }
+    return {**_name_rows(case.layout), **types, "model_version": "string", "graph_sha256": "string"}
 
 
 @singledispatch
 def _name_rows(layout: DataLayout) -> Layout:
-    """The columns that say which row an answer belongs to, with their types."""
-    raise NotImplementedError(f"There is no output for {type(layout).__name__}.")
+    """The columns that identify the row of an answer, with their types."""
+    raise NotImplementedError(f"No row columns are defined for {type(layout).__name__}; register them here.")
 
 
 _name_rows.register(SeriesLayout, lambda layout: {"as_of": "timestamp[ns]", "level": "double"})
@@ -78,7 +80,7 @@ _name_rows.register(RecordLayout, lambda layout: {"row": "int64"})
 
 
 def identify_rows(case: Case, asked: pd.DataFrame) -> dict[str, Any]:
-    """The values of those columns for good rows, indexed by their number in the file."""
+    """The values of these columns for valid rows, indexed by their number in the file."""
     known: dict[str, Any] = {"row": asked.index}
     if case.level_index is not None:
         known |= {"as_of": asked[case.time], "level": asked[case.target.name]}

@@ -1,6 +1,6 @@
-"""The seam between rows and questions: what a row of a table is answered from. One small class for each kind of task.
+"""Turns rows of a table into questions, the inputs of a graph.
 
-Shapes: N rows of F columns, oldest first; a question belongs to each row from number `n_before` on.
+Shapes: N rows of F columns, oldest first; each row from number `n_before` on has a question.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ Numbers = NDArray[np.floating[Any]]
 
 
 class Questions(Protocol):
-    """How rows become questions."""
+    """Builds questions from rows."""
 
     @property
     def n_before(self) -> int:
-        """Rows before a row that its question holds as well; 0 where each row is answered by itself."""
+        """Number of earlier rows in the question of a row; 0 if each row is answered by itself."""
         ...
 
     def build(self, x_NF: Numbers) -> Numbers:
-        """The N - n_before questions of consecutive rows, as the graph takes them; none where there are too few."""
+        """The N - n_before questions of consecutive rows, as inputs of the graph; none if there are too few rows."""
         ...
 
 
 @dataclass(frozen=True)
 class Trailing:
-    """A row is answered from the `length` rows that end with it: questions [B, T, F] with T = `length`."""
+    """The question of a row holds the `length` rows that end with it: questions [B, T, F] with T = `length`."""
 
     length: int
 
     @property
     def n_before(self) -> int:
-        """All rows of the window but its last."""
+        """All rows of the window except the last."""
         return self.length - 1
 
     def build(self, x_NF: Numbers) -> Numbers:
-        """Every window, as a view that takes no memory until a part of it is copied."""
+        """All windows as a view, which copies no rows."""
         if len(x_NF) < self.length:
             return np.empty((0, self.length, x_NF.shape[1]), dtype=x_NF.dtype)
         windows_BTF: Numbers = sliding_window_view(x_NF, self.length, axis=0).transpose(0, 2, 1)
@@ -50,5 +50,5 @@ class Trailing:
 
 
 def choose_questions(case: Case) -> Questions:
-    """The questions of a case's task: windows of a series; a record is a window of one row."""
+    """The questions of a case: windows of a series; a record is a window of one row."""
     return Trailing(case.history)

@@ -1,11 +1,11 @@
-"""The row filter: which rows of a long file may be answered from, chunk by chunk, and why the others may not.
+"""The row filter: selects the valid rows of a long file chunk by chunk, with a reason for each refused row.
 
-A row is judged by the case's schema (`okawari.data.validation`) and, where rows are answered from those before them, by
-its time: it has to come after every good row before it, in this chunk or in an earlier one. So the time of the last
-good row is all that has to be remembered. A refused row has no say in the order: it cannot push out its repaired twin.
+A row is checked against the schema of the case (`okawari.data.validation`). If questions span several rows, its time
+must also be later than that of every valid row before it, in this chunk or an earlier one, so the time of the last
+valid row is the only state between chunks. Refused rows do not affect the order.
 
-One wrong time far ahead would make all later rows late. So a row that runs ahead is itself refused if the two good rows
-after it go on, in order, where the rows before it ended; a chunk shows the first rows of the next one for that.
+A single wrong time far ahead would make all later rows late. Therefore a row is refused if the two valid rows after it
+continue, in order, from the rows before it. For this check a chunk includes the first rows of the next one.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from okawari.schema.time_order import find_disorder
 
 
 @dataclass(frozen=True)
-class Sifted:
-    """A chunk after the sieve: `good` readings (time and float64 columns, indexed by row number) and the reason for
-    each other row or broken line, by its number.
+class FilteredRows:
+    """A filtered chunk: `good` readings (time and float64 columns, indexed by row number), and the reason for each
+    refused row or malformed line by its number.
     """
 
     good: pd.DataFrame
     reasons: dict[int, str]
 
 
-def sift(
+def filter_rows(
     chunk: Chunk, case: Case, now: datetime, *, last_at: pd.Timestamp | None = None, ordered: bool = True
-) -> Sifted:
-    """Tell the good rows of a chunk from the others.
+) -> FilteredRows:
+    """Separate the valid rows of a chunk from the refused ones.
 
     Args:
-        chunk: the case's time and number columns as found.
-        case: the schema.
-        now: aware time; a reading from later than this is refused.
-        last_at: time of the last good row before this chunk; None where there is none.
-        ordered: whether times have to ascend.
+        chunk: the time and number columns of the case, as read.
+        case: defines the schema.
+        now: aware time; later readings are refused.
+        last_at: time of the last valid row before this chunk; None if there is none.
+        ordered: whether times must ascend.
     """
     rows = pd.concat([chunk.rows, chunk.following]) if len(chunk.following) else chunk.rows
     numbers = rows.index.to_numpy()
@@ -54,11 +54,11 @@ def sift(
     reasons |= _find_late(good[case.time], last_at) if ordered else {}
     own = numbers[: len(chunk.rows)]
     good = good.loc[good.index.isin(own) & ~good.index.isin(list(reasons))]
-    return Sifted(good, {row: reasons[row] for row in map(int, own) if row in reasons} | dict(chunk.broken))
+    return FilteredRows(good, {row: reasons[row] for row in map(int, own) if row in reasons} | dict(chunk.broken))
 
 
 def show_refused(chunk: Chunk, reasons: dict[int, str]) -> pd.DataFrame:
-    """The rows with a reason as a table of text, in the order of the file: row, the columns as they came, reason."""
+    """The refused rows as a table of text, in the order of the file: row, the columns as read, reason."""
     numbers = sorted(reasons)
     came = chunk.rows.loc[chunk.rows.index.isin(numbers)].astype(object).reindex(numbers)
     text = {name: came[name].map(str).astype(object).mask(came[name].isna(), None) for name in came.columns}
@@ -66,16 +66,18 @@ def show_refused(chunk: Chunk, reasons: dict[int, str]) -> pd.DataFrame:
 
 
 def _find_too_large(good: pd.DataFrame, case: Case) -> dict[int, str]:
-    """Rows whose numbers are finite, but not in the 32 bits that every graph reads."""
+    """Rows whose numbers are finite in float64, but not in float32, the input type of every graph."""
     reasons: dict[int, str] = {}
     for name in case.column_names:
         too_large = good[name].abs() > np.finfo(np.float32).max
-        reasons |= {int(row): f"{name} is too large, came {good[name][row]}" for row in good.index[too_large]}
+        reasons |= {
+            int(row): f"{name} is too large for float32, came {good[name][row]}" for row in good.index[too_large]
+        }
     return reasons
 
 
 def _find_late(times: pd.Series[pd.Timestamp], last_at: pd.Timestamp | None) -> dict[int, str]:
-    """Rows whose time does not come after the rows before them, or runs ahead of the rows after them."""
+    """Rows whose time is not later than that of the rows before them, or is ahead of the rows after them."""
     at_ns = times.to_numpy().astype("datetime64[ns]").astype(np.int64)
     newest = np.iinfo(np.int64).min if last_at is None else int(last_at.value)
     if len(at_ns) == 0 or (at_ns[0] > newest and find_disorder(at_ns) is None):
@@ -83,7 +85,7 @@ def _find_late(times: pd.Series[pd.Timestamp], last_at: pd.Timestamp | None) -> 
     reasons: dict[int, str] = {}
     known = at_ns.tolist()
     for place, came in enumerate(known):
-        reason = _tell(newest, came, known[place + 1 : place + 3])
+        reason = _describe_disorder(newest, came, known[place + 1 : place + 3])
         if reason:
             reasons[int(times.index[place])] = f"{times.name} {reason}, came {pd.Timestamp(came)}"
         else:
@@ -91,12 +93,12 @@ def _find_late(times: pd.Series[pd.Timestamp], last_at: pd.Timestamp | None) -> 
     return reasons
 
 
-def _tell(newest: int, came: int, after: list[int]) -> str:
-    """What is wrong with a time, given the newest good one before it and the next two; nothing, if empty."""
+def _describe_disorder(newest: int, came: int, after: list[int]) -> str:
+    """What is wrong with a time, given the newest valid time before it and the next two; empty if nothing is."""
     if came == newest:
         return "appears more than once"
     if came < newest:
-        return f"does not come after {pd.Timestamp(newest)}, a row before it"
+        return f"is not later than {pd.Timestamp(newest)}, an earlier row"
     if len(after) == 2 and newest < after[0] < after[1] <= came:
-        return f"runs ahead of {pd.Timestamp(after[0])} and {pd.Timestamp(after[1])}, the rows after it"
+        return f"is ahead of {pd.Timestamp(after[0])} and {pd.Timestamp(after[1])}, the rows after it"
     return ""

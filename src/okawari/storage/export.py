@@ -56,7 +56,7 @@ def _require_place(target: Path, *, overwrite: bool) -> None:
     require(target.parent.is_dir(), f"There is no folder {target.parent}; make it, or choose another.")
     require(
         overwrite or not target.exists(),
-        f"{target} is there already; nothing was written. Choose another name, or --overwrite.",
+        f"{target} exists already; nothing was written. Choose another name, or use --overwrite.",
     )
 
 

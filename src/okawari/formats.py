@@ -1,0 +1,65 @@
+"""How shares, gains and intervals are written in messages. The only home of percent signs, so that all look alike.
+
+Knows no case, no policy and no markup.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def format_share(share: float, digits: int = 0, *, signed: bool = False) -> str:
+    """A share (0 to 1) as percent; zero has neither sign nor decimals.
+
+    >>> format_share(0.853), format_share(0.0123, 1), format_share(0.02, 1, signed=True)
+    ('85%', '1.2%', '+2.0%')
+    >>> format_share(-0.0001, 1), format_share(-0.0001, 2), format_share(float("nan"))
+    ('0%', '-0.01%', 'unknown')
+    """
+    if math.isnan(share):
+        return "unknown"
+    percent = f"{abs(share):.{digits}%}"
+    if not float(percent.removesuffix("%")):
+        return "0%"
+    return f"{'-' if share < 0 else '+' if signed else ''}{percent}"
+
+
+def format_gain(gain_share: float, digits: int = 1, *, than: str = "") -> str:
+    """How a loss compares with another one, given the share by which it is smaller (negative where it is larger).
+
+    >>> format_gain(0.0862), format_gain(-0.01), format_gain(0.0)
+    ('8.6% lower', '1.0% higher', 'equal')
+    >>> format_gain(0.02, than="the baseline's"), format_gain(0.0, than="the baseline's")
+    ("2.0% lower than the baseline's", "equal to the baseline's")
+    >>> format_gain(-0.0001), format_gain(float("nan"))
+    ('less than 0.1% higher', 'not comparable')
+    """
+    if math.isnan(gain_share):
+        return f"not comparable with {than}" if than else "not comparable"
+    if gain_share == 0:
+        return f"equal to {than}" if than else "equal"
+    size = format_share(abs(gain_share), digits)
+    if size == "0%":
+        size = f"less than {10.0**-digits:.{digits}f}%"
+    return f"{size} {'lower' if gain_share > 0 else 'higher'}{f' than {than}' if than else ''}"
+
+
+def format_coverage(coverage_share: float, measured_share: float | None) -> str:
+    """What an interval promises, and the share of held-out values that it contained; both 0 to 1.
+
+    >>> format_coverage(0.9, 0.83)
+    'The interval is meant to contain 90% of the true values; it contained 83% of the held-out ones.'
+    >>> format_coverage(0.9, None)
+    'The interval is meant to contain 90% of the true values.'
+    """
+    measured = "" if measured_share is None else f"; it contained {format_share(measured_share)} of the held-out ones"
+    return f"The interval is meant to contain {format_share(coverage_share)} of the true values{measured}."
+
+
+def start_sentence(text: str) -> str:
+    """The text with a capital first letter; the rest stays, so that names and units keep theirs.
+
+    >>> start_sentence("log loss"), start_sentence("RMSE"), start_sentence("")
+    ('Log loss', 'RMSE', '')
+    """
+    return text[:1].upper() + text[1:]
