@@ -27,7 +27,7 @@ import yaml
 from bentos.model_store import Entry, Listed, list_entries, list_wreckage, read_newest, store_path
 from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput, OkawariError
-from okawari.settings import load_settings
+from okawari.settings import Settings, load_settings
 from okawari.storage.deployable import Manifest, load_deployable
 
 KEEP = 5
@@ -92,7 +92,17 @@ def build() -> dict[str, Any]:
         args={"cases": ",".join(settings.case_names)},
         build_ctx=str(settings.root),
     )
+    _replace_cases(Path(bento.path) / "src" / "cases", settings)
     return {"bento": str(bento.tag), "models": [entry.tag for entry in newest.values()]}
+
+
+def _replace_cases(copied: Path, settings: Settings) -> None:
+    """Give a Bento the user's own cases and recipes where they lie outside the folder that it is built from."""
+    own = settings.cases_dir.resolve()
+    if own == settings.root.resolve() / "cases" or not own.is_dir():
+        return
+    shutil.rmtree(copied, ignore_errors=True)
+    shutil.copytree(own, copied, ignore=shutil.ignore_patterns("__pycache__", ".*"))
 
 
 def _label(manifest: Manifest) -> dict[str, str]:

@@ -119,7 +119,69 @@ def test_a_users_file_without_its_case_is_refused(content: str, home: Path, tmp_
         load_case("plums")
 
 
+RECIPE = """
+from __future__ import annotations
+from dataclasses import dataclass, field
+from okawari.models.random_walk import RandomWalk
+
+@dataclass(frozen=True)
+class Mine(RandomWalk):
+    extra: int = field(default={extra})
+    name: str = "mine"
+"""
+WITH_RECIPE = (
+    "{line}\n"
+    + OWN_CASE
+    + "\nfrom dataclasses import replace\nCASE = replace(CASE, candidates=(*CASE.candidates, Mine()))"
+)
+
+
+@pytest.mark.parametrize("module", ["my_recipe", "statistics", "pandas"])
+def test_a_users_case_imports_the_recipe_beside_it_whatever_its_name(module: str, home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "pears", WITH_RECIPE.format(line=f"from .{module} import Mine", name="pears"))
+    (tmp_path / "own" / f"{module}.py").write_text(RECIPE.format(extra=3))
+    assert [recipe.name for recipe in load_case("pears").candidates][-1] == "mine"
+    assert "extra=3" in load_case("pears").describe()["candidates"][-1]
+    assert "pears" in list_cases() and module not in list_cases()
+
+
+def test_a_recipe_of_one_folder_is_not_taken_for_that_of_another(home: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder, content = tmp_path / str(number), WITH_RECIPE.format(line="from .my_recipe import Mine", name="pears")
+        folder.mkdir()
+        _write_own(folder, "pears", content)
+        (folder / "own" / "my_recipe.py").write_text(RECIPE.format(extra=number))
+        assert f"extra={number}" in load_case("pears").describe()["candidates"][-1]
+
+
+def test_a_recipe_may_stand_in_the_case_file_itself(home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "pears", WITH_RECIPE.format(line=RECIPE.format(extra=4), name="pears"))
+    assert "extra=4" in load_case("pears").describe()["candidates"][-1]
+
+
+@pytest.mark.parametrize("module", ["my_recipe", "statistics"])
+def test_an_import_as_if_the_recipe_was_installed_is_explained(module: str, home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "pears", WITH_RECIPE.format(line=f"from {module} import Mine", name="pears"))
+    (tmp_path / "own" / f"{module}.py").write_text(RECIPE.format(extra=3))
+    with pytest.raises(InvalidInput, match=rf"{module}.py lies beside it. Write `from .{module} import"):
+        load_case("pears")
+
+
+@pytest.mark.parametrize("line", ["import no_such_library", "from .no_such_recipe import Mine"])
+def test_an_import_of_what_is_not_there_is_explained(line: str, home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "pears", WITH_RECIPE.format(line=line, name="pears"))
+    with pytest.raises(InvalidInput, match=r"No module named '.*no_such_.*inside `fit`"):
+        load_case("pears")
+
+
+def test_a_recipe_is_no_case(home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "my_recipe", RECIPE.format(extra=3))
+    with pytest.raises(InvalidInput, match=r"my_recipe.py must define CASE"):
+        load_case("my_recipe")
+
+
 def _write_own(folder: Path, name: str, content: str) -> None:
     (folder / "own").mkdir()
     (folder / "own" / f"{name}.py").write_text(content)
     adopt_settings(Settings(cases_dir=folder / "own"))
+    load_case.cache_clear()

@@ -1,10 +1,17 @@
-"""Finds a case by its name: a bundled one, or a user's own file."""
+"""Finds a case by its name: a bundled one, or a user's own file.
+
+A user's folder is a package of its own, named after its path, so a case file imports what lies beside it with
+`from .my_recipe import MyRecipe`. No module in there can hide one of Python's or of an installed package, or be hidden.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import re
+import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,8 +22,14 @@ from okawari.settings import load_settings
 
 
 def list_cases() -> list[str]:
-    """Names of all cases: the user's own (files in `OKAWARI_CASES_DIR`) and the bundled ones."""
-    return sorted(set(list_bundled()) | {path.stem for path in load_settings().cases_dir.glob("[a-z]*.py")})
+    """Names of all cases: the user's own (files in `OKAWARI_CASES_DIR` that name `CASE`) and the bundled ones."""
+    own = {name for name, path in _list_own().items() if re.search(r"\bCASE\b", path.read_text(encoding="utf-8"))}
+    return sorted(own.union(list_bundled()))
+
+
+def _list_own() -> dict[str, Path]:
+    """The user's own files by name: cases, and the recipes that they import."""
+    return {path.stem: path for path in load_settings().cases_dir.glob("[a-z]*.py")}
 
 
 def list_bundled() -> list[str]:
@@ -31,12 +44,13 @@ def load_case(name: str) -> Case:
     """The case of that name; a user's own file goes before a bundled one.
 
     Raises:
-        InvalidInput: there is no such case, or its file defines no `CASE`.
+        InvalidInput: there is no such case, its file defines no `CASE`, or imports what is not there.
     """
-    own = load_settings().cases_dir / f"{name}.py"
-    if name not in list_cases():
+    if (own := _list_own().get(name)) is not None:
+        return _read_case(_load_file(own), name)
+    if name not in list_bundled():
         raise InvalidInput(f"There is no case {name!r}; there are {', '.join(list_cases())}.")
-    return _read_case(_load_file(own) if own.is_file() else importlib.import_module(f"okawari.cases.{name}"), name)
+    return _read_case(importlib.import_module(f"okawari.cases.{name}"), name)
 
 
 def load_text(text: str, path: Path, name: str) -> Case:
@@ -59,9 +73,39 @@ def _read_case(module: ModuleType, name: str) -> Case:
 
 
 def _load_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"okawari_case_{path.stem}", path)
+    """Run a case's file as a module of its folder's package."""
+    name = f"{_open_package(path.parent)}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # dataclasses look up the module that a class is written in
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        raise InvalidInput(_explain_import(path, error)) from error
     return module
+
+
+def _open_package(folder: Path) -> str:
+    """The name of the package that a folder of cases is; other folders have other names."""
+    place = folder.resolve()
+    name = f"okawari_cases_{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        package = ModuleType(name, f"The cases in {place}.")
+        package.__path__ = [str(place)]
+        sys.modules[name] = package
+    return name
+
+
+def _explain_import(path: Path, error: ImportError) -> str:
+    wanted = error.name or ""
+    if (path.parent / f"{wanted}.py").is_file():
+        return (
+            f"{path} imports {wanted} as an installed module ({error}), but {wanted}.py lies beside it. "
+            f"Write `from .{wanted} import ...`."
+        )
+    return (
+        f"{path} cannot be imported: {error}. It may import what is installed and, with `from .name import ...`, what "
+        "lies beside it. Correct the name, or import a library of training inside `fit`: the service has none of these."
+    )

@@ -1,6 +1,7 @@
 """The middle stage of a graph: a fitted model's own part as a small ONNX model, by the kind of its core.
 
-Shapes: B windows (dynamic), T readings, H steps ahead; everything float32. Trees have a module of their own.
+Shapes: B windows (dynamic), T readings, H steps ahead; everything float32. Trees and a user's own functions have
+modules of their own.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from onnx import helper, numpy_helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
+from okawari.graph.function_stage import build_function_stage
 from okawari.graph.reading_stage import choose_smallest_input
 from okawari.graph.stages import OPSET, Constants, build_stage, ints, require_shape
 from okawari.graph.trees import build_trees_stage
-from okawari.models.cores import AffineCore, ConstantCore, Core, TorchCore, TreesCore
+from okawari.models.cores import AffineCore, ConstantCore, Core, OnnxCore, TorchCore, TreesCore
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +38,7 @@ def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
     """The fitted model's own part: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
 
     Raises:
-        InvalidInput: the core's numbers do not have the case's history or horizon.
+        InvalidInput: the core's numbers do not have the case's history or horizon, or its function is not usable.
     """
     raise NotImplementedError(f"The graph has no stage for {type(core).__name__}.")
 
@@ -44,6 +46,11 @@ def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
 @build_core_stage.register
 def _trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
     return build_trees_stage(core, case)
+
+
+@build_core_stage.register
+def _function_stage(core: OnnxCore, case: Case) -> onnx.ModelProto:
+    return build_function_stage(core, case)
 
 
 @build_core_stage.register

@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from okawari.errors import InvalidInput
+from okawari.models.cores import ONNX_OPSETS
+from okawari.schema.heads import SMALLEST_SHARE
 
-OPSET = 20
-ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
-"""ONNX's own second set of operators, where trees live; every ONNX Runtime has it."""
+ML_DOMAIN = "ai.onnx.ml"
+OPSET, ML_OPSET = ONNX_OPSETS[""], ONNX_OPSETS[ML_DOMAIN]
+"""ONNX's own second set of operators, for trees and other classical models; every ONNX Runtime has it."""
 IR_VERSION = 10
 TINY = 1e-12
 """Floor under both sides of a ratio; it keeps Log finite in float32 (1e26 / 1e-12 is still below 3.4e38)."""
 
 Dims = tuple[int | str, ...]
 Constants = Mapping[str, NDArray[Any]]
+_END = 2**63 - 1
 Part = tuple[list[onnx.NodeProto], dict[str, NDArray[Any]]]
 """Nodes and their constants."""
 
@@ -41,7 +44,7 @@ def build_stage(
     outputs: Mapping[str, Dims],
     constants: Constants,
     *,
-    with_trees: bool = False,
+    with_ml: bool = False,
 ) -> onnx.ModelProto:
     """One stage from its nodes; `inputs` and `outputs` map names to shapes, `constants` are its embedded tensors."""
     graph = helper.make_graph(
@@ -51,7 +54,7 @@ def build_stage(
         [helper.make_tensor_value_info(each, TensorProto.FLOAT, dims) for each, dims in outputs.items()],
         [numpy_helper.from_array(value, each) for each, value in constants.items()],
     )
-    opsets = [("", OPSET), *([(ML_DOMAIN, ML_OPSET)] if with_trees else [])]
+    opsets = [("", OPSET), *([(ML_DOMAIN, ML_OPSET)] if with_ml else [])]
     imports = [helper.make_opsetid(*each) for each in opsets]
     return helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
 
@@ -64,6 +67,30 @@ def log_ratio(above: str, below: str, out: str) -> list[onnx.NodeProto]:
         helper.make_node("Div", [f"{out}/above_0", f"{out}/below_0"], [f"{out}/ratio"]),
         helper.make_node("Log", [f"{out}/ratio"], [out]),
     ]
+
+
+def newest_row(lags: int, n_features: int, out: str) -> Part:
+    """The newest `lags` feature steps of `z` as one row [B, lags * K], oldest first."""
+    nodes = [
+        helper.make_node("Slice", ["z", "newest", "end", "step_axis"], ["lags"]),
+        helper.make_node("Reshape", ["lags", "row"], [out]),
+    ]
+    row = ints(-1, lags * n_features)
+    return nodes, {"newest": ints(-lags), "end": ints(_END), "step_axis": ints(1), "row": row}
+
+
+def shares_to_logits(taken: str, out: str, is_share_H: NDArray[np.bool_]) -> Part:
+    """`taken`, but the logarithm of it where it is the share of a label, so that the softmax of the answer gives the
+    shares back. No share is below SMALLEST_SHARE.
+    """
+    if not is_share_H.any():
+        return [helper.make_node("Identity", [taken], [out])], {}
+    nodes = [
+        helper.make_node("Max", [taken, "smallest"], ["shares"]),
+        helper.make_node("Log", ["shares"], ["logits"]),
+        helper.make_node("Where", ["is_share", "logits", taken], [out]),
+    ]
+    return nodes, {"smallest": np.array(SMALLEST_SHARE, dtype=np.float32), "is_share": is_share_H}
 
 
 def tiny() -> NDArray[np.float32]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import helper
 
 from okawari.case import Case
@@ -25,11 +24,11 @@ from okawari.graph.stages import (
     OPSET,
     Constants,
     build_stage,
-    ints,
+    newest_row,
     require_shape,
+    shares_to_logits,
 )
 from okawari.models.cores import TreesCore
-from okawari.schema.heads import SMALLEST_SHARE
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 _UNREAD = {"nodes_hitrates"}
 """Attributes that say how often training went a way; nothing reads them for an answer."""
-_END = 2**63 - 1
 
 
 def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
@@ -53,40 +51,22 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
         raise InvalidInput(f"TreesCore.lags is {core.lags}; a window has {steps} feature steps. Fit for this case.")
     ensembles = _list_ensembles(core.trees, core.lags * n_features)
     said = [f"said_{number}" for number in range(len(ensembles))]
+    taking, taken_constants = newest_row(core.lags, n_features, "flat")
+    giving, given_constants = shares_to_logits("grown", "r", core.is_share_H)
     nodes = [
-        helper.make_node("Slice", ["z", "newest", "end", "step_axis"], ["lags"]),
-        helper.make_node("Reshape", ["lags", "row"], ["flat"]),
+        *taking,
         *(_plain_ensemble(node, "flat", name) for node, name in zip(ensembles, said, strict=True)),
         helper.make_node("Concat", said, ["said"], axis=1),
         helper.make_node("Mul", ["said", "r_std"], ["spread"]),
         helper.make_node("Add", ["spread", "r_mean"], ["grown"]),
-        *_to_logits(core),
+        *giving,
     ]
     constants: Constants = {
-        "newest": ints(-core.lags), "end": ints(_END), "step_axis": ints(1), "row": ints(-1, core.lags * n_features),
-        **_list_shares(core), "r_std": core.r_std_H.astype(np.float32), "r_mean": core.r_mean_H.astype(np.float32),
+        **taken_constants, **given_constants,
+        "r_std": core.r_std_H.astype(np.float32), "r_mean": core.r_mean_H.astype(np.float32),
     }  # fmt: skip
     taken, given = {"z": ("B", steps, n_features)}, {"r": ("B", horizon)}
-    return build_stage("trees", nodes, taken, given, constants, with_trees=True)
-
-
-def _to_logits(core: TreesCore) -> list[onnx.NodeProto]:
-    """`r`: what is grown; where it is the share of a label, its logarithm, so that the softmax of the answer gives the
-    shares back. No share is below SMALLEST_SHARE.
-    """
-    if not core.is_share_H.any():
-        return [helper.make_node("Identity", ["grown"], ["r"])]
-    return [
-        helper.make_node("Max", ["grown", "smallest"], ["shares"]),
-        helper.make_node("Log", ["shares"], ["logits"]),
-        helper.make_node("Where", ["is_share", "logits", "grown"], ["r"]),
-    ]
-
-
-def _list_shares(core: TreesCore) -> dict[str, NDArray[Any]]:
-    if not core.is_share_H.any():
-        return {}
-    return {"smallest": np.array(SMALLEST_SHARE, dtype=np.float32), "is_share": core.is_share_H}
+    return build_stage("trees", nodes, taken, given, constants, with_ml=True)
 
 
 def _list_ensembles(trees: RandomForestRegressor | tuple[Booster, ...], n_inputs: int) -> list[onnx.NodeProto]:

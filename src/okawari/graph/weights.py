@@ -53,7 +53,8 @@ def list_weights(content: bytes) -> dict[str, Weight]:
 
 def has_trees(content: bytes) -> bool:
     """Whether the graph answers by trees."""
-    return any(node.domain == ML_DOMAIN for node in parse_model(content).graph.node)
+    nodes = parse_model(content).graph.node
+    return any(node.domain == ML_DOMAIN and node.op_type.startswith("TreeEnsemble") for node in nodes)
 
 
 def _weight_inputs(model: onnx.ModelProto) -> Iterator[tuple[str, int]]:

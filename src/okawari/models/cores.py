@@ -5,11 +5,15 @@ Shapes: T readings in a window, N inputs of an affine map, K features, H columns
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from okawari.errors import require
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -64,7 +68,45 @@ class TreesCore:
     is_share_H: NDArray[np.bool_]
 
 
-Core = ConstantCore | AffineCore | TorchCore | TreesCore
+ONNX_OPSETS: Mapping[str, int] = MappingProxyType({"": 20, "ai.onnx.ml": 3})
+"""Versions of ONNX's own operator sets in every graph: the `target_opset` or `opset_version` of an exporter."""
+
+
+@dataclass(frozen=True)
+class OnnxCore:
+    """A function in ONNX, as the bytes of its model, for recipes of libraries that no other core knows.
+
+    The function has one float32 input, of what it `reads`, and a float32 output [B, H]; names are free. B, the number
+    of windows, is a free dimension. Every `reads` names what the recipe's `predict` reads of a `WindowSet`:
+
+    - "z": the features `z_BSK` as they are, [B, S, K]; or, where the input is declared as [B, N], the newest N / K
+      feature steps in one row, oldest first, as `flatten_lags` makes it;
+    - "w": the centred levels `w_BT` of a series, [B, T];
+    - "levels": the target's own levels `levels_BT` of a series, [B, T].
+
+    No feature is scaled before: scaling belongs into the function (a scikit-learn pipeline exports it with the rest).
+    Where a function has several outputs, as a classifier's export has, `output` names the one that is the answer. It is
+    `r_BH`, what models learn. The columns of labels are logits, or, with `labels_as="shares"`,
+    probabilities as a classifier gives them; the graph takes their logarithm then.
+
+    Raises:
+        InvalidInput: `function` is not of type bytes.
+    """
+
+    function: bytes = field(repr=False)
+    reads: Literal["z", "w", "levels"] = "z"
+    output: str | None = None
+    labels_as: Literal["logits", "shares"] = "logits"
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.function, bytes),
+            f"OnnxCore.function is of type {type(self.function).__name__}; it takes the bytes of an ONNX model. "
+            "Give model.SerializeToString().",
+        )
+
+
+Core = ConstantCore | AffineCore | TorchCore | TreesCore | OnnxCore
 """What a fitted model hands to `okawari.graph.cores`, which turns it into ONNX nodes."""
 
 
