@@ -33,15 +33,20 @@ def format_gain(gain_share: float, digits: int = 1, *, than: str = "") -> str:
     ("2.0% lower than the baseline's", "equal to the baseline's")
     >>> format_gain(-0.0001), format_gain(float("nan"))
     ('less than 0.1% higher', 'not comparable')
+
+    The share of a loss over a perfect one is infinite, so only its side is written:
+
+    >>> format_gain(-math.inf, than="the champion's")
+    "higher than the champion's"
     """
     if math.isnan(gain_share):
         return f"not comparable with {than}" if than else "not comparable"
     if gain_share == 0:
         return f"equal to {than}" if than else "equal"
-    size = format_share(abs(gain_share), digits)
+    size = "" if math.isinf(gain_share) else format_share(abs(gain_share), digits)
     if size == "0%":
         size = f"less than {10.0**-digits:.{digits}f}%"
-    return f"{size} {'lower' if gain_share > 0 else 'higher'}{f' than {than}' if than else ''}"
+    return f"{size} {'lower' if gain_share > 0 else 'higher'}{f' than {than}' if than else ''}".lstrip()
 
 
 def format_coverage(coverage_share: float, measured_share: float | None) -> str:

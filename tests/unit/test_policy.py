@@ -149,7 +149,6 @@ def _card(loss: float, interval_score: float | None = 4.0, candidate: str = "lst
         (_card(1.0, None), _card(1.0, 4.0), "keep", "RMSE 1 is as good as the champion's 1 (equal), and there are no"),
         (_card(1.0, 4.0), _card(1.0, None), "keep", "RMSE 1 is as good as the champion's 1 (equal), and there are no"),
         (_card(0.9, None), _card(1.0, 4.0), "promote", "RMSE 0.9 is better than the champion's 1"),
-        (_card(NAN, NAN), _card(1.0, 4.0), "keep", "RMSE nan is as good as the champion's 1 (not comparable), and"),
     ],
 )
 def test_a_challenger_has_to_earn_its_promotion(
@@ -159,6 +158,23 @@ def test_a_challenger_has_to_earn_its_promotion(
     assert (decision.kind, decision.action) == ("promotion", action)
     assert decision.reason.startswith(told)
     assert set(decision.facts) == {"challenger", "champion", "baseline"}
+
+
+def test_a_loss_that_is_no_number_is_never_promoted_and_never_kept() -> None:
+    """Whatever its intervals are: NaN is neither above nor below, so plain comparisons let it pass as equal."""
+    broken, sound = _card(float("nan"), interval_score=1.0), _card(1.0)
+    for champion in (sound, broken, None):
+        decision = decide_promotion(broken, champion, FLOOR, Gate())
+        assert (decision.action, decision.reason) == ("keep", "lstm has no finite RMSE on the held-out rows")
+    decision = decide_promotion(sound, broken, FLOOR, Gate())
+    assert decision.action == "promote"
+    assert "not finite on the held-out rows" in decision.reason
+
+
+def test_nothing_replaces_a_champion_without_any_error() -> None:
+    decision = decide_promotion(_card(0.5, interval_score=1.0), _card(0.0), FLOOR, Gate())
+    assert decision.action == "keep"
+    assert decision.reason == "RMSE 0.5 is worse than the champion's 0 (higher)"
 
 
 def test_a_gain_of_just_the_least_is_enough() -> None:

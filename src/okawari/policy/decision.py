@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import Any, Literal
 
 
@@ -90,5 +91,11 @@ def describe_outcome(kind: str, action: str) -> str:
 
 
 def measure_gain(new: float, old: float) -> float:
-    """Share by which `new` is smaller than `old`; positive is better."""
-    return 1 - new / old if old else 0.0
+    """Share by which `new` is smaller than `old`; positive is better. Nothing is better than 0, and all else is worse.
+
+    >>> measure_gain(0.75, 1.0), measure_gain(0.0, 0.0), measure_gain(0.5, 0.0)
+    (0.25, 0.0, -inf)
+    """
+    if old == 0:
+        return 0.0 if new == 0 else -inf
+    return 1 - new / old

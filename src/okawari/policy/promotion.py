@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 from okawari.case import Gate
 from okawari.formats import format_gain, format_share, start_sentence
@@ -56,9 +57,13 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
 
 
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
+    if not isfinite(challenger.loss):
+        return Action.KEEP, f"{challenger.candidate} has no finite {challenger.loss_name} on the held-out rows"
     if champion is None:
         return Action.PROMOTE, f"{_describe_first(challenger, baseline)}; there was no champion"
     loss = f"{start_sentence(challenger.loss_name)} {challenger.loss:.4g}"
+    if not isfinite(champion.loss):
+        return Action.PROMOTE, f"{loss} is better than the champion's, which is not finite on the held-out rows"
     gain = measure_gain(challenger.loss, champion.loss)
     rival = f"the champion's {champion.loss:.4g} ({format_gain(gain)})"
     if gain >= gate.min_gain_share:
