@@ -147,11 +147,12 @@ def test_a_round_with_drift_ends_when_its_training_has_ended(
     draw_stormy_days(90).to_csv(stormy, index=False)
     code, told = installation.run("run", "aapl", "--file", str(stormy), timeout_s=600)
     assert code == 0, told
+    told = " ".join(told.split())  # a pipe's lines are broken as a terminal's are
     state = told[told.rindex("Apple closing price") :]
-    assert "90 new and 0 revised" in told and "the data has moved" in told
+    assert "90 new and 0 revised" in told
     assert "new champion promoted" in state or "champion kept" in state, state
     assert "request:" not in state, state  # nothing asked for a second training
-    assert told.count(" trained ") == 1, told
+    assert told.count("the data has drifted; there are 90 new rows") == 1, told
 
 
 def test_a_program_that_is_killed_is_started_again(running: subprocess.Popen[str], installation: Installation) -> None:

@@ -45,7 +45,8 @@ def test_the_status_of_an_empty_home_says_what_is_missing(call: Call, lonely: No
         "aapl  Apple closing price",
         "nothing ingested yet",
         "no champion yet",
-        "the service serves no version",
+        "served version unknown",
+        "No prediction service answers at",
     ):
         assert line in said.out
 
@@ -510,6 +511,15 @@ def test_a_flow_that_fails_ends_the_round_with_its_reason(call: Call, flows: Sma
     assert said.code == 1
     assert said.err == "okawari: ingest aapl failed: None of the 3 rows for case aapl is valid\n"
     assert list(_list_started(flows)) == ["ingest"]
+
+
+def test_brackets_in_names_and_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.report_progress() as report:
+        report("aapl: 2 of 3 features moved: [bmi], [/bp]")
+    output.show_table([{"candidate [a]": "lstm [b]", "loss": 1.5}], "the training [of] version 1")
+    shown = capsys.readouterr().out
+    for text in ("moved: [bmi], [/bp]", "candidate [a]", "lstm [b]", "training [of] version"):
+        assert text in shown
 
 
 def test_a_leaderboard_shows_a_forecasts_last_step_in_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

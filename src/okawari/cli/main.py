@@ -139,11 +139,12 @@ def status(
 
     limit_waiting()
     for name in prediction_service.list_case_names() if case is None else (case,):
+        problem = None
         try:
             serving = prediction_service.load_serving(name)
-        except ServerUnreachable:
-            serving = None
-        show_state(read_state(name), serving)
+        except ServerUnreachable as unreachable:
+            serving, problem = None, str(unreachable)
+        show_state(read_state(name), serving, problem)
 
 
 @app.command(cls=HelpfulCommand)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from okawari.cases.loader import load_case
@@ -38,7 +39,8 @@ _OF_A_VERSION = ("drift", "performance")
 """Verdicts that say something of one version, which may not be the champion any more."""
 
 # A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+# Names and reasons may hold brackets, which are no markup: rich would drop a column's name as an unknown style.
+console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
 class Reporter:
@@ -69,7 +71,7 @@ class Reporter:
 @contextmanager
 def report_progress() -> Iterator[Reporter]:
     """A live display for the time of some long work; plain lines where the output is no terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Reporter(progress)
 
@@ -78,7 +80,7 @@ def show_urls(urls: Mapping[str, str]) -> None:
     """Print the addresses of the servers."""
     table = Table.grid(padding=(0, 2))
     for name, url in urls.items():
-        table.add_row(f"[bold]{name}[/]", f"[link={url}]{url}[/link]")
+        table.add_row(Text(name, "bold"), Text(url, f"link {url}"))
     console.print()
     console.print(table)
     console.print()
@@ -128,9 +130,9 @@ def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
     return parts
 
 
-def show_state(state: LoopState, serving: ModelInfo | None) -> None:
-    """Print the state of the loop of a case."""
-    tree = Tree(f"[bold]{state.case}[/]  {state.title}")
+def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None = None) -> None:
+    """Print the state of the loop of a case; `problem` is why the service could not be asked what it serves."""
+    tree = Tree(Text.assemble((state.case, "bold"), f"  {state.title}"))
     snapshot, champion = state.snapshot, state.champion
     tree.add(
         "nothing ingested yet"
@@ -143,22 +145,23 @@ def show_state(state: LoopState, serving: ModelInfo | None) -> None:
         f"{champion['loss_name']} {champion['loss']:.4g}, "
         + format_gain(champion["skill_share"], than="the baseline's")
     ))  # fmt: skip
-    tree.add("the service serves no version" if serving is None else f"serving version {serving.version}")
+    idle = "the service serves no version" if problem is None else "served version unknown"
+    tree.add(idle if serving is None else f"serving version {serving.version}")
     for name in ("quality", "drift", "performance", "decision", "request"):
         row = getattr(state, name)
         if row is not None:
             past = f", on version {row['model_version']}" if name in _OF_A_VERSION and state.is_past(row) else ""
             outcome = describe_outcome(row["kind"], row["action"])
             tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
-    if state.problem is not None:
-        tree.add(f"[red]{state.problem}[/]")
+    for sentence in filter(None, (state.problem, problem)):
+        tree.add(Text(sentence, "red"))
     console.print(tree)
 
 
 def show_lineage(lineage: Lineage) -> None:
     """Print the lineage of a prediction."""
     prediction, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
-    tree = Tree(f"prediction [bold]{prediction['id']}[/] of {prediction['at']}: {lineage.answer}")
+    tree = Tree(Text.assemble("prediction ", (prediction["id"], "bold"), f" of {prediction['at']}: {lineage.answer}"))
     made = tree.add(
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"
@@ -195,7 +198,7 @@ def show_variants(compared: Compared) -> None:
     """A candidate's variants side by side, and which of them would serve; only why, where there is but one."""
     found = compared.comparison
     counts = f"fitted on {compared.n_train} rows, scored on {compared.n_holdout} held-out rows"
-    title = f"[bold]{compared.candidate}[/], {counts}"
+    title = f"{compared.candidate}, {counts}"
     console.print()
     if len(found.rows) > 1:
         show_table([_describe_variant(row) for row in found.table], title)
