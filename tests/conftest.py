@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,17 +83,24 @@ def readings(small_case: Case) -> pd.DataFrame:
     return small_case.source.read(until=date(2001, 12, 31))
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty state folder of this test's own; the environment is put back as it was, whatever the test adopts."""
-    with patch.dict(os.environ):
+@contextmanager
+def enter_home(folder: Path) -> Iterator[Path]:
+    """Make an empty folder this process's installation; the environment is restored, whatever a test adopts."""
+    # MLflow keeps artefacts beside where it is called from.
+    with patch.dict(os.environ), chdir(folder):
         for name in [name for name in os.environ if name.startswith("OKAWARI_")]:
             del os.environ[name]
-        os.environ["OKAWARI_HOME"] = str(tmp_path / "home")
-        monkeypatch.chdir(tmp_path)  # MLflow keeps artefacts beside where it is called from
+        os.environ["OKAWARI_HOME"] = str(folder / "home")
         _forget_settings()
-        yield tmp_path / "home"
+        yield folder / "home"
     _forget_settings()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """An empty state folder of this test's own."""
+    with enter_home(tmp_path) as home:
+        yield home
 
 
 def _forget_settings() -> None:
@@ -113,8 +121,13 @@ def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def mlflow_database(home: Path, empty_mlflow_database: Path) -> Path:
     """The registry of this test's own, on a real MLflow store without a server."""
+    return use_registry(home, empty_mlflow_database)
+
+
+def use_registry(home: Path, empty: Path) -> Path:
+    """Copy an empty MLflow database into a home and make it this process's registry."""
     home.mkdir()
-    copied = Path(shutil.copy(empty_mlflow_database, home / "mlflow.db"))
+    copied = Path(shutil.copy(empty, home / "mlflow.db"))
     os.environ["OKAWARI_MLFLOW_URL"] = f"sqlite:///{copied}"
     _forget_settings()
     return copied

@@ -75,6 +75,7 @@ def test_the_file_is_the_guessed_case(guess: Guess, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "cases").glob("*") if path.is_file()] == ["mine.py"]
 
 
+@pytest.mark.slow
 def test_its_candidates_train_and_their_graphs_answer_as_they_do(guess: Guess, tmp_path: Path) -> None:
     case = _save(guess, tmp_path)
     split = split_windows(cut_windows(_prepare(case), case), case)

@@ -18,7 +18,7 @@ from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, NotYet
 from okawari.settings import Settings, adopt_settings
-from okawari.storage import snapshots
+from okawari.storage import snapshots, tables
 from okawari.storage.snapshots import Ingested
 from okawari.storage.tables import Unreadable, compact_table, open_table
 
@@ -287,8 +287,11 @@ def test_records_of_one_moment_are_told_apart_by_the_microsecond(home: Path) -> 
     assert snapshots.count_newer(case, first) == 3
 
 
-def test_compaction_keeps_what_the_commit_says(ingest: Ingest, small_case: Case, readings: pd.DataFrame) -> None:
-    for rows in range(1, 66):
+def test_compaction_keeps_what_the_commit_says(
+    ingest: Ingest, small_case: Case, readings: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_MANY_FILES", 4)
+    for rows in range(1, 6):
         ingest(readings[:rows])
     before = snapshots.load_snapshot(small_case)
     assert compact_table("aapl", "readings")

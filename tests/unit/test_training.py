@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from okawari.storage.deployable import MANIFEST_FILE, load_deployable
 from okawari.training.package import load_packaging, package_version
 from okawari.training.quantize import load_quantizing, quantize_graph
 from okawari.training.train import Request, train_case
+from tests.conftest import enter_home, use_registry
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,25 +67,68 @@ class Notebook:
         self.events.append((name, trace))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def case(small_case: Case) -> Case:
     """Two candidates that fit at once and need no export by PyTorch, which takes seconds."""
     return replace(small_case, candidates=(RandomWalk(), Linear(penalty=1.0)))
 
 
-@pytest.fixture
-def installation(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Registry and model store of this test's own; returns the model store's folder."""
-    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'src'}")
-    return tmp_path / "bentoml" / "models"
+@contextmanager
+def _install(folder: Path, empty_mlflow_database: Path) -> Iterator[None]:
+    """Registry and model store in a folder of their own."""
+    with enter_home(folder) as home:
+        use_registry(home, empty_mlflow_database)
+        os.environ["BENTOML_HOME"] = str(folder / "bentoml")
+        os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'src'}"
+        yield
 
 
 @pytest.fixture
-def ingested(installation: Path, case: Case, readings: pd.DataFrame) -> pd.DataFrame:
+def installation(tmp_path: Path, empty_mlflow_database: Path) -> Iterator[None]:
+    """An installation of this test's own."""
+    with _install(tmp_path, empty_mlflow_database):
+        yield
+
+
+@pytest.fixture
+def ingested(installation: None, case: Case, readings: pd.DataFrame) -> pd.DataFrame:
     """The first 300 readings, ingested."""
     _ingest(case, readings[:300])
     return readings
+
+
+@dataclass(frozen=True)
+class First:
+    """A first training in an installation that is current for the test: its result, host and records."""
+
+    result: dict[str, Any]
+    host: Notebook
+    decisions: list[dict[str, Any]]
+    models: Path
+
+
+@pytest.fixture(scope="module")
+def _trained(
+    tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path, case: Case
+) -> tuple[Path, dict[str, str], First]:
+    """The folder and the environment of the installation, and the training."""
+    folder = tmp_path_factory.mktemp("trained")
+    with _install(folder, empty_mlflow_database):
+        _ingest(case, case.source.read(until=date(2001, 12, 31))[:300])
+        host = Notebook()
+        result = train_case(Request(case, "missing", "the tests begin"), host)
+        first = First(result, host, decision_log.load_decisions("aapl"), folder / "bentoml" / "models")
+        return folder, dict(os.environ), first
+
+
+@pytest.fixture
+def first(_trained: tuple[Path, dict[str, str], First]) -> Iterator[First]:
+    """The first training, for tests that train nothing themselves; what they record stays."""
+    folder, environment, first = _trained
+    with enter_home(folder):
+        os.environ.update(environment)
+        yield first
+        assert len(decision_log.load_decisions("aapl", kind="promotion")) == 1
 
 
 def _ingest(case: Case, readings: pd.DataFrame) -> None:
@@ -130,31 +176,28 @@ def test_each_training_reads_the_readings_once_and_counts_new_ones_by_their_time
     assert (retrain["action"], retrain["facts"]["new_readings"]) == ("train", 100)
 
 
-def test_a_training_without_prefect_promotes_and_packages(
-    ingested: pd.DataFrame, case: Case, installation: Path
-) -> None:
-    host = Notebook()
-    done = train_case(Request(case, "missing", "the tests begin"), host)
-    champion = versions.load_champion("aapl")
+def test_a_training_without_prefect_promotes_and_packages(first: First, case: Case) -> None:
+    host, champion = first.host, versions.load_champion("aapl")
     assert champion is not None
-    assert (done["action"], done["version"]) == ("promote", champion.version)
+    assert (first.result["action"], first.result["version"]) == ("promote", champion.version)
     assert host.titles == [
         *(f"fit {recipe.name}" for recipe in case.candidates),
         f"quantize {champion.candidate}",
         f"package version {champion.version}",
     ]
-    decisions = {row["kind"]: row["id"] for row in decision_log.load_decisions("aapl")}
+    decisions = {row["kind"]: row["id"] for row in first.decisions}
     assert host.events == [
         (events.MODEL_PROMOTED, decisions["promotion"]),
         (events.MODEL_DEPLOYED, decisions["deployment"]),
     ]
-    (manifest,) = (installation / "aapl").glob(f"*/{MANIFEST_FILE}")
+    (manifest,) = (first.models / "aapl").glob(f"*/{MANIFEST_FILE}")
     deployable = load_deployable(manifest.parent)
     assert deployable.graph == versions.load_graph(champion)
     assert deployable.recent.to_dict("records") == snapshots.load_readings(case).tail(case.history).to_dict("records")
     assert deployable.golden.matches(Graph.load(deployable.graph).answer(deployable.golden.x_BTF).mean_BH)
 
 
+@pytest.mark.slow
 def test_a_training_tells_one_line_for_each_decision_and_counts_its_steps_apart(
     ingested: pd.DataFrame, case: Case
 ) -> None:
@@ -169,15 +212,14 @@ def test_a_training_tells_one_line_for_each_decision_and_counts_its_steps_apart(
     assert host.tables == ["training", "leaderboard", "variants"]
 
 
-def test_what_a_step_is_given_can_be_sent_to_another_process(ingested: pd.DataFrame, case: Case) -> None:
-    host = Notebook()
-    train_case(Request(case, "missing"), host)
+def test_what_a_step_is_given_can_be_sent_to_another_process(first: First, case: Case) -> None:
+    host = first.host
     assert len(host.given) == 2 * len(case.candidates) + 2
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as elsewhere:
         assert list(elsewhere.map(type, host.given)) == [type(each) for each in host.given]
 
 
-def test_without_readings_nothing_is_trained_or_recorded(installation: Path, case: Case) -> None:
+def test_without_readings_nothing_is_trained_or_recorded(installation: None, case: Case) -> None:
     host = Notebook()
     with pytest.raises(NotYet, match="Case aapl has no readings yet; run: okawari run aapl"):
         train_case(Request(case, "asked"), host)
@@ -185,28 +227,22 @@ def test_without_readings_nothing_is_trained_or_recorded(installation: Path, cas
     assert host.lines == []
 
 
-def test_a_second_request_for_a_first_champion_is_dropped_without_a_record(ingested: pd.DataFrame, case: Case) -> None:
-    train_case(Request(case, "missing"), Notebook())
+def test_a_second_request_for_a_first_champion_is_dropped_without_a_record(first: First, case: Case) -> None:
     before = decision_log.load_decisions("aapl")
     assert train_case(Request(case, "missing"), Notebook())["action"] == "skip"
     assert decision_log.load_decisions("aapl") == before
 
 
-def test_quantizing_what_a_training_left_gives_what_the_training_got(ingested: pd.DataFrame, case: Case) -> None:
-    training = Notebook()
-    train_case(Request(case, "missing"), training)
+def test_quantizing_what_a_training_left_gives_what_the_training_got(first: First, case: Case) -> None:
     run_id = decision_log.load_decisions("aapl", kind="promotion")[0]["run_id"]
-    (first,) = [given for given in training.given if hasattr(given, "holdout") and hasattr(given, "graph")]
-    again = load_quantizing(case, run_id, first.cause_id)
-    assert again.graph == first.graph == runs.load_file(run_id, "variants/fp32.onnx")
-    assert (again.holdout.x_BTF == first.holdout.x_BTF).all()
+    (given,) = [given for given in first.host.given if hasattr(given, "holdout") and hasattr(given, "graph")]
+    again = load_quantizing(case, run_id, given.cause_id)
+    assert again.graph == given.graph == runs.load_file(run_id, "variants/fp32.onnx")
+    assert (again.holdout.x_BTF == given.holdout.x_BTF).all()
     chosen = quantize_graph(again, Notebook())
     assert chosen.graph == runs.load_file(run_id, f"variants/{chosen.variant}.onnx")
 
 
-def test_packaging_from_the_registry_stores_what_the_training_stored(
-    ingested: pd.DataFrame, case: Case, installation: Path
-) -> None:
-    train_case(Request(case, "missing"), Notebook())
+def test_packaging_from_the_registry_stores_what_the_training_stored(first: First, case: Case) -> None:
     done = package_version(load_packaging(case), Notebook())
-    assert (done["added"], len(list((installation / "aapl").glob(f"*/{MANIFEST_FILE}")))) == (False, 1)
+    assert (done["added"], len(list((first.models / "aapl").glob(f"*/{MANIFEST_FILE}")))) == (False, 1)
