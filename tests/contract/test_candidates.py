@@ -37,7 +37,8 @@ from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.models.windows import WindowSet
-from okawari.training.recipe_checks import CHECKS, Check, Trial, find_plain_problems, fit_trial, split_source
+from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
+from okawari.training.recipe_trial import Trial, fit_trial, split_source
 from tests.tables import draw_counts
 
 CANDIDATES: tuple[Recipe, ...] = (

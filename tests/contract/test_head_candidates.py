@@ -24,7 +24,8 @@ from okawari.models.persistence import Persistence
 from okawari.models.protocols import Recipe
 from okawari.models.search.search import Search
 from okawari.models.search.space import Range
-from okawari.training.recipe_checks import CHECKS, Check, Trial, find_plain_problems, fit_trial, split_source
+from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
+from okawari.training.recipe_trial import Trial, fit_trial, split_source
 
 TOLERANCE = 3e-6
 """Largest difference between library and graph, as a share of the largest number: float32 arithmetic in another order.

@@ -22,16 +22,9 @@ from okawari.models.dense import Mlp
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.linear import Linear
 from okawari.models.random_walk import RandomWalk
-from okawari.training.recipe_checks import (
-    RecipeBroken,
-    Trial,
-    check_interval,
-    check_probabilities,
-    draw_records,
-    draw_series,
-    fit_trial,
-    split_source,
-)
+from okawari.training.drawn_cases import draw_records, draw_series
+from okawari.training.recipe_checks import RecipeBroken, check_interval, check_probabilities
+from okawari.training.recipe_trial import Trial, fit_trial, split_source
 from tests.tables import draw_counts
 
 

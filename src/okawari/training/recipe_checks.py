@@ -1,6 +1,6 @@
 """The contract that every recipe signs, for the bundled ones and for a user's own: `okawari.check_recipe`.
 
-Each check fits for real, on a short series or on records that are drawn here, or on a case that is given. A recipe may
+Each check fits for real, on a short drawn series or on drawn records, or on a case that is given. A recipe may
 refuse a task that it does not know with `InvalidInput`; it has to sign for at least one.
 
 Shapes: B windows, H columns of an answer.
@@ -8,36 +8,27 @@ Shapes: B windows, H columns of an answer.
 
 from __future__ import annotations
 
-import copy
 import json
-import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.case import ARRIVED, Case, Classify, Column, Forecast, Gate, LogRatio
-from okawari.data.validation import check_readings
-from okawari.dataset.splits import Split, split_windows
-from okawari.dataset.windows import cut_windows
+from okawari.case import Case
 from okawari.errors import InvalidInput, OkawariError
 from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
-from okawari.graph.inference import Answer, Graph
-from okawari.models.cores import Interval
-from okawari.models.fit_context import TrainingData, no_progress
-from okawari.models.protocols import Model, Recipe
+from okawari.graph.inference import Graph
+from okawari.models.protocols import Recipe
 from okawari.models.windows import Floats
 from okawari.schema.columns import NAME
 from okawari.schema.heads import Head
+from okawari.training.drawn_cases import draw_records, draw_series
+from okawari.training.recipe_trial import Trial, fit_trial, split_source
 
-TOLERANCE = 1e-4
-"""Largest difference of two answers, as a share of the largest: float32 arithmetic in another order."""
 SUM_TOLERANCE = 1e-5
 """Largest error of the sum of the probabilities of a label: float32 arithmetic."""
 
@@ -52,30 +43,6 @@ class CheckedRecipe:
 
     signed: tuple[str, ...]
     refused: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A recipe, fitted twice on the same data for all checks of one case.
-
-    `said_BH` is what the first model predicts for the holdout, and `answer` what its graph answers. `before` is a copy
-    of `data` from before the fits, and `moved` names the global random generators that they drew from or seeded.
-    `tolerance` is the largest difference of two answers, as a share of the largest.
-    """
-
-    recipe: Recipe
-    case: Case
-    split: Split
-    data: TrainingData
-    before: TrainingData
-    model: Model
-    again: Model
-    moved: tuple[str, ...]
-    interval: Interval | None
-    graph: bytes
-    said_BH: Floats
-    answer: Answer
-    tolerance: float
 
 
 def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
@@ -109,44 +76,6 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
     if problems:
         raise RecipeBroken(f"Recipe {recipe.name!r} breaks its contract. " + "; ".join(problems) + ".")
     return CheckedRecipe(tuple(signed), refused)
-
-
-# --- a trial ------------------------------------------------------------------------------------------------------
-
-
-def split_source(case: Case, until: date | None = None) -> Split:
-    """Read the source of a case up to a day, validate the readings as `ingest` does, and split their windows.
-
-    Raises:
-        InvalidInput: the source has other columns than the case, or too few valid readings.
-    """
-    good = check_readings(case.source.read(until), case, datetime.now(UTC)).good
-    return split_windows(cut_windows(case.layout.stamp_records(good, case.time), case), case)
-
-
-def fit_trial(recipe: Recipe, case: Case, split: Split, tolerance: float = TOLERANCE) -> Trial:
-    """Fit a recipe twice, and build and run the graph of the first model.
-
-    Raises:
-        InvalidInput: the recipe refuses the case.
-    """
-    data = TrainingData(split.train, split.validation, seed=case.seed, heads=case.task.heads)
-    before, generators = copy.deepcopy(data), _read_generators()
-    model, again = recipe.fit(data, no_progress), recipe.fit(data, no_progress)
-    moved = tuple(name for name, state in _read_generators().items() if state != generators[name])
-    interval = calibrate(model, split.calibration, case)
-    graph = build_graph(model.core(), case, interval)
-    return Trial(
-        recipe=recipe, case=case, split=split, data=data, before=before, model=model, again=again, moved=moved,
-        interval=interval, graph=graph, said_BH=model.predict(split.holdout),
-        answer=Graph.load(graph).answer(split.holdout.x_BTF), tolerance=tolerance,
-    )  # fmt: skip
-
-
-def _read_generators() -> dict[str, Any]:
-    """The states of the global random generators; that of numpy with its numbers as a tuple, so that it compares."""
-    kind, keys, *rest = np.random.get_state()
-    return {"numpy.random": (kind, tuple(keys), *rest), "random": random.getstate()}
 
 
 # --- checks: each yields what is wrong ----------------------------------------------------------------------------
@@ -301,62 +230,3 @@ def _compare(what: str, one: Floats, other_what: str, other: NDArray[Any], toler
     far = float(np.max(np.abs(one - other))) / (float(np.max(np.abs(other))) or 1.0)
     if not far <= tolerance:
         yield f"{what} differs from {other_what} by {far:.2g} of the largest number, at most {tolerance:g}"
-
-
-# --- drawn cases --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    frame: pd.DataFrame
-
-    def read(self, until: date | None = None) -> pd.DataFrame:
-        return self.frame
-
-
-def draw_series() -> Case:
-    """A case of a short series: 320 daily prices, of which nothing but noise can be learnt."""
-    noise = np.random.default_rng(3)
-    price = 50 * np.exp(np.cumsum(noise.normal(0, 0.02, 320)))
-    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=320).astype("datetime64[ns]"), "price": price})
-    return Case(
-        name="drawn_series",
-        title="A drawn series",
-        source=_Drawn(frame),
-        columns=(Column(name="price", above=0),),
-        features=(LogRatio(name="growth", numerator="price", denominator="price", lag=1),),
-        task=Forecast(target="price", history=12, horizon=3),
-        candidates=(_Nameless(),),
-        gate=Gate(holdout=40, calibration=60),
-    )
-
-
-def draw_records() -> Case:
-    """A case of 320 records with two numbers and a label that mostly follows from them."""
-    noise = np.random.default_rng(4)
-    frame = pd.DataFrame(noise.normal(size=(320, 2)), columns=["x", "y"])
-    is_right = frame["x"] + 0.5 * frame["y"] + noise.normal(0, 0.3, 320) > 0
-    frame["side"] = np.where(is_right, "right", "left")
-    return Case(
-        name="drawn_records",
-        title="Drawn records",
-        source=_Drawn(frame),
-        time=ARRIVED,
-        columns=(Column(name="x"), Column(name="y")),
-        task=Classify(target=Column(name="side", labels=("left", "right"))),
-        candidates=(_Nameless(),),
-        gate=Gate(holdout=60, calibration=60),
-    )
-
-
-@dataclass(frozen=True)
-class _Nameless:
-    """A placeholder, because a case needs a candidate; it is never fitted."""
-
-    name: str = "nobody"
-
-    def fit(self, data: TrainingData, progress: object) -> Model:
-        raise NotImplementedError
-
-    def describe(self) -> dict[str, object]:
-        return {}
