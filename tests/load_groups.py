@@ -10,6 +10,8 @@ would be spread one by one; hence a scheduler of our own, which takes the group 
 
 from __future__ import annotations
 
+import re
+
 from xdist.scheduler import LoadScopeScheduling
 
 SHARED = {
@@ -45,6 +47,8 @@ def name_group(test_id: str) -> str:
     'flows'
     >>> name_group("tests/contract/test_candidates.py::test_graph_equals_model[aapl-random_walk]")
     'contract/test_candidates[aapl-random_walk]'
+    >>> name_group("tests/contract/test_candidates.py::test_keeps_the_contract[aapl-random_walk-check_graph]")
+    'contract/test_candidates[aapl-random_walk]'
     >>> name_group("tests/unit/test_windows.py::test_windows_are_cut[3]")
     'unit/test_windows'
     """
@@ -53,7 +57,7 @@ def name_group(test_id: str) -> str:
     folder = name.partition("/")[0]
     if folder in FITTED_ALONE:
         _, bracket, parameters = test.partition("[")
-        return name + bracket + parameters
+        return name + bracket + re.sub(r"-check_\w+", "", parameters)  # all checks of one fit stay together
     return SHARED.get(name) or SHARED.get(folder) or name
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,15 +18,21 @@ from typer.testing import CliRunner
 from bentos.batching import Runner
 from bentos.case_service import CaseService
 from bentos.loading import Engine
+from bentos.model_store import read_newest
 from flows.ingest import ingest
 from flows.train import train
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.cli import main
+from okawari.graph.inference import Graph
+from okawari.models.fit_context import TrainingData, no_progress
 from okawari.registry import runs, versions
 from okawari.schema.transforms import Difference
 from okawari.settings import load_settings
+from okawari.storage.deployable import load_deployable
+from okawari.training.recipe_trial import split_source
 from tests.flows.conftest import Heard
+from tests.pages import ROOT, find_blocks, write_file
 from tests.tables import draw_counts
 
 
@@ -40,6 +49,58 @@ def _draw_visits(n: int = 120) -> pd.DataFrame:
     minutes = random.uniform(1, 30, n).round(1)
     return pd.DataFrame({"minutes": minutes, "device": random.choice(["phone", "desk"], n),
                          "outcome": np.where(minutes + random.normal(0, 2, n) > 15, "buys", "leaves")})  # fmt: skip
+
+
+def _write_page_files(folder: Path) -> None:
+    """The case and the recipe of docs/extending.md, in the folder of own cases."""
+    for _, text in find_blocks(ROOT / "docs" / "extending.md", "python"):
+        write_file(text, folder)
+    load_case.cache_clear()
+
+
+def test_a_recipe_of_ones_own_is_trained_promoted_and_packaged(
+    fresh: Case, heard: Heard, shelf: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_page_files(load_settings().cases_dir.parent)
+    monkeypatch.setenv("OKAWARI_CASES", "harbour")
+    load_settings.cache_clear()
+    case = load_case("harbour")
+    assert ingest("harbour")["new"] == len(case.source.read())
+    assert train("harbour", cause="missing", reason="the tests begin")["action"] == "promote"
+    champion = versions.load_champion("harbour")
+    assert champion is not None
+    losses = {row["candidate"]: row["rmse"] for row in runs.load_leaderboard(champion.run_id)}
+    assert champion.candidate == "neighbours" and losses["neighbours"] < 0.5 * losses["random_walk"]
+
+    split = split_source(case)
+    model = case.candidates[-1].fit(TrainingData(split.train, split.validation, seed=case.seed), no_progress)
+    said_BH = case.task.transform.backward(split.holdout.level_B[:, None], model.predict(split.holdout))
+    newest = read_newest("harbour")
+    assert newest is not None
+    graph = load_deployable(newest.path).graph
+    np.testing.assert_allclose(Graph.load(graph).answer(split.holdout.x_BTF).mean_BH, said_BH, rtol=1e-6)
+
+    [bento] = Path(os.environ["BENTOML_HOME"], "bentos", "okawari").glob("*/src")
+    np.save(tmp_path / "x.npy", split.holdout.x_BTF[:2])
+    (tmp_path / "graph.onnx").write_bytes(graph)
+    _answer_in_the_bento(bento, tmp_path)
+    np.testing.assert_allclose(np.load(tmp_path / "mean.npy"), said_BH[:2], rtol=1e-6)
+
+
+def _answer_in_the_bento(bento: Path, folder: Path) -> None:
+    """With the files of a Bento alone, and without training libraries: load the case, and answer x.npy by its graph."""
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('sklearn', 'skl2onnx', 'torch', 'mlflow')))\n"
+        "import numpy as np; from pathlib import Path; from okawari.graph.inference import Graph, require_answers\n"
+        "from okawari.cases.loader import load_case\n"
+        f"folder = Path({str(folder)!r}); graph = Graph.load((folder / 'graph.onnx').read_bytes())\n"
+        "require_answers(graph, load_case('harbour'))\n"
+        "np.save(folder / 'mean.npy', graph.answer(np.load(folder / 'x.npy')).mean_BH)\n"
+    )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("OKAWARI_")}
+    environment = {**plain, "PYTHONPATH": str(bento)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=bento, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,11 @@ import pytest
 import typer
 
 from okawari.cli.main import app
+from tests.pages import BLOCK, ROOT, find_blocks, write_file
 
-ROOT = Path(__file__).parents[2]
 FOLDERS = {"src/okawari": "src", "flows": ".", "bentos": ".", "monitoring": ".", "ui": ".", "tests": "."}
 """Where modules lie, and the folder that their dotted names begin in."""
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _list_modules_with_examples() -> Iterator[str]:
@@ -28,14 +27,6 @@ def _list_modules_with_examples() -> Iterator[str]:
         for path in sorted((ROOT / folder).rglob("*.py")):
             if re.search(r"^\s*>>> ", path.read_text(), re.MULTILINE):
                 yield ".".join(path.relative_to(ROOT / start).with_suffix("").parts)
-
-
-def _find_blocks(page: Path, language: str) -> Iterator[tuple[int, str]]:
-    """Code blocks of a page: the line on which each begins, and its text."""
-    text = page.read_text()
-    for found in BLOCK.finditer(text):
-        if found["language"] == language:
-            yield text.count("\n", 0, found.start("text")) + 1, found["text"]
 
 
 def _name(page: Path) -> str:
@@ -52,11 +43,13 @@ def test_the_examples_of_a_module_are_right(module: str) -> None:
     assert done.failed == 0, "what was expected and what came is on standard output"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(_find_blocks(page, "python"))], ids=_name)
+@pytest.mark.parametrize("page", [page for page in PAGES if any(find_blocks(page, "python"))], ids=_name)
 def test_the_python_of_a_page_runs(page: Path, home: Path) -> None:
-    """Blocks of one page share their names, as a reader types them in one after the other."""
+    """Blocks of one page share their names, as a reader types them in one after the other; files are written."""
     names: dict[str, object] = {"__name__": "__main__"}
-    for line, text in _find_blocks(page, "python"):
+    for line, text in find_blocks(page, "python"):
+        if write_file(text, Path.cwd()):
+            continue
         # As many empty lines as stand before it, so that an error names the page's own line.
         exec(compile("\n" * (line - 1) + text, str(page), "exec"), names)
 
@@ -66,7 +59,7 @@ def test_the_python_of_a_page_runs(page: Path, home: Path) -> None:
 
 def _list_calls(page: Path) -> Iterator[str]:
     """What follows `okawari` wherever a page calls it: in shell blocks, and in running text between backticks."""
-    shell = [text for language in ("console", "sh", "bash") for _, text in _find_blocks(page, language)]
+    shell = [text for language in ("console", "sh", "bash") for _, text in find_blocks(page, language)]
     prose = re.findall(r"`((?:OKAWARI_\w+=\S+ )*okawari [^`]+)`", BLOCK.sub("", page.read_text()))
     for line in "\n".join([*shell, *prose]).splitlines():
         start = re.fullmatch(r"(?:\$ )?(?:OKAWARI_\w+=\S+ )*okawari (?P<rest>.*?)( +#.*)?", line.strip())
@@ -132,7 +125,7 @@ def test_a_slip_in_a_command_would_be_noticed(call: str) -> None:
 
 def test_a_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    shell = [text for page in PAGES for _, text in _find_blocks(page, "console")]
+    shell = [text for page in PAGES for _, text in find_blocks(page, "console")]
     named = set(re.findall(r"^(?:\$ )?(?:\w+=\S+ )*make ([a-z-]+)", "\n".join(shell), re.MULTILINE))
     assert named
     assert named <= targets

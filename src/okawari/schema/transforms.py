@@ -44,6 +44,10 @@ class Transform(Protocol):
         """Where `r` leads from `level`."""
         ...
 
+    def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
+        """Levels as they are answered where the target's column has these bounds."""
+        ...
+
     def straighten(self, levels: NDArray[Any]) -> Array:
         """The levels on the scale on which every move is a difference."""
         ...
@@ -87,6 +91,10 @@ class LogReturn:
         ahead: Array = level * np.exp(r)
         return ahead
 
+    def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
+        """The levels themselves: growth keeps them above 0."""
+        return levels
+
     def straighten(self, levels: NDArray[Any]) -> Array:
         """Logarithms."""
         logs: Array = np.log(levels)
@@ -127,6 +135,16 @@ class Difference:
         ahead: Array = level + r
         return ahead
 
+    def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
+        """The nearest levels within the bounds.
+
+        Example:
+            >>> Difference().clip(np.array([-1.0, 2.0]), 0.0, None)
+            array([0., 2.])
+        """
+        clipped: Array = np.clip(levels, minimum, maximum)
+        return clipped
+
     def straighten(self, levels: NDArray[Any]) -> Array:
         """The levels themselves."""
         return levels
@@ -158,6 +176,10 @@ class NoTransform:
     def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
         """`r`."""
         return r
+
+    def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
+        """The answers themselves."""
+        return levels
 
     def straighten(self, levels: NDArray[Any]) -> Array:
         """The levels themselves."""

@@ -1,6 +1,6 @@
-"""The contract that every recipe signs, for recipes of a user's own: `okawari.check_recipe`.
+"""The contract that every recipe signs, for the bundled ones and for a user's own: `okawari.check_recipe`.
 
-Each check fits for real, on a short series or on records that are drawn here, or on a case that is given. A recipe may
+Each check fits for real, on a short drawn series or on drawn records, or on a case that is given. A recipe may
 refuse a task that it does not know with `InvalidInput`; it has to sign for at least one.
 
 Shapes: B windows, H columns of an answer.
@@ -8,29 +8,29 @@ Shapes: B windows, H columns of an answer.
 
 from __future__ import annotations
 
-import copy
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
-from okawari.case import ARRIVED, Case, Classify, Column, Forecast, Gate, LogRatio
-from okawari.dataset.splits import Split, split_windows
-from okawari.dataset.windows import cut_windows
+from okawari.case import Case
 from okawari.errors import InvalidInput, OkawariError
 from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
-from okawari.models.fit_context import TrainingData, no_progress
-from okawari.models.protocols import Model, Recipe
+from okawari.models.protocols import Recipe
 from okawari.models.windows import Floats
 from okawari.schema.columns import NAME
+from okawari.schema.heads import Head
+from okawari.training.drawn_cases import draw_records, draw_series
+from okawari.training.recipe_trial import Trial, fit_trial, split_source
 
-TOLERANCE = 1e-4
-"""Largest difference of two answers, as a share of the largest: float32 arithmetic in another order."""
+SUM_TOLERANCE = 1e-5
+"""Largest error of the sum of the probabilities of a label: float32 arithmetic."""
 
 
 class RecipeBroken(OkawariError, ValueError):
@@ -45,18 +45,6 @@ class CheckedRecipe:
     refused: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A recipe, fitted once for all checks of one case."""
-
-    recipe: Recipe
-    case: Case
-    split: Split
-    data: TrainingData
-    model: Model
-    graph: bytes
-
-
 def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
     """Check that a recipe does what the loop relies on.
 
@@ -66,16 +54,18 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
 
     Raises:
         RecipeBroken: a check failed, or the recipe refuses every case.
+        InvalidInput: the source of the case gives no windows to fit on.
 
     Example:
         >>> from okawari.models.constant import Constant
         >>> check_recipe(Constant()).signed
         ('drawn_series', 'drawn_records')
     """
-    problems, refused, signed = _find_plain_problems(recipe), dict[str, str](), list[str]()
-    for each in (case,) if case is not None else (_draw_series(), _draw_records()):
+    problems, refused, signed = find_plain_problems(recipe), dict[str, str](), list[str]()
+    for each in (case,) if case is not None else (draw_series(), draw_records()):
+        split = split_source(each)
         try:
-            trial = _fit(recipe, each)
+            trial = fit_trial(recipe, each, split)
         except InvalidInput as reason:
             refused[each.name] = str(reason)
             continue
@@ -88,19 +78,11 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
     return CheckedRecipe(tuple(signed), refused)
 
 
-def _fit(recipe: Recipe, case: Case) -> _Trial:
-    frame = case.layout.stamp_records(case.source.read(), case.time)
-    split = split_windows(cut_windows(frame, case), case)
-    data = TrainingData(split.train, split.validation, seed=case.seed, heads=case.task.heads)
-    model = recipe.fit(data, no_progress)
-    graph = build_graph(model.core(), case, calibrate(model, split.calibration, case))
-    return _Trial(recipe, case, split, data, model, graph)
-
-
 # --- checks: each yields what is wrong ----------------------------------------------------------------------------
 
 
-def _find_plain_problems(recipe: Recipe) -> list[str]:
+def find_plain_problems(recipe: Recipe) -> list[str]:
+    """What is wrong with a recipe before it is fitted: its name, its description, its text in a case's record."""
     problems = []
     if not NAME.match(recipe.name):
         problems.append(f"its name is {recipe.name!r}; use lower-case letters, digits and _")
@@ -108,114 +90,143 @@ def _find_plain_problems(recipe: Recipe) -> list[str]:
         json.dumps(recipe.describe())
     except (TypeError, ValueError) as error:
         problems.append(f"describe() is not plain JSON values ({error})")
+    if re.search(r"\bat 0x[0-9a-fA-F]+", repr(recipe)):
+        problems.append(
+            f"its repr is {recipe!r}, with an address in memory, so that case.json of equal cases differs; make the "
+            "recipe a dataclass, and its settings plain values"
+        )
     return problems
 
 
-def check_answers(trial: _Trial) -> Iterator[str]:
-    """One finite answer for each window and column."""
-    said_BH, expected = trial.model.predict(trial.split.holdout), trial.split.holdout.r_BH.shape
+def check_answers(trial: Trial) -> Iterator[str]:
+    """One finite float32 answer for each window and column."""
+    said_BH, expected = trial.said_BH, trial.split.holdout.r_BH.shape
     if said_BH.shape != expected:
         yield f"predict gives {said_BH.shape}, not {expected}"
-    elif not np.isfinite(said_BH).all():
+    if said_BH.dtype != np.float32:
+        yield f"predict gives {said_BH.dtype}, not float32"
+    if not np.isfinite(said_BH).all():
         yield f"predict gives {int((~np.isfinite(said_BH)).sum())} numbers that are not finite"
 
 
-def check_batches(trial: _Trial) -> Iterator[str]:
-    """One window at a time answers as all at once."""
-    windows = trial.split.holdout[:5]
+def check_batches(trial: Trial) -> Iterator[str]:
+    """One window at a time is predicted as all at once."""
+    windows = trial.split.holdout[:7]
     single_BH = np.concatenate([trial.model.predict(windows[row : row + 1]) for row in range(len(windows))])
-    yield from _compare("predict of one window", single_BH, "of many", trial.model.predict(windows))
+    yield from _compare("predict of one window", single_BH, "of many", trial.model.predict(windows), trial.tolerance)
 
 
-def check_seeds(trial: _Trial) -> Iterator[str]:
-    """Equal seeds give equal numbers and equal graphs, and a fit leaves its input alone."""
-    before = copy.deepcopy(trial.data)
-    again = trial.recipe.fit(trial.data, no_progress)
-    yield from _compare(
-        "a second fit", again.predict(trial.split.holdout), "the first", trial.model.predict(trial.split.holdout)
-    )
-    graph = build_graph(again.core(), trial.case, calibrate(again, trial.split.calibration, trial.case))
-    if graph != trial.graph:
+def check_second_fit(trial: Trial) -> Iterator[str]:
+    """Equal seeds give equal numbers and equal graphs, exactly."""
+    yield from _compare("a second fit", trial.again.predict(trial.split.holdout), "the first", trial.said_BH, 0.0)
+    interval = calibrate(trial.again, trial.split.calibration, trial.case)
+    if build_graph(trial.again.core(), trial.case, interval) != trial.graph:
         yield "equal seeds give graphs of other bytes"
-    for name in ("x_BTF", "z_BSK", "r_BH", "level_B"):
-        if not np.array_equal(getattr(trial.data.train, name), getattr(before.train, name)):
-            yield f"fit changes its input {name}"
 
 
-def check_graph(trial: _Trial) -> Iterator[str]:
+def check_input(trial: Trial) -> Iterator[str]:
+    """A fit leaves what it is given as it is."""
+    for part in ("train", "validation"):
+        after, before = getattr(trial.data, part), getattr(trial.before, part)
+        for name in ("x_BTF", "z_BSK", "r_BH", "level_B", "at_B"):
+            if not np.array_equal(getattr(after, name), getattr(before, name)):
+                yield f"fit changes its input {name} of the {part} part"
+
+
+def check_generators(trial: Trial) -> Iterator[str]:
+    """A fit neither draws from nor seeds a random generator that others draw from."""
+    for name in trial.moved:
+        yield f"fit changes the global state of {name}; draw from a generator of its own, seeded with data.seed"
+
+
+def check_graph(trial: Trial) -> Iterator[str]:
     """The graph answers as the model does."""
-    holdout, task = trial.split.holdout, trial.case.task
-    mean_BH = Graph.load(trial.graph).answer(holdout.x_BTF).mean_BH
-    said_BH = trial.model.predict(holdout).astype(np.float64)
-    levels_BH = task.transform.backward(holdout.level_B[:, None], said_BH)
-    for head in task.heads:
-        answered = head.answer(levels_BH[:, head.columns])
-        yield from _compare("the graph", mean_BH[:, head.columns], "the model", answered)
+    expected_BH = _lead_back(trial, trial.said_BH.astype(np.float64))
+    for head in trial.case.task.heads:
+        answered = head.answer(expected_BH[:, head.columns])
+        yield from _compare("the graph", trial.answer.mean_BH[:, head.columns], "the model", answered, trial.tolerance)
 
 
-CHECKS: tuple[Callable[[_Trial], Iterator[str]], ...] = (check_answers, check_batches, check_seeds, check_graph)
+def check_graph_batches(trial: Trial) -> Iterator[str]:
+    """The graph answers one window as it answers many."""
+    graph, x_BTF = Graph.load(trial.graph), trial.split.holdout.x_BTF[:5]
+    single_BH = np.concatenate([graph.answer(x_BTF[row : row + 1]).mean_BH for row in range(len(x_BTF))])
+    yield from _compare(
+        "the graph's answer to one window", single_BH, "to many", graph.answer(x_BTF).mean_BH, trial.tolerance
+    )
 
 
-def _compare(what: str, one: Floats, other_what: str, other: np.ndarray) -> Iterator[str]:
+def check_interval(trial: Trial) -> Iterator[str]:
+    """The graph's interval is that of the model and holds the mean; labels alone have none."""
+    answer, numbers = trial.answer, [head for head in trial.case.task.heads if not head.is_share]
+    if trial.interval is None or answer.lower_BH is None or answer.upper_BH is None:
+        if numbers:
+            yield "the graph answers numbers without an interval"
+        return
+    if not numbers:
+        yield "the graph answers labels with an interval"
+    if answer.coverage_share != trial.case.coverage_share:
+        yield f"the graph promises a coverage of {answer.coverage_share}, the case {trial.case.coverage_share}"
+    for head in numbers:
+        yield from _check_bounds(trial, head, answer.lower_BH, answer.upper_BH, trial.interval.half_width_H)
+
+
+def _check_bounds(
+    trial: Trial, head: Head, lower_BH: Floats, upper_BH: Floats, half_width_H: NDArray[np.float64]
+) -> Iterator[str]:
+    said_BH, columns = trial.said_BH.astype(np.float64), head.columns
+    for what, bound_BH, r_BH in (
+        ("lower", lower_BH, said_BH - half_width_H),
+        ("upper", upper_BH, said_BH + half_width_H),
+    ):
+        expected_BC = _lead_back(trial, r_BH)[:, columns]
+        yield from _compare(
+            f"the graph's {what} bound", bound_BH[:, columns], "the model's", expected_BC, trial.tolerance
+        )
+    mean_BC = trial.answer.mean_BH[:, columns]
+    if not ((lower_BH[:, columns] <= mean_BC) & (mean_BC <= upper_BH[:, columns])).all():
+        yield "an interval of the graph does not hold its mean"
+
+
+def check_probabilities(trial: Trial) -> Iterator[str]:
+    """Probabilities of a label are not negative and sum to 1."""
+    for head in [each for each in trial.case.task.heads if each.is_share]:
+        shares_BC = trial.answer.mean_BH[:, head.columns]
+        if not (shares_BC >= 0).all():
+            yield f"a probability of {head.name} is {shares_BC.min():.2g}"
+        far = float(np.abs(shares_BC.sum(axis=1) - 1).max())
+        if not far <= SUM_TOLERANCE:
+            yield f"the probabilities of {head.name} sum to 1 with an error of {far:.2g}, at most {SUM_TOLERANCE:g}"
+
+
+Check = Callable[[Trial], Iterator[str]]
+
+CHECKS: tuple[Check, ...] = (
+    check_answers,
+    check_batches,
+    check_second_fit,
+    check_input,
+    check_generators,
+    check_graph,
+    check_graph_batches,
+    check_interval,
+    check_probabilities,
+)
+
+
+def _lead_back(trial: Trial, r_BH: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Moves as levels in the target's own unit, within the bounds that answers keep to; other outputs as they are."""
+    transform, target = trial.case.task.transform, trial.case.target
+    levels_BH: NDArray[np.float64] = transform.clip(
+        transform.backward(trial.split.holdout.level_B[:, None], r_BH), target.minimum, target.maximum
+    )
+    return levels_BH
+
+
+def _compare(what: str, one: Floats, other_what: str, other: NDArray[Any], tolerance: float) -> Iterator[str]:
     if one.shape != other.shape:
         yield f"{what} has shape {one.shape}, {other_what} {other.shape}"
         return
     far = float(np.max(np.abs(one - other))) / (float(np.max(np.abs(other))) or 1.0)
-    if not far <= TOLERANCE:
-        yield f"{what} differs from {other_what} by {far:.2g} of the largest number, at most {TOLERANCE:g}"
-
-
-# --- drawn cases --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    frame: pd.DataFrame
-
-    def read(self, until: date | None = None) -> pd.DataFrame:
-        return self.frame
-
-
-def _draw_series() -> Case:
-    noise = np.random.default_rng(3)
-    price = 50 * np.exp(np.cumsum(noise.normal(0, 0.02, 320)))
-    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=320).astype("datetime64[ns]"), "price": price})
-    return Case(
-        name="drawn_series",
-        title="A drawn series",
-        source=_Drawn(frame),
-        columns=(Column(name="price", above=0),),
-        features=(LogRatio(name="growth", numerator="price", denominator="price", lag=1),),
-        task=Forecast(target="price", history=12, horizon=3),
-        candidates=(_Nameless(),),
-        gate=Gate(holdout=40, calibration=60),
-    )
-
-
-def _draw_records() -> Case:
-    noise = np.random.default_rng(4)
-    frame = pd.DataFrame(noise.normal(size=(320, 2)), columns=["x", "y"])
-    side = (frame["x"] + 0.5 * frame["y"] + noise.normal(0, 0.3, 320) > 0).astype(float)
-    return Case(
-        name="drawn_records",
-        title="Drawn records",
-        source=_Drawn(frame.assign(side=side)),
-        time=ARRIVED,
-        columns=(Column(name="x"), Column(name="y")),
-        task=Classify(target=Column(name="side", labels=("left", "right"))),
-        candidates=(_Nameless(),),
-        gate=Gate(holdout=60, calibration=60),
-    )
-
-
-@dataclass(frozen=True)
-class _Nameless:
-    """A placeholder, because a case needs a candidate; it is never fitted."""
-
-    name: str = "nobody"
-
-    def fit(self, data: TrainingData, progress: object) -> Model:
-        raise NotImplementedError
-
-    def describe(self) -> dict[str, object]:
-        return {}
+    if not far <= tolerance:
+        yield f"{what} differs from {other_what} by {far:.2g} of the largest number, at most {tolerance:g}"
