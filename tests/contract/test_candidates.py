@@ -104,8 +104,9 @@ def _split(case: Case) -> Split:
 
 
 def _sign(case: Case | None, name: str, recipe: Recipe) -> Any:
-    """A candidate for a case; those that take Keras or a second LSTM to fit sign in `make test` alone."""
-    slow = [pytest.mark.slow] if isinstance(recipe, (KerasLstm, PriceLevelLstm)) else []
+    """A candidate for a case; of those that take seconds to fit or export, `make test-fast` checks one LSTM."""
+    is_slow = isinstance(recipe, (KerasLstm, PriceLevelLstm, Search)) or (isinstance(recipe, Lstm) and case is not None)
+    slow = [pytest.mark.slow] if is_slow else []
     return pytest.param((case, recipe), id=f"{name}-{recipe.name}", marks=slow)
 
 

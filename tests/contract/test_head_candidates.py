@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,13 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
 )
 
 
-@pytest.fixture(scope="module", params=SIGNED, ids=lambda each: f"{each[0].name}-{each[1].name}")
+def _sign(case: Case, recipe: Recipe) -> Any:
+    """A candidate for a case; of the networks, whose export takes seconds, `make test-fast` checks one."""
+    is_slow = isinstance(recipe, (Cnn, Lstm, Search)) or (isinstance(recipe, Mlp) and case is not LABEL)
+    return pytest.param((case, recipe), id=f"{case.name}-{recipe.name}", marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.fixture(scope="module", params=[_sign(case, recipe) for case, recipe in SIGNED])
 def trial(request: pytest.FixtureRequest) -> Trial:
     case, recipe = request.param
     seeded = replace(case, seed=7)
