@@ -1,1 +1,1 @@
-"""The application that serves: a BentoML service over the model store. Knows the core (`okawari`) and nothing else."""
+"""The serving application: a BentoML service over the model store. Of this project it imports only `okawari`."""

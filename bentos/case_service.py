@@ -1,4 +1,4 @@
-"""All that answers for one case: it reads a request, asks the runner, writes the journal and words the answer.
+"""The service of one case: it reads a request, calls the runner, writes the journal and formats the answer.
 
 Shapes: B instances, H steps ahead.
 """
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from bentos.batching import Answered, Runner
 from bentos.recent_readings import RecentReadings
 from bentos.requests import Question, Reader
-from bentos.responses import word_prediction
+from bentos.responses import format_prediction
 from bentos.schemas import describe_case
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
@@ -30,7 +30,7 @@ _log = logging.getLogger("bentoml.okawari")
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer before it is worded: its id, its numbers, and what was asked."""
+    """An answer before formatting: its id, its numbers and the question."""
 
     id: str
     answered: Answered
@@ -38,7 +38,7 @@ class Reply:
 
 
 class CaseService:
-    """Answers for one case."""
+    """Answers the requests for one case."""
 
     def __init__(self, case: Case, runner: Runner, journal_dir: Path) -> None:
         self.case, self.runner, self.reader = case, runner, Reader(case)
@@ -54,7 +54,7 @@ class CaseService:
         return await self._answer(self.reader.read_question(body), "predict")
 
     async def forecast(self) -> dict[str, Any]:
-        """Answer from the newest readings: those ingested or, where there are none, those packed with the model."""
+        """Answer from the newest readings: the ingested ones or, if there are none, those packaged with the model."""
         recent, source = await self._recent.load(self.runner.require_model())
         x_BTF, newest = last_window(recent, self.case), recent.iloc[-1]
         as_of = next((format_time(newest[name]) for name in self.case.time_columns), None)
@@ -64,22 +64,22 @@ class CaseService:
         return {**await self._answer(question, "forecast"), "source": source}
 
     def record_outcomes(self, body: bytes) -> int:
-        """Write down the truths of an outcomes request; returns how many."""
+        """Journal the true values of an outcomes request; returns how many."""
         outcomes = self.reader.read_outcomes(body)
         shared = {"step": 1, "target": "", "at": datetime.now(UTC).isoformat(), "case": self.case.name}
         self._record("outcomes", [{**shared, **outcome} for outcome in outcomes])
         return len(outcomes)
 
     def describe(self) -> dict[str, Any]:
-        """The case as `GET /cases` shows it."""
-        shelf = self.runner.shelf
+        """The case as `GET /cases` returns it."""
+        served = self.runner.served
         return {
             "name": self.case.name,
             "title": self.case.title,
-            "ready": shelf.current is not None,
-            "model": shelf.current.describe() if shelf.current else None,
-            "previous": shelf.previous.describe() if shelf.previous else None,
-            "refused": shelf.refused,
+            "ready": served.current is not None,
+            "model": served.current.describe() if served.current else None,
+            "previous": served.previous.describe() if served.previous else None,
+            "refused": served.refused,
             **self._facts,
         }
 
@@ -90,8 +90,8 @@ class CaseService:
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
         reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)
-        places = range(len(question.x_BTF))
-        predictions = [word_prediction(self.case, reply.answered, question, place) for place in places]
+        indices = range(len(question.x_BTF))
+        predictions = [format_prediction(self.case, reply.answered, question, index) for index in indices]
         self._record("predictions", self._write(reply, source))
         return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
 
@@ -107,22 +107,22 @@ class CaseService:
         return [
             {
                 "id": reply.id,
-                "index": place,
+                "index": index,
                 "case": self.case.name,
                 "at": at,
-                "as_of": question.as_of[place],
-                "level": question.levels[place],
-                "mean": answered.mean_BH[place].tolist(),
-                "lower": None if answered.lower_BH is None else answered.lower_BH[place].tolist(),
-                "upper": None if answered.upper_BH is None else answered.upper_BH[place].tolist(),
-                "input_sha256": hashlib.sha256(question.x_BTF[place].tobytes()).hexdigest(),
+                "as_of": question.as_of[index],
+                "level": question.levels[index],
+                "mean": answered.mean_BH[index].tolist(),
+                "lower": None if answered.lower_BH is None else answered.lower_BH[index].tolist(),
+                "upper": None if answered.upper_BH is None else answered.upper_BH[index].tolist(),
+                "input_sha256": hashlib.sha256(question.x_BTF[index].tobytes()).hexdigest(),
                 **shared,
             }
-            for place in range(len(question.x_BTF))
+            for index in range(len(question.x_BTF))
         ]
 
     def _record(self, kind: Kind, rows: list[Row]) -> None:
-        """Append to the journal. A prediction is worth more than its record: a full disk is logged, not answered."""
+        """Append to the journal. If that fails (a full disk), outcomes raise; for predictions it is only logged."""
         try:
             self._journals[kind].append(rows)
         except OSError:

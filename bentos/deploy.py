@@ -1,11 +1,11 @@
-"""The model store, write side: put a deployable, list, prune, and build the Bento.
+"""The model store, write side: store, list and prune deployables, and build the Bento.
 
-    python -m bentos.deploy put <folder>     store a deployable; the service takes it over within a second
+    python -m bentos.deploy put <folder>     store a deployable; the service loads it within a second
     python -m bentos.deploy list <case>
-    python -m bentos.deploy prune <case>     keep the newest entries and all that a kept Bento refers to
+    python -m bentos.deploy prune <case>     keep the newest entries and every entry that a kept Bento uses
     python -m bentos.deploy build            build the Bento from bentofile.yaml and the newest model of each case
 
-Each prints one line of JSON. BentoML reads its environment when it is imported, so it is imported late, in here.
+Each command prints one line of JSON. BentoML reads its environment on import, so functions here import it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from okawari.storage.deployable import Manifest, load_deployable
 KEEP = 5
 BENTO = "okawari"
 _WRECK_AGE_S = 600
-"""Writing an entry takes a fraction of a second; a torn one of this age will not be finished."""
+"""Writing an entry takes a fraction of a second; an incomplete entry of this age is abandoned."""
 
 
 def put(folder: Path) -> dict[str, Any]:
-    """Store a deployable as the newest entry of its case, unless that is what the newest entry already is.
+    """Store a deployable as the newest entry of its case, unless the newest entry already is this deployable.
 
-    An older version put again becomes the newest entry: that is a rollback.
+    An older version that is stored again becomes the newest entry: that is a rollback.
 
     Raises:
-        InvalidInput: the graph is not the one that the manifest names.
+        InvalidInput: the graph's digest differs from the one in the manifest.
         OSError: a file of the deployable is missing.
     """
     import bentoml
@@ -62,8 +62,8 @@ def put(folder: Path) -> dict[str, Any]:
 def prune(case_name: str, keep: int = KEEP) -> dict[str, Any]:
     """Delete old Bentos and old entries of a case.
 
-    Kept are the newest `keep` of each, every entry that a kept Bento refers to, and the newest entry that is intact:
-    it is what serves when all newer ones are refused.
+    Kept are the newest `keep` of each, every entry that a kept Bento uses, and the newest intact entry, which serves
+    when all newer ones are refused.
     """
     if keep < 1:
         raise InvalidInput(f"keep is {keep}; the newest entry always stays, so keep at least 1.")
@@ -71,12 +71,12 @@ def prune(case_name: str, keep: int = KEEP) -> dict[str, Any]:
     with _locked(case_name):
         wreckage = [path for path in list_wreckage(case_name) if time.time() - path.stat().st_mtime > _WRECK_AGE_S]
         listed = list_entries(case_name)
-        spared = {each.entry.tag for each in listed[:keep]} | _referenced() | _find_intact(listed)
-        doomed = [each.entry for each in listed if each.entry.tag not in spared]
-        # BentoML's own delete lists all entries to renew the pointer and fails on a torn one; the newest stays anyway.
-        for path in (*wreckage, *(entry.path for entry in doomed)):
+        kept = {each.entry.tag for each in listed[:keep]} | _referenced() | _find_intact(listed)
+        old = [each.entry for each in listed if each.entry.tag not in kept]
+        # BentoML's delete lists all entries to update the pointer and fails on an incomplete one. The newest one stays.
+        for path in (*wreckage, *(entry.path for entry in old)):
             shutil.rmtree(path)
-    return {"models": [entry.tag for entry in doomed], "bentos": bentos, "wreckage": len(wreckage)}
+    return {"models": [entry.tag for entry in old], "bentos": bentos, "wreckage": len(wreckage)}
 
 
 def build() -> dict[str, Any]:
@@ -97,7 +97,7 @@ def build() -> dict[str, Any]:
 
 
 def _replace_cases(copied: Path, settings: Settings) -> None:
-    """Give a Bento the user's own cases and recipes where they lie outside the folder that it is built from."""
+    """Copy the user's own cases and recipes into a Bento if they lie outside the folder that it is built from."""
     own = settings.cases_dir.resolve()
     if own == settings.root.resolve() / "cases" or not own.is_dir():
         return
@@ -117,7 +117,7 @@ def _read_labels(entry: Entry) -> dict[str, str]:
 
 @contextmanager
 def _locked(case_name: str) -> Iterator[None]:
-    """One writer at a time for a case."""
+    """Allow one writer at a time for a case."""
     path = store_path() / f".{case_name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
@@ -126,13 +126,13 @@ def _locked(case_name: str) -> Iterator[None]:
 
 
 def _find_intact(listed: Sequence[Listed]) -> set[str]:
-    """Tag of the newest entry that a service would accept, as a set of one or none."""
+    """Tag of the newest entry that passes a service's checks, as a set of one tag or none."""
     from bentos.loading import Engine, load_checked
 
     for each in listed:
         try:
             load_checked(each.entry, load_case(each.entry.tag.partition(":")[0]), Engine("cpu", 1))
-        except Exception:  # whatever a broken deployable raises: it is not intact
+        except Exception:  # a broken deployable can raise anything; it is not intact
             continue
         return {each.entry.tag}
     return set()
@@ -151,10 +151,10 @@ def _list_bentos() -> list[Any]:
 def _prune_bentos(keep: int) -> list[str]:
     import bentoml
 
-    doomed = [str(bento.tag) for bento in _list_bentos()[keep:]]
-    for tag in doomed:
+    old = [str(bento.tag) for bento in _list_bentos()[keep:]]
+    for tag in old:
         bentoml.bentos.delete(tag)
-    return doomed
+    return old
 
 
 def _referenced() -> set[str]:
@@ -167,34 +167,34 @@ def _list(case_name: str) -> dict[str, Any]:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bentos.deploy", description="The model store and the Bento.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("put", help="store a deployable").add_argument("folder", type=Path)
-    verbs.add_parser("list", help="entries of a case, newest first").add_argument("case")
-    pruning = verbs.add_parser("prune", help="delete old entries of a case, and old Bentos")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("put", help="store a deployable").add_argument("folder", type=Path)
+    commands.add_parser("list", help="entries of a case, newest first").add_argument("case")
+    pruning = commands.add_parser("prune", help="delete old entries of a case, and old Bentos")
     pruning.add_argument("case")
     pruning.add_argument("--keep", type=int, default=KEEP, help="how many to keep (%(default)s)")
-    verbs.add_parser("build", help="build the Bento")
+    commands.add_parser("build", help="build the Bento")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and print its result; what is refused ends the process with the reason on standard error."""
-    given = _parse(arguments)
+    """Run one command and print its result; a refused one exits with the reason on standard error."""
+    options = _parse(arguments)
     os.environ.setdefault("BENTOML_HOME", str(load_settings().state_dir / "bentoml"))
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     try:
-        print(json.dumps(_run(given)))
+        print(json.dumps(_run(options)))
     except (OkawariError, OSError) as error:
-        raise SystemExit(f"{given.verb}: {error}") from error
+        raise SystemExit(f"{options.command}: {error}") from error
     return 0
 
 
-def _run(given: argparse.Namespace) -> dict[str, Any]:
-    if given.verb == "put":
-        return put(given.folder)
-    if given.verb == "list":
-        return _list(given.case)
-    return prune(given.case, given.keep) if given.verb == "prune" else build()
+def _run(options: argparse.Namespace) -> dict[str, Any]:
+    if options.command == "put":
+        return put(options.folder)
+    if options.command == "list":
+        return _list(options.case)
+    return prune(options.case, options.keep) if options.command == "prune" else build()
 
 
 if __name__ == "__main__":

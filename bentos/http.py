@@ -1,4 +1,4 @@
-"""The HTTP application: routes, limits and errors. The case services know the cases.
+"""The HTTP application: routes, limits and errors. Case logic is in `bentos.case_service`.
 
 POST /{case}/predict    POST /{case}/forecast    POST /{case}/outcomes    GET /cases    GET /docs
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 8 * 2**20
 MAX_WAITING = 128
-"""Requests in work at once; at the slowest rate measured, 600 a second, the last of them waits a fifth of a second."""
+"""Requests in progress at once. At the slowest measured rate, 600 a second, the last one waits a fifth of a second."""
 _RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10}
 _STATUS: dict[type[Exception], int] = {
     Overloaded: 503,
@@ -43,7 +43,7 @@ _STATUS: dict[type[Exception], int] = {
 
 
 class ConcurrencyLimiter:
-    """Lets `limit` requests in at once and turns away the rest, before their bodies are read."""
+    """Admits at most `limit` requests at once and rejects the rest before their bodies are read."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0
@@ -56,7 +56,9 @@ class ConcurrencyLimiter:
             Overloaded: all slots are held.
         """
         if self._held >= self._limit:
-            raise Overloaded(f"{self._held} requests are in work, the most at once; ask again in a second.")
+            raise Overloaded(
+                f"{self._held} requests are in progress, the most allowed at once; send this one again in a second."
+            )
         self._held += 1
         try:
             yield
@@ -66,7 +68,7 @@ class ConcurrencyLimiter:
 
 @dataclass(frozen=True)
 class Verb:
-    """What can be asked of a case: what it does, how it answers, and how its body looks, with an example to send."""
+    """An operation on a case: its handler, summary, status, answer type and body type, with an example body."""
 
     act: Callable[[Request], Awaitable[Response]]
     summary: str
@@ -90,7 +92,9 @@ def build_app(services: Mapping[str, CaseService]) -> FastAPI:
     return app
 
 
-_DESCRIPTION = "Every answer names the model that made it, and has an id: send the truth back with it, as an outcome."
+_DESCRIPTION = (
+    "Every answer has an id and names the model that computed it. Send the true value with this id, as an outcome."
+)
 
 
 def _add_pages(app: FastAPI, services: Mapping[str, CaseService]) -> None:
@@ -100,7 +104,8 @@ def _add_pages(app: FastAPI, services: Mapping[str, CaseService]) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def show_docs() -> Response:
-        own = "/static_content"  # BentoML carries the page's script and style, so nothing is fetched from elsewhere
+        # BentoML bundles the page's script and style, so the page loads nothing from other hosts.
+        own = "/static_content"
         return get_swagger_ui_html(
             openapi_url="openapi.json",
             title="Okawari API",
@@ -129,14 +134,19 @@ def _add_case(app: FastAPI, service: CaseService, limiter: ConcurrencyLimiter) -
             return _answer_json({"accepted": service.record_outcomes(await _read_body(request))}, status=202)
 
     counted = f"{service.case.history} or more records" if service.case.history > 1 else "records"
-    said: Any = name_prediction(service.case.task)
+    prediction: Any = name_prediction(service.case.task)
     example = show_predict_body(service.case)
     for verb in (
         Verb(
-            predict, f"Predict from your own {counted}", 200, PredictAnswer[said], service.reader.predict_type, example
+            predict,
+            f"Predict from your own {counted}",
+            200,
+            PredictAnswer[prediction],
+            service.reader.predict_type,
+            example,
         ),
-        Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[said]),
-        Verb(outcomes, "Send what really happened", 202, Accepted, service.reader.outcomes_type),
+        Verb(forecast, "Predict from the newest known readings", 200, ForecastAnswer[prediction]),
+        Verb(outcomes, "Send the true values", 202, Accepted, service.reader.outcomes_type),
     ):
         _add_verb(app, service.case, verb)
 
@@ -160,8 +170,8 @@ def _add_unknown(app: FastAPI, services: Mapping[str, CaseService]) -> None:
     @app.post("/{case}/{verb}", include_in_schema=False)
     async def refuse(case: str, verb: str) -> Response:
         if case in services:
-            raise UnknownCase(f"Case {case} has no {verb!r}; it has predict, forecast and outcomes. Ask one of these.")
-        raise UnknownCase(f"There is no case {case!r} here; this service has {', '.join(services)}. Ask one of these.")
+            raise UnknownCase(f"Case {case} has no {verb!r}; it has predict, forecast and outcomes. Use one of these.")
+        raise UnknownCase(f"There is no case {case!r} here; this service has {', '.join(services)}. Use one of these.")
 
 
 def _describe_refusals() -> dict[int | str, dict[str, Any]]:
@@ -188,7 +198,7 @@ def _too_large() -> TooLarge:
 
 def _require_empty(body: bytes) -> None:
     if body.strip() not in (b"", b"{}"):
-        raise Refused("The body holds something; a forecast takes none. Send {} or use predict.")
+        raise Refused("The body is not empty; a forecast takes no input. Send {} or use predict.")
 
 
 def _answer_json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

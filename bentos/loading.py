@@ -1,4 +1,4 @@
-"""From an entry of the model store to a model that may serve: load, check the digest, warm, ask the golden question.
+"""Load a model from the model store and check it: digest, shapes, warm-up and golden question.
 
 Shapes: B windows, T readings, F columns, H steps ahead.
 """
@@ -30,26 +30,26 @@ class Loaded:
     recent: pd.DataFrame
 
     def describe(self) -> dict[str, Any]:
-        """Identity and lineage, as every answer carries them."""
+        """Identity and lineage, as every answer contains them."""
         return {name: getattr(self.manifest, name) for name in ModelInfo.model_fields}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What a graph runs on: "cpu" or "cuda", and how many threads one run may take."""
+    """The device that runs a graph, "cpu" or "cuda", and the number of threads for one run."""
 
     device: str
     threads: int
 
 
 def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Loaded] = ()) -> Loaded:
-    """Load an entry and prove it: digest, shapes, warm-up, golden question.
+    """Load an entry and check it: digest, shapes, warm-up, golden question.
 
     Args:
-        entry: where the deployable lies.
-        case: what it has to answer for.
-        engine: what it runs on.
-        hot: loaded models whose session is taken over if it is the same graph (a rollback needs no second load).
+        entry: the entry that holds the deployable.
+        case: the case that it must serve.
+        engine: the device and threads that it runs on.
+        hot: loaded models. The session of one with the same graph is reused, so a rollback needs no second load.
 
     Raises:
         InvalidInput: the deployable fails a check; the message says which.
@@ -62,7 +62,7 @@ def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Load
     graph = same[0] if same else Graph.load(deployable.graph, threads=engine.threads, device=engine.device)
     _require_fit(graph, case)
     _warm(graph, case)
-    _ask_golden(graph, deployable, case)
+    _check_golden(graph, deployable, case)
     return Loaded(entry.tag, deployable.manifest, graph, deployable.recent)
 
 
@@ -70,24 +70,24 @@ def _require_fit(graph: Graph, case: Case) -> None:
     takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
     if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
         raise InvalidInput(
-            f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} asks with "
+            f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} sends "
             f"{needs[0]} of {needs[1]}. Train it again for this case."
         )
     require_answers(graph, case)
 
 
 def _warm(graph: Graph, case: Case) -> None:
-    """The first run of a shape allocates; let no request pay for it."""
+    """Run each shape once, because the first run of a shape allocates memory and is slow."""
     for n_windows in (1, case.serving.max_batch_size):
         graph.answer(np.ones((n_windows, case.history, len(case.columns)), dtype=np.float32))
 
 
-def _ask_golden(graph: Graph, deployable: Deployable, case: Case) -> None:
+def _check_golden(graph: Graph, deployable: Deployable, case: Case) -> None:
     golden = deployable.golden
     mean_BH = graph.answer(golden.x_BTF).mean_BH
     if not golden.matches(mean_BH):
         raise InvalidInput(
-            f"It answers its golden question with {_shorten(mean_BH)}; recorded was {_shorten(golden.mean_BH)} "
+            f"Its answer to the golden question is {_shorten(mean_BH)}; the recorded one is {_shorten(golden.mean_BH)} "
             f"(tolerance {golden.tolerance_share:g}). Package the version again."
         )
 

@@ -1,4 +1,4 @@
-"""Numbers about serving, shown on `/metrics` beside BentoML's own."""
+"""Serving metrics, shown on `/metrics` beside BentoML's own."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class ServingMetrics:
-    """Counts batches and swaps. The client library is imported with the first number, because BentoML decides at
-    start-up into which folder the worker processes write.
+    """Counts batches and swaps. The client library is imported on first use, because BentoML sets the folder for the
+    metrics of its worker processes at start-up.
     """
 
     def count_batch(self, case_name: str, n_windows: int) -> None:
-        """One run of a graph over `n_windows` windows."""
+        """Record one run of a graph over `n_windows` windows."""
         _batches().labels(case=case_name).observe(n_windows)
 
     def count_swap(self, case_name: str, outcome: Literal["served", "refused"]) -> None:
-        """A new entry of the model store was taken into service, or refused."""
+        """Count one new entry of the model store, served or refused."""
         _swaps().labels(case=case_name, outcome=outcome).inc()
 
 

@@ -1,8 +1,8 @@
 """The model store, read side: which entries a case has, and which one is newest.
 
 An entry is a deployable folder under `<model store>/<case>/<version>/`. BentoML writes the entry's files first and
-the pointer `<case>/latest` last, so what the pointer names is complete. Its own `get("<case>:latest")` is not used
-here: when the pointer is missing it guesses from the folders, and may guess one that is still being written.
+the pointer `<case>/latest` last, so the entry in the pointer is complete. This module does not use BentoML's
+`get("<case>:latest")`: without a pointer, that picks one of the folders, which may still be incomplete.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry and the contents of its label."""
+    """An entry with its creation time and labels."""
 
     entry: Entry
     created_at: datetime
@@ -51,7 +51,7 @@ def store_path() -> Path:
 
 
 def read_newest(case_name: str) -> Entry | None:
-    """The entry that `<case>:latest` names; None where there is none, or where it is being written this moment."""
+    """The entry in `<case>/latest`; None if there is none or if it is still being written."""
     try:
         version = (store_path() / case_name / "latest").read_text().strip()
     except OSError:
@@ -72,12 +72,12 @@ def _read_entry(case_name: str, folder: Path) -> Listed | None:
 
     try:
         model = bentoml.models.get(f"{case_name}:{folder.name}")
-    except Exception:  # whatever a torn description raises, such a folder is no entry
+    except Exception:  # a damaged description can raise anything; such a folder is not an entry
         return None
     return Listed(Entry(str(model.tag), Path(model.path)), model.creation_time, dict(model.info.labels))
 
 
 def list_wreckage(case_name: str) -> list[Path]:
-    """Folders of entries whose writing was broken off."""
+    """Folders of incomplete entries, left by an interrupted write."""
     folders = (path for path in (store_path() / case_name).glob("*") if path.is_dir())
     return [path for path in folders if not (path / _ENTRY_FILE).is_file()]

@@ -1,4 +1,4 @@
-"""The newest readings for a forecast: those ingested or, where nothing was ingested, those packed with the model."""
+"""The newest readings for a forecast: the ingested ones or, if there are none, those packaged with the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from okawari.case import Case
 Origin = Literal["ingested", "packaged"]
 
 FRESH_S = 1.0
-"""Age up to which the table's version is not even looked up; a look costs milliseconds, a read tens of them."""
+"""The table's version is looked up again after this time; a lookup takes milliseconds, a read tens of milliseconds."""
 
 
 class RecentReadings:
@@ -22,23 +22,23 @@ class RecentReadings:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._version: int | None = None
         self._frame: pd.DataFrame | None = None
         self._lock = asyncio.Lock()
 
     async def load(self, model: Loaded) -> tuple[pd.DataFrame, Origin]:
-        """Enough readings for one window, ascending in time, and where they came from."""
+        """Enough readings for one window, ascending in time, and their origin."""
         async with self._lock:
-            if time.monotonic() - self._looked_at > FRESH_S:
-                await asyncio.to_thread(self._look)
-                self._looked_at = time.monotonic()
+            if time.monotonic() - self._checked_at > FRESH_S:
+                await asyncio.to_thread(self._refresh)
+                self._checked_at = time.monotonic()
         ingested = self._frame
         if ingested is None or len(ingested) < self._case.history:
             return model.recent, "packaged"
         return ingested, "ingested"
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         from okawari.storage.snapshots import (  # the Delta reader is heavy and often not needed
             load_recent,
             snapshot_number,

@@ -1,6 +1,6 @@
 """Parse the body of a request into graph inputs, or raise an error that names the fault.
 
-Shapes: B windows, T readings, F columns. Everything is refused here, before it reaches the batch that it would share.
+Shapes: B windows, T readings, F columns. Faulty requests raise here, before they can reach a batch of several.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from bentos.errors import Place, Refused, explain, write_place
+from bentos.errors import Location, Refused, explain, format_location
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Floats
@@ -28,7 +28,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """Windows `x_BTF` and, of a series, the target's last value and the time of the last record of each."""
+    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record."""
 
     x_BTF: Floats
     levels: list[float | None]
@@ -43,56 +43,59 @@ class Reader:
         self.predict_type = build_predict_type(case)
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
-        self._places = _place_words(case.known_columns)
+        self._label_indices = _map_labels(case.known_columns)
         self._targets = case.task.named_targets
 
     def read_question(self, body: bytes) -> Question:
-        """The question of a predict request.
+        """Parse a predict request.
 
         Raises:
-            Refused: it is no JSON, lacks something, or holds something that is no reading of this case.
+            Refused: it is not valid JSON, a field is missing, or a value is not valid for this case.
         """
         instances = self._parse(self.predict_type, body)["instances"]
         return _read(self.case.layout, self, instances)
 
     def read_windows(self, windows: list[list[Record]]) -> Question:
-        """Windows of a series as a question."""
-        as_of = [self._check_times(window, place) for place, window in enumerate(windows)]
-        values_BTF = np.stack([self._read_window(window, place) for place, window in enumerate(windows)])
+        """Convert windows of a series to a question."""
+        as_of = [self._check_times(window, index) for index, window in enumerate(windows)]
+        values_BTF = np.stack([self._read_window(window, index) for index, window in enumerate(windows)])
         levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
-        x_BTF = _narrow(values_BTF, self.case, lambda place, row, name: ("instances", place, row, name))
+        x_BTF = _narrow(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
         return Question(x_BTF, levels, as_of)
 
     def read_records(self, records: list[Record]) -> Question:
-        """Records as a question."""
+        """Convert records to a question."""
         values_BF = self._to_array(records)
         for rule in self.case.rules:
             self._check_rule(rule, values_BF, ("instances",))
         nothing: list[None] = [None] * len(records)
-        x_BTF = _narrow(values_BF[:, None], self.case, lambda place, _, name: ("instances", place, name))
+        x_BTF = _narrow(values_BF[:, None], self.case, lambda index, _, name: ("instances", index, name))
         return Question(x_BTF, [*nothing], [*nothing])
 
     def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
-        """The records' numbers [n, F], labels as their places."""
-        if self._places:
-            records = [self._place_labels(record) for record in records]
+        """The records' numbers [n, F]; a label is its index."""
+        if self._label_indices:
+            records = [self._encode_labels(record) for record in records]
         return np.array([self._pick(record) for record in records], dtype=np.float64).reshape(len(records), -1)
 
-    def _place_labels(self, record: Record) -> Record:
-        return {**record, **{name: places[record[name]] for name, places in self._places.items() if name in record}}
+    def _encode_labels(self, record: Record) -> Record:
+        return {
+            **record,
+            **{name: indices[record[name]] for name, indices in self._label_indices.items() if name in record},
+        }
 
     def read_outcomes(self, body: bytes) -> list[Record]:
-        """The outcomes of an outcomes request; raises like `read_question`."""
+        """Parse an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
         return [self._read_outcome(outcome) for outcome in outcomes]
 
     def _read_outcome(self, outcome: Record) -> Record:
-        """The outcome with its value as a number; one of several targets keeps the name of its target."""
+        """The outcome with its value as a number. If the case has named targets, it keeps its target's name."""
         if not self._targets:
-            return _place_value(outcome, self.case.target)
+            return _encode_value(outcome, self.case.target)
         name = outcome.pop("target")
         target = next(each for each in self._targets if each.name == name)
-        return {**_place_value(outcome, target), "target": name}
+        return {**_encode_value(outcome, target), "target": name}
 
     def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
         try:
@@ -100,89 +103,89 @@ class Reader:
         except ValidationError as error:
             raise explain(error, self.case) from error
 
-    def _read_window(self, window: list[Record], place: int) -> NDArray[np.float64]:
+    def _read_window(self, window: list[Record], index: int) -> NDArray[np.float64]:
         """The newest `history` readings [T, F]; the rules between columns hold in all of them."""
         values = self._to_array(window)
         for rule in self.case.rules:
-            self._check_rule(rule, values, ("instances", place))
+            self._check_rule(rule, values, ("instances", index))
         return values[-self.case.history :]
 
-    def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], place: Place) -> None:
+    def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], location: Location) -> None:
         names = self.case.column_names
         greater, smaller = values[:, names.index(rule.greater)], values[:, names.index(rule.smaller)]
         broken = np.flatnonzero(~rule.holds(greater, smaller))
         if broken.size:
             row = int(broken[0])
             raise Refused(
-                f"{write_place((*place, row))} has {rule.greater} {greater[row]:g} and {rule.smaller} "
+                f"{format_location((*location, row))} has {rule.greater} {greater[row]:g} and {rule.smaller} "
                 f"{smaller[row]:g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
-                (*place, row, rule.greater),
+                (*location, row, rule.greater),
             )
 
-    def _check_times(self, window: list[Record], place: int) -> str | None:
+    def _check_times(self, window: list[Record], index: int) -> str | None:
         """Time of the last record; None where no record has one."""
         name = self.case.time
         texts = [record.get(name) for record in window]
         if all(text is None for text in texts):
             return None
-        times = [self._read_time(text, place, row) for row, text in enumerate(texts)]
+        times = [self._read_time(text, index, row) for row, text in enumerate(texts)]
         if len({time.utcoffset() is None for time in times}) > 1:
             raise Refused(
-                f"Some times of instances[{place}] have a time zone and some have none; give it in all or in none.",
-                ("instances", place),
+                f"Some times of instances[{index}] have a time zone and some have none; give it in all or in none.",
+                ("instances", index),
             )
         late = find_disorder(np.array(times, dtype=object))
         if late is not None:
             raise Refused(
-                f"instances[{place}][{late}].{name} is {texts[late]}, after {texts[late - 1]}; records go from the "
+                f"instances[{index}][{late}].{name} is {texts[late]}, after {texts[late - 1]}; records go from the "
                 "oldest to the newest, each time once. Sort them.",
-                ("instances", place, late, name),
+                ("instances", index, late, name),
             )
         return texts[-1]
 
-    def _read_time(self, text: str | None, place: int, row: int) -> datetime:
+    def _read_time(self, text: str | None, index: int, row: int) -> datetime:
         name = self.case.time
         try:
             return datetime.fromisoformat(text or "")
         except ValueError as error:
             came = f"is {text[:40]!r}" if text else "is missing"
             raise Refused(
-                f"instances[{place}][{row}].{name} {came}; it is an ISO 8601 time such as 2013-03-01, in every record "
-                "of an instance or in none. Write it so or leave it out.",
-                ("instances", place, row, name),
+                f"instances[{index}][{row}].{name} {came}; it is an ISO 8601 time such as 2013-03-01, in every record "
+                "of an instance or in none. Correct it or leave it out.",
+                ("instances", index, row, name),
             ) from error
 
 
 @singledispatch
 def _read(layout: DataLayout, reader: Reader, instances: list[Any]) -> Question:
-    raise NotImplementedError(f"There is no question about {type(layout).__name__}.")
+    raise NotImplementedError(f"No parser is defined for {type(layout).__name__}; register it here.")
 
 
 _read.register(SeriesLayout, lambda layout, reader, instances: reader.read_windows(instances))
 _read.register(RecordLayout, lambda layout, reader, instances: reader.read_records(instances))
 
 
-def _place_words(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
-    """The places of each labelled column's words."""
+def _map_labels(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
+    """The index of each label, by column."""
     return {column.name: column.places for column in columns if column.places}
 
 
-def _place_value(outcome: Record, target: Column) -> Record:
+def _encode_value(outcome: Record, target: Column) -> Record:
     return {**outcome, "value": target.to_number(outcome["value"])}
 
 
-def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Place]) -> Floats:
-    """The readings in the graph's precision; a value that it cannot hold is refused."""
+def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Location]) -> Floats:
+    """The readings in the graph's precision; raises `Refused` for a value outside its range."""
     with np.errstate(over="ignore", under="ignore"):
         x_BTF = values_BTF.astype(np.float32)
     lost = np.argwhere(~np.isfinite(x_BTF) | ((x_BTF == 0) & (values_BTF != 0)))
     if lost.size:
-        place, row, column = (int(index) for index in lost[0])
+        index, row, column = (int(number) for number in lost[0])
         name = case.column_names[column]
-        where = locate(place, row, name)
+        location = locate(index, row, name)
         raise Refused(
-            f"{write_place(where)} is {values_BTF[place, row, column]:g}; the model computes with "
+            f"{format_location(location)} is {values_BTF[index, row, column]:g}; the model computes with "
             "magnitudes from 1e-38 to 3e38. Check its unit.",
-            where,
+            location,
         )
     return x_BTF

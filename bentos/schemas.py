@@ -1,4 +1,4 @@
-"""Types of requests and answers, made from a case's columns: they validate, and they are what the API page shows."""
+"""Types of requests and answers, built from a case's columns. They validate requests and document the API."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MAX_OUTCOMES = 10_000
 
 
 def build_reading_type(case: Case) -> Any:
-    """The type of one record: a dict with the case's columns, and of a series optionally its time."""
+    """The type of one record: a dict with the case's columns and, for a series, an optional time."""
     fields = {column.name: _build_value(column.head, column) for column in case.columns}
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
     return _build_object("Reading", {**dict.fromkeys(case.time_columns, NotRequired[time]), **fields})
 
 
 def _build_object(name: str, fields: dict[str, Any]) -> Any:
-    """A JSON object of these fields and no others. A dict, because a column may be called like a model's method."""
-    make: Any = TypedDict  # a type checker wants literal names; these are known when a case is loaded
+    """A JSON object with exactly these fields. A dict, because a column may share its name with a pydantic method."""
+    make: Any = TypedDict  # a type checker requires literal names; these are known when a case is loaded
     made = make(name, fields)
     made.__pydantic_config__ = ConfigDict(extra="forbid")
     return made
@@ -36,7 +36,7 @@ def _build_object(name: str, fields: dict[str, Any]) -> Any:
 @singledispatch
 def _build_value(head: Head, column: Column) -> Any:
     """The type of a column's value in JSON."""
-    raise NotImplementedError(f"There is no JSON type of {type(head).__name__}.")
+    raise NotImplementedError(f"No JSON type is defined for {type(head).__name__}; register it here.")
 
 
 @_build_value.register
@@ -71,20 +71,20 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
         reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
     instance: Any = _build_instance(case.layout, reading, case.history)
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
-    known = Field(description="What is known ahead, by step. No case takes it yet: leave it out.")
+    known = Field(description="Values known in advance, by step. No case accepts them yet: leave it out.")
     future = Annotated[None, BeforeValidator(_refuse_future), known]
     return TypeAdapter(_build_object("PredictRequest", {"instances": instances, "future": NotRequired[future]}))
 
 
 def _refuse_future(value: Any) -> None:
     if value is not None:
-        raise PydanticCustomError("future_unknown", "left out, because no case takes values that are known ahead")
+        raise PydanticCustomError("future_unknown", "left out, because no case accepts future values yet")
 
 
 @singledispatch
 def _build_instance(layout: DataLayout, reading: Any, history: int) -> Any:
-    """The type of one question: a window of readings, or one record."""
-    raise NotImplementedError(f"There is no question about {type(layout).__name__}.")
+    """The type of one instance: a window of readings, or one record."""
+    raise NotImplementedError(f"No instance type is defined for {type(layout).__name__}; register it here.")
 
 
 @_build_instance.register
@@ -98,7 +98,7 @@ def _build_record(layout: RecordLayout, reading: Any, history: int) -> Any:
 
 
 def _read_picture(case: Case, value: Any) -> Any:
-    """A picture as the record of its pixels; anything that is no list is left to the record's own checks."""
+    """Convert a picture to the record of its pixels. Values other than lists pass to the record's own checks."""
     assert case.picture is not None
     if not isinstance(value, list):
         return value
@@ -122,7 +122,9 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
     """The validator of an outcomes request."""
     fields = {
         "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
-        "index": Annotated[int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Which instance.")],
+        "index": Annotated[
+            int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Index of the instance.")
+        ],
     }
     outcome: Any = build_outcome(case.task, case, fields)
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
@@ -131,21 +133,21 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
 
 @singledispatch
 def build_outcome(task: Task, case: Case, fields: dict[str, Any]) -> Any:
-    """One outcome: what is true for an answer."""
+    """The type of one outcome: the true value for an answer."""
     return _build_object("Outcome", {**fields, "value": _build_value(case.target.head, case.target)})
 
 
 @build_outcome.register
 def _build_step(task: Forecast, case: Case, fields: dict[str, Any]) -> Any:
-    """A forecast's outcome names its step."""
-    step = Annotated[int, Field(strict=True, ge=1, le=task.horizon, description="Which step ahead.")]
+    """The outcome of a forecast has its step."""
+    step = Annotated[int, Field(strict=True, ge=1, le=task.horizon, description="Number of steps ahead.")]
     value = _build_value(case.target.head, case.target)
     return _build_object("Outcome", {**fields, "step": step, "value": value})
 
 
 @build_outcome.register
 def _build_target(task: Anticipate, case: Case, fields: dict[str, Any]) -> Any:
-    """An outcome of several targets names the one that it is about."""
+    """The outcome of a case with several targets has its target's name."""
     each = [
         _build_object(
             f"Outcome_{target.name}",
@@ -162,7 +164,7 @@ def _build_target(task: Anticipate, case: Case, fields: dict[str, Any]) -> Any:
 @singledispatch
 def name_prediction(task: Task) -> type[Prediction | Outlook | Estimate | Label]:
     """The type of an answer to the task."""
-    raise NotImplementedError(f"There is no answer to {type(task).__name__}.")
+    raise NotImplementedError(f"No answer type is defined for {type(task).__name__}; register it here.")
 
 
 name_prediction.register(Forecast, lambda task: Prediction)
@@ -172,15 +174,15 @@ name_prediction.register(Classify, lambda task: Label)
 
 
 def show_predict_body(case: Case) -> dict[str, Any]:
-    """A predict request that the service answers as it stands, for the API page."""
+    """A valid predict request, as the example on the API page."""
     reading = {column.name: _show_value(column.head, column) for column in case.columns}
     return {"instances": [_show_instance(case.layout, reading, case.history)]}
 
 
 @singledispatch
 def _show_instance(layout: DataLayout, reading: dict[str, Any], history: int) -> Any:
-    """One question: a window of equal readings, or one record."""
-    raise NotImplementedError(f"There is no question about {type(layout).__name__}.")
+    """An example instance: a window of equal readings, or one record."""
+    raise NotImplementedError(f"No instance type is defined for {type(layout).__name__}; register it here.")
 
 
 _show_instance.register(SeriesLayout, lambda layout, reading, history: [reading] * history)
@@ -189,8 +191,8 @@ _show_instance.register(RecordLayout, lambda layout, reading, history: reading)
 
 @singledispatch
 def _show_value(head: Head, column: Column) -> Any:
-    """A value that the column allows."""
-    raise NotImplementedError(f"There is no JSON type of {type(head).__name__}.")
+    """An example value that the column allows."""
+    raise NotImplementedError(f"No JSON type is defined for {type(head).__name__}; register it here.")
 
 
 @_show_value.register
@@ -209,7 +211,7 @@ def _show_number(head: NumberHead, column: Column) -> float:
 
 
 def describe_body(adapter: TypeAdapter[Any], example: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The `requestBody` of an OpenAPI operation, with every definition in place."""
+    """The `requestBody` of an OpenAPI operation, with all definitions inlined."""
     schema = adapter.json_schema()
     definitions = schema.pop("$defs", {})
     media = {"schema": _inline(schema, definitions)} | ({"example": example} if example else {})
@@ -223,12 +225,12 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _inline(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
-    # A discriminator tells members by their names among the definitions, which are gone.
+    # A discriminator refers to members by definition name, and the definitions are inlined.
     return {key: _inline(value, definitions) for key, value in node.items() if key != "discriminator"}
 
 
 def describe_case(case: Case) -> dict[str, Any]:
-    """What does not change about a case, for `GET /cases`."""
+    """The constant part of a case's description, for `GET /cases`."""
     return {
         "columns": [
             ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns

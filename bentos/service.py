@@ -1,10 +1,10 @@
-"""The BentoML service: one process that answers for the cases of `OKAWARI_CASES`.
+"""The BentoML service: one process that serves the cases of `OKAWARI_CASES`.
 
     bentoml serve bentos.service:Okawari --host 127.0.0.1 --port 3000
     bentoml serve okawari:latest         --host 127.0.0.1 --port 3000      (a built Bento, from any folder)
 
-BentoML's own `/healthz`, `/livez`, `/readyz` and `/metrics` stand beside the routes of `bentos.http`. One worker on
-purpose: with several, one may serve a new version while another still serves the old one. Run more replicas instead.
+BentoML adds `/healthz`, `/livez`, `/readyz` and `/metrics` to the routes of `bentos.http`. The service has one worker,
+because several could serve different versions at the same time. Run more replicas instead.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from okawari.settings import Settings, load_settings
 
 
 class Arguments(BaseModel):
-    """What a Bento remembers from its build: the cases that it holds models of."""
+    """The build arguments stored in a Bento: the cases whose models it holds."""
 
     cases: str = ""
 
 
 def _load_settings() -> Settings:
-    """Settings of this process. A built Bento runs with its own source folder as the current one, and state does not
-    belong in there: without `OKAWARI_HOME` it lies beside BentoML's stores.
+    """Settings of this process. The working directory of a built Bento is its own source folder, which must not hold
+    state: without `OKAWARI_HOME`, state is stored beside BentoML's stores.
     """
     if (Path(__file__).parents[2] / "bento.yaml").is_file():
         os.environ.setdefault("OKAWARI_HOME", str(home_path() / "okawari"))
@@ -44,7 +44,7 @@ def _load_settings() -> Settings:
 
 
 def _choose_cases(settings: Settings) -> tuple[str, ...]:
-    """`OKAWARI_CASES` where it is set, else what the Bento was built for, else the default."""
+    """`OKAWARI_CASES` if set, else the cases that the Bento was built for, else the default."""
     built = bentoml.use_arguments(Arguments).cases
     if built and "cases" not in settings.model_fields_set:
         return tuple(built.split(","))
@@ -52,7 +52,7 @@ def _choose_cases(settings: Settings) -> tuple[str, ...]:
 
 
 def _choose_engine(settings: Settings) -> Engine:
-    """The GPU only when it is asked for by name: one window of a small graph is answered sooner on a CPU."""
+    """The GPU only if the settings name it: a CPU computes one window of a small graph faster."""
     return Engine("cuda" if settings.device.startswith("cuda") else "cpu", settings.threads)
 
 
@@ -78,13 +78,13 @@ _options: dict[str, Any] = {"resources": {"gpu": 1}} if _engine.device == "cuda"
 )
 @bentoml.asgi_app(build_app(_services), path="/")
 class Okawari:
-    """Holds the models, watches the model store, and writes the journal's end."""
+    """Serves the models, watches the model store, and closes the journals on shutdown."""
 
     def __init__(self) -> None:
         self._watcher = Watcher([service.runner for service in _services.values()])
         self._watcher.start()
-        # What lives as long as the process need not be looked through again: without this, a full collection held
-        # up every request for 120 to 160 ms every thousand requests or so.
+        # The objects loaded so far live as long as the process, so the garbage collector can skip them: without this,
+        # a full collection delayed requests by 120 to 160 ms, about once in a thousand requests.
         gc.collect()
         gc.freeze()
 

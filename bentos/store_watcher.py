@@ -1,4 +1,4 @@
-"""Looks at the model store for all runners."""
+"""Checks the model store for all runners."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POLL_S = 0.5
 
 
 class Watcher:
-    """Looks at the model store every `POLL_S` seconds, for all runners, until closed."""
+    """Checks the model store every `POLL_S` seconds for all runners, until closed."""
 
     def __init__(self, runners: Sequence[Runner]) -> None:
         self._runners = runners
@@ -19,22 +19,22 @@ class Watcher:
         self._thread = threading.Thread(target=self._watch, name="okawari-watcher", daemon=True)
 
     def start(self) -> None:
-        """Look once before returning, so that a ready service has its models; then go on in the background."""
-        self._look()
+        """Check once before returning, so that a ready service has its models; then continue in the background."""
+        self._check()
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop checking."""
         self._closed.set()
         self._thread.join(timeout=5)
 
     def _watch(self) -> None:
         while not self._closed.wait(POLL_S):
-            self._look()
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         for runner in self._runners:
             try:
                 runner.check_store()
-            except Exception:  # a store that cannot be read now must not end the watch
+            except Exception:  # a store that cannot be read now must not end the thread
                 _log.exception("The model store of %s cannot be read", runner.case.name)

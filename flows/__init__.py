@@ -1,1 +1,1 @@
-"""Prefect flows, one a file: ingest, train, quantize, package, monitor, reconcile."""
+"""Prefect flows, one per file: ingest, train, quantize, package, monitor, score, reconcile."""

@@ -1,4 +1,4 @@
-"""Ingest: source -> check -> snapshot. Damaged rows go to quarantine with their reasons; nothing good is lost."""
+"""Ingest: source -> check -> snapshot. Damaged rows go to quarantine with their reasons; all valid rows are stored."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
 
     Args:
         case: name of the case.
-        until: last day to take in (all there are, if None).
+        until: last day to ingest (all days, if None).
         file: a .csv or .parquet file, or a folder of pictures, to read instead of the case's source.
         live: read the case's live source.
 
     Raises:
         SourceUnavailable: the source cannot be read for a reason outside its data; nothing is recorded.
-        InvalidInput: the data are refused as a whole, which is recorded as a verdict on their quality.
+        InvalidInput: the whole table is refused, which is recorded as a quality verdict.
     """
     problem = load_case(case)
     source = choose_source(problem, file, live)
@@ -41,7 +41,7 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
         checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken)
         return _store(problem, checked, from_source=source is problem.source)
     except SourceUnavailable:
-        raise  # nothing was read, so this is no verdict on the data
+        raise  # nothing was read, so this is not a verdict on the data
     except InvalidInput as refused:
         verdict = decision_log.record_decision(case, Decision(Kind.QUALITY, Verdict.REFUSED, str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
@@ -64,7 +64,7 @@ def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]
         if done.new_rows + done.revised_rows:
             emit(events.DATA_INGESTED, case, {"snapshot": snapshot.version, **facts}, trace=verdict)
     if done.kept_rows:
-        kept = "%s: %d readings differ from the source's and stay as they are, for it ends before %s"
+        kept = "%s: %d stored readings differ from the source and were kept, because the source ends before %s"
         get_run_logger().info(kept, case.name, done.kept_rows, snapshot.last_at)
     get_run_logger().info(
         "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",

@@ -1,7 +1,7 @@
-"""Monitor: has the data moved since the champion was made, and does the champion still keep its promise?
+"""Monitor: has the data drifted since the champion was trained, and does the champion still perform as measured?
 
-Three verdicts are never mixed: quality belongs to `ingest`; drift and performance are taken here, recorded, and told
-as events, which Prefect's automations answer with a training.
+Three verdicts are never mixed: `ingest` records quality; this flow records drift and performance and emits them as
+events, on which Prefect's automations start a training.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from okawari.storage.snapshots import Snapshot
 
 @dataclass(frozen=True)
 class Watched:
-    """Everything a verdict rests on."""
+    """The inputs of the drift and the performance verdict."""
 
     case: Case
     champion: Version
@@ -45,26 +45,26 @@ class Watched:
 
 @flow(name="monitor", flow_run_name="monitor {case}")
 def monitor(case: str) -> dict[str, Any]:
-    """Take the drift and the performance verdict of a case's newest snapshot."""
+    """Record the drift and the performance verdict on a case's newest snapshot."""
     problem = load_case(case)
     prediction_log.absorb_journal(case)
     snapshot, champion = snapshots.load_snapshot(problem), versions.load_champion(case)
     if snapshot is None:
-        get_run_logger().info("%s: nothing ingested yet, so nothing to watch", case)
+        get_run_logger().info("%s: nothing ingested yet, so there is nothing to monitor", case)
         return {}
     if champion is None:
-        return _miss_champion(problem, snapshot)
+        return _record_missing_champion(problem, snapshot)
     watched = Watched(problem, champion, snapshot, snapshots.load_readings(problem, snapshot.version))
-    drift, drift_id = _watch_drift(watched)
-    return {"drift": drift, "performance": _watch_performance(watched, drift_id if drift == Verdict.DRIFTED else None)}
+    drift, drift_id = _judge_drift(watched)
+    return {"drift": drift, "performance": _judge_performance(watched, drift_id if drift == Verdict.DRIFTED else None)}
 
 
-def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
+def _record_missing_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
     reason = f"snapshot {snapshot.version} exists, but there is no champion"
     verdict = decision_log.record_decision(
         case.name, Decision(Kind.PERFORMANCE, Verdict.NO_CHAMPION, reason), snapshot_version=snapshot.version
     )
-    if "train" not in orchestrator.list_active_flows(case.name):  # the training under way brings the champion
+    if "train" not in orchestrator.list_active_flows(case.name):  # the training in progress will set the champion
         emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
     get_run_logger().info("%s: %s", case.name, reason)
     return {"performance": Verdict.NO_CHAMPION}
@@ -73,21 +73,21 @@ def _miss_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
 # --- drift --------------------------------------------------------------------------------------------------------
 
 
-def _watch_drift(watched: Watched) -> tuple[str, str]:
+def _judge_drift(watched: Watched) -> tuple[str, str]:
     case, rule = watched.case, watched.case.drift
     reference, current = _cut_reference(watched)
-    looked_at = reference.tail(rule.reference), current.tail(rule.current)
-    verdict = measure_drift(*looked_at, rule, in_order=case.layout.in_order)
+    compared = reference.tail(rule.reference), current.tail(rule.current)
+    verdict = measure_drift(*compared, rule, in_order=case.layout.in_order)
     decision_id = _record(watched, Decision(Kind.DRIFT, verdict.verdict, verdict.reason, verdict.facts()))
     if verdict.verdict != "not enough data":
-        _publish_report(watched, *looked_at, verdict)
+        _publish_report(watched, *compared, verdict)
     if verdict.verdict == "drifted":
         emit(events.DRIFT_DETECTED, case, _payload(watched, verdict.reason), trace=decision_id)
     return verdict.verdict, decision_id
 
 
 def _cut_reference(watched: Watched) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Features up to the champion's snapshot, and those of the readings that came after it."""
+    """Features up to the champion's snapshot, and features of the later readings."""
     features = compute_feature_frame(watched.readings, watched.case)
     is_known = features[watched.case.time] <= pd.Timestamp(watched.champion.trained_until)
     columns = list(watched.case.feature_names)
@@ -113,19 +113,19 @@ def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:
 # --- performance --------------------------------------------------------------------------------------------------
 
 
-def _watch_performance(watched: Watched, drift_id: str | None) -> str:
-    """Take the verdict; where drift was found at the same look, that is its cause and has asked for the training."""
-    verdict = _measure_promise(watched)
+def _judge_performance(watched: Watched, drift_id: str | None) -> str:
+    """Record the verdict. If this run found drift too, drift is the cause, and its event requests the training."""
+    verdict = _measure_all(watched)
     decision = Decision(Kind.PERFORMANCE, verdict.verdict, verdict.reason, verdict.facts())
     decision_id = _record(watched, decision, cause=drift_id)
     if verdict.verdict == "degraded":
-        payload, told = _payload(watched, verdict.reason), drift_id is not None
-        emit(events.PERFORMANCE_DEGRADED, watched.case, payload, trace=decision_id, told=told)
+        payload, is_duplicate = _payload(watched, verdict.reason), drift_id is not None
+        emit(events.PERFORMANCE_DEGRADED, watched.case, payload, trace=decision_id, is_duplicate=is_duplicate)
     return verdict.verdict
 
 
-def _measure_promise(watched: Watched) -> PerformanceVerdict:
-    """Each head with its share of the false alarms."""
+def _measure_all(watched: Watched) -> PerformanceVerdict:
+    """The verdict over all heads, each tested at its share of `ALPHA`."""
     case, name = watched.case, watched.case.name
     predictions, outcomes = prediction_log.load_predictions(name), prediction_log.load_outcomes(name)
     known = watched.readings[watched.readings[case.time] <= pd.Timestamp(watched.champion.trained_until)]
@@ -136,14 +136,14 @@ def _measure_promise(watched: Watched) -> PerformanceVerdict:
 
 @singledispatch
 def _measure(head: Head, matured: Matured, watched: Watched, alpha: float) -> PerformanceVerdict:
-    raise NotImplementedError(f"There is no performance verdict on {type(head).__name__}.")
+    raise NotImplementedError(f"No performance verdict is defined for {type(head).__name__}; register it here.")
 
 
 @_measure.register
 def _measure_number(head: NumberHead, matured: Matured, watched: Watched, alpha: float) -> PerformanceVerdict:
     return measure_performance(
         _pick_own(watched, matured.pairs),
-        coverage_share=_promised(watched),
+        coverage_share=_choose_coverage(watched),
         baseline=matured.baseline,
         min_rows=watched.case.retrain.min_outcomes,
         alpha=alpha,
@@ -160,11 +160,11 @@ def _pick_own(watched: Watched, pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["version"] == watched.champion.version]
 
 
-def _promised(watched: Watched) -> float:
-    """Share of truths that intervals promise; a champion without any has empty bounds, which are not judged."""
-    promised = watched.champion.coverage_share or watched.case.coverage_share
-    assert promised is not None, "a case of numbers names the coverage that it wants"
-    return promised
+def _choose_coverage(watched: Watched) -> float:
+    """Nominal coverage of the champion's intervals. Without intervals the bounds are empty and not tested."""
+    nominal = watched.champion.coverage_share or watched.case.coverage_share
+    assert nominal is not None, "a case of numbers has a coverage_share"
+    return nominal
 
 
 def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> str:

@@ -13,7 +13,7 @@ from okawari.training.package import load_packaging, package_version
 
 @flow(name="package", flow_run_name="package {case}")
 def package(case: str, version: str | None = None) -> dict[str, Any]:
-    """Make a version the one that serves.
+    """Put a registered version into service.
 
     Args:
         case: name of the case.

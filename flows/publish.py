@@ -1,7 +1,7 @@
 """Publish events, tables, links and progress to Prefect. Every flow publishes through this module.
 
-An event is a courtesy that makes the loop fast, and a page's table a courtesy to people; when either cannot be
-delivered, the work goes on and `reconcile` makes up for it.
+Events only make the loop faster, and tables, links and progress are for display. If one cannot be delivered, the flow
+continues; `reconcile` later starts what a lost event would have started.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from okawari.progress import Step
 Result = TypeVar("Result")
 
 _PROGRESS_EVERY_S = 1.0
-"""Each showing of progress is a call of the server, some 20 ms of the fit's time."""
+"""Each update of a progress bar is a call to the server, which delays the fit by some 20 ms."""
 
 
 class PrefectHost:
-    """A host of `okawari.training`: each step is a task, and what it shows stands on the page of the run."""
+    """A host of `okawari.training`: each step is a task, and its tables and links appear on the page of the run."""
 
     def __init__(self) -> None:
         self._progress = ProgressArtifacts()
 
     def run_step(self, title: str, work: Callable[..., Result], *given: Any) -> Result:
-        """Run a step as a task; what it is given stays in memory."""
+        """Run a step as a task; its arguments stay in memory."""
         step = task(name=title.split()[0], task_run_name=title, cache_policy=NO_CACHE)(work)
         return step(*given)
 
@@ -50,7 +50,7 @@ class PrefectHost:
         get_run_logger().info("%s", line)
 
     def show_progress(self, case: Case, step: Step) -> None:
-        """Show how far a piece of work is."""
+        """Show the progress of a piece of work."""
         self._progress.show(case, step)
 
     def show_table(self, case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:
@@ -74,7 +74,7 @@ class ProgressArtifacts:
         self._shown_at: dict[str, float] = {}
 
     def show(self, case: Case, step: Step) -> None:
-        """Show how far a piece of work is; a server that cannot be reached costs the bar and not the work."""
+        """Show the progress of a piece of work. If the server cannot be reached, the work continues without it."""
         now = time.monotonic()
         if step.share < 1 and now - self._shown_at.get(step.what, float("-inf")) < _PROGRESS_EVERY_S:
             return
@@ -91,35 +91,35 @@ class ProgressArtifacts:
         else:
             key = _key(case, f"progress-{step.what}")
             created = create_progress_artifact(percent, key, text)
-            assert isinstance(created, UUID)  # a coroutine only where a loop runs, and flows run in none
+            assert isinstance(created, UUID)  # a coroutine only inside a running event loop, and flows run in none
             self._known[step.what] = created
 
 
-def emit(name: str, case: Case, payload: Mapping[str, Any], *, trace: str, told: bool = False) -> None:
+def emit(name: str, case: Case, payload: Mapping[str, Any], *, trace: str, is_duplicate: bool = False) -> None:
     """Emit one of `okawari.events` about a case.
 
     Args:
         name: the event.
         case: what it is about.
-        payload: numbers and words of the event.
-        trace: id of the decision that it tells of.
-        told: another event has already asked for what this one would ask for; automations can leave it alone.
+        payload: numbers and texts of the event.
+        trace: id of the recorded decision behind the event.
+        is_duplicate: another event already requests the same work, so automations can ignore this one.
     """
-    emit_event(name, resource=build_resource(case, trace, told), payload=dict(payload))
+    emit_event(name, resource=build_resource(case, trace, is_duplicate), payload=dict(payload))
 
 
-def build_resource(case: Case, trace: str, told: bool = False) -> dict[str, str]:
-    """Labels of an event; automations match and pass on these."""
+def build_resource(case: Case, trace: str, is_duplicate: bool = False) -> dict[str, str]:
+    """Labels of an event; automations match them and pass them on."""
     return {
         "prefect.resource.id": resource_id(case.name),
         "prefect.resource.name": case.name,
         "okawari.trace": trace,
-        "okawari.told": "yes" if told else "no",
+        "okawari.told": "yes" if is_duplicate else "no",
     }
 
 
 def show_table(case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:
-    """A table on the page of the run, kept by key so that its versions can be compared."""
+    """Show a table on the page of the run. Its key stays the same, so Prefect keeps its versions for comparison."""
     create_table_artifact(
         table=[{name: _short(value) for name, value in row.items()} for row in rows],
         key=_key(case, what),
@@ -128,7 +128,7 @@ def show_table(case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption
 
 
 def show_link(case: Case, what: str, url: str, text: str) -> None:
-    """A link on the page of the run."""
+    """Show a link on the page of the run."""
     create_link_artifact(link=url, link_text=text, key=_key(case, what), description=text)
 
 

@@ -16,6 +16,6 @@ def quantize(case: str, run_id: str, cause_id: str | None = None) -> str:
     Args:
         case: name of the case.
         run_id: the training's run; it holds `variants/fp32.onnx`.
-        cause_id: the recorded decision that this belongs to.
+        cause_id: id of the recorded decision that this belongs to.
     """
     return quantize_graph(load_quantizing(load_case(case), run_id, cause_id), PrefectHost()).variant

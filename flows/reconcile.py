@@ -1,7 +1,7 @@
-"""Reconcile: compare what should be with what is, and repair it. Events make the loop fast; this makes it correct.
+"""Reconcile: compare the state of the loop with its records and start the missing steps.
 
-It starts the same deployments that events start, so whatever it does twice is done once: each run first asks the
-records whether it is still needed.
+Events make the loop fast; reconcile makes it correct. It starts the same deployments as events. A repeated start is
+harmless, because each run first checks the records and stops if it is no longer needed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, tables
 
 _BUCKET_MINUTES = 10
-"""A repair is asked for once in so many minutes; if that run dies too, the next pass may ask again."""
+"""The same repair starts at most once in so many minutes; if that run dies too, a later pass starts it again."""
 
 
 @flow(name="reconcile", flow_run_name="reconcile")
 def reconcile(case: str | None = None, grace_s: float = GRACE_S) -> dict[str, list[str]]:
-    """Repair one case or, if None, every case of `OKAWARI_CASES`; returns what was asked for, by case.
+    """Repair one case or, if None, every case of `OKAWARI_CASES`; returns the started repairs, by case.
 
     Args:
         case: name of the case.
@@ -40,7 +40,7 @@ def reconcile(case: str | None = None, grace_s: float = GRACE_S) -> dict[str, li
 
 def _reconcile_case(case: Case, grace_s: float) -> list[str]:
     prediction_log.absorb_journal(case.name)
-    loop = gather_loop(case, serving=_ask_service(case), active=orchestrator.list_active_flows(case.name))
+    loop = gather_loop(case, serving=_load_serving(case), active=orchestrator.list_active_flows(case.name))
     repairs = decide_repairs(loop, grace_s)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
@@ -48,8 +48,8 @@ def _reconcile_case(case: Case, grace_s: float) -> list[str]:
         _perform(case, repair)
     tables.compact_records(case.name)
     if not repairs:
-        get_run_logger().info("%s: all is as it should be", case.name)
-    # Setting the alias takes no time, so what follows from it is asked for in the same pass.
+        get_run_logger().info("%s: nothing to repair", case.name)
+    # Setting the alias takes no time, so the same pass starts the repairs that follow from it.
     is_set = any(repair.action == Action.SET_CHAMPION for repair in repairs)
     follow_up = _reconcile_case(case, grace_s) if is_set else []
     return [*(repair.action for repair in repairs), *follow_up]
@@ -65,8 +65,8 @@ def _perform(case: Case, repair: Repair) -> None:
     orchestrator.start_run(repair.action, {"case": case.name, **repair.parameters}, idempotency_key=key)
 
 
-def _ask_service(case: Case) -> str | None:
-    """Version that the service answers with; None where it cannot be asked or serves none."""
+def _load_serving(case: Case) -> str | None:
+    """Version that serves; None if the service does not answer or serves none."""
     try:
         with Client(timeout=5) as client:
             serving = client.load_serving(case.name)

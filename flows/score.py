@@ -1,7 +1,7 @@
-"""Score: answer every row of a file with a version's graph, as `okawari score` does, for a schedule or another system.
+"""Score: predict every row of a file with a version's graph, like `okawari score`.
 
-The command works in its own process and needs no Prefect; this flow is for runs that a schedule or another system asks
-for. A killed run leaves whole parts, and the next run with the same parameters goes on from there.
+The command runs in its own process and needs no Prefect; a schedule or another system starts this flow. A killed run
+leaves complete parts, and the next run with the same parameters continues from them.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from okawari.scoring.job import check_job, load_model, score_file
 
 @flow(name="score", flow_run_name="score {case}")
 def score(case: str, source: Path, target: Path, version: str | None = None, overwrite: bool = False) -> dict[str, Any]:
-    """Answer every row of a table of readings; returns what became of the rows.
+    """Predict every row of a table of readings; returns the counts of answered and refused rows.
 
     Args:
         case: name of the case.
-        source: a .csv or .parquet file, rows in the order of time; an absolute path, as the runner sees it.
+        source: a .csv or .parquet file, rows in the order of time; an absolute path on the runner's machine.
         target: the .csv or .parquet file to write.
         version: a registered version; the champion, if None.
-        overwrite: replace an output that is there, or the unfinished parts of another job.
+        overwrite: replace an existing output, or the unfinished parts of another job.
     """
     problem, logger = load_case(case), get_run_logger()
     check_job(problem, source, target, overwrite=overwrite)
     model = load_model(problem, version)
     progress = ProgressArtifacts()
 
-    def bars(step: Step) -> None:
+    def show_progress(step: Step) -> None:
         progress.show(problem, step)
 
-    scored = score_file(problem, model, source, target, overwrite=overwrite, watch=bars)
+    scored = score_file(problem, model, source, target, overwrite=overwrite, watch=show_progress)
     done = {
         "version": model.version,
         "rows": scored.rows,

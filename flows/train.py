@@ -14,12 +14,12 @@ from okawari.training.train import Request, train_case
 
 @flow(name="train", flow_run_name="train {case}")
 def train(case: str, cause: Cause = "schedule", reason: str = "", cause_id: str | None = None) -> dict[str, Any]:
-    """Bring a fresh challenger, if there is reason to, and promote it, if it is better.
+    """Train a challenger if there is a reason to, and promote it if it is better.
 
     Args:
         case: name of the case.
-        cause: why a training is asked for; all but `asked` are rationed.
-        reason: the same in words, for the record.
-        cause_id: the recorded verdict that asked for it.
+        cause: why the training is requested; drift, performance and schedule have rate limits.
+        reason: the cause as text, for the record.
+        cause_id: id of the recorded verdict that requested it.
     """
     return train_case(Request(load_case(case), cause, reason, cause_id), PrefectHost())

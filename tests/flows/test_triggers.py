@@ -44,7 +44,7 @@ def test_new_data_starts_the_monitor_of_its_case(fresh: Case) -> None:
 
 
 def test_what_another_event_has_asked_for_is_not_asked_for_again(fresh: Case) -> None:
-    emit(events.PERFORMANCE_DEGRADED, fresh, {"reason": "worse"}, trace="t" * 32, told=True)
+    emit(events.PERFORMANCE_DEGRADED, fresh, {"reason": "worse"}, trace="t" * 32, is_duplicate=True)
     emit(events.DATA_INGESTED, fresh, {"snapshot": 3}, trace="t" * 32)  # later, so once it is answered both are
     _await_runs("monitor")
     assert orchestrator.list_runs("train") == []

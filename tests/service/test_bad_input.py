@@ -85,7 +85,7 @@ def test_a_body_over_the_limit_is_refused_announced_or_not(server):
 def test_an_unknown_case_is_answered_with_those_there_are(server, records):
     answer = server.client.post("/nvda/predict", json={"instances": [records]})
     assert answer.status_code == 404
-    assert answer.json()["error"] == "There is no case 'nvda' here; this service has aapl. Ask one of these."
+    assert answer.json()["error"] == "There is no case 'nvda' here; this service has aapl. Use one of these."
 
 
 def test_an_unknown_verb_is_answered_with_those_there_are(server):
@@ -96,7 +96,7 @@ def test_a_forecast_takes_no_body(server):
     answer = server.client.post("/aapl/forecast", content=b'{"instances": []}')
     assert (answer.status_code, answer.json()["error"]) == (
         422,
-        "The body holds something; a forecast takes none. Send {} or use predict.",
+        "The body is not empty; a forecast takes no input. Send {} or use predict.",
     )
 
 

@@ -49,7 +49,7 @@ def test_a_large_request_is_answered_whole_by_the_same_numbers(server, records):
 
 
 def test_overload_is_turned_away_with_the_time_to_come_back(server, records):
-    """Twice as many requests at once as may be in work: some are turned away, none fails otherwise."""
+    """Twice as many requests at once as may be in progress: some are turned away, none fails otherwise."""
 
     async def flood() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=None)
@@ -61,5 +61,5 @@ def test_overload_is_turned_away_with_the_time_to_come_back(server, records):
     refused = [answer for answer in answers if answer.status_code != 200]
     assert {answer.status_code for answer in answers} == {200, 503}
     assert {answer.headers["retry-after"] for answer in refused} == {"1"}
-    assert "ask again in a second" in refused[0].json()["error"]
+    assert "again in a second" in refused[0].json()["error"]
     assert server.predict(records).status_code == 200

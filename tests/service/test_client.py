@@ -40,5 +40,5 @@ def test_values_that_are_known_ahead_are_refused_with_a_sentence(server: Any, re
     body = {"instances": [records], "future": [[{"volume": 1.0}]]}
     reply: httpx.Response = server.client.post("/aapl/predict", json=body)
     assert reply.status_code == 422
-    assert "future is" in reply.json()["error"] and "no case takes values that are known ahead" in reply.json()["error"]
+    assert "future is" in reply.json()["error"] and "no case accepts future values yet" in reply.json()["error"]
     assert server.client.post("/aapl/predict", json={**body, "future": None}).status_code == 200

@@ -106,7 +106,7 @@ def test_a_deployable_that_fails_a_check_is_refused_with_the_reason_and_the_old_
     assert shown["refused"].startswith(f"{tag} is refused: The graph of aapl version 66 has sha256")
     tag = server.kitchen.put(give_wrong_golden("67"))
     shown = server.wait(lambda shown: tag in (shown["refused"] or ""))
-    assert "answers its golden question with" in shown["refused"]
+    assert "Its answer to the golden question is" in shown["refused"]
     assert server.predict(records).json()["model"] == serving == shown["model"]
     with serve(server.kitchen) as second:  # and a service that starts now falls back to the newest good one
         assert second.show_case()["model"] == serving

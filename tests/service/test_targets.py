@@ -123,14 +123,14 @@ def _read_outcomes(served, case):
     return [row for segment in list_segments(folder, "outcomes") for row in segment.rows()]
 
 
-ALL = "it names what the outcome is of, one of trend, acceleration, regime. Correct it."
+ALL = "it must be one of the targets trend, acceleration, regime."
 
 
 @pytest.mark.parametrize(
     ("case", "outcome", "sentence", "place"),
     [
-        ("cpi", {"target": "trnd", "value": "rising"}, f'outcomes[0].target is "trnd"; {ALL}', "target"),
-        ("cpi", {"value": "rising"}, f"outcomes[0].target is missing; {ALL}", "target"),
+        ("cpi", {"target": "trnd", "value": "rising"}, f'outcomes[0].target is "trnd"; {ALL} Correct it.', "target"),
+        ("cpi", {"value": "rising"}, f"outcomes[0].target is missing; {ALL} Add it.", "target"),
         (
             "cpi", {"target": "trend", "value": "up"},
             'outcomes[0].value is "up"; trend is one of falling, stable, rising. Correct it.', "value",

@@ -368,7 +368,10 @@ def test_a_source_that_is_not_there_is_named_before_the_registry_is_asked(call: 
     ("arguments", "told"),
     [
         (("aapl", "--file", "missing.csv"), "There is no file missing.csv; give the path of a .csv or .parquet file."),
-        (("diabetes", "--live"), "Case diabetes has no live source; leave --live out, or give the case one."),
+        (
+            ("diabetes", "--live"),
+            "Case diabetes has no live source; leave out --live, or add a live source to the case.",
+        ),
     ],
 )
 def test_a_typing_error_is_told_before_anything_is_started(call: Call, arguments: tuple[str, ...], told: str) -> None:

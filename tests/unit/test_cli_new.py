@@ -42,11 +42,11 @@ def test_a_csv_becomes_a_case_and_it_says_what_it_assumed(call: Call, tmp_path: 
     assert case.source == TableFile(tmp_path / "sales.csv", time="date", rename=(("Unit Price", "unit_price"),))
     for told in (
         "cases/demand.py: Demand: units",
-        "A forecast, as 'date' orders the rows",
+        "A forecast, because 'date' orders the rows",
         "all 130 rows are valid",
         "'Unit Price' as unit_price",
         "without 'note'",
-        "one a day, so 7 make a season",
+        "one per day, so 7 make a season",
         "OKAWARI_CASES=demand okawari up",
     ):
         assert told in said.out
@@ -98,7 +98,7 @@ def test_what_somebody_has_written_is_replaced_only_on_demand(call: Call, tmp_pa
     file = tmp_path / "cases/demand.py"
     file.write_text(mine := file.read_text() + "# mine\n")
     said = call(*arguments)
-    assert said.err == "okawari: There is cases/demand.py already; give another name or add --overwrite.\n"
+    assert said.err == "okawari: cases/demand.py exists already; give another name or add --overwrite.\n"
     assert file.read_text() == mine
     assert call(*arguments, "--overwrite").code == 0
     assert "# mine" not in file.read_text()
@@ -111,7 +111,7 @@ def test_what_somebody_has_written_is_replaced_only_on_demand(call: Call, tmp_pa
         ("date,units\n", "holds 0 rows of 2 columns"),
         ("units\n1\n2\n", "holds 2 rows of 1 columns"),
         ("units,units\n1,2\n", "names the columns ['units'] more than once; give each column its own name"),
-        ("a,units\n1,2\n1,3\n2,4\n", "There are 3 rows that could be used; a forecast takes at least 97"),
+        ("a,units\n1,2\n1,3\n2,4\n", "There are 3 usable rows; a forecast needs at least 97"),
         ("a,units\n" + "1,2\n2,many\n" * 50, "Column 'units' mixes numbers and other values, such as 'many'"),
         ("a,sold\n" + "1,2\n2,3\n" * 50, "There is no column 'units'; there are ['a', 'sold']"),
         ("a,units\n" + "1,2\n2,2\n" * 50, "Column 'units' is '2' in every row, so there is nothing to learn"),
@@ -138,7 +138,7 @@ def test_a_bad_table_is_one_sentence_and_no_file(content: str, told: str, call: 
         ),
         (["--csv", "sales.csv", "--query", "select 1"], "a query needs a database. Leave one of them out"),
         (["--sql", "sqlite:///shop.db"], "A database is given without --query; a database needs one."),
-        (["--sql", "sqlite:///shop.db", "--query", "select * from gone"], "no such table: gone. Check the address"),
+        (["--sql", "sqlite:///shop.db", "--query", "select * from gone"], "no such table: gone. Check the URL"),
         (["--sql", "sqlite:///gone.db", "--query", "select 1"], "gone.db; give the path of a SQLite file"),
         (["--sql-env", "NO_URL", "--query", "select 1"], "The environment variable NO_URL is not set"),
         (["--csv", "gone.csv"], "gone.csv; give the path of a .csv or .parquet file"),

@@ -164,8 +164,8 @@ def test_the_file_says_what_was_assumed_and_left_out(home: Path, tmp_path: Path)
     flat = " ".join(text.replace("#", "").split())
     assert "units from table.csv, as `okawari new mine` guessed it" in flat
     assert "all 130 rows are valid" in flat
-    assert "'note': words; a forecast reads numbers alone" in flat
-    assert "one a day, so 7 make a season" in flat
+    assert "'note': words; a forecast reads only numbers" in flat
+    assert "one per day, so 7 make a season" in flat
     assert "130 rows give a history of 13 readings and 2 steps ahead" in flat
     assert 'task=Forecast(target="units", history=13, horizon=2)' in text
 
@@ -194,7 +194,7 @@ def test_a_query_is_written_without_its_address_where_a_variable_holds_that(home
         ("Demand", "The case's name is 'Demand'; use lower-case letters"),
         ("2024", "use lower-case letters, digits and _"),
         ("../demand", "use lower-case letters, digits and _"),
-        ("taken", "There is .*taken.py already; give another name or add --overwrite"),
+        ("taken", "taken.py exists already; give another name or add --overwrite"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(name: str, told: str, tmp_path: Path) -> None:

@@ -160,26 +160,30 @@ HTML = "<!DOCTYPE html>\n<html><body>Error - St. Louis Fed</body></html>"
 @pytest.mark.parametrize(
     ("status", "text", "message"),
     [
-        (404, HTML, r"FRED knows no series of one of the names CPIAUCSL \(HTTP 404\).*Correct the name"),
+        (404, HTML, r"FRED has no series for one of the ids CPIAUCSL \(HTTP 404\).*Correct the id"),
         (503, HTML, "FRED answered for CPIAUCSL with HTTP 503, not with figures; try again later"),
         (200, HTML, "begins with '<!DOCTYPE html>.*begins with observation_date,CPIAUCSL"),
         (200, "", "begins with ''; a CSV of these series begins with observation_date,CPIAUCSL"),
         (200, "observation_date,UNRATE\n2023-01-01,3.4\n", "a CSV of these series begins with"),
-        (200, "observation_date,CPIAUCSL\n2023-01-01,three\n", "is no CSV of figures by month: .*three"),
-        (200, "observation_date,CPIAUCSL\nJanuary,300.5\n", "is no CSV of figures by month"),
+        (200, "observation_date,CPIAUCSL\n2023-01-01,three\n", "is not a CSV of monthly figures: .*three"),
+        (200, "observation_date,CPIAUCSL\nJanuary,300.5\n", "is not a CSV of monthly figures"),
         (
             200,
             "observation_date,CPIAUCSL\n2023-01-01,300,5,1\n",
-            "no CSV of figures by month: each of its 1 lines has",
+            "not a CSV of monthly figures: each of its 1 lines has",
         ),
         (
             200,
             "observation_date,CPIAUCSL\n2023-01-01,300\n2023-02-01,301,5\n2023-03-01,302\n",
-            "is no CSV of figures by month: in row 2 the line has 3 fields, the header 2: '2023-02-01,301,5'",
+            "is not a CSV of monthly figures: in row 2 the line has 3 fields, the header 2: '2023-02-01,301,5'",
         ),
-        (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-02,1\n", "not all monthly; .*Choose monthly ones"),
-        (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-01,1\n", "not all monthly; .*Choose monthly ones"),
-        (200, "observation_date,CPIAUCSL\n", "FRED has no month since 1959-01-01 in which all of CPIAUCSL are there"),
+        (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-02,1\n", "not all monthly; .*Choose monthly series"),
+        (200, "observation_date,CPIAUCSL\n2023-01-01,1\n2023-01-01,1\n", "not all monthly; .*Choose monthly series"),
+        (
+            200,
+            "observation_date,CPIAUCSL\n",
+            "FRED has no month since 1959-01-01 in which all of CPIAUCSL have a figure",
+        ),
         (200, "observation_date,CPIAUCSL\n2023-01-01,.\n", "FRED has no month since 1959-01-01"),
     ],
 )
@@ -217,7 +221,7 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         ({"series": (FredSeries("UNRATE", "a"), FredSeries("TB3MS", "a"))}, "Fred.series has the names"),
         ({"period": "year"}, "Fred.period is 'year'; use one of"),
         ({"since": "1959"}, "Fred.since is '1959'; write a day such as 1959-01-01"),
-        ({"max_missing_months": 3}, "a quarter can do without 0 to 2 of its months"),
+        ({"max_missing_months": 3}, "a quarter may lack 0 to 2 of its months"),
     ):
         with pytest.raises(InvalidInput, match=message):
             replace(MACRO, **wrong)

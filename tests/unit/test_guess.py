@@ -18,7 +18,7 @@ from okawari.scaffold.infer import Guess, Wish, guess_case
 from okawari.scaffold.sizing import (
     count_fewest_readings,
     count_fewest_records,
-    measure_rhythm,
+    measure_frequency,
     plan_drift,
     plan_reach,
     plan_records_gate,
@@ -111,7 +111,7 @@ def test_a_flag_is_forecast_where_its_time_is_named() -> None:
 def test_models_of_differences_see_a_whole_season_of_them(n: int, freq: str) -> None:
     times = pd.Series(pd.date_range("1980-01-01", periods=n, freq=freq))
     table = draw_counts(n).assign(day=times.dt.strftime("%Y-%m-%dT%H:%M"))
-    case, season = _guess(table, "units").case, measure_rhythm(times).season
+    case, season = _guess(table, "units").case, measure_frequency(times).season
     assert isinstance(case.task, Forecast)
     lags = [recipe.lags for recipe in case.candidates if hasattr(recipe, "lags")]
     is_seasonal = any(recipe.name.startswith("seasonal") for recipe in case.candidates)
@@ -153,17 +153,17 @@ def test_damaged_rows_are_counted_and_do_not_spoil_the_guess() -> None:
 
 def test_a_rhythm_is_told_as_a_person_reads_it() -> None:
     times = pd.Series(pd.date_range("2024-01-01", periods=9, freq="min"))
-    assert measure_rhythm(times).said == "one every 00:01:00, which says nothing of a season"
+    assert measure_frequency(times).text == "one every 00:01:00, which has no known season"
     days = pd.Series(pd.date_range("2024-01-01", periods=9, freq="13D"))
-    assert measure_rhythm(days).said.startswith("one every 13 days")
-    assert measure_rhythm(days.iloc[::-1]) == measure_rhythm(days)
+    assert measure_frequency(days).text.startswith("one every 13 days")
+    assert measure_frequency(days.iloc[::-1]) == measure_frequency(days)
 
 
 @pytest.mark.parametrize("freq", ["D", "W", "MS", "QS", "h", "B", "13D"])
 @pytest.mark.parametrize("n", [97, 101, 120, 179, 300, 1000])
 def test_a_forecast_of_any_length_and_rhythm_can_be_split(n: int, freq: str) -> None:
     times = pd.Series(pd.date_range("1770-01-01", periods=n, freq=freq))
-    season = measure_rhythm(times).season
+    season = measure_frequency(times).season
     assert season == {"D": 7, "W": 52, "MS": 12, "QS": 4, "h": 24, "B": 5, "13D": 0}[freq]
     reach = plan_reach(n, season)
     assert 1 <= reach.horizon <= 5
@@ -178,11 +178,11 @@ def test_a_forecast_of_any_length_and_rhythm_can_be_split(n: int, freq: str) -> 
 def test_the_fewest_rows_are_enough_and_one_less_is_not() -> None:
     fewest = count_fewest_readings()
     assert isinstance(_guess(draw_sales(fewest), "units").case.task, Forecast)
-    assert f"a forecast takes at least {fewest}" in _refuse(draw_sales(fewest - 1), "units", "date")
+    assert f"a forecast needs at least {fewest}" in _refuse(draw_sales(fewest - 1), "units", "date")
     for target, labelled in (("size", True), ("price", False)):
         n = count_fewest_records(labelled=labelled)
         assert not _guess(draw_things(n), target).case.layout.in_order
-        assert f"There are {n - 1} rows that could be used" in _refuse(draw_things(n - 1), target)
+        assert f"There are {n - 1} usable rows" in _refuse(draw_things(n - 1), target)
 
 
 def test_parts_grow_with_the_rows_up_to_what_a_gate_takes_by_itself() -> None:
@@ -240,7 +240,7 @@ def test_times_that_order_no_forecast_are_left_out_with_the_reason() -> None:
     table = draw_sales(200)
     flag = _guess(table, "promo")
     assert isinstance(flag.case.task, Classify)
-    assert flag.left_out["date"] == "a time, and what is predicted is 0 or 1; name it with --time to forecast"
+    assert flag.left_out["date"] == "times, but the target is 0 or 1; name this column with --time to forecast"
     assert "labels" in _guess(table.assign(kind=["a", "b"] * 100), "kind").left_out["date"]
     repeated = table.assign(date=[*table["date"][:100], *table["date"][:100]])
     assert "repeats a time in 100 of 200 rows" in _guess(repeated, "units").left_out["date"]
@@ -271,12 +271,12 @@ def test_times_that_order_no_forecast_are_left_out_with_the_reason() -> None:
             "such as '0,5'; a label is one of at most 30, and a",
         ),
         ({}, "date", None, "Column 'date' holds times; a target is numbers or labels"),
-        ({"units": ["a", "b"] * 100}, "units", "date", "Column 'units' holds words; a Forecast is of numbers. Leave"),
+        ({"units": ["a", "b"] * 100}, "units", "date", "Column 'units' holds words; a forecast needs numbers. Leave"),
         ({}, "units", "units", "is --time and --target; name two columns"),
         ({"date": [f"day {i}" for i in range(200)]}, "units", "date", "cannot be read as times in 200 of 200 rows"),
         ({"date": range(200)}, "units", "date", "cannot be read as times in 200 of 200 rows, such as '0'; write"),
         ({"date": ["2024-01-01"] * 200}, "units", "date", "repeats a time in 199 of 200 rows"),
-        ({"date": ["01/02/2024", "01/03/2024"] * 100}, "units", "date", "whose day may stand first or second"),
+        ({"date": ["01/02/2024", "01/03/2024"] * 100}, "units", "date", "whose day can come first or second"),
     ],
 )
 def test_what_is_no_case_is_told_what_to_do(changed: dict[str, Any], target: str, time: str | None, told: str) -> None:
@@ -286,8 +286,8 @@ def test_what_is_no_case_is_told_what_to_do(changed: dict[str, Any], target: str
 def test_three_rows_are_too_few_whatever_they_hold() -> None:
     told = _refuse(draw_sales(3), "units")
     assert told == (
-        "There are 3 rows that could be used; a forecast takes at least 97, a number 85 and a label 55, to learn from "
-        "some and judge by others. Collect more."
+        "There are 3 usable rows; a forecast needs at least 97, a number 85 and a label 55, for training and holdout. "
+        "Collect more."
     )
 
 

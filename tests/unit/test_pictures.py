@@ -132,7 +132,7 @@ def test_what_is_no_picture_goes_to_quarantine_by_its_name(digits: Case, own: Pi
     (own.path / "7/half.png").write_bytes(whole[: len(whole) // 2])
     checked = check_readings(own.read(), digits, NOW)
     assert checked.refused["reason"].tolist()[1:] == [
-        "pixel_00 is '7/notes.txt: no picture that Pillow knows', not a number; "
+        "pixel_00 is '7/notes.txt: not a picture that Pillow can read', not a number; "
         "pixel_01 and 62 other columns are missing",
         "digit is missing",
         "digit is 'ten', not one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
@@ -162,7 +162,9 @@ def test_a_folder_that_holds_nothing_to_read_is_one_clear_sentence(own: PictureF
     with pytest.raises(SourceUnavailable, match=r"There is no folder .*gone; make it, with a subfolder of pictures"):
         replace(own, path=tmp_path / "gone").read()
     _save(np.zeros((8, 8)), own.path / "a.png")
-    with pytest.raises(InvalidInput, match=r"scans has no subfolders; pictures lie in one for each label.*Sort them"):
+    with pytest.raises(
+        InvalidInput, match=r"scans has no subfolders; each label needs one with its pictures.*Sort them"
+    ):
         own.read()
     (own.path / "a.png").unlink()
     (own.path / "7").mkdir()

@@ -76,7 +76,7 @@ def test_a_column_that_counts_the_rows_is_recognised(values: list[str], counts: 
     ],
 )
 def test_days_that_may_be_months_are_doubtful(values: list[str], doubtful: str) -> None:
-    assert _profile(*values).example_of_doubt == doubtful
+    assert _profile(*values).ambiguous_time == doubtful
 
 
 def test_a_category_is_its_words() -> None:

@@ -50,7 +50,7 @@ def test_colons_and_percent_signs_of_a_query_are_text(shop: SqlQuery) -> None:
 
 
 def test_a_query_changes_nothing(shop: SqlQuery) -> None:
-    with pytest.raises(InvalidInput, match="is no query that gives rows; write a select"):
+    with pytest.raises(InvalidInput, match="does not return rows; write a select"):
         replace(shop, query="delete from sales").read()
     assert len(shop.read()) == 30
 
@@ -68,15 +68,23 @@ def test_the_address_can_stand_in_the_environment(shop: SqlQuery, monkeypatch: p
 @pytest.mark.parametrize(
     ("changed", "told", "is_data"),
     [
-        ({"query": "select * from gone"}, r"did not answer 'select \* from gone': no such table: gone. Check", False),
-        ({"query": "selec"}, "syntax error. Check the address and the query", False),
-        ({"query": "select * from sales where units < 0"}, "gave no rows from sqlite:.*; check its conditions", True),
+        (
+            {"query": "select * from gone"},
+            r"The query 'select \* from gone' failed on sqlite:.*: no such table: gone. Check",
+            False,
+        ),
+        ({"query": "selec"}, "syntax error. Check the URL and the query", False),
+        (
+            {"query": "select * from sales where units < 0"},
+            "returned no rows from sqlite:.*; check its conditions",
+            True,
+        ),
         ({"query": "select units, units from sales"}, r"The query names the columns \['units'\] more than once", True),
         ({"query": "select units, price from sales"}, "The query has no column 'day'; it has", True),
         ({"rename": (("price", "units"),)}, r"The query, renamed, names the columns \['units'\] more than once", True),
         ({"url": "sqlite:///gone.db"}, "There is no database .*gone.db; give the path of a SQLite file", False),
         ({"url": "shop.db"}, "The database's URL cannot be read; it looks like sqlite:///shop.db", False),
-        ({"url": "oracle9://host/shop"}, "SQLAlchemy knows no database 'oracle9'; use another name or install", False),
+        ({"url": "oracle9://host/shop"}, "SQLAlchemy has no dialect 'oracle9'; correct the URL or install", False),
         ({"url": "mysql+cymysql://host/shop"}, r"The driver for 'mysql\+cymysql' is not installed \(No module", False),
     ],
 )

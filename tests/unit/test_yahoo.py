@@ -91,7 +91,7 @@ def test_an_answer_without_days_is_refused(yahoo: Yahoo) -> None:
     chart = json.loads(yahoo.content)
     chart["chart"]["result"][0].update(timestamp=[], indicators={"quote": [{}], "adjclose": [{}]})
     yahoo.content = json.dumps(chart).encode()
-    with pytest.raises(SourceUnavailable, match="Yahoo gave no prices for 'AAPL' since 2000-01-01"):
+    with pytest.raises(SourceUnavailable, match="Yahoo returned no prices for 'AAPL' since 2000-01-01"):
         YahooStock("AAPL").read()
 
 
@@ -109,7 +109,7 @@ NOT_FOUND = {"code": "Not Found", "description": "No data found, symbol may be d
 )
 def test_whatever_else_yahoo_answers_is_one_clear_sentence(status: int, content: bytes, yahoo: Yahoo) -> None:
     yahoo.status, yahoo.content = status, content
-    with pytest.raises(SourceUnavailable, match="Yahoo gave no prices for 'AAPL'"):
+    with pytest.raises(SourceUnavailable, match="Yahoo returned no prices for 'AAPL'"):
         YahooStock("AAPL").read()
 
 
@@ -117,7 +117,7 @@ def test_no_network_is_one_clear_sentence(yahoo: Yahoo) -> None:
     from curl_cffi.requests.exceptions import DNSError
 
     yahoo.failure = DNSError("Could not resolve host")
-    with pytest.raises(SourceUnavailable, match="Yahoo gave no prices for 'AAPL'"):
+    with pytest.raises(SourceUnavailable, match="Yahoo returned no prices for 'AAPL'"):
         YahooStock("AAPL").read()
 
 

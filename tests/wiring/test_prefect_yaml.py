@@ -144,14 +144,14 @@ def test_a_trigger_expects_events_that_exist_of_one_case_at_a_time(name: str, tr
     assert (known.posture.value, known.threshold) == ("Reactive", 1)
 
 
-def _emit_sample(trigger: dict[str, Any], *, told: bool = False) -> ReceivedEvent:
+def _emit_sample(trigger: dict[str, Any], *, is_duplicate: bool = False) -> ReceivedEvent:
     """The event as the server receives it; its payload holds what every event that asks for a training tells."""
     return ReceivedEvent(
         id=uuid4(),
         event=trigger["expect"][0],
         occurred=datetime.now(UTC),
         received=datetime.now(UTC),
-        resource=build_resource(CASE, TRACE, told),
+        resource=build_resource(CASE, TRACE, is_duplicate),
         payload={"reason": REASON},
     )
 
@@ -186,7 +186,7 @@ def test_nothing_else_starts_a_training() -> None:
 
 def test_what_was_asked_for_already_starts_no_second_training() -> None:
     [trigger] = [each for _, each in TRIGGERS if events.PERFORMANCE_DEGRADED in each["expect"]]
-    assert not KnownTrigger.model_validate(trigger).match.matches(_emit_sample(trigger, told=True).resource)
+    assert not KnownTrigger.model_validate(trigger).match.matches(_emit_sample(trigger, is_duplicate=True).resource)
 
 
 def test_new_data_is_watched_by_exactly_one_trigger() -> None:

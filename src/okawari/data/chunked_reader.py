@@ -1,8 +1,8 @@
-"""A table file in chunks: never more than so many rows in memory, however long the file is.
+"""Read a table file in chunks, with a bounded number of rows in memory.
 
-Rows are numbered as a person counts them: 1 is the first row below the header; blank lines are not counted. A chunk
-depends only on the file and on where it begins, so that a reader who comes back later gets the same chunks.
-CSV is read by `okawari.data.csv_reader`, which says what a broken line is.
+Rows are numbered from 1, the first row below the header; blank lines are not counted. A chunk depends only on the file
+and on its first row, so a run that continues later gets the same chunks. `okawari.data.csv_reader` reads CSV and
+defines broken lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from okawari.errors import InvalidInput
 
 ENDINGS = (".csv", ".parquet")
 LOOK_AHEAD = 64
-"""Rows after a chunk that its reader may look at, to tell which of two rows that contradict each other is wrong."""
+"""Rows after a chunk that the caller may inspect, to decide which of two contradicting rows is wrong."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -32,7 +32,7 @@ _BLOCK_BYTES = 1 << 20
 class Chunk:
     """Consecutive rows of a file, indexed by their number, and the reasons of the broken lines among them.
 
-    `following` are the first rows of the next chunk, to look at only.
+    `following` are the first rows of the next chunk, for inspection only.
     """
 
     rows: pd.DataFrame
@@ -52,7 +52,7 @@ def require_ending(path: Path) -> str:
     """The ending of a table's file, in lower case.
 
     Raises:
-        InvalidInput: neither .csv nor .parquet.
+        InvalidInput: the ending is neither .csv nor .parquet.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -64,19 +64,19 @@ def read_names(path: Path) -> list[str]:
     """Names of the columns of a table's file.
 
     Raises:
-        InvalidInput: no such file, an unknown ending, no table inside, or a column named twice.
+        InvalidInput: the file does not exist, has an unknown ending or holds no table, or a column name repeats.
     """
     ending = require_ending(path)
     if not path.is_file():
         raise InvalidInput(f"There is no file {path}; give the path of a .csv or .parquet file.")
-    with _reading(path, "its header"):
+    with _reading(path, "in its header"):
         names: list[str] = csv_reader.read_header(path) if ending == ".csv" else _open_parquet(path).schema_arrow.names
     refuse_repeats(names, str(path))
     return names
 
 
 def count_rows(path: Path) -> int:
-    """Rows of a table's file; for CSV its lines below the header, which is more where some are blank."""
+    """Number of rows of a table's file; for CSV, the number of lines below the header, blank ones included."""
     if require_ending(path) == ".parquet":
         return int(_open_parquet(path).metadata.num_rows)
     with path.open("rb") as file:
@@ -84,22 +84,22 @@ def count_rows(path: Path) -> int:
 
 
 def read_chunks(
-    path: Path, columns: Sequence[str], *, size: int, after: int = 0, told: Mapping[str, str] | None = None
+    path: Path, columns: Sequence[str], *, size: int, after: int = 0, source_names: Mapping[str, str] | None = None
 ) -> Iterator[Chunk]:
     """The rows after number `after`, in chunks of at most `size` rows; values as found.
 
-    `told` says what the file calls a column, where that is not its name.
+    `source_names` maps a column to its name in the file, where the two differ.
 
     Raises:
-        InvalidInput: the file breaks off or is damaged; the message says after which row.
+        InvalidInput: the file is truncated or damaged; the message has the number of the last good row.
     """
     broken: dict[int, str] = {}
-    names = [(told or {}).get(name, name) for name in columns]
+    names = [(source_names or {}).get(name, name) for name in columns]
     is_csv = require_ending(path) == ".csv"
     pieces = csv_reader.read_pieces(path, names, after, broken) if is_csv else _read_parquet(path, names, size, after)
     waiting, last = pd.DataFrame(columns=list(columns), index=pd.RangeIndex(0)), after
     while True:
-        with _reading(path, f"what follows row {last}"):
+        with _reading(path, f"after row {last}"):
             piece = next(pieces, None)
         if piece is None:
             break
@@ -116,7 +116,7 @@ def read_chunks(
 
 
 def _cut(waiting: pd.DataFrame, size: int, broken: dict[int, str]) -> Chunk:
-    """The first rows as a chunk, which takes the broken lines before its last row with it."""
+    """The first rows as a chunk, with the broken lines before its last row."""
     rows = waiting.iloc[:size]
     taken = [number for number in broken if number <= rows.index[-1]]
     found = {number: broken.pop(number) for number in taken}
@@ -129,7 +129,7 @@ def _cut(waiting: pd.DataFrame, size: int, broken: dict[int, str]) -> Chunk:
 def _open_parquet(path: Path) -> Any:
     from pyarrow import parquet
 
-    # Without a buffer size the reader would fetch a whole row group, which may be the whole file.
+    # Without a buffer size the reader loads a whole row group, which may be the whole file.
     return parquet.ParquetFile(path, buffer_size=_BLOCK_BYTES, pre_buffer=False)
 
 
@@ -144,18 +144,18 @@ def _read_parquet(path: Path, columns: list[str], size: int, after: int) -> Iter
         skipped = min(max(0, after - number), batch.num_rows)
         number += batch.num_rows
         if skipped < batch.num_rows:
-            # What pandas wrote beside the columns is left aside: it would make an index of the time column.
+            # The metadata of pandas is dropped, because it would make an index of the time column.
             frame = pa.Table.from_batches([batch.slice(skipped)]).replace_schema_metadata(None).to_pandas()
             yield frame[columns].set_axis(pd.RangeIndex(number - len(frame) + 1, number + 1))
 
 
 @contextmanager
-def _reading(path: Path, what: str) -> Iterator[None]:
+def _reading(path: Path, where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, CsvError, UnicodeDecodeError, OSError) as damage:
         kind = path.suffix.lower().lstrip(".")
         raise InvalidInput(
-            f"{path} cannot be read as a {kind} table, {what} in particular: {damage}. Mend the file (in CSV, look for "
-            "an open quote or a wrong header) and begin again."
+            f"{path} cannot be read as a {kind} table {where}: {damage}. Repair the file (in CSV, look for an open "
+            "quote or a wrong header) and start again."
         ) from damage

@@ -1,8 +1,8 @@
-"""The only reader of CSV: fields separated by commas, as text, with the lines that are no rows.
+"""The only CSV reader: comma-separated fields as text, and the broken lines.
 
-A line with too many or too few fields is *broken*: it is handed on by its number with the reason and shifts nothing.
-Rows are numbered as a person counts them: 1 is the first row below the header; blank lines are not counted. A file
-that cannot be read at all is a `CsvError`, which says why; who calls names the file.
+A line with too many or too few fields is *broken*: it is returned by its number with the reason, and later rows keep
+their numbers. Rows are numbered from 1, the first row below the header; blank lines are not counted. A file that cannot
+be read at all raises `CsvError` with the reason; the caller adds the name of the file.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from okawari.data.tabular import RawTable, find_repeats
 
 BLOCK_BYTES = 1 << 20
 _MOST_BROKEN = 100_000
-"""Broken lines in a row that are still held in memory; more say that the header is wrong, not the lines."""
+"""Most broken lines held in memory; more of them mean that the header is wrong, not the lines."""
 _MISSING = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
-"""Words of an empty field, for every reader of CSV: those that pandas knows by default."""
+"""Texts that mean an empty field in every CSV: the default list of pandas."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 class CsvError(ValueError):
-    """Bytes that are no CSV; the message says why and what to do, and the caller adds where they come from."""
+    """Bytes that are not CSV; the message has the reason and the remedy, and the caller adds the source."""
 
 
 def read_header(source: Path | bytes) -> list[str]:
     """Names of the columns.
 
     Raises:
-        CsvError: no header, another encoding or another delimiter, an open quote, or a name that stands twice.
+        CsvError: no header, another encoding or delimiter, an open quote, or a repeated name.
         pyarrow.ArrowException: the first lines are damaged.
     """
     from pyarrow import csv
@@ -58,12 +58,12 @@ def read_header(source: Path | bytes) -> list[str]:
 
 
 def read_table(source: Path | bytes) -> RawTable:
-    """All rows and columns, and the lines that are no rows.
+    """All rows and columns, and the broken lines.
 
-    Unlike in pieces, a field may hold line breaks, and bytes that are no UTF-8 refuse the whole: words must not change.
+    Unlike in `read_pieces`, a field may hold line breaks; bytes that are not UTF-8 raise, so that no text changes.
 
     Raises:
-        CsvError: as `read_header`; or some bytes are no UTF-8, or all lines have another number of fields.
+        CsvError: as `read_header`; or some bytes are not UTF-8, or all lines are broken.
         pyarrow.ArrowException: the content is damaged.
     """
     names, lines = read_header(source), _BrokenLines()
@@ -77,12 +77,12 @@ def read_table(source: Path | bytes) -> RawTable:
 
 
 def read_pieces(path: Path, columns: Sequence[str], after: int, broken: dict[int, str]) -> Iterator[pd.DataFrame]:
-    """The rows after number `after`, indexed by their number, piece by piece; broken lines are added to `broken`.
+    """The rows after number `after`, indexed by their number, in pieces; adds the broken lines to `broken`.
 
-    Bytes that are no UTF-8 become marks (U+FFFD), which no check takes for a number or a time.
+    Bytes that are not UTF-8 become U+FFFD, which the checks accept neither in a number nor in a time.
 
     Raises:
-        CsvError: an open quote, or more broken lines than can be.
+        CsvError: an open quote, or too many broken lines.
         pyarrow.ArrowException: the file is damaged.
     """
     return _read_rows(path, columns, after, _BrokenLines(broken), whole=False)
@@ -90,17 +90,17 @@ def read_pieces(path: Path, columns: Sequence[str], after: int, broken: dict[int
 
 @dataclass
 class _BrokenLines:
-    """The reasons of broken lines by number; `shapes` are their numbers of fields beside the header's."""
+    """The reasons of broken lines by number; `shapes` are pairs of their number of fields and the header's."""
 
     reasons: dict[int, str] = field(default_factory=dict)
     shapes: set[tuple[int, int]] = field(default_factory=set)
     first: str = ""
     all_end_in_comma: bool = True
     stop: CsvError | None = None
-    """Why reading cannot go on."""
+    """The error that ends reading, if there is one."""
 
-    def note(self, row: Any) -> str:
-        """Take one line that PyArrow cannot read; says whether to skip it. Must not raise: PyArrow would go on."""
+    def add(self, row: Any) -> str:
+        """Record a line that PyArrow cannot read; returns "skip" or "error". Must not raise: PyArrow would continue."""
         shape, text = (row.actual_columns, row.expected_columns), row.text[:80]
         number = row.number - 1  # the reader counts the header, too
         self.reasons[number] = f"the line has {shape[0]} fields, the header {shape[1]}: {text!r}"
@@ -110,11 +110,11 @@ class _BrokenLines:
         if "\n" in row.text:
             self.stop = CsvError(f"row {number} opens a quote and does not close it: {text!r}; close the open quote")
         elif len(self.reasons) >= _MOST_BROKEN:
-            self.stop = CsvError(f"{self.explain()}; so many lines say that it has a wrong header")
+            self.stop = CsvError(f"{self.explain()}; so many broken lines mean a wrong header; correct the header")
         return "skip" if self.stop is None else "error"
 
     def explain(self) -> str:
-        """What to say where all lines are broken."""
+        """The message if all lines are broken."""
         n = len(self.reasons)
         if len(self.shapes) > 1:
             return f"none of its {n} lines has as many fields as the header; the first one is {self.first!r}"
@@ -149,13 +149,13 @@ def _read_rows(
 
 
 def _open_rows(source: Path | bytes, columns: Sequence[str], lines: _BrokenLines) -> Any:
-    """Open a text reader that reports broken lines. One thread, because only then are line numbers known."""
+    """Open a text reader that reports broken lines. It uses one thread, because line numbers are known only then."""
     from pyarrow import csv
 
     return csv.open_csv(
         _open(source),
         read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=csv.ParseOptions(invalid_row_handler=lines.note, newlines_in_values=True),
+        parse_options=csv.ParseOptions(invalid_row_handler=lines.add, newlines_in_values=True),
         convert_options=csv.ConvertOptions(
             include_columns=list(columns),
             column_types=dict.fromkeys(columns, pa.string()),
@@ -177,7 +177,7 @@ def _number(last: int, count: int, broken: Mapping[int, str]) -> np.ndarray[Any,
 
 
 def _to_text(column: Any, *, whole: bool) -> np.ndarray[Any, Any]:
-    """Text as objects. In pieces no field may hold a line break: an open quote has swallowed good lines."""
+    """Text as objects. In pieces, a field with a line break raises, because an open quote has joined good lines."""
     if not whole and compute.any(compute.match_substring(column, "\n")).as_py():
         raise CsvError("a time or number holds a line break; look for an open quote and close it")
     found: np.ndarray[Any, Any] = column.to_pandas().to_numpy()
@@ -188,7 +188,7 @@ def _to_text(column: Any, *, whole: bool) -> np.ndarray[Any, Any]:
 
 
 class _Repair:
-    """Makes UTF-8 of blocks of bytes: what is none becomes a mark. PyArrow would drop a broken line's reason."""
+    """Replaces invalid UTF-8 in blocks of bytes by U+FFFD, because PyArrow would drop the reason of such a line."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -233,11 +233,11 @@ def _decode_strictly(block: bytes, decoder: codecs.IncrementalDecoder, line: int
     except UnicodeDecodeError as bad:
         line += bad.object.count(b"\n", 0, bad.start)
         raise CsvError(
-            f"line {line} of the file holds the byte {bad.object[bad.start]:#04x}, which is no UTF-8; save it as UTF-8"
+            f"line {line} of the file holds the byte {bad.object[bad.start]:#04x}, which is not UTF-8; save it as UTF-8"
         ) from None
 
 
-# --- what is wrong with a file ------------------------------------------------------------------------------------
+# --- faults of a file ---------------------------------------------------------------------------------------------
 
 
 def _require_names(names: Sequence[str]) -> None:
@@ -273,7 +273,7 @@ def _explain_length(bad: pa.ArrowInvalid, last: int) -> CsvError | None:
 
 
 def _require_closed(source: Path | bytes, frame: pd.DataFrame) -> None:
-    """Refuse a table whose last field is open: it may have swallowed any number of rows."""
+    """Refuse a table whose last quote is open, because that field may hold any number of rows."""
     last = frame.iloc[-1, -1] if len(frame) else None
     if not isinstance(last, str) or "\n" not in last:
         return

@@ -1,5 +1,5 @@
-"""Bundled data that works offline: the quarterly economy from statsmodels, two well-known tables of records from
-scikit-learn, and points whose best possible answer is known.
+"""Bundled data that works offline: quarterly economic data from statsmodels, two well-known tables of records from
+scikit-learn, daily stock prices, and generated points with a known best accuracy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class BundledMacro:
 
     Source: statsmodels' data set `macrodata`, which Skipper Seabold put together in December 2009 from FRED (Federal
     Reserve Bank of St. Louis) and, for unemployment, the Bureau of Labor Statistics; in the public domain. These are
-    the figures as they were known then, while `okawari.data.fred.Fred` has them as revised since.
+    the figures as of that date, while `okawari.data.fred.Fred` returns their latest revision.
     """
 
     def read(self, until: date | None = None) -> pd.DataFrame:
@@ -50,7 +50,7 @@ class BundledDiabetes:
     """
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """Columns age, sex, bmi, bp, s1 to s6 (as measured) and progression; `until` has no meaning here."""
+        """Columns age, sex, bmi, bp, s1 to s6 (as measured) and progression; `until` has no effect."""
         from sklearn.datasets import load_diabetes
 
         found = load_diabetes(as_frame=True, scaled=False)
@@ -66,7 +66,7 @@ class BundledDigits:
     """
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """Columns `PIXELS` (darkness from 0 to 16) and digit; `until` has no meaning here."""
+        """Columns `PIXELS` (darkness from 0 to 16) and digit; `until` has no effect."""
         from sklearn.datasets import load_digits
 
         found = load_digits()
@@ -77,9 +77,9 @@ class BundledDigits:
 class Blobs:
     """Points around the four corners of a square, each corner with normal noise of unit variance; written as a CSV.
 
-    The corners lie `distance` from both axes, so the best possible rule is the point's quadrant, and it is right with
-    probability `Phi(distance)^2`: along each axis the noise must not cross the other side (Bishop, Pattern Recognition
-    and Machine Learning, 2006, section 1.5.1).
+    The corners lie `distance` from both axes, so the best possible rule predicts the point's quadrant. It is right with
+    probability `Phi(distance)^2`, because the noise must cross neither axis (Bishop, Pattern Recognition and Machine
+    Learning, 2006, section 1.5.1).
     """
 
     n: int = 3000
@@ -92,11 +92,11 @@ class Blobs:
 
     @property
     def bayes_accuracy(self) -> float:
-        """Share of right answers that no rule exceeds."""
+        """Accuracy of the best possible rule, from 0 to 1."""
         return (0.5 * (1 + math.erf(self.distance / math.sqrt(2)))) ** 2
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """Columns x, y and blob, out of the CSV that is written first; `until` has no meaning here."""
+        """Columns x, y and blob, from a CSV that the first call writes; `until` has no effect."""
         file = load_settings().state_dir / "sources" / f"blobs_{self.n}_{self.distance:g}_{self.seed}.csv"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class Blobs:
         return TableFile(file, time=None).read(until)
 
     def draw(self) -> pd.DataFrame:
-        """The points themselves; equal seeds give equal points."""
+        """Generate the points; equal seeds give equal points."""
         random = np.random.default_rng(self.seed)
         corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * self.distance
         place = random.integers(0, 4, self.n)
@@ -122,7 +122,7 @@ class BundledStock:
     """Daily prices 2000-2013 of one company, from the `bokeh_sampledata` package; works offline.
 
     Prices are adjusted for splits and dividends: every price of a day is multiplied by `adj_close / close`.
-    Without that, the two-for-one splits of June 2000 and February 2005 would look like crashes.
+    Otherwise, the two-for-one splits of June 2000 and February 2005 would look like crashes.
     """
 
     symbol: str = "AAPL"
@@ -134,7 +134,9 @@ class BundledStock:
         found = getattr(stocks, self.symbol, None)
         if found is None:
             known = sorted(name for name in vars(stocks) if name.isupper())
-            raise SourceUnavailable(f"There is no bundled history for {self.symbol!r}; there is one for {known}.")
+            raise SourceUnavailable(
+                f"There is no bundled history for {self.symbol!r}; there is one for {known}. Use one of these."
+            )
         return keep_until(_adjust(pd.DataFrame(found)), until)
 
 

@@ -1,4 +1,4 @@
-"""Table files on disk: CSV and Parquet, and what is read in place of a case's own source."""
+"""Table files on disk (CSV and Parquet), and the choice between a case's sources."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
 class TableFile:
     """A CSV or Parquet file on disk; the file extension selects the reader.
 
-    `rename` gives columns other names as they are read, so that everything after knows one name only; `time` is the
-    new one. A column of `rename` that the file lacks is left to the checks, so a file with the new names is read, too.
+    `rename` changes the names of columns on reading, so that later code uses one name only; `time` is the new name. A
+    file that already has the new names can be read too, because only the checks look for missing columns.
 
     Example:
         >>> TableFile(Path("sales.csv"), time="day", rename=(("Sold on", "day"), ("Unit Price", "unit_price"))).time
@@ -38,16 +38,16 @@ class TableFile:
     rename: Names = ()
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """The file's columns as they are; lines that are no rows are left out.
+        """The file's columns, unconverted; broken lines are left out.
 
         Raises:
-            SourceUnavailable: no such file, or an unknown ending.
-            InvalidInput: no table inside, no rows, or a column named twice.
+            SourceUnavailable: the file does not exist or has an unknown ending.
+            InvalidInput: the file holds no table or no rows, or a column name repeats.
         """
         return self.read_table(until).frame
 
     def read_table(self, until: date | None = None) -> RawTable:
-        """The file's columns as they are, and its broken lines; raises like `read`."""
+        """The file's columns, unconverted, and its broken lines; raises like `read`."""
         self.require_readable()
         found = self._parse()
         if found.frame.empty or len(found.frame.columns) < 2:
@@ -59,15 +59,17 @@ class TableFile:
         return RawTable(name_columns(found.frame, self, str(self.path), until), found.broken)
 
     def require_readable(self) -> None:
-        """Refuse a path that cannot be a table, without reading it.
+        """Check that the path can be a table, without reading it.
 
         Raises:
-            SourceUnavailable: no such file, or an unknown ending.
+            SourceUnavailable: the file does not exist or has an unknown ending.
         """
         if not self.path.is_file():
             raise SourceUnavailable(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
         if self.path.suffix.lower() not in _READERS:
-            raise SourceUnavailable(f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet.")
+            raise SourceUnavailable(
+                f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet. Convert it."
+            )
 
     def _parse(self) -> RawTable:
         import pyarrow as pa
@@ -84,7 +86,7 @@ class TableFile:
 def _read_parquet(path: Path) -> RawTable:
     from pyarrow import parquet
 
-    # What pandas wrote beside the columns is left aside: it would make an index of the time column.
+    # The metadata of pandas is dropped, because it would make an index of the time column.
     return RawTable(parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas())
 
 
@@ -92,14 +94,15 @@ _READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": csv_reader.read_ta
 
 
 Table = TableFile | SqlQuery
-"""Sources that read whatever table they are pointed at."""
+"""Sources that can read any table."""
 
 
 def choose_source(case: Case, file: Path | None, live: bool) -> Source:
-    """Where a case is read from: a file or folder in place of its source, its live source, or its source.
+    """The source to read: the given file or folder, else the case's live source if `live`, else the case's source.
 
     Raises:
-        SourceUnavailable: no such file or another ending, a folder of a case without pictures, or no live source.
+        SourceUnavailable: the file does not exist or has another ending, the case reads no folder of pictures, or it
+            has no live source.
     """
     if file is not None:
         return read_instead(file, case)
@@ -108,16 +111,18 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
             case.source.require_readable()
         return case.source
     if case.live is None:
-        raise SourceUnavailable(f"Case {case.name} has no live source; leave --live out, or give the case one.")
+        raise SourceUnavailable(
+            f"Case {case.name} has no live source; leave out --live, or add a live source to the case."
+        )
     return case.live
 
 
 def read_instead(path: Path, case: Case) -> Source:
-    """What is read in place of a case's own source: a file, under the names that this one gives, or pictures.
+    """The source that replaces a case's own: a file, renamed like the case's source, or a folder of pictures.
 
     Raises:
-        SourceUnavailable: no such file or another ending; or a folder, and the case says nowhere how a picture becomes
-            a record.
+        SourceUnavailable: the file does not exist or has another ending; or the path is a folder, and the case has no
+            `PictureFolder`.
     """
     if path.is_dir():
         return _read_pictures_instead(path, case)
@@ -133,11 +138,11 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source:
         if isinstance(own, PictureFolder):
             return replace(own, path=folder.resolve())
     raise SourceUnavailable(
-        f"{folder} is a folder, and case {case.name} reads no pictures; give a .csv or .parquet file, or the case a "
-        "PictureFolder as its live source."
+        f"{folder} is a folder, and case {case.name} reads no pictures; give a .csv or .parquet file, or add a "
+        "PictureFolder to the case as its live source."
     )
 
 
-def find_told(found: Sequence[str], source: Source | None) -> dict[str, str]:
-    """The case's names for columns of a table and what the table calls them, where it does not call them so."""
-    return {name: told for told, name in getattr(source, "rename", ()) if told in found and name not in found}
+def find_source_names(found: Sequence[str], source: Source | None) -> dict[str, str]:
+    """The names of a table's columns (`found`) by their names in the case, where the two differ."""
+    return {name: given for given, name in getattr(source, "rename", ()) if given in found and name not in found}

@@ -1,4 +1,4 @@
-"""Monthly series from FRED, over the internet; whatever goes wrong far away is one `SourceUnavailable`."""
+"""Monthly series from FRED, over the internet; failures of network and server raise `SourceUnavailable`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _MONTHS = {"month": 1, "quarter": 3}
 
 @dataclass(frozen=True)
 class FredSeries:
-    """A monthly series of FRED, the case's name for it, and which figure stands for a period: the last month's or the
-    mean of its months.
+    """A monthly series of FRED, its name in the case, and the figure of a period: that of its last month, or the mean
+    of its months.
     """
 
     id: str
@@ -39,7 +39,7 @@ class FredSeries:
     def __post_init__(self) -> None:
         require(
             bool(re.fullmatch(r"[A-Z0-9_]+", self.id)),
-            f"FredSeries.id is {self.id!r}; FRED's names are of capitals, digits and _, such as CPIAUCSL.",
+            f"FredSeries.id is {self.id!r}; FRED's ids have capitals, digits and _, such as CPIAUCSL. Correct it.",
         )
         require(bool(NAME.match(self.name)), f"FredSeries.name is {self.name!r}; use lower-case letters, digits and _.")
         require(self.figure in ("last", "mean"), f"FredSeries.figure is {self.figure!r}; use last or mean.")
@@ -47,11 +47,12 @@ class FredSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class Fred:
-    """Monthly series from FRED, the data base of the Federal Reserve Bank of St. Louis; needs the internet, but no key.
+    """Monthly series from FRED, the database of the Federal Reserve Bank of St. Louis; needs the internet, but no key.
 
-    A period is there as soon as every series has its figure: that of its last month, or all months of a mean, but for
-    `max_missing_months`: some are never published, as prices and unemployment of October 2025, when nobody asked.
-    A later period that lacks a figure all the same is a row without it, for the checks to refuse by name.
+    The result goes from the first to the last complete period, in which every series has its figure. That needs the
+    last month and, for a mean, all other months but `max_missing_months`: some are never published, such as prices and
+    unemployment of October 2025, when no survey took place. An incomplete period in between is a row with a missing
+    figure, which the checks refuse by column name.
 
     Example:
         >>> Fred(series=(FredSeries("UNRATE", "unemployment", "mean"),), period="quarter").series[0].name
@@ -72,8 +73,8 @@ class Fred:
         n_months = _MONTHS[self.period]
         require(
             0 <= self.max_missing_months < n_months,
-            f"Fred.max_missing_months is {self.max_missing_months}; a {self.period} can do without 0 to "
-            f"{n_months - 1} of its months.",
+            f"Fred.max_missing_months is {self.max_missing_months}; a {self.period} may lack 0 to "
+            f"{n_months - 1} of its months. Use one of these numbers.",
         )
         try:
             date.fromisoformat(self.since)
@@ -84,65 +85,65 @@ class Fred:
         """Columns date (a period's last day) and one for each series, ascending in time; the newest revision of each.
 
         Raises:
-            SourceUnavailable: no network, a series that FRED does not know or that is not monthly, an answer that does
-                not begin as a CSV of these series, or no whole period in it.
+            SourceUnavailable: there is no network, FRED does not have a series, a series is not monthly, the answer
+                does not begin like a CSV of these series, or it holds no complete period.
             InvalidInput: a line, a time or a figure of the answer cannot be read.
         """
-        months = self._parse(self._ask())
+        months = self._parse(self._request())
         frame = self._join(months[months.index >= pd.Timestamp(self.since)])
         return keep_until(frame, until)
 
     @property
-    def _told(self) -> str:
+    def _ids(self) -> str:
         return ",".join(each.id for each in self.series)
 
-    def _ask(self) -> str:
+    def _request(self) -> str:
         import httpx
 
-        asker = {"User-Agent": f"okawari/{__version__}"}
+        headers = {"User-Agent": f"okawari/{__version__}"}
         try:
-            answer = httpx.get(f"{FRED_URL}?id={self._told}", headers=asker, timeout=_TIMEOUT_S, follow_redirects=True)
+            answer = httpx.get(f"{FRED_URL}?id={self._ids}", headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
         except httpx.HTTPError as failed:
             raise SourceUnavailable(
-                f"FRED did not answer for {self._told}: {failed or type(failed).__name__}; it is asked at {FRED_URL}. "
+                f"FRED did not answer for {self._ids}: {failed or type(failed).__name__} ({FRED_URL}). "
                 "Check the network or try again later."
             ) from failed
         if answer.status_code in (400, 404):
             raise SourceUnavailable(
-                f"FRED knows no series of one of the names {self._told} (HTTP {answer.status_code}); each has a page "
-                "https://fred.stlouisfed.org/series/NAME. Correct the name."
+                f"FRED has no series for one of the ids {self._ids} (HTTP {answer.status_code}); each series has "
+                "a page https://fred.stlouisfed.org/series/ID. Correct the id."
             )
         if answer.status_code != httpx.codes.OK:
             raise SourceUnavailable(
-                f"FRED answered for {self._told} with HTTP {answer.status_code}, not with figures; try again later."
+                f"FRED answered for {self._ids} with HTTP {answer.status_code}, not with figures; try again later."
             )
         return answer.text
 
     def _parse(self, text: str) -> pd.DataFrame:
-        """Figures by month (its first day), a column for each series in our order; what is missing is NaN."""
+        """Figures by month (its first day), a column per series in the order of `series`; a missing figure is NaN."""
         names = text.partition("\n")[0].strip().lstrip("\ufeff").split(",")
         ids = [each.id for each in self.series]
         if names[0] not in ("observation_date", "DATE") or sorted(names[1:]) != sorted(ids):
             raise SourceUnavailable(
-                f"FRED's answer for {self._told} begins with {text[:60]!r}; a CSV of these series begins with "
-                f"observation_date,{self._told}. Check the names at https://fred.stlouisfed.org or try again later."
+                f"FRED's answer for {self._ids} begins with {text[:60]!r}; a CSV of these series begins with "
+                f"observation_date,{self._ids}. Check the ids at https://fred.stlouisfed.org or try again later."
             )
         try:
             months = _read_figures(text)[ids].sort_index()
-        except ValueError as bad:  # of lines, times and numbers alike
+        except ValueError as bad:  # from lines, times or numbers
             raise InvalidInput(
-                f"FRED's answer for {self._told} is no CSV of figures by month: {bad}; try again later."
+                f"FRED's answer for {self._ids} is not a CSV of monthly figures: {bad}; try again later."
             ) from bad
         if not (months.index.is_unique and (pd.DatetimeIndex(months.index).day == 1).all()):
             raise SourceUnavailable(
-                f"FRED's series {self._told} are not all monthly; others cannot be joined. Choose monthly ones."
+                f"FRED's series {self._ids} are not all monthly; others cannot be joined. Choose monthly series."
             )
         return months
 
     def _join(self, months: pd.DataFrame) -> pd.DataFrame:
-        """The periods from the first to the last one that has every figure."""
+        """The periods from the first to the last one with every figure."""
         nothing = SourceUnavailable(
-            f"FRED has no {self.period} since {self.since} in which all of {self._told} are there; choose monthly "
+            f"FRED has no {self.period} since {self.since} in which all of {self._ids} have a figure; choose monthly "
             "series that overlap, or an earlier day."
         )
         if months.empty:
@@ -159,23 +160,23 @@ class Fred:
         return frame.iloc[whole[0] : whole[-1] + 1]
 
     def _figure(self, values_PM: NDArray[np.float64], figure: str) -> NDArray[np.float64]:
-        """One number for each of P periods out of those of its M months; NaN where there is none yet."""
+        """One number for each of P periods from those of its M months; NaN where too many are missing."""
         last = values_PM[:, -1]
         if figure == "last":
             return last
         known = ~np.isnan(values_PM)
         n_known = known.sum(axis=1)
-        there = known[:, -1] & (n_known >= values_PM.shape[1] - self.max_missing_months)
+        complete = known[:, -1] & (n_known >= values_PM.shape[1] - self.max_missing_months)
         total: NDArray[np.float64] = np.where(known, values_PM, 0.0).sum(axis=1)
-        return np.where(there, total / np.maximum(n_known, 1), np.nan)
+        return np.where(complete, total / np.maximum(n_known, 1), np.nan)
 
 
 def _read_figures(text: str) -> pd.DataFrame:
     """Figures by time, which is the first column; "." is a missing one.
 
     Raises:
-        ValueError: a line, a time or a number cannot be read. The answer counts as a whole, for a month that is left
-            out would look like one that is not published yet.
+        ValueError: a line, a time or a number cannot be read. The whole answer is refused, because a month that is left
+            out would look like an unpublished one.
     """
     table = csv_reader.read_table(text.encode())
     if table.broken:

@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 class PictureFolder:
     """Pictures in a folder with a subfolder for each label, such as `digits/7/scan.png`; any format that Pillow reads.
 
-    A picture becomes one record: grey, each of its pixels the mean of the box that it covers, stretched if its shape is
-    another one. With `dark_is_high`, ink on light paper gets high numbers; what is transparent is paper. Of a moving
-    picture the first frame counts, and what a camera turned is turned back.
+    Each picture becomes one record. It is converted to grey and resized: each pixel is the mean of the box that it
+    covers, and another shape is stretched. With `dark_is_high`, ink on light paper gets high numbers; transparent areas
+    count as paper. An animation is read by its first frame, and a camera's rotation (EXIF) is undone.
 
     Args:
-        path: the folder; if relative, in OKAWARI_HOME.
+        path: the folder; a relative path starts at OKAWARI_HOME.
         pixels: the case's columns, row by row from the top left.
         height: rows of a picture.
         target: the case's column for the label.
-        lowest, highest: what black and white become, or white and black with `dark_is_high`.
+        lowest, highest: values of black and white, or of white and black with `dark_is_high`.
         dark_is_high: whether black is the highest value.
         integer: whether values are rounded to whole numbers.
     """
 
     path: Path
-    pixels: tuple[str, ...] = field(repr=False)  # the case's own columns, which are described where they stand
+    pixels: tuple[str, ...] = field(repr=False)  # the case's own columns, which the case describes
     height: int
     target: str
     lowest: float
@@ -51,22 +51,24 @@ class PictureFolder:
     def __post_init__(self) -> None:
         require(
             self.height > 0 and len(self.pixels) > 0 and len(self.pixels) % self.height == 0,
-            f"PictureFolder has {len(self.pixels)} pixels in {self.height} rows; use as many pixels in each row.",
+            f"PictureFolder has {len(self.pixels)} pixels in {self.height} rows; rows need equal numbers of pixels. "
+            "Change pixels or height.",
         )
         require(
             self.lowest < self.highest,
-            f"PictureFolder's values go from {self.lowest:g} to {self.highest:g}; use a lowest one below the highest.",
+            f"PictureFolder's values go from {self.lowest:g} to {self.highest:g}; lowest must be below highest. "
+            "Correct them.",
         )
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """Columns `pixels` and the target, a row for each file by its path; `until` has no meaning here.
+        """Columns `pixels` and the target, one row per file in the order of paths; `until` has no effect.
 
-        Hidden files are passed over. A file that is no picture is a row all the same: its first pixel says why and the
-        others are missing, so that the checks refuse it by name. A file outside the subfolders has no label.
+        Hidden files are skipped. A file that is not a picture is also a row: its first pixel holds the reason and the
+        others are missing, so that the checks refuse it with its path. A file outside the subfolders has no label.
 
         Raises:
-            SourceUnavailable: no such folder.
-            InvalidInput: no subfolder in it, or no file in those.
+            SourceUnavailable: the folder does not exist.
+            InvalidInput: the folder has no subfolder, or these hold no file.
         """
         folder = load_settings().state_dir / self.path
         rows = [self._read_row(file, folder) for file in _list_files(folder)]
@@ -77,7 +79,7 @@ class PictureFolder:
         label = inside.parts[0] if len(inside.parts) > 1 else None
         try:
             grey_HW = _read_grey(file, (self.height, len(self.pixels) // self.height), self.dark_is_high)
-        except _NoPicture as why:
+        except _Unreadable as why:
             return [f"{inside.as_posix()}: {why}", *[np.nan] * (len(self.pixels) - 1), label]
         share = 1 - grey_HW if self.dark_is_high else grey_HW
         values = self.lowest + (self.highest - self.lowest) * share
@@ -85,10 +87,10 @@ class PictureFolder:
 
 
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, NotImplementedError)
-"""What Pillow says of files that are cut off or damaged, beside its own and struct's errors."""
+"""Exceptions that Pillow raises for truncated or damaged files, besides its own and struct's."""
 
 
-class _NoPicture(Exception):
+class _Unreadable(Exception):
     """A file cannot be read as a picture; the message gives the reason."""
 
 
@@ -98,7 +100,7 @@ def _list_files(folder: Path) -> list[Path]:
     seen = [path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts)]
     if not any(path.is_dir() and path.parent == folder for path in seen):
         raise InvalidInput(
-            f"{folder} has no subfolders; pictures lie in one for each label, such as 7/scan.png. Sort them into such."
+            f"{folder} has no subfolders; each label needs one with its pictures, such as 7/scan.png. Sort them."
         )
     files = sorted(path for path in seen if not path.is_dir())
     if not files:
@@ -107,7 +109,7 @@ def _list_files(folder: Path) -> list[Path]:
 
 
 def _read_grey(file: Path, shape: tuple[int, int], paper_is_light: bool) -> NDArray[np.float64]:
-    """A picture in another size [H, W]. Raises `_NoPicture`."""
+    """A picture as grey values from 0 to 1, resized to [H, W]. Raises `_Unreadable`."""
     import struct
 
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -117,14 +119,14 @@ def _read_grey(file: Path, shape: tuple[int, int], paper_is_light: bool) -> NDAr
             grey, white = _to_grey(ImageOps.exif_transpose(found), paper_is_light)
             small = grey.resize(shape[::-1], Image.Resampling.BOX)
     except UnidentifiedImageError:
-        raise _NoPicture("no picture that Pillow knows") from None
+        raise _Unreadable("not a picture that Pillow can read") from None
     except (*_DAMAGE, struct.error, Image.DecompressionBombError) as damage:
-        raise _NoPicture(f"a damaged picture ({damage})") from None
+        raise _Unreadable(f"a damaged picture ({damage})") from None
     return np.asarray(small, dtype=np.float64) / white
 
 
 def _to_grey(found: Image.Image, paper_is_light: bool) -> tuple[Image.Image, float]:
-    """Grey values as float32, so that means are not rounded, and which of them is white."""
+    """Grey values as float32, so that means are not rounded, and the value of white."""
     from PIL import Image
 
     if found.mode.startswith("I;16"):

@@ -1,4 +1,4 @@
-"""Rows of a query on any database that SQLAlchemy knows. Only home of SQLAlchemy."""
+"""Rows of a query on any database that SQLAlchemy supports. Only home of SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from okawari.data.tabular import Names, name_columns, refuse_repeats
 
 @dataclass(frozen=True, kw_only=True)
 class SqlQuery:
-    """The rows of a query on a database that SQLAlchemy knows; needs the extra `sql` and that database's driver.
+    """The rows of a query on a database that SQLAlchemy supports; needs the extra `sql` and that database's driver.
 
-    The database is named by its `url` or, as an address with a password belongs into no file, by `url_env`, the
-    environment variable that holds it. Nothing is ever committed. `rename` and `time` are as in `TableFile`.
+    Give the database's `url` or, to keep a password out of files, `url_env`, the name of the environment variable that
+    holds the URL. The query runs without a commit. `rename` and `time` are as in `TableFile`.
 
     Example:
         >>> SqlQuery(url="postgresql://me:secret@host/shop", query="select day, units from sales", time="day")
@@ -48,23 +48,23 @@ class SqlQuery:
 
     @property
     def database(self) -> str:
-        """The database as a person may read it: without password and options, or the variable that names it."""
+        """The database for messages: its URL without password and options, or the name of its variable."""
         if self.url_env:
             return f"${self.url_env}"
         return re.sub(r"://([^:@/]*):.*@", r"://\1:***@", self.url).partition("?")[0]
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """The query's columns as they are.
+        """The query's columns, unconverted.
 
         Raises:
-            SourceUnavailable: SQLAlchemy or the driver is not installed, no address or a bad one, no database there, or
-                a query that fails. No message holds the password.
-            InvalidInput: the query gives no rows, or a column is named twice or missing.
+            SourceUnavailable: SQLAlchemy or the driver is not installed, the URL is missing or wrong, the database does
+                not exist, or the query fails. No message holds the password.
+            InvalidInput: the query returns no rows, or a column is missing or its name repeats.
         """
         url = self._parse_url()
-        frame = self._ask(url)
+        frame = self._run_query(url)
         if frame.empty:
-            raise InvalidInput(f"The query {self.query!r} gave no rows from {self.database}; check its conditions.")
+            raise InvalidInput(f"The query {self.query!r} returned no rows from {self.database}; check its conditions.")
         refuse_repeats(frame.columns, "The query")
         return name_columns(frame, self, "The query", until)
 
@@ -82,25 +82,25 @@ class SqlQuery:
             )
         try:
             url = make_url(text)
-        except (exc.ArgumentError, ValueError):  # whose message holds the whole address
+        except (exc.ArgumentError, ValueError):  # its message holds the whole URL
             raise SourceUnavailable(
                 "The database's URL cannot be read; it looks like sqlite:///shop.db or "
                 f"postgresql://user@host/name. Correct it{f' in {self.url_env}' if self.url_env else ''}."
             ) from None
         file = url.database if url.get_backend_name() == "sqlite" else None
-        # SQLite would make an empty database of that name and then miss the table in it.
+        # SQLite would create an empty database of that name, in which the query finds no table.
         if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
             raise SourceUnavailable(f"There is no database {Path(file).resolve()}; give the path of a SQLite file.")
         return url
 
-    def _ask(self, url: URL) -> pd.DataFrame:
+    def _run_query(self, url: URL) -> pd.DataFrame:
         from sqlalchemy import create_engine, exc, pool
 
         try:
             engine = create_engine(url, poolclass=pool.NullPool)
         except exc.NoSuchModuleError:
             raise SourceUnavailable(
-                f"SQLAlchemy knows no database {url.drivername!r}; use another name or install its dialect."
+                f"SQLAlchemy has no dialect {url.drivername!r}; correct the URL or install the dialect."
             ) from None
         except ImportError as missing:
             raise SourceUnavailable(
@@ -110,21 +110,21 @@ class SqlQuery:
             with engine.connect() as connection:
                 return self._fetch(connection)
         except exc.SQLAlchemyError as failed:
-            told = _hide(str(getattr(failed, "orig", None) or failed), url)
+            message = _hide(str(getattr(failed, "orig", None) or failed), url)
             raise SourceUnavailable(
-                f"{self.database} did not answer {self.query!r}: {told}. Check the address and the query."
+                f"The query {self.query!r} failed on {self.database}: {message}. Check the URL and the query."
             ) from None
 
     def _fetch(self, connection: Connection) -> pd.DataFrame:
-        # Without parameters a driver takes the text as it is; colons and percent signs stay what they are.
+        # Without parameters, a driver leaves colons and percent signs in the text unchanged.
         found = connection.execution_options(no_parameters=True).exec_driver_sql(self.query)
         if not found.returns_rows:
-            raise SourceUnavailable(f"{self.query!r} is no query that gives rows; write a select.")
+            raise SourceUnavailable(f"{self.query!r} does not return rows; write a select.")
         return pd.DataFrame([tuple(row) for row in found], columns=list(found.keys()), dtype=object).infer_objects()
 
 
 def _hide(text: str, url: URL) -> str:
-    """A driver's message without the password and without the values of the address's options."""
+    """A driver's message without the password and the values of the URL's options."""
     options = [value for values in url.query.values() for value in ([values] if isinstance(values, str) else values)]
     for secret in filter(None, (url.password, *options)):
         text = text.replace(str(secret), "***")

@@ -1,4 +1,4 @@
-"""What every reader of a table does: one name a column, no column twice, up to a day."""
+"""Steps shared by all table readers: rename columns, refuse repeated names, and cut at a day."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from okawari.case.source import Source
 from okawari.errors import InvalidInput
 
 Names = tuple[tuple[str, str], ...]
-"""Pairs of what a table calls a column and what the case calls it, which is a name of letters, digits and _."""
+"""Pairs of a column's name in the table and its name in the case, which has letters, digits and _."""
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as found: its rows, and the reason for each line that is no row, by its number (1 is the first)."""
+    """A table as found: its rows, and the reason for each broken line, by its number (1 is the first)."""
 
     frame: pd.DataFrame
     broken: Mapping[int, str] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class RawTable:
 
 @runtime_checkable
 class TableReader(Protocol):
-    """A source that knows which of its lines are no rows."""
+    """A source that also returns its broken lines."""
 
     def read_table(self, until: date | None = None) -> RawTable:
         """All readings up to and including `until`, and the broken lines."""
@@ -35,14 +35,14 @@ class TableReader(Protocol):
 
 
 def read_table(source: Source, until: date | None = None) -> RawTable:
-    """What a source holds, with its broken lines, where it knows of any."""
+    """The table of a source, with its broken lines if the source returns them."""
     if isinstance(source, TableReader):
         return source.read_table(until)
     return RawTable(source.read(until))
 
 
 class NamedColumns(Protocol):
-    """Settings of a reader: the time column under the case's name, and other names for columns."""
+    """Settings of a reader: the time column by its name in the case, and new names for columns."""
 
     @property
     def time(self) -> str | None:
@@ -51,33 +51,33 @@ class NamedColumns(Protocol):
 
     @property
     def rename(self) -> Names:
-        """The table's names with the case's."""
+        """Pairs of names in the table and in the case."""
         ...
 
 
 def find_repeats(names: Iterable[object]) -> list[str]:
-    """The names that stand more than once, sorted."""
+    """The names that occur more than once, sorted."""
     return sorted(str(name) for name, n in Counter(names).items() if n > 1)
 
 
 def refuse_repeats(names: Iterable[object], what: str) -> None:
-    """Refuse a table with a column that stands in it twice.
+    """Refuse a table with a repeated column name.
 
     Raises:
-        InvalidInput: one does; `what` names the table in the message.
+        InvalidInput: a name repeats; the message calls the table `what`.
     """
     if twice := find_repeats(names):
         raise InvalidInput(f"{what} names the columns {twice} more than once; give each column its own name.")
 
 
 def name_columns(frame: pd.DataFrame, table: NamedColumns, what: str, until: date | None) -> pd.DataFrame:
-    """The table under the case's names, up to and including `until`."""
+    """The table with the case's column names, up to and including `until`; raises `InvalidInput` without its time."""
     frame = frame.rename(columns=dict(table.rename))
     refuse_repeats(frame.columns, f"{what}, renamed,")
     if table.time is None:
         return frame
     if table.time not in frame.columns:
-        raise InvalidInput(f"{what} has no column {table.time!r}; it has {list(map(str, frame.columns))}.")
+        raise InvalidInput(f"{what} has no column {table.time!r}; it has {list(map(str, frame.columns))}. Rename it.")
     return keep_until(frame, until, table.time)
 
 
@@ -85,6 +85,6 @@ def keep_until(frame: pd.DataFrame, until: date | None, time: str = "date") -> p
     """The readings up to and including a day (all of them, if None), numbered from 0."""
     if until is None:
         return frame.reset_index(drop=True)
-    # An unreadable time stays in: the checks will refuse it with a reason instead of losing it here.
+    # A row with an unreadable time is kept, so that the checks refuse it with a reason.
     at = pd.to_datetime(frame[time], errors="coerce", utc=True, format="mixed")
     return frame[at.isna() | (at < pd.Timestamp(until, tz="UTC") + pd.Timedelta(days=1))].reset_index(drop=True)

@@ -1,7 +1,7 @@
-"""The quality verdict: is it data at all? Only home of pandera.
+"""The quality verdict: which rows of a table are valid readings. Only home of pandera.
 
-A row that breaks the case's schema is refused with its reasons and can neither raise drift nor be trained on;
-all other rows pass unchanged. A table without the needed columns is refused whole.
+A row that violates the case's schema is refused with its reasons, so it can neither cause drift nor be trained on; all
+other rows pass unchanged. A table without the needed columns is refused as a whole.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from okawari.case import AtLeast, Case, Column
 from okawari.errors import InvalidInput
 
 _MANY = 5
-"""More missing values of one row than these are counted, not listed."""
+"""If a row has more missing values than this, the reason counts them instead of listing them."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A checked table: `good` readings as float64 columns (a label as its place), and `refused` rows as they came,
-    with a column `reason`. A series' readings have their time, ascending and unique; records stand as they came.
+    """A checked table: `good` readings as float64 columns (a label as its index), and `refused` rows unchanged, with a
+    column `reason`. The readings of a series have a time, ascending and unique; records keep their order.
     """
 
     good: pd.DataFrame
@@ -50,14 +50,14 @@ def check_readings(
     with_target: bool = True,
     broken: Mapping[int, str] = MappingProxyType({}),
 ) -> Checked:
-    """Tell data from damage, row by row.
+    """Split a table into valid and refused rows.
 
     Args:
         raw: any table with the case's columns; further columns are ignored.
         case: the schema.
-        now: aware time; a reading from later than this is refused.
+        now: aware time; a reading with a later time is refused.
         with_target: whether records hold their target too; questions do not.
-        broken: the reason for each line that is no row, by its number; these are refused as well.
+        broken: the reason for each broken line, by its number; these lines are refused as well.
 
     Raises:
         InvalidInput: a needed column is missing.
@@ -66,7 +66,7 @@ def check_readings(
     require_columns(list(raw.columns), case, names)
     raw = raw[list(names)].reset_index(drop=True)
     typed, reasons = judge_rows(raw, case, now)
-    # Repeats are looked for last and among good rows only: a damaged row must not push out its repaired twin.
+    # Repeats are searched last and among valid rows only: a damaged row must not displace its repaired copy.
     _collect_repeats(reasons, case, typed.drop(index=list(reasons)))
     checked = _part(raw, case.layout.sort(typed, case.time), reasons)
     if not broken:
@@ -82,7 +82,7 @@ def _part(raw: pd.DataFrame, typed: pd.DataFrame, reasons: dict[int, list[str]])
 
 
 def require_columns(found: Sequence[object], case: Case, needed: Sequence[str]) -> None:
-    """Hold the names of a table's columns against those that are needed.
+    """Check that a table has the needed columns.
 
     Raises:
         InvalidInput: a needed column is missing; the message names it.
@@ -90,7 +90,8 @@ def require_columns(found: Sequence[object], case: Case, needed: Sequence[str]) 
     missing = [name for name in needed if name not in found]
     if missing:
         raise InvalidInput(
-            f"The table lacks {missing}; case {case.name} needs {list(needed)} and found {list(map(str, found))}."
+            f"The table lacks {missing}; case {case.name} needs {list(needed)} and found {list(map(str, found))}. Add "
+            "the missing columns."
         )
 
 
@@ -98,12 +99,12 @@ def judge_rows(raw: pd.DataFrame, case: Case, now: datetime) -> tuple[pd.DataFra
     """Split valid rows from invalid ones, each row on its own; order and duplicates are not checked.
 
     Args:
-        raw: columns of the case as found, rows numbered from 0; those that it holds are judged.
+        raw: columns of the case as found, rows numbered from 0; columns that it lacks are not checked.
         case: the schema.
-        now: aware time; a reading from later than this is damage.
+        now: aware time; a reading with a later time is damaged.
 
     Returns:
-        All rows with time and float64 columns (what cannot be read is missing), and the reasons by damaged row.
+        All rows with time and float64 columns (an unreadable value is missing), and the reasons by damaged row.
     """
     columns = tuple(column for column in case.known_columns if column.name in raw.columns)
     typed = _convert(raw, case, columns)
@@ -118,7 +119,7 @@ def _convert(raw: pd.DataFrame, case: Case, columns: tuple[Column, ...]) -> pd.D
 
 
 def parse_times(values: pd.Series) -> pd.Series:
-    """Times in UTC (datetime64[ns], without zone) as the checks read them; what is no time is missing."""
+    """Times in UTC (datetime64[ns], without zone) as the checks read them; other values become missing."""
     at = pd.to_datetime(_blank(values, Number), errors="coerce", utc=True, format="mixed")
     if at.dt.unit != "ns":  # coarser times reach years that nanoseconds do not
         at = at.where(at.between(pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")))
@@ -126,12 +127,12 @@ def parse_times(values: pd.Series) -> pd.Series:
 
 
 def parse_numbers(values: pd.Series) -> pd.Series:
-    """Numbers (float64) as the checks read them; truth values, times and what else is no number are missing."""
+    """Numbers (float64) as the checks read them; truth values, times and other values become missing."""
     return _to_numbers(_blank(values, date, timedelta))
 
 
 def _to_numbers(values: pd.Series) -> pd.Series:
-    """Numbers as float64, the nearest to a text; pandas' own parser may miss it by a digit, which looks revised."""
+    """Numbers as float64, exact for texts: pandas' parser may be off by a digit, which would look like a revision."""
     found = pd.to_numeric(values, errors="coerce").astype("float64")
     if values.dtype.kind in "fiu":
         return found
@@ -140,13 +141,13 @@ def _to_numbers(values: pd.Series) -> pd.Series:
 
 
 def _blank(values: pd.Series, *wrong: type) -> pd.Series:
-    """The values without truth values and some other types.
+    """The values, with None for truth values and values of the `wrong` types.
 
-    Pandas would convert them, too, but into nonsense: a number into nanoseconds after 1970, a time into a number.
+    Pandas would convert them to wrong values: a number to nanoseconds after 1970, a time to a number.
     """
     kind = values.dtype.kind
     if (kind in "fiu" and Number not in wrong) or (kind == "M" and date not in wrong):
-        return values  # a column of one type has nothing to look for; asking every value takes most of a check's time
+        return values  # a column of one type needs no search, which would take most of a check's time
     unfit = values.map(lambda value: isinstance(value, (bool, np.bool_, *wrong))).astype(bool)
     return values.astype(object).mask(unfit, None) if unfit.any() else values
 
@@ -163,11 +164,11 @@ def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame, case: Case) -> dict
             else:
                 reasons[int(row)].append(f"{name} is {came!r}, not {kind}")
     for damaged, names in missing.items():
-        reasons[damaged] += _tell_missing(names)
+        reasons[damaged] += _format_missing(names)
     return reasons
 
 
-def _tell_missing(names: list[str]) -> list[str]:
+def _format_missing(names: list[str]) -> list[str]:
     if len(names) > _MANY:  # a record of pixels has hundreds
         return [f"{names[0]} and {len(names) - 1} other columns are missing"]
     return [f"{name} is missing" for name in names]
@@ -175,7 +176,7 @@ def _tell_missing(names: list[str]) -> list[str]:
 
 def _build_schema(case: Case, known: tuple[Column, ...], now: datetime) -> pa.DataFrameSchema:
     latest = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
-    # The reason must not name the moment of the check: a row refused twice for one reason is one row of quarantine.
+    # The reason must not contain the time of the check: quarantine keeps a row once for the same reason.
     past = pa.Check.le(latest, error=f"{case.time} lies in the future")
     columns = {column.name: pa.Column(float, _build_checks(column)) for column in known}
     times = {name: pa.Column("datetime64[ns]", past) for name in case.time_columns}
@@ -207,7 +208,7 @@ def _build_rule(rule: AtLeast) -> pa.Check:
 
 
 def _collect_repeats(reasons: dict[int, list[str]], case: Case, typed: pd.DataFrame) -> None:
-    """Add rows whose key appeared before; rows without a key have no repeats."""
+    """Add a reason to each row whose key appeared before; rows without a key have no repeats."""
     key = list(case.key_columns)
     repeated = typed.index[typed.duplicated(key, keep="first")] if key else ()
     for row in repeated:
@@ -216,13 +217,13 @@ def _collect_repeats(reasons: dict[int, list[str]], case: Case, typed: pd.DataFr
 
 
 def _collect(reasons: dict[int, list[str]], schema: pa.DataFrameSchema, typed: pd.DataFrame) -> None:
-    """Add what the schema finds to `reasons`, once per row and cause."""
+    """Add the schema's findings to `reasons`, once per row and cause."""
     try:
         schema.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as found:
         cases = found.failure_cases.dropna(subset=["index"])
         for _, failed in cases.iterrows():
-            # A rule over several columns reports every value of the row; one mention of the rule says it all.
+            # A rule over several columns reports every value of the row; one mention of the rule is enough.
             of_a_column = failed["schema_context"] == "Column"
             reason = f"{failed['check']}, came {failed['failure_case']}" if of_a_column else str(failed["check"])
             if reason not in reasons[int(failed["index"])]:

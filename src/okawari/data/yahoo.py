@@ -23,7 +23,7 @@ class YahooStock:
         """Columns date, open, high, low, close (adjusted), volume.
 
         Raises:
-            SourceUnavailable: the extra is not installed, or Yahoo knows no such symbol or gives no rows.
+            SourceUnavailable: the extra is not installed, or Yahoo has no such symbol or returns no rows.
         """
         try:
             import yfinance
@@ -34,11 +34,13 @@ class YahooStock:
         try:
             found = yfinance.Ticker(self.symbol).history(start=self.since, auto_adjust=True, actions=False)
         except (yfinance.exceptions.YFException, OSError, ValueError) as failed:
-            # Its own errors, those of the network, and answers that are no JSON.
-            raise SourceUnavailable(f"Yahoo gave no prices for {self.symbol!r}: {failed}; try again later.") from failed
+            # Errors of yfinance and of the network, and answers that are not JSON.
+            raise SourceUnavailable(
+                f"Yahoo returned no prices for {self.symbol!r}: {failed}; try again later."
+            ) from failed
         if found.empty:
             raise SourceUnavailable(
-                f"Yahoo gave no prices for {self.symbol!r} since {self.since}; check name and network."
+                f"Yahoo returned no prices for {self.symbol!r} since {self.since}; check symbol and network."
             )
         frame = found.rename(columns=str.lower).rename_axis("date").reset_index()
         frame["date"] = frame["date"].dt.tz_localize(None).dt.normalize()

@@ -1,4 +1,4 @@
-"""From a frame of readings to the array that a graph takes, refusing by column name what is no number.
+"""From a frame of readings to the array that a graph takes; a value that is not a number raises with its column's name.
 
 Shapes: n readings, F columns.
 """
@@ -17,8 +17,8 @@ def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
     """The readings as a new array [n, F], columns in the case's order.
 
     Raises:
-        InvalidInput: a column is missing, is not numeric, or holds a value that is no finite number; or a column
-            that goes into a logarithm holds a value that is not positive. The message names the column.
+        InvalidInput: a column is missing, is not numeric, or holds a value that is not finite; or the case takes the
+            logarithm of a column that holds a value that is not positive. The message names the column.
     """
     missing = [name for name in case.column_names if name not in frame.columns]
     if missing:
@@ -36,13 +36,13 @@ def to_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
         numbers: NDArray[np.float64] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     except (TypeError, ValueError) as error:
         raise InvalidInput(
-            f"Column {name} has type {frame[name].dtype}; it holds numbers. Convert it when the data is read."
+            f"Column {name} has type {frame[name].dtype}; it must hold numbers. Convert it when the data is read."
         ) from error
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
         raise InvalidInput(
-            f"Column {name} holds {numbers[bad[0]]} in row {bad[0]} ({bad.size} such rows); every reading is a "
-            "finite number. Remove or repair these rows before windows are cut."
+            f"Column {name} holds {numbers[bad[0]]} in row {bad[0]} ({bad.size} such rows); every reading must be "
+            "a finite number. Remove or repair these rows before windows are cut."
         )
     return numbers
 
@@ -59,15 +59,15 @@ def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
 
 
 def spell_places(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """The readings with each label as its word instead of its place; columns that are not there are passed over.
+    """The readings with each label as its word instead of its index; missing columns are skipped.
 
     Raises:
-        InvalidInput: a place that has no label, as the case had more of them when the reading was taken in.
+        InvalidInput: an index has no label, because the case had more labels when the reading was ingested.
     """
-    there = [column for column in case.known_columns if column.name in frame.columns]
-    return frame.assign(**{column.name: column.spell(frame[column.name]) for column in there})
+    found = [column for column in case.known_columns if column.name in frame.columns]
+    return frame.assign(**{column.name: column.spell(frame[column.name]) for column in found})
 
 
 def format_time(time: pd.Timestamp) -> str:
-    """ISO 8601, without the hours where there are none."""
+    """ISO 8601; midnight is a date without a time."""
     return f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat()

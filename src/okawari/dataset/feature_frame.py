@@ -1,4 +1,4 @@
-"""Features of a whole series as a frame, computed by the very graph that the models read through."""
+"""Features of a whole series as a frame, computed by the same graph as for the models."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """What drift looks at, one row per reading: of records their columns as they are, of a series its features.
+    """The values that drift compares, one row per reading: the columns of records, the features of a series.
 
-    A series has no row for its first reading, because a feature may look one reading back.
+    A series has no row for its first reading, because a feature may use the reading before.
 
     Returns:
         The time column and one float64 column per feature.
@@ -26,7 +26,7 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
 
 @singledispatch
 def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    raise NotImplementedError(f"No features are computed for {type(layout).__name__}.")
+    raise NotImplementedError(f"No features are defined for {type(layout).__name__}; register them here.")
 
 
 @_compute.register

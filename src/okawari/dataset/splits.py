@@ -11,7 +11,7 @@ from okawari.errors import InvalidInput
 from okawari.models.windows import WindowSet
 
 MIN_TRAIN = 30
-"""Fewest windows to learn from: half a SARIMA season of history is no sample; below this nothing is estimated."""
+"""Fewest windows in train; fewer are too small a sample to estimate a model from, such as half a SARIMA season."""
 
 
 MIN_VALIDATION = 5
@@ -19,7 +19,7 @@ MIN_VALIDATION = 5
 
 @dataclass(frozen=True)
 class Split:
-    """Four parts that share no true value."""
+    """Four parts without a common true value."""
 
     train: WindowSet
     validation: WindowSet
@@ -30,16 +30,16 @@ class Split:
 def split_windows(windows: WindowSet, case: Case) -> Split:
     """Split into train, validation, calibration and holdout.
 
-    A series is split in the order of time, and `Case.horizon` windows are dropped between parts, which keeps the truth
-    of one part out of the truth of the next (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
+    A series is split in the order of time. `Case.horizon` windows are dropped between parts, so that no true value is
+    in two parts (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
     section 7.4.1).
 
-    Records are ordered by a digest of their values; the smallest ones are the holdout, then come calibration,
-    validation and train. So equal records stand side by side, and a record that has once been learned from never
-    becomes a judge: with more records its rank in that order only grows.
+    Records are ordered by a digest of their values: the parts are, from the smallest digest, holdout, calibration,
+    validation and train. Equal records are adjacent, and a record that a model was trained on never enters the holdout,
+    because its rank in that order only grows with more records.
 
     Raises:
-        InvalidInput: too few windows; the message says how many there are and how many it takes.
+        InvalidInput: there are too few windows; the message has their number and the number needed.
     """
     sizes = size_parts(len(windows), case)
     starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
@@ -52,7 +52,7 @@ def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
     """Windows in train, validation, calibration and holdout.
 
     Raises:
-        InvalidInput: too few windows, as in `split_windows`.
+        InvalidInput: there are too few windows, as in `split_windows`.
     """
     gap = case.horizon
     gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration

@@ -29,21 +29,21 @@ from okawari.schema.time_order import find_disorder
 
 
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
-    """All windows of the frame whose truth is complete, oldest first: n - T - H + 1 of a series, n records.
+    """All windows of the frame with complete truth, oldest first: n - T - H + 1 of a series, n of records.
 
-    The truth `r_BH` is what models learn: of a forecast the move from `level[t]` to `level[t + h]`, t the last reading
-    of the window (`okawari.schema.transforms`); where several targets stand in the reading after it; the number itself
-    of a record, or 1 for its label and 0 for all others.
+    Models learn the truth `r_BH`. For a forecast, it is the move from `level[t]` to `level[t + h]`, where t is the last
+    reading of the window (`okawari.schema.transforms`). For several targets, it is their values at the next reading.
+    For records, it is the number, or 1 for the true label and 0 for all others.
 
     Raises:
-        InvalidInput: too few readings, or readings that `to_array` refuses.
+        InvalidInput: there are too few readings, or `to_array` refuses them.
     """
     return cut_for_task(case.task, frame, case)
 
 
 @dataclass(frozen=True)
 class Series:
-    """A whole series: readings in the graph's precision, target levels as they were read, times."""
+    """A whole series: readings in the graph's precision, unconverted target levels, and times."""
 
     x_NF: Floats
     level_N: NDArray[np.float64]
@@ -64,7 +64,7 @@ def read_series(frame: pd.DataFrame, case: Case) -> Series:
 
 
 def frame_windows(series: Series, case: Case) -> WindowSet:
-    """All windows whose truth is complete, the truth still to be filled in."""
+    """All windows with complete truth; the caller fills in the truth itself."""
     history = case.history
     n_windows = len(series.x_NF) - history - case.horizon + 1
     last = slice(history - 1, history - 1 + n_windows)
@@ -79,14 +79,14 @@ def frame_windows(series: Series, case: Case) -> WindowSet:
 
 
 def _slide(series_NC: Floats, length: int) -> Floats:
-    """Every run of `length` rows, as a copy [windows, length, C]."""
+    """All windows of `length` consecutive rows, as a copy [windows, length, C]."""
     return np.ascontiguousarray(sliding_window_view(series_NC, length, axis=0).transpose(0, 2, 1))
 
 
 @singledispatch
 def cut_for_task(task: Task, frame: pd.DataFrame, case: Case) -> WindowSet:
-    """All windows of a frame with the truth that this kind of task asks for; each kind registers its own."""
-    raise NotImplementedError(f"No windows are cut for {type(task).__name__}.")
+    """All windows of a frame with the truth of this kind of task; each kind registers its own function."""
+    raise NotImplementedError(f"No windows are defined for {type(task).__name__}; register them here.")
 
 
 @cut_for_task.register
@@ -101,7 +101,7 @@ def _cut_forecast(task: Forecast, frame: pd.DataFrame, case: Case) -> WindowSet:
 
 @cut_for_task.register
 def _cut_anticipated(task: Anticipate, frame: pd.DataFrame, case: Case) -> WindowSet:
-    """The truth of a window is where the targets stand in the next one."""
+    """The truth of a window is the values of the targets in the next one."""
     series = read_series(frame, case)
     now_BH = compute_standing(case, _slide(series.x_NF, case.history))
     return replace(frame_windows(series, case), r_BH=now_BH[1:], now_BH=now_BH[:-1])
@@ -110,7 +110,7 @@ def _cut_anticipated(task: Anticipate, frame: pd.DataFrame, case: Case) -> Windo
 @cut_for_task.register(Regress)
 @cut_for_task.register(Classify)
 def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> WindowSet:
-    """Each record is a window of one reading, and brings its truth."""
+    """Each record is a window of one reading and holds its own truth."""
     times = read_times(frame, case)
     x_B1F = to_array(frame, case).astype(np.float32)[:, None]
     truth_B = to_numbers(frame, case.target.name)
@@ -128,7 +128,7 @@ def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> W
 
 
 def read_times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:
-    """The time of each reading; refused unless strictly ascending."""
+    """The time of each reading; raises `InvalidInput` unless they are strictly ascending."""
     if case.time not in frame.columns:
         raise InvalidInput(f"The readings lack the time column {case.time!r}. Add it, one time for each reading.")
     times: NDArray[np.datetime64] = frame[case.time].to_numpy(dtype="datetime64[ns]")
@@ -141,12 +141,10 @@ def last_window(frame: pd.DataFrame, case: Case) -> Floats:
     """The newest readings as a question `x_BTF` [1, T, F], float32.
 
     Raises:
-        InvalidInput: fewer than T readings, or readings that `to_array` refuses.
+        InvalidInput: there are fewer than T readings, or `to_array` refuses them.
     """
     newest = frame.iloc[-case.history :]
     if len(newest) < case.history:
-        raise InvalidInput(
-            f"There are {len(newest)} readings; case {case.name} answers from {case.history}. Send more."
-        )
+        raise InvalidInput(f"There are {len(newest)} readings; case {case.name} needs {case.history}. Send more.")
     read_times(newest, case)
     return to_array(newest, case).astype(np.float32)[None]

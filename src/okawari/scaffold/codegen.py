@@ -1,6 +1,6 @@
-"""A guessed case as a file that its owner reads and changes: plain code, with what was assumed beside it.
+"""Write a guessed case as a file for its owner to read and change: plain code, with the assumptions as comments.
 
-A recipe, a column or a gate is written as the call that makes it, with those settings only that are not the usual ones.
+Each object is written as the call that builds it, with only those settings that differ from their defaults.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from okawari import case as case_words
+from okawari import case as case_names
 from okawari.case import ARRIVED, Case
 from okawari.cases.loader import list_bundled, load_text
 from okawari.errors import OkawariError, require
@@ -25,18 +25,18 @@ _STEP = 4
 _SHOWN = {
     "Case": ("time",), "Forecast": ("history", "horizon"), "TableFile": ("time",), "SqlQuery": ("time",),
 }  # fmt: skip
-"""Settings that are written even where they are the usual ones, because a reader looks for them."""
+"""Settings that are written even with their default values, because readers look for them."""
 
 
-class _Word(str):
-    """A name in the code, not a text."""
+class _Name(str):
+    """A name in the code, not a string."""
 
 
 def require_free_name(name: str, folder: Path, *, overwrite: bool) -> Path:
-    """The file of a case of that name, if it may be written.
+    """The path of a new case's file.
 
     Raises:
-        InvalidInput: no name for a case, that of a bundled one, or that of a file that is there.
+        InvalidInput: the name is not valid, or a bundled case or an existing file has it.
     """
     require(
         bool(NAME.match(name)),
@@ -44,19 +44,19 @@ def require_free_name(name: str, folder: Path, *, overwrite: bool) -> Path:
     )
     require(name not in list_bundled(), f"There is a bundled case {name!r}; give yours another name.")
     path = folder / f"{name}.py"
-    require(overwrite or not path.exists(), f"There is {path} already; give another name or add --overwrite.")
+    require(overwrite or not path.exists(), f"{path} exists already; give another name or add --overwrite.")
     return path
 
 
 def save_draft(guess: Guess, path: Path) -> None:
-    """Write the case's file. It appears whole, and only after its text has been found to be the guessed case.
+    """Write the case's file in one step, after a check that its text loads as the guessed case.
 
     Raises:
         OkawariError: the folder cannot be written.
     """
     text = write_draft(guess)
     written = load_text(text, path, guess.case.name)
-    assert written == guess.case, f"the file says {written}, the guess was {guess.case}"
+    assert written == guess.case, f"the file loads as {written}, the guess was {guess.case}"
     draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,16 +69,16 @@ def save_draft(guess: Guess, path: Path) -> None:
 def write_draft(guess: Guess) -> str:
     """The text of the case's file."""
     parts = [_write_docstring(guess), "", *_write_imports(guess.case), "", "CASE = Case("]
-    for field, value in _list_unusual(guess.case):
+    for field, value in _list_settings(guess.case):
         if field in guess.assumed:
             parts += _write_comment(guess.assumed[field], _STEP)
         is_arrived = field == "time" and value == ARRIVED
-        parts += _lay_out(f"{field}=", _Word("ARRIVED") if is_arrived else value, _STEP, ",", exploded=field in _LISTS)
+        parts += _lay_out(f"{field}=", _Name("ARRIVED") if is_arrived else value, _STEP, ",", exploded=field in _LISTS)
     return "\n".join([*parts, ")", ""])
 
 
 _LISTS = ("columns", "features", "candidates")
-"""One thing a line, however few, so that the next one is easily added."""
+"""Fields with one item per line, so that another item is easy to add."""
 
 
 # --- around the case ----------------------------------------------------------------------------------------------
@@ -86,15 +86,15 @@ _LISTS = ("columns", "features", "candidates")
 
 def _write_docstring(guess: Guess) -> str:
     case = guess.case
-    said = (
-        f"{case.target.name} from {_name_source(case)}, as `okawari new {case.name}` guessed it; change what you know "
-        f"better. When it looked, {guess.rows}."
+    summary = (
+        f"{case.target.name} from {_name_source(case)}, as `okawari new {case.name}` guessed it; correct what is "
+        f"wrong. Rows at that time: {guess.rows}."
     )
-    lines = textwrap.wrap(_escape(said), _WIDTH - 3)
+    lines = textwrap.wrap(_escape(summary), _WIDTH - 3)
     if guess.left_out:
         lines += ["", "Columns that are left out:"]
-    for told, why in guess.left_out.items():
-        lines += textwrap.wrap(_escape(f"{told!r}: {why}"), _WIDTH, initial_indent="    ", subsequent_indent=" " * 8)
+    for name, reason in guess.left_out.items():
+        lines += textwrap.wrap(_escape(f"{name!r}: {reason}"), _WIDTH, initial_indent="    ", subsequent_indent=" " * 8)
     return '"""' + "\n".join(lines) + ('\n"""' if len(lines) > 1 else '"""')
 
 
@@ -115,7 +115,7 @@ def _write_comment(text: str, indent: int) -> list[str]:
 def _write_imports(case: Case) -> list[str]:
     used: dict[str, set[str]] = {}
     for kind in _list_kinds(case):
-        module = "okawari.case" if kind.__name__ in case_words.__all__ else kind.__module__
+        module = "okawari.case" if kind.__name__ in case_names.__all__ else kind.__module__
         used.setdefault(module, set()).add(kind.__name__)
     if case.time == ARRIVED:
         used["okawari.case"].add("ARRIVED")
@@ -126,7 +126,7 @@ def _write_imports(case: Case) -> list[str]:
 def _list_kinds(value: Any) -> Iterator[type]:
     if is_dataclass(value):
         yield type(value)
-        for _, part in _list_unusual(value):
+        for _, part in _list_settings(value):
             yield from _list_kinds(part)
     elif isinstance(value, tuple):
         for part in value:
@@ -136,19 +136,19 @@ def _list_kinds(value: Any) -> Iterator[type]:
 # --- code ---------------------------------------------------------------------------------------------------------
 
 
-def _list_unusual(made: Any) -> list[tuple[str, Any]]:
-    """Fields of a dataclass that are worth writing: those whose values they do not have by themselves."""
+def _list_settings(made: Any) -> list[tuple[str, Any]]:
+    """Fields of a dataclass that have to be written: those in `_SHOWN`, and those that differ from their defaults."""
     values = [(each, getattr(made, each.name)) for each in fields(made)]
     shown = _SHOWN.get(type(made).__name__, ())
-    return [(each.name, value) for each, value in values if each.name in shown or value != _usual(each)]
+    return [(each.name, value) for each, value in values if each.name in shown or value != _get_default(each)]
 
 
-def _usual(field: Field[Any]) -> Any:
+def _get_default(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _lay_out(before: str, value: Any, indent: int, after: str, *, exploded: bool = False) -> list[str]:
-    """The lines of a value: one, where it fits, else one for each of its parts."""
+    """The lines of a value: one if it fits, else one for each of its parts."""
     line = " " * indent + before + _write(value) + after
     opening, parts, closing = _take_apart(value)
     if not parts or (len(line) <= _WIDTH and not exploded):
@@ -158,7 +158,7 @@ def _lay_out(before: str, value: Any, indent: int, after: str, *, exploded: bool
 
 
 def _write(value: Any) -> str:
-    """A value in one line."""
+    """Write a value in one line."""
     opening, parts, closing = _take_apart(value)
     if not opening:
         return _write_plain(value)
@@ -167,10 +167,10 @@ def _write(value: Any) -> str:
 
 
 def _take_apart(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
-    """How a value begins and ends, and its parts; nothing of a value that has none."""
+    """The opening, the parts and the closing of a value; all are empty for a value without parts."""
     if is_dataclass(value):
         placed = {each.name for each in fields(value) if not each.kw_only and each.default is MISSING}
-        named = [("" if name in placed else f"{name}=", part) for name, part in _list_unusual(value)]
+        named = [("" if name in placed else f"{name}=", part) for name, part in _list_settings(value)]
         return f"{type(value).__name__}(", named, ")"
     if isinstance(value, tuple):
         return "(", [("", part) for part in value], ")"
@@ -180,11 +180,11 @@ def _take_apart(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
 def _write_plain(value: Any) -> str:
     if isinstance(value, Path):
         return f"Path({_quote(str(value))})"
-    return _quote(value) if isinstance(value, str) and not isinstance(value, _Word) else str(value)
+    return _quote(value) if isinstance(value, str) and not isinstance(value, _Name) else str(value)
 
 
 def _quote(text: str) -> str:
-    # As formatters write it: double quotes, unless the text holds more of them than of single ones.
+    # Like formatters: double quotes, unless the text holds more of them than of single ones.
     mark = "'" if text.count('"') > text.count("'") else '"'
     return mark + "".join(_escape_letter(each, mark) for each in text) + mark
 
@@ -196,12 +196,12 @@ def _escape_letter(letter: str, mark: str) -> str:
 
 
 def describe_guess(guess: Guess) -> Mapping[str, str]:
-    """What was assumed, as a person reads it in the terminal."""
+    """The assumptions, for the terminal."""
     case = guess.case
-    told = {"task": guess.assumed["task"], "rows": f"{guess.rows}.", "columns": ", ".join(case.column_names)}
-    renamed = ", ".join(f"{told!r} as {name}" for told, name in getattr(case.source, "rename", ()))
+    described = {"task": guess.assumed["task"], "rows": f"{guess.rows}.", "columns": ", ".join(case.column_names)}
+    renamed = ", ".join(f"{given!r} as {name}" for given, name in getattr(case.source, "rename", ()))
     if renamed:
-        told["renamed"] = renamed
-    told |= {f"without {name!r}": why for name, why in guess.left_out.items()}
-    told["candidates"] = ", ".join(recipe.name for recipe in case.candidates)
-    return told | {name: guess.assumed[name] for name in ("time", "gate") if name in guess.assumed}
+        described["renamed"] = renamed
+    described |= {f"without {name!r}": reason for name, reason in guess.left_out.items()}
+    described["candidates"] = ", ".join(recipe.name for recipe in case.candidates)
+    return described | {name: guess.assumed[name] for name in ("time", "gate") if name in guess.assumed}

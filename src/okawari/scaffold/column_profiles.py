@@ -1,6 +1,6 @@
-"""What a table's columns look like, as far as the checks can read them: numbers, times, words or none of these.
+"""Profiles of a table's columns: numbers, times, words or none of these, as the checks read them.
 
-Knows no case and no task; `okawari.scaffold.infer` makes something of it.
+Independent of cases and tasks; `okawari.scaffold.infer` builds a case from the profiles.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from okawari.schema.columns import NAME, spell_label
 Kind = Literal["numbers", "times", "words", "mixed", "other", "nothing"]
 
 DAMAGED_SHARE = 0.05
-"""Largest share of a column's values that may be damage: such rows are refused one by one, as the checks do. More
-than that is no damage but another kind of column."""
+"""Largest share of damaged values in a column; the checks refuse such rows one by one. With more of them, the column is
+of another kind."""
 MAX_WORDS = 30
-"""Most different words that are labels; more are names or free text."""
-_TAKEN = {ARRIVED, "row", "reason"}
-"""Names of ours in tables of records and of refused rows."""
+"""Most different words that count as labels; more are names or free text."""
+_RESERVED = {ARRIVED, "row", "reason"}
+"""Names that Okawari uses itself in tables of records and of refused rows."""
 _SLASHED = re.compile(r"^\s*(\d{1,2})[./-](\d{1,2})[./-](?:\d{4}|\d{2})\b")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """One column. `told` is what the table calls it, `name` what a case may call it; `words` are its first different
-    ones, sorted, one more than `MAX_WORDS` at most. `n_damaged` values, missing ones included, are not of its kind,
-    like `example`. `example_of_doubt` is a time that may be read in two ways.
+    """One column. `source_name` is its name in the table, `name` its name in a case; `words` are its first different
+    words, sorted, at most `MAX_WORDS + 1`. `n_damaged` values, missing ones included, are not of its kind; `example` is
+    one of them. `ambiguous_time` is a time that can be read in two ways.
     """
 
-    told: str
+    source_name: str
     name: str
     kind: Kind
     n_rows: int
@@ -49,39 +49,39 @@ class Profile:
     high: float = np.nan
     n_not_positive: int = 0
     is_whole: bool = False
-    example_of_doubt: str = ""
+    ambiguous_time: str = ""
     example: str = ""
 
     @property
     def is_constant(self) -> bool:
-        """Whether it holds no information."""
+        """Whether it has fewer than two different values."""
         return self.n_different < 2
 
     @property
     def is_row_number(self) -> bool:
-        """Whether it counts the rows: whole numbers without repeat or gap."""
+        """Whether it looks like a row number: whole numbers without repeat or gap."""
         counted = self.n_rows - self.n_damaged
         return self.is_whole and self.n_different == counted > 2 and self.high - self.low == counted - 1
 
 
 def profile_table(table: pd.DataFrame) -> tuple[Profile, ...]:
     """Profiles of all columns, in their order."""
-    names = name_columns([str(told) for told in table.columns])
-    return tuple(_profile(table[told], name) for told, name in zip(table.columns, names, strict=True))
+    names = name_columns([str(given) for given in table.columns])
+    return tuple(_profile(table[given], name) for given, name in zip(table.columns, names, strict=True))
 
 
-def name_columns(told: Sequence[str]) -> list[str]:
-    """Names that a case may use, each once: those that are such names stay, of others the letters and digits do.
+def name_columns(source_names: Sequence[str]) -> list[str]:
+    """Valid names for a case, each unique: valid names stay, other names keep their letters and digits.
 
     Example:
         >>> name_columns(["units", "Unit Price", "unit_price", "2024", "Größe", "%"])
         ['units', 'unit_price_2', 'unit_price', 'column_2024', 'grosse', 'column_6']
     """
-    fits = [bool(NAME.match(name)) and name not in _TAKEN for name in told]
-    taken = {name for name, is_fit in zip(told, fits, strict=True) if is_fit}
+    fits = [bool(NAME.match(name)) and name not in _RESERVED for name in source_names]
+    taken = {name for name, is_fit in zip(source_names, fits, strict=True) if is_fit}
     names: list[str] = []
-    for place, (name, is_fit) in enumerate(zip(told, fits, strict=True), start=1):
-        names.append(name if is_fit else _find_free(_clean(name) or f"column_{place}", taken))
+    for number, (name, is_fit) in enumerate(zip(source_names, fits, strict=True), start=1):
+        names.append(name if is_fit else _find_free(_clean(name) or f"column_{number}", taken))
         taken.add(names[-1])
     return names
 
@@ -89,7 +89,7 @@ def name_columns(told: Sequence[str]) -> list[str]:
 def _clean(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:34]
-    if words in _TAKEN:
+    if words in _RESERVED:
         return f"{words}_told"
     return words if not words or words[0].isalpha() else f"column_{words}"[:34]
 
@@ -105,15 +105,17 @@ def _find_free(name: str, taken: set[str]) -> str:
 def _profile(values: pd.Series, name: str) -> Profile:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
-    told, kept = str(values.name), _drop_missing(values)
+    source_name, kept = str(values.name), _drop_missing(values)
     counts: dict[str, Any] = {"n_rows": len(values), "n_missing": len(values) - len(kept)}
     if kept.empty:
-        return Profile(told=told, name=name, kind="nothing", n_damaged=len(values), n_different=0, **counts)
+        return Profile(
+            source_name=source_name, name=name, kind="nothing", n_damaged=len(values), n_different=0, **counts
+        )
     kind, read, found = _read(kept)
     odd = kept[read.isna()]
     spelled: dict[str, Any] = {"words": _list_words(kept[read.notna()])} if kind in ("numbers", "words") else {}
     return Profile(
-        told=told,
+        source_name=source_name,
         name=name,
         kind=kind,
         n_damaged=len(values) - int(read.notna().sum()),
@@ -125,15 +127,15 @@ def _profile(values: pd.Series, name: str) -> Profile:
 
 
 def _read(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
-    """The kind of some values, the values as that kind (missing where they are not of it), and what they are like."""
+    """The kind of some values, the values as that kind (missing if they are not of it), and their statistics."""
     numbers = parse_numbers(kept)
     numbers = numbers.where(np.isfinite(numbers))
     if _is_mostly(numbers):
-        return "numbers", numbers, _look_at_numbers(numbers.dropna())
+        return "numbers", numbers, _summarize_numbers(numbers.dropna())
     times = parse_times(kept)
     if _is_mostly(times):
-        return "times", times, {"n_different": int(times.nunique()), "example_of_doubt": _find_doubt(kept)}
-    return _look_at_words(kept, numbers)
+        return "times", times, {"n_different": int(times.nunique()), "ambiguous_time": _find_ambiguous_time(kept)}
+    return _classify_words(kept, numbers)
 
 
 def _drop_missing(values: pd.Series) -> pd.Series:
@@ -147,7 +149,7 @@ def _is_mostly(read: pd.Series) -> bool:
     return bool(read.isna().mean() <= DAMAGED_SHARE)
 
 
-def _look_at_numbers(numbers: pd.Series) -> dict[str, Any]:
+def _summarize_numbers(numbers: pd.Series) -> dict[str, Any]:
     return {
         "n_different": int(numbers.nunique()),
         "low": float(numbers.min()),
@@ -157,8 +159,8 @@ def _look_at_numbers(numbers: pd.Series) -> dict[str, Any]:
     }
 
 
-def _look_at_words(kept: pd.Series, numbers: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
-    """Words, unless more than a few of them are numbers or some are no text at all."""
+def _classify_words(kept: pd.Series, numbers: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
+    """The kind of values that are no numbers or times: words, unless too many are numbers or some are not text."""
     is_text = kept.map(lambda value: isinstance(value, (str, bool, np.bool_))).astype(bool)
     if not is_text.all():
         kind: Kind = "mixed" if is_text.any() or numbers.notna().any() else "other"
@@ -180,8 +182,8 @@ def _to_number(word: str) -> float:
         return 0.0
 
 
-def _find_doubt(kept: pd.Series) -> str:
-    """A time like 31/12/2024 or 1/2/2024, unless others like 12/31/2024 show that the month stands first."""
+def _find_ambiguous_time(kept: pd.Series) -> str:
+    """A time like 31/12/2024 or 1/2/2024, unless others like 12/31/2024 show that the month comes first."""
     texts = [value for value in kept if isinstance(value, str)]
     found = [match for match in map(_SLASHED.match, texts) if match]
     day_first = [match.string for match in found if int(match[1]) > 12]

@@ -1,6 +1,7 @@
-"""Which of a table's columns may be what: target, time, input. And if not, why not and what to do.
+"""The roles of a table's columns: target, time or input.
 
-What somebody named and cannot be is an error; what nobody named is left out with a reason.
+A column that the user named raises an error with the remedy if it does not fit. Other columns are left out with a
+reason.
 """
 
 from __future__ import annotations
@@ -15,27 +16,27 @@ from okawari.errors import InvalidInput, require
 from okawari.scaffold.column_profiles import DAMAGED_SHARE, MAX_WORDS, Profile
 
 MAX_CLASSES = 10
-"""Most different whole numbers that are taken for labels."""
+"""Most different whole numbers that count as labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """The table, what its columns look like, and which of them is the target."""
+class ProfiledTable:
+    """A table, the profiles of its columns, and the profile of its target."""
 
     table: pd.DataFrame
     profiles: tuple[Profile, ...]
     target: Profile
 
     def others(self, *without: Profile | None) -> list[Profile]:
-        """All columns but the target and these."""
+        """All columns except the target and the given ones."""
         return [each for each in self.profiles if each not in (self.target, *without)]
 
 
-def find_column(profiles: Sequence[Profile], told: str, option: str) -> Profile:
-    """The column of that name, as the table or as the case calls it; `option` is what named it."""
-    found = [each for each in profiles if told == each.told] or [each for each in profiles if told == each.name]
-    names = [each.told for each in profiles]
-    require(bool(found), f"There is no column {told!r}; there are {names}. Name one of these with {option}.")
+def find_column(profiles: Sequence[Profile], name: str, option: str) -> Profile:
+    """The column with that name in the table or in the case; `option` is the option with the name."""
+    found = [each for each in profiles if name == each.source_name] or [each for each in profiles if name == each.name]
+    names = [each.source_name for each in profiles]
+    require(bool(found), f"There is no column {name!r}; there are {names}. Name one of these with {option}.")
     return found[0]
 
 
@@ -43,97 +44,103 @@ def find_column(profiles: Sequence[Profile], told: str, option: str) -> Profile:
 
 
 def check_target(target: Profile) -> None:
-    """Refuse a column that is no target of any task."""
-    told = repr(target.told)
+    """Raise `InvalidInput` if a column cannot be a target."""
+    name = repr(target.source_name)
     if target.kind == "mixed":
         raise InvalidInput(
-            f"Column {told} mixes numbers and other values, such as {target.example!r}; a target "
-            "is numbers or labels throughout. Repair it or split it into two columns."
+            f"Column {name} mixes numbers and other values, such as {target.example!r}; a target "
+            "has only numbers or only labels. Repair it or split it into two columns."
         )
     if target.kind in ("times", "other", "nothing"):
         held = {"times": "times", "other": "neither numbers nor words", "nothing": "no values"}[target.kind]
-        raise InvalidInput(f"Column {told} holds {held}; a target is numbers or labels. Name another with --target.")
+        raise InvalidInput(f"Column {name} holds {held}; a target is numbers or labels. Name another with --target.")
     if target.is_constant:
         raise InvalidInput(
-            f"Column {told} is {target.words[0]!r} in every row, so there is nothing to learn. Name another with "
+            f"Column {name} is {target.words[0]!r} in every row, so there is nothing to learn. Name another with "
             "--target or collect rows that differ."
         )
     if target.kind == "words" and target.n_different > MAX_WORDS:
         each = "all different" if target.n_different == target.n_rows - target.n_damaged else "names or free text"
         raise InvalidInput(
-            f"Column {told} has {target.n_different} different words in {target.n_rows} rows, {each}, such as "
+            f"Column {name} has {target.n_different} different words in {target.n_rows} rows, {each}, such as "
             f"{target.words[0]!r}; a label is one of at most {MAX_WORDS}, and a number is written like 1234.5. Name "
             "another with --target, join the rare ones or repair the numbers."
         )
 
 
 def check_series_target(target: Profile, time: Profile) -> None:
-    """Refuse a target that is none of a forecast."""
-    without = f"Leave out --time to predict each row from its other columns, without {time.told!r}"
-    require(target is not time, f"Column {target.told!r} is --time and --target; name two columns.")
-    require(target.kind == "numbers", f"Column {target.told!r} holds words; a Forecast is of numbers. {without}.")
+    """Raise `InvalidInput` if a column cannot be the target of a forecast."""
+    without = f"Leave out --time to predict each row from its other columns, without {time.source_name!r}"
+    require(target is not time, f"Column {target.source_name!r} is --time and --target; name two columns.")
+    require(
+        target.kind == "numbers", f"Column {target.source_name!r} holds words; a forecast needs numbers. {without}."
+    )
 
 
 def is_label(target: Profile) -> bool:
     """Whether a target is a label: words, or a few whole numbers."""
     if target.kind == "words":
         return True
-    # One number that is spelled in two ways, as 1 and 1.0, makes no two labels.
+    # A number in two spellings, such as 1 and 1.0, is not two labels.
     return target.is_whole and target.n_different <= MAX_CLASSES and target.n_different == len(target.words)
 
 
 def is_flag(target: Profile) -> bool:
-    """Whether a target is binary in numbers: 0 and 1, or -1 and 1."""
+    """Whether a target has two numbers as labels: 0 and 1, or -1 and 1."""
     return target.kind == "numbers" and is_label(target) and target.n_different == 2 and target.n_not_positive > 0
 
 
 # --- time ---------------------------------------------------------------------------------------------------------
 
 
-def check_time(seen: Seen, time: Profile) -> None:
-    """Refuse a named time column that cannot order the readings."""
-    told, at = repr(time.told), _parse_times(seen, time)
+def check_time(profiled: ProfiledTable, time: Profile) -> None:
+    """Raise `InvalidInput` if a column cannot order the readings of a forecast."""
+    name, at = repr(time.source_name), _parse_times(profiled, time)
     if at.isna().mean() > DAMAGED_SHARE:
-        wrong = seen.table[time.told][at.isna()].iloc[0]
+        wrong = profiled.table[time.source_name][at.isna()].iloc[0]
         raise InvalidInput(
-            f"Column {told} cannot be read as times in {int(at.isna().sum())} of {len(at)} rows, such as {wrong!r}; "
+            f"Column {name} cannot be read as times in {int(at.isna().sum())} of {len(at)} rows, such as {wrong!r}; "
             "write them like 2024-12-31 or 2024-12-31T18:30 (ISO 8601)."
         )
     require(
-        not time.example_of_doubt,
-        f"Column {told} has times such as {time.example_of_doubt!r}, whose day may stand first or second, so days "
-        "would be taken for months. Write them like 2024-12-31 (ISO 8601).",
+        not time.ambiguous_time,
+        f"Column {name} has times such as {time.ambiguous_time!r}, whose day can come first or second, so days "
+        "could be read as months. Write them like 2024-12-31 (ISO 8601).",
     )
     n_repeated = int(at.dropna().duplicated().sum())
     if n_repeated > DAMAGED_SHARE * len(at):
         raise InvalidInput(
-            f"Column {told} repeats a time in {n_repeated} of {len(at)} rows; a series has one reading for each time. "
-            "Sum or filter the rows first, or leave out --time to take each row by itself."
+            f"Column {name} repeats a time in {n_repeated} of {len(at)} rows; a series has one reading for each time. "
+            "Sum or filter the rows first, or leave out --time to predict each row by itself."
         )
 
 
-def _parse_times(seen: Seen, time: Profile) -> pd.Series:
-    at = parse_times(seen.table[time.told])
-    # A count such as 1, 2, 3 is read as days of this month; of numbers only years and 20241231 are times.
+def _parse_times(profiled: ProfiledTable, time: Profile) -> pd.Series:
+    at = parse_times(profiled.table[time.source_name])
+    # A count such as 1, 2, 3 would be read as days of this month; of numbers, only years and 20241231 are times.
     is_count = time.kind == "numbers" and not (1000 <= time.low <= time.high <= 9999 or time.low >= 10**7)
     return at.mask(pd.Series(is_count, index=at.index))
 
 
-def look_for_time(seen: Seen) -> tuple[Profile | None, Mapping[str, str]]:
-    """The one column that orders the readings of a forecast; else why those that hold times do not."""
-    found = [each for each in seen.others() if each.kind == "times" and not each.is_constant]
+def find_time(profiled: ProfiledTable) -> tuple[Profile | None, Mapping[str, str]]:
+    """The column that orders the readings of a forecast; else None, and the reason for each column of times."""
+    found = [each for each in profiled.others() if each.kind == "times" and not each.is_constant]
     if len(found) > 1:
-        return None, {each.told: "one of several columns of times; name one with --time to forecast" for each in found}
+        return None, {
+            each.source_name: "one of several columns of times; name one with --time to forecast" for each in found
+        }
     for time in found:
         try:
-            check_time(seen, time)
-            if seen.target.kind != "numbers":
-                return None, {time.told: "a time, and what is predicted are labels, one row at a time"}
-            if is_flag(seen.target):
-                said = " or ".join(seen.target.words)
-                return None, {time.told: f"a time, and what is predicted is {said}; name it with --time to forecast"}
+            check_time(profiled, time)
+            if profiled.target.kind != "numbers":
+                return None, {time.source_name: "times, but labels are predicted row by row"}
+            if is_flag(profiled.target):
+                values = " or ".join(profiled.target.words)
+                return None, {
+                    time.source_name: f"times, but the target is {values}; name this column with --time to forecast"
+                }
         except InvalidInput as unfit:
-            return None, {time.told: f"times, but no forecast: {unfit}"}
+            return None, {time.source_name: f"times, but no forecast: {unfit}"}
         return time, {}
     return None, {}
 
@@ -141,16 +148,16 @@ def look_for_time(seen: Seen) -> tuple[Profile | None, Mapping[str, str]]:
 # --- inputs -------------------------------------------------------------------------------------------------------
 
 
-def _why_useless(column: Profile) -> str:
-    """Why no task can use a column; empty where one might."""
+def _explain_useless(column: Profile) -> str:
+    """Why no task can use a column; empty if one can."""
     if column.kind in ("mixed", "times", "other", "nothing"):
-        said = {
+        reasons = {
             "mixed": "mixes numbers and words",
             "times": "times",
             "nothing": "empty",
             "other": "no numbers or words",
         }
-        return said[column.kind]
+        return reasons[column.kind]
     if column.is_constant:
         return f"always {column.words[0]!r}"
     if column.is_row_number:
@@ -160,18 +167,18 @@ def _why_useless(column: Profile) -> str:
     return ""
 
 
-def why_not_in_series(column: Profile) -> str:
-    """Why a forecast has no use for a column; empty where it has."""
-    if reason := _why_useless(column):
+def explain_unfit_for_series(column: Profile) -> str:
+    """Why a forecast cannot use a column; empty if it can."""
+    if reason := _explain_useless(column):
         return reason
     if column.kind == "words":
-        return "words; a forecast reads numbers alone"
+        return "words; a forecast reads only numbers"
     return ""
 
 
-def why_not_in_record(column: Profile) -> str:
-    """Why a record has no use for a column; empty where it has."""
-    if reason := _why_useless(column):
+def explain_unfit_for_record(column: Profile) -> str:
+    """Why a record cannot use a column; empty if it can."""
+    if reason := _explain_useless(column):
         return reason
     if column.kind == "words" and column.n_different > MAX_WORDS:
         is_id = column.n_different == column.n_rows - column.n_damaged

@@ -16,12 +16,13 @@ from okawari.scaffold.sizing import Reach
 from okawari.schema.transforms import TRANSFORMS, Learns
 
 _LONGEST_SEASON = 24
-"""Of a SARIMA: its state grows with the season, and so does the time of its fit."""
+"""Longest season of a SARIMA; its state and the time of its fit grow with the season."""
 
 
 def list_forecasters(reach: Reach, n: int, learns: Learns = "growth") -> tuple[Recipe, ...]:
-    """For a series of `n` readings. Where differences are learnt, a season adds to the level and does not multiply it:
-    what comes a season later is the sum of a season's changes, so linear models try as well, and trees look at so many.
+    """Candidates for a series of `n` readings. If models learn differences, a season adds to the level instead of
+    multiplying it: the change over a season is the sum of its single changes, so linear models are candidates too, and
+    trees get a season of lags.
     """
     adds = TRANSFORMS[learns].is_additive
     lags, leaf = min(max(20, reach.season if adds else 0), reach.history - 1), _size_leaf(n)
@@ -38,7 +39,7 @@ def list_forecasters(reach: Reach, n: int, learns: Learns = "growth") -> tuple[R
 
 
 def _choose_sarima(reach: Reach, *, adds: bool) -> Sarima:
-    """An airline model of a season that adds to the level, if the history holds two of it, and else one that fades.
+    """An airline model with an additive season if the history holds two seasons, else a model whose season decays.
 
     Source of the former: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, section 9.2.
     """
@@ -49,7 +50,7 @@ def _choose_sarima(reach: Reach, *, adds: bool) -> Sarima:
 
 
 def list_regressors(n: int) -> tuple[Recipe, ...]:
-    """For a number of `n` records; a record is one step, so trees look at one."""
+    """Candidates for a number, with `n` records; a record is one step, so trees get one lag."""
     leaf = _size_leaf(n)
     return (
         Constant(),
@@ -62,7 +63,7 @@ def list_regressors(n: int) -> tuple[Recipe, ...]:
 
 
 def list_labellers(n: int) -> tuple[Recipe, ...]:
-    """For a label of `n` records; large leaves would mix labels that few records have."""
+    """Candidates for a label, with `n` records; leaves are small, because large ones would mix rare labels."""
     leaf = _size_leaf(n, most=5)
     return (
         Constant(),
@@ -74,5 +75,5 @@ def list_labellers(n: int) -> tuple[Recipe, ...]:
 
 
 def _size_leaf(n: int, most: int = 20) -> int:
-    """A fiftieth of the rows, from 2 to `most`: where there are few, large leaves would leave no tree."""
+    """A fiftieth of the rows, from 2 to `most`: with few rows, large leaves would allow no split."""
     return min(most, max(2, n // 50))

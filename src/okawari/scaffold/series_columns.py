@@ -1,6 +1,7 @@
-"""What the ranges of a table's columns make of a forecast: bounds, features and what models learn, each in words, too.
+"""Bounds, features and learned transform of a forecast, chosen from the ranges of a table's columns and described.
 
-A logarithm takes numbers above 0 alone. So a column that stays above 0 grows, and any other one changes.
+Only numbers above 0 have a logarithm. So the feature of a column above 0 is its growth, and that of any other is its
+change.
 """
 
 from __future__ import annotations
@@ -14,62 +15,62 @@ from okawari.schema.transforms import TRANSFORMS, Learns
 
 
 def choose_learnt(target: Profile) -> Learns:
-    """What models of a forecast learn of its target: growth, unless it is zero or below in some rows."""
+    """What models of a forecast learn: growth, or differences if the target is zero or below in some rows."""
     return "difference" if target.n_not_positive else "growth"
 
 
-def follow_column(column: Profile) -> Feature:
-    """How a column moves from one reading to the next."""
+def build_feature(column: Profile) -> Feature:
+    """The feature of a column: its move from one reading to the next."""
     if column.n_not_positive:
         return Change(name=f"{column.name}_change", column=column.name)
     return LogRatio(name=f"{column.name}_growth", numerator=column.name, denominator=column.name, lag=1)
 
 
-def describe_reading(column: Profile, target: Profile) -> Column:
-    """A column of a forecast: what is above 0 stays so, and a target that was 0 but never below does not go below."""
+def build_reading_column(column: Profile, target: Profile) -> Column:
+    """A column of a forecast: above 0 if all its values are, or at least 0 for a target that is 0 but never below."""
     if not column.n_not_positive:
-        return describe_column(column, above=0)
-    return describe_column(column, minimum=0 if column is target and _is_amount(target) else None)
+        return build_column(column, above=0)
+    return build_column(column, minimum=0 if column is target and _is_amount(target) else None)
 
 
-def describe_column(
+def build_column(
     column: Profile, *, above: float | None = None, minimum: float | None = None, as_labels: bool = False
 ) -> Column:
     """A column of a case, with its labels if it holds words or `as_labels`."""
-    told = f"{column.told!r} in the table" if column.told != column.name else ""
+    description = f"{column.source_name!r} in the table" if column.source_name != column.name else ""
     labels = column.words if as_labels or column.kind == "words" else ()
-    return Column(name=column.name, above=above, minimum=minimum, labels=labels, description=told)
+    return Column(name=column.name, above=above, minimum=minimum, labels=labels, description=description)
 
 
 def _is_amount(target: Profile) -> bool:
-    """Whether a target counts or measures an amount, as far as one can see: it was 0, and never below."""
+    """Whether a target looks like a count or an amount: it was 0 and never below."""
     return target.low == 0
 
 
-def say_bounds(target: Profile, kept: Sequence[Profile]) -> str:
+def describe_bounds(target: Profile, kept: Sequence[Profile]) -> str:
     """Which columns have bounds, and why."""
-    said = []
+    sentences = []
     if not any(each.n_not_positive for each in kept):
-        said.append("Each is above 0 in every row, so `above=0` refuses what a logarithm cannot take.")
+        sentences.append("Each is above 0 in every row, so `above=0` refuses values without a logarithm.")
     elif not all(each.n_not_positive for each in kept):
-        said.append("`above=0` stands where every row is above 0, and refuses what a logarithm cannot take.")
+        sentences.append("`above=0` is set where every row is above 0; it refuses values without a logarithm.")
     if _is_amount(target):
-        said.append(
-            f"{target.told!r} is never below 0, so `minimum=0` refuses that and keeps answers from it; take it out if "
-            "that was chance."
+        sentences.append(
+            f"{target.source_name!r} is never below 0, so `minimum=0` refuses lower values and keeps answers at 0 or "
+            "above; remove it if lower values can occur."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
-def say_features(kept: Sequence[Profile]) -> str:
-    """What the columns do."""
+def describe_features(kept: Sequence[Profile]) -> str:
+    """The verb for how the columns move: they grow or change."""
     if not any(each.n_not_positive for each in kept):
         return "grows"
     return "changes" if all(each.n_not_positive for each in kept) else "grows or, where it is ever 0 or below, changes"
 
 
-def say_learnt(target: Profile) -> str:
-    """What kind of number the target is, and what follows for what models learn."""
+def describe_learnt(target: Profile) -> str:
+    """The range of the target, and what models learn because of it."""
     if TRANSFORMS[choose_learnt(target)].needs_positive:
         return "a number above 0"
     return (

@@ -25,7 +25,7 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
-from okawari.data.files import find_told
+from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
 from okawari.errors import InvalidInput, NotYet
 from okawari.graph.inference import Graph, require_answers
@@ -174,7 +174,7 @@ def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: W
     progress = _Progress.restore(parts.progress, case.time)
     planned, shown_share = count_rows(source), -1.0
     names, told = list(case.question_names), _find_renamed(case, source)
-    for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, told=told):
+    for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, source_names=told):
         answers, refused, progress = _score_chunk(case, model, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
         scored = progress.scored
@@ -256,7 +256,7 @@ def _label(case: Case, model: Model) -> dict[str, str]:
 
 def _find_renamed(case: Case, source: Path) -> dict[str, str]:
     """Names in the file of the columns that the case calls otherwise."""
-    return find_told(read_names(source), case.source)
+    return find_source_names(read_names(source), case.source)
 
 
 def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:

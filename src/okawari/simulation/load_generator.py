@@ -1,4 +1,4 @@
-"""Requests that never stop: a second thread asks the service while the loop goes round, and counts what fails."""
+"""A load generator: a thread sends requests to the service during a rehearsal and counts failures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _REQUESTS_PER_S = 5.0
 
 
 @dataclass
-class Traffic:
-    """Requests that never stop while it runs: counts them, keeps the first failures and the versions in order."""
+class LoadGenerator:
+    """Sends forecast requests at a steady rate inside a `with` block; counts them and keeps failures and versions."""
 
     case_name: str
     n_requests: int = 0
@@ -24,8 +24,8 @@ class Traffic:
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def __enter__(self) -> Traffic:
-        self._thread = threading.Thread(target=self._ask_forever, daemon=True)
+    def __enter__(self) -> LoadGenerator:
+        self._thread = threading.Thread(target=self._send_requests, daemon=True)
         self._thread.start()
         return self
 
@@ -34,12 +34,12 @@ class Traffic:
         assert self._thread is not None
         self._thread.join()
 
-    def _ask_forever(self) -> None:
+    def _send_requests(self) -> None:
         with Client() as client:
             while not self._stop.wait(1 / _REQUESTS_PER_S):
-                self._ask(client)
+                self._send_request(client)
 
-    def _ask(self, client: Client) -> None:
+    def _send_request(self, client: Client) -> None:
         self.n_requests += 1
         try:
             answer = client.forecast(self.case_name)

@@ -1,8 +1,8 @@
-"""The rehearsal: proof that the loop closes on real drift, with all real parts and no human help.
+"""The rehearsal: an end-to-end test of the loop on real drift, with all real parts and no human help.
 
-Readings up to a day are ingested, a champion is trained and serves; then later months arrive one by one through
-`ingest`, the service is asked for every new day, and whatever follows, follows by events. Requests keep coming from a
-second thread all the while. What was seen is kept in the state folder, so that a killed rehearsal goes on.
+It ingests readings up to a day, trains a champion and waits until it serves. Then it ingests later months one by one
+and requests a forecast for every new day; events start all further work. Meanwhile a second thread sends requests.
+Results are saved in the state folder, so that a killed rehearsal can continue.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from okawari.polling import poll, retry_for
 from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.simulation.checks import Link, Month, judge_rehearsal
-from okawari.simulation.load_generator import Traffic
+from okawari.simulation.load_generator import LoadGenerator
 from okawari.storage import decision_log, prediction_log, snapshots
 
 Show = Callable[[str], None]
@@ -43,15 +43,16 @@ _WAIT_S = 240.0
 _RESTART_S = 90.0
 _POLL_S = 1.0
 _RUNS_SEEN = 20
+_REMEDY = "see the Prefect page and the logs of the servers."
 
 
 class LinkBroken(OkawariError, RuntimeError):
-    """A link of the loop did not hold."""
+    """A step of the loop did not finish in time."""
 
 
 @dataclass
 class Rehearsal:
-    """One rehearsal of one case. `start` is the last day that the first champion may know; `until` ends the test."""
+    """One rehearsal of one case. The first champion learns from readings up to `start`; `until` is the last day."""
 
     case: Case
     group: Group
@@ -61,36 +62,36 @@ class Rehearsal:
     months: list[Month] = field(default_factory=list)
 
     def run(self) -> list[Link]:
-        """Play all months that are not played yet and return every claim with what was seen."""
+        """Run all remaining months and return every claim with its evidence."""
         self._load()
         history = self.case.source.read(self.until)
         with _keep_alive(self.group):
             self._prepare()
-            with Traffic(self.case.name) as traffic:
+            with LoadGenerator(self.case.name) as load:
                 for month in self._list_months(history):
-                    self._play(month, history, traffic)
-        return judge_rehearsal(self.case, self.months, traffic)
+                    self._run_month(month, history, load)
+        return judge_rehearsal(self.case, self.months, load)
 
     # --- first champion -------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """A first champion that serves; after a kill, whatever was left undone."""
+        """Train the first champion and wait until it serves; after a kill, finish the interrupted steps."""
         name = self.case.name
         if snapshots.snapshot_number(self.case) is None:
             self._run_flow("ingest", {"case": name, "until": self.start.isoformat()})
         if versions.load_champion(name) is None:
-            self._run_flow("train", {"case": name, "cause": "missing", "reason": "the rehearsal begins"})
+            self._run_flow("train", {"case": name, "cause": "missing", "reason": "the first training of a rehearsal"})
         self._settle()
         self._await_serving()
 
     def _settle(self) -> None:
-        """Let `reconcile` repair until nothing is left to repair."""
-        _await(self._repair, "reconcile has not brought the loop to rest; see the Prefect page and the logs.")
+        """Run `reconcile` until nothing is left to repair."""
+        _await(self._repair, f"The loop still needs repairs after {_WAIT_S:.0f} s of `reconcile`; {_REMEDY}")
 
     def _repair(self) -> bool:
-        """Start `reconcile` if there is something to repair and nothing is running; whether all is at rest."""
-        active = _patiently(lambda: orchestrator.list_active_flows(self.case.name))
-        serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
+        """Run `reconcile` if a repair is due and no flow is active; returns whether nothing is left to do."""
+        active = _retry(lambda: orchestrator.list_active_flows(self.case.name))
+        serving = _retry(lambda: prediction_service.load_serving(self.case.name))
         version = None if serving is None else serving.version
         loop = gather_loop(self.case, serving=version, active=active)
         if active:
@@ -109,32 +110,32 @@ class Rehearsal:
         new = days[days > pd.Timestamp(snapshot.last_at)]
         return list(new.dt.to_period("M").unique())
 
-    def _play(self, month: pd.Period, history: pd.DataFrame, traffic: Traffic) -> None:
-        started, name, failed_before = time.monotonic(), self.case.name, len(traffic.failures)
+    def _run_month(self, month: pd.Period, history: pd.DataFrame, load: LoadGenerator) -> None:
+        started, name, failed_before = time.monotonic(), self.case.name, len(load.failures)
         days = history[history[self.case.time].dt.to_period("M") == month]
-        ids = self._ask_for(days, history)
-        before = {run.id for run in _patiently(lambda: orchestrator.list_runs("monitor", limit=_RUNS_SEEN))}
+        ids = self._request_forecasts(days, history)
+        before = {run.id for run in _retry(lambda: orchestrator.list_runs("monitor", limit=_RUNS_SEEN))}
         self._run_flow("ingest", {"case": name, "until": f"{month.end_time:%Y-%m-%d}"})
         self._await_new("monitor", before)
         trainings = self._await_trainings()
         self._await_serving()
-        swap_s = self._measure_swap(traffic) if trainings else None
-        failed, seconds = len(traffic.failures) - failed_before, time.monotonic() - started
+        swap_s = self._measure_swap(load) if trainings else None
+        failed, seconds = len(load.failures) - failed_before, time.monotonic() - started
         timing = {"swap_s": swap_s, "seconds": seconds, "failed_requests": failed}
-        self._remember(month, ids, trainings, timing)
+        self._record_month(month, ids, trainings, timing)
 
-    def _ask_for(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
-        """Ask for each day as it would have been asked for: from the readings before it, before it is known."""
+    def _request_forecasts(self, days: pd.DataFrame, history: pd.DataFrame) -> list[str]:
+        """Request a forecast of each day from the readings before it, before the day is ingested; returns the ids."""
         ids = []
         with prediction_service.Client() as client:
             for row in days.index:
                 window = history.iloc[row - self.case.history : row]
                 instances = prediction_service.to_instances(self.case, [window])
-                ids.append(_patiently(partial(client.predict, self.case.name, instances)).id)
+                ids.append(_retry(partial(client.predict, self.case.name, instances)).id)
         return ids
 
     def _await_trainings(self) -> list[Run]:
-        """The trainings that this month's verdicts started by their events, ended."""
+        """Wait for the trainings that this month's verdicts started by their events, and return them."""
         snapshot = snapshots.snapshot_number(self.case)
         asked = [
             row["id"]
@@ -146,21 +147,21 @@ class Rehearsal:
 
     def _await_training(self, verdict: str) -> Run:
         def look() -> Run | None:
-            runs = _patiently(lambda: orchestrator.list_runs("train", limit=_RUNS_SEEN))
+            runs = _retry(lambda: orchestrator.list_runs("train", limit=_RUNS_SEEN))
             caused = [run for run in runs if run.parameters.get("cause_id") == verdict]
             return caused[0] if caused and caused[0].ended else None
 
-        broken = f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s."
-        return orchestrator.require_success(_await(look, broken))
+        message = f"Verdict {verdict} led to no finished training within {_WAIT_S:.0f} s; {_REMEDY}"
+        return orchestrator.require_success(_await(look, message))
 
     def _await_new(self, flow: str, known: set[str]) -> None:
         def look() -> Run | None:
-            found = _patiently(lambda: orchestrator.list_runs(flow, limit=_RUNS_SEEN))
+            found = _retry(lambda: orchestrator.list_runs(flow, limit=_RUNS_SEEN))
             new = [run for run in found if run.id not in known]
             return new[0] if new and all(run.ended for run in new) else None
 
-        broken = f"The event of the ingest led to no finished {flow} run within {_WAIT_S:.0f} s."
-        orchestrator.require_success(_await(look, broken))
+        message = f"The ingest's event led to no finished {flow} run within {_WAIT_S:.0f} s; {_REMEDY}"
+        orchestrator.require_success(_await(look, message))
 
     def _await_serving(self) -> None:
         """Wait until the champion serves."""
@@ -169,30 +170,31 @@ class Rehearsal:
         version = champion.version
 
         def is_served() -> bool:
-            serving = _patiently(lambda: prediction_service.load_serving(self.case.name))
+            serving = _retry(lambda: prediction_service.load_serving(self.case.name))
             return serving is not None and serving.version == version
 
-        _await(is_served, f"Version {version} is the champion, but the service does not serve it.", every_s=_POLL_S / 4)
+        message = f"Version {version} is the champion, but the service did not load it in {_WAIT_S:.0f} s; {_REMEDY}"
+        _await(is_served, message, every_s=_POLL_S / 4)
 
-    def _measure_swap(self, traffic: Traffic) -> float | None:
-        """Seconds from the newest promotion to the first answer by its version; None where nothing was promoted."""
+    def _measure_swap(self, load: LoadGenerator) -> float | None:
+        """Seconds from the newest promotion to the first answer by its version; None if nothing was promoted."""
         newest = decision_log.load_decisions(self.case.name, 1, kind=Kind.PROMOTION)[0]
         if newest["action"] != "promote":
             return None
         version = newest["model_version"]
-        first = poll(lambda: traffic.versions.get(version), every_s=_POLL_S / 4, timeout_s=_WAIT_S)
+        first = poll(lambda: load.versions.get(version), every_s=_POLL_S / 4, timeout_s=_WAIT_S)
         return None if first is None else (first - newest["at"]).total_seconds()
 
-    # --- what was seen --------------------------------------------------------------------------------------------
+    # --- results --------------------------------------------------------------------------------------------------
 
-    def _remember(self, month: pd.Period, ids: list[str], trainings: list[Run], timing: Mapping[str, Any]) -> None:
+    def _record_month(self, month: pd.Period, ids: list[str], trainings: list[Run], timing: Mapping[str, Any]) -> None:
         prediction_log.absorb_journal(self.case.name)
         champion, snapshot = versions.load_champion(self.case.name), snapshots.load_snapshot(self.case)
         serving = prediction_service.load_serving(self.case.name)
         assert champion is not None
         assert snapshot is not None
         assert serving is not None
-        own = self._match(month)
+        own = self._match_truth(month)
         seen = Month(
             month=str(month),
             ended_at=f"{datetime.now(UTC):%H:%M:%S}",
@@ -213,7 +215,7 @@ class Rehearsal:
         self._save()
         self.show(f"{self.case.name}: {seen.month}: drift {seen.drift}, gate {seen.gate}, serving {seen.serving}")
 
-    def _match(self, month: pd.Period) -> pd.DataFrame:
+    def _match_truth(self, month: pd.Period) -> pd.DataFrame:
         """The month's predictions with their truth."""
         name = self.case.name
         pairs = match_truth(
@@ -232,9 +234,9 @@ class Rehearsal:
         return str(found[0]["action"]) if found else "-"
 
     def _run_flow(self, flow: str, parameters: Mapping[str, Any]) -> Run:
-        run = _patiently(lambda: orchestrator.start_run(flow, parameters))
+        run = _retry(lambda: orchestrator.start_run(flow, parameters))
         return orchestrator.require_success(
-            _patiently(lambda: orchestrator.follow_run(run.id, self.show, timeout_s=_WAIT_S))
+            _retry(lambda: orchestrator.follow_run(run.id, self.show, timeout_s=_WAIT_S))
         )
 
     def _save(self) -> None:
@@ -247,15 +249,15 @@ class Rehearsal:
         path = load_settings().state_dir / "rehearsal.json"
         if path.is_file():
             self.months = [Month(**row) for row in json.loads(path.read_text())]
-            self.show(f"{self.case.name}: going on after {len(self.months)} months that were played before")
+            self.show(f"{self.case.name}: continuing after {len(self.months)} finished months")
 
 
 class _keep_alive:  # noqa: N801  (reads as a statement)
-    """Starts dead programs of the group again while the body runs."""
+    """Restarts dead programs of the group while the body runs."""
 
     def __init__(self, group: Group) -> None:
         self._group, self._stop = group, threading.Event()
-        self._trouble: CannotStart | None = None
+        self._error: CannotStart | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
@@ -264,30 +266,30 @@ class _keep_alive:  # noqa: N801  (reads as a statement)
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        if self._trouble is not None:
-            raise self._trouble
+        if self._error is not None:
+            raise self._error
 
     def _watch(self) -> None:
         try:
             while not self._stop.wait(0.5):
                 self._group.watch()
-        except CannotStart as trouble:
-            self._trouble = trouble
-            _thread.interrupt_main()  # whatever the body waits for will not come
+        except CannotStart as error:
+            self._error = error
+            _thread.interrupt_main()  # the body waits for a program that cannot start
 
 
-def _patiently(call: Callable[[], Result]) -> Result:
-    """The call's result; a server that is just being started again gets time to come back."""
+def _retry(call: Callable[[], Result]) -> Result:
+    """The call's result, retried while a server restarts."""
     return retry_for(call, errors=(ServerUnreachable,), every_s=0.5, timeout_s=_RESTART_S)
 
 
-def _await(look: Callable[[], Result | None], broken: str, *, every_s: float = _POLL_S) -> Result:
+def _await(look: Callable[[], Result | None], message: str, *, every_s: float = _POLL_S) -> Result:
     """The first result of `look` that is true.
 
     Raises:
-        LinkBroken: there is none in time; `broken` is the message.
+        LinkBroken: there is none within `_WAIT_S`; `message` is its text.
     """
     found = poll(look, every_s=every_s, timeout_s=_WAIT_S)
     if found is None:
-        raise LinkBroken(broken)
+        raise LinkBroken(message)
     return found

@@ -1,4 +1,4 @@
-"""An installation beside another one: state, servers and ports of its own, for as long as a rehearsal runs."""
+"""A separate installation for a rehearsal, with its own state, servers and ports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from okawari.settings import Settings, adopt_settings, load_settings
 
 
 def isolate(settings: Settings, fresh: bool) -> Settings:
-    """The same settings with state, servers and free ports of their own; a finished rehearsal makes room."""
+    """The same settings with separate state, servers and free ports.
+
+    Deletes the state of an earlier rehearsal if that has finished or if `fresh`, unless its servers run.
+    """
     home = settings.state_dir / "loop"
     names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
     ports = dict(zip(names, find_free_ports(len(names)), strict=True))
     here = dict.fromkeys(("prefect_url", "mlflow_url", "service_url", "data_url"), "")
-    # Three candidates of eight, so that seven trainings take minutes; OKAWARI_CANDIDATES names others.
+    # Three candidates of eight, so that seven trainings take minutes; OKAWARI_CANDIDATES selects others.
     few = settings.candidates or "random_walk,sarima_211_1005,lstm_2x64"
     own = settings.model_copy(update={"home": home, "cases": "aapl", "candidates": few, **here, **ports})
     if (fresh or (home / "finished").exists()) and not is_group_running(own):
@@ -26,7 +29,7 @@ def isolate(settings: Settings, fresh: bool) -> Settings:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
+    """Ports that were free at the time of the check."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
