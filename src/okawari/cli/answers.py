@@ -92,9 +92,8 @@ def _(predicted: Label) -> dict[str, Any]:
 @_describe_record.register
 def _(predicted: Estimate) -> dict[str, Any]:
     bounds = {"lower": None, "upper": None} if predicted.interval is None else predicted.interval.model_dump()
-    return {
-        f"value ({predicted.unit})".removesuffix(" ()"): predicted.value, "lower": bounds["lower"], "upper": bounds["upper"]
-    }  # fmt: skip
+    value = {f"value ({predicted.unit})".removesuffix(" ()"): predicted.value}
+    return {**value, "lower": bounds["lower"], "upper": bounds["upper"]}
 
 
 def _describe_model(answer: PredictAnswer[Any]) -> str:
