@@ -326,7 +326,7 @@ def _add_output() -> bytes:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"no model", "no ONNX model"),
+        (b"no model", "not an ONNX model"),
         (_keep_outside(), "in other files"),
         (_add_input(), r"inputs \['x', 'more'\]; it takes one"),
         (_add_output(), r"output is None; the function has the outputs \['y', 'label'\]"),

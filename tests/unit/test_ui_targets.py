@@ -132,10 +132,10 @@ def test_labels_alone_promise_no_interval_and_numbers_alone_draw_no_probabilitie
 
 
 def test_captions_say_what_is_drawn(facts: Facts) -> None:
-    assert "The last 60 readings: growth over 4 of them, %, and the bounds of regime" in write_history_caption(facts)
+    assert "The last 60 readings: growth over 4 readings, %, and the bounds of regime" in write_history_caption(facts)
     assert "Probabilities" in write_ahead_caption(facts)
     alone = write_history_caption(_narrow(facts, "acceleration"))
-    assert "change of growth over 1 of them, pp" in alone and "bounds" not in alone
+    assert "change of growth over 1 reading, pp" in alone and "bounds" not in alone
 
 
 def test_markup_from_outside_is_shown_and_never_interpreted(facts: Facts) -> None:
