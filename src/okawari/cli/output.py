@@ -37,7 +37,7 @@ _SHARED_COLUMNS = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
 _VERSION_VERDICTS = ("drift", "performance")
 """Verdicts about one version, which may no longer be the champion."""
 
-# A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
+# A pipe has no width; tables of a dozen columns need more than the usual 80 characters.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 

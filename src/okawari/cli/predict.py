@@ -92,7 +92,7 @@ def explain(
 
     prediction_id, _, index = prediction.partition(":")
     if index and not index.isdecimal():
-        raise InvalidInput(f"{prediction!r} is no prediction; use an id, or id:3 for its fourth prediction.")
+        raise InvalidInput(f"{prediction!r} is not a prediction; use an id, or id:3 for its fourth prediction.")
     show_lineage(trace_prediction(prediction_id, int(index or 0)))
 
 

@@ -166,8 +166,8 @@ def require_answers(graph: Graph, case: Case) -> None:
     )
 
 
-def _find_difference(came: Sequence[object], asked: Sequence[object]) -> tuple[str, str]:
+def _find_difference(came: Sequence[object], expected: Sequence[object]) -> tuple[str, str]:
     """The first pair of answers that differ, as JSON."""
-    both = zip(came, asked, strict=False)
+    both = zip(came, expected, strict=False)
     pairs = ((json.dumps(one, sort_keys=True), json.dumps(other, sort_keys=True)) for one, other in both)
-    return next(((one, other) for one, other in pairs if one != other), ("something else", json.dumps(asked)))
+    return next(((one, other) for one, other in pairs if one != other), ("other answers", json.dumps(expected)))
