@@ -1,1 +1,1 @@
-"""The page: the loop's history and the served model's answers. Reads state, asks over HTTP, decides nothing."""
+"""The page: the loop's history and the served model's answers. Reads state and calls the service; decides nothing."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
-# Gradio reads this while it is imported; set here so that no order of imports switches its telemetry on.
+# Gradio reads this variable on import. It is set before, so that telemetry is off for every order of imports.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
@@ -174,20 +174,20 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
         text = write_run(run, load_links().prefect) if run else ""
         return [run.id if run and busy else "", text, gr.Button(interactive=not busy), gr.Timer(active=busy)]
 
-    def refuse(error: OkawariError) -> list[Any]:
+    def show_error(error: OkawariError) -> list[Any]:
         return ["", write_refusal(error), gr.Button(interactive=True), gr.Timer(active=False)]
 
-    def guarded(ask: Callable[[str], Run | None]) -> Callable[[str], list[Any]]:
-        def answer(value: str) -> list[Any]:
+    def guarded(load: Callable[[str], Run | None]) -> Callable[[str], list[Any]]:
+        def load_and_show(value: str) -> list[Any]:
             try:
-                return show(ask(value))
+                return show(load(value))
             except OkawariError as error:
-                return refuse(error)
+                return show_error(error)
 
-        return answer
+        return load_and_show
 
     button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(
-        guarded(lambda name: load_run(request_retrain(name, "asked for on the page"))), case, outputs, **_QUIET
+        guarded(lambda name: load_run(request_retrain(name, "requested on the page"))), case, outputs, **_QUIET
     )
     clock.tick(guarded(lambda known: load_run(known) if known else None), run_id, outputs, **_QUIET)
     page.load(guarded(_find_unfinished), case, outputs, **_QUIET)

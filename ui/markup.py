@@ -1,6 +1,6 @@
-"""Fills the HTML templates of `ui/templates`. Jinja escapes every value, so text from outside is shown and never run.
+"""Fill the HTML templates of `ui/templates`. Jinja escapes every value, so text from outside is shown, never executed.
 
-With `monitoring.report`, the only home of Jinja.
+This module and `monitoring.report` are the only homes of Jinja.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FOLDER = Path(__file__).with_name("templates")
 
 
 def render(name: str, **values: Any) -> Markup:
-    """The HTML of the template `name`; values are escaped, except `Markup`, which an earlier template has written."""
+    """The HTML of the template `name`. Values are escaped, except `Markup`, which is the output of another template."""
     return Markup(_load_templates().get_template(f"{name}.html.j2").render(**values).strip())
 
 

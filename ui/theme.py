@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's theme reduced to system fonts and our colours. The rules themselves are in page.css."""
+"""Style of the page: Gradio's theme, reduced to system fonts and our colours. All other rules are in page.css."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts that the page is drawn from, loaded once and shared by all open browser tabs."""
+"""The facts that the page shows, loaded once and shared by all open browser tabs."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def load_facts(case: str) -> Facts:
 def _load_facts(name: str, moment: int) -> Facts:
     case, trouble = load_case(name), []
 
-    def attempt(ask: Callable[[], Answer]) -> Answer | None:
+    def attempt(load: Callable[[], Answer]) -> Answer | None:
         try:
-            return ask()
+            return load()
         except (OkawariError, OSError) as error:
             trouble.append(str(error))
             return None
@@ -118,15 +118,15 @@ def _find_case(name: str) -> CaseInfo:
 def _load_forecast(served: CaseInfo | None, snapshot_version: int | None) -> Served | None:
     if served is None or served.model is None or not served.ready:
         return None
-    return _ask_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version)
+    return _request_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version)
 
 
 @lru_cache(maxsize=16)
-def _ask_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Served:
+def _request_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Served:
     """Request a forecast once per model and snapshot, because the service journals every answer."""
     return _connect().forecast(name)
 
 
 @lru_cache(maxsize=4)
 def _load_recent(name: str, snapshot_version: int) -> pd.DataFrame | None:
-    return load_recent(load_case(name), SHOWN_READINGS)  # the version is the cache's key: a new snapshot is read anew
+    return load_recent(load_case(name), SHOWN_READINGS)  # the version is a key of the cache, so a new snapshot is read

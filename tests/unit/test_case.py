@@ -32,7 +32,7 @@ CASE = replace(APPLE, name="{name}", title="My own")
         (lambda: Forecast(target="close", horizon=0), "Forecast.horizon is 0; it counts steps ahead, at least 1"),
         (lambda: Forecast(target="close", coverage_share=90), "Forecast.coverage_share is 90; use 0.5 to below 1"),
         (lambda: Forecast(target="close", coverage_share=0.49), "Forecast.coverage_share is 0.49"),
-        (lambda: Gate(holdout=19), "Gate.holdout is 19; fewer than 20 windows judge nothing"),
+        (lambda: Gate(holdout=19), "Gate.holdout is 19; scores need at least 20 windows"),
         (lambda: Gate(calibration=29), "Gate.calibration is 29; intervals need at least 30"),
         (lambda: Gate(validation_share=0.5), "Gate.validation_share is 0.5"),
         (lambda: Drift(alpha=0.0), "Drift.alpha is 0.0; use a probability between 0 and 0.5"),
@@ -163,7 +163,7 @@ def test_a_recipe_may_stand_in_the_case_file_itself(home: Path, tmp_path: Path) 
 def test_an_import_as_if_the_recipe_was_installed_is_explained(module: str, home: Path, tmp_path: Path) -> None:
     _write_own(tmp_path, "pears", WITH_RECIPE.format(line=f"from {module} import Mine", name="pears"))
     (tmp_path / "own" / f"{module}.py").write_text(RECIPE.format(extra=3))
-    with pytest.raises(InvalidInput, match=rf"{module}.py lies beside it. Write `from .{module} import"):
+    with pytest.raises(InvalidInput, match=rf"{module}.py is in the same folder. Write `from .{module} import"):
         load_case("pears")
 
 

@@ -126,8 +126,11 @@ def test_the_version_can_be_asked_for(call: Call) -> None:
         (["readings", "aapl", "gone/a.csv"], "There is no folder gone; make it, or choose another."),
         (["explain", "nobody"], "No prediction 'nobody' with index 0 is on record; the id is the `id` of a service's"),
         (["explain", "nobody:3"], "No prediction 'nobody' with index 3 is on record"),
-        (["explain", "nobody:third"], "'nobody:third' is no prediction; use an id, or id:3 for its fourth prediction"),
-        (["explain", "nobody:-1"], "'nobody:-1' is no prediction"),
+        (
+            ["explain", "nobody:third"],
+            "'nobody:third' is not a prediction; use an id, or id:3 for its fourth prediction",
+        ),
+        (["explain", "nobody:-1"], "'nobody:-1' is not a prediction"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence_and_exit_code_one(arguments: list[str], told: str, call: Call) -> None:

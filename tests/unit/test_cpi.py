@@ -86,9 +86,9 @@ def test_a_graph_of_other_bounds_or_labels_does_not_answer_for_the_case() -> Non
     moved = replace(regime, bounds=(3.1, 6.0))
     renamed = replace(trend, labels=("down", "flat", "up"))
     for targets, named in (
-        ((trend, acceleration, moved), r'"bounds": \[3.1, 5.9\].*asks for .*"bounds": \[3.1, 6.0\]'),
-        ((renamed, acceleration, regime), r'"falling", "stable", "rising".*asks for .*"down", "flat", "up"'),
-        ((acceleration, trend, regime), r'"name": "trend".*asks for .*"name": "acceleration"'),
+        ((trend, acceleration, moved), r'"bounds": \[3.1, 5.9\].*needs .*"bounds": \[3.1, 6.0\]'),
+        ((renamed, acceleration, regime), r'"falling", "stable", "rising".*needs .*"down", "flat", "up"'),
+        ((acceleration, trend, regime), r'"name": "trend".*needs .*"name": "acceleration"'),
     ):
         changed = replace(case, task=replace(case.task, targets=targets))
         with pytest.raises(InvalidInput, match=f"The graph answers with .*{named}.*Train it again"):

@@ -122,7 +122,7 @@ def test_a_core_of_another_case_is_refused(small_case: Case) -> None:
         AffineCore(np.zeros((3, 60)), np.zeros(3)),
         TorchCore(wrong_head),
     ):
-        with pytest.raises(InvalidInput, match="Fit for this case"):
+        with pytest.raises(InvalidInput, match="Fit it for this case"):
             build_graph(core, small_case, None)
     with pytest.raises(InvalidInput, match="half_width_H"):
         build_graph(ConstantCore(np.zeros(3)), small_case, Interval(0.9, np.zeros(4)))

@@ -325,7 +325,7 @@ def _add_output() -> bytes:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"no model", "no ONNX model"),
+        (b"no model", "not an ONNX model"),
         (_keep_outside(), "in other files"),
         (_add_input(), r"inputs \['x', 'more'\]; it takes one"),
         (_add_output(), r"output is None; the function has the outputs \['y', 'label'\]"),
@@ -346,19 +346,19 @@ def _add_output() -> bytes:
             r"uses \['com.mine.Mine'\]",
         ),
         (_write([helper.make_node("Nothing", ["x"], ["y"])], ROW), "Nothing, which ai.onnx 20 does not have"),
-        (_write(FIRST, ROW, weights=BOUNDS, opset=99), "is of opset 99; the newest known here"),
+        (_write(FIRST, ROW, weights=BOUNDS, opset=99), "uses opset 99; the newest supported is"),
         (
             _write([helper.make_node("RMSNormalization", ["x", "s"], ["y"])], ROW, opset=23),
             "RMSNormalization, which ai.onnx 20",
         ),
         (
             _write(FIRST, ROW, weights=BOUNDS | {"three": np.array([4])}),
-            r"shapes \[\(1, 4\), \(3, 4\)\]; the case asks",
+            r"shapes \[\(1, 4\), \(3, 4\)\]; the case needs",
         ),
         (_write(FIXED, ROW, weights=BOUNDS | {"shape": np.array([1, 12])}), "ONNX Runtime does not run the function"),
         (
             _write(FIXED, ROW, weights=BOUNDS | {"shape": np.array([1, -1])}),
-            r"windows with shapes \[\(1, 3\), \(1, 3\)\]; the case asks for \[\(1, 3\), \(3, 3\)\]",
+            r"windows with shapes \[\(1, 3\), \(1, 3\)\]; the case needs \[\(1, 3\), \(3, 3\)\]",
         ),
     ],
 )
@@ -374,7 +374,7 @@ def test_a_row_that_is_no_whole_number_of_steps_is_refused(small_case: Case) -> 
 
 def test_an_operator_whose_attributes_have_changed_is_refused(small_case: Case) -> None:
     node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", classes_strings=["a"])
-    with pytest.raises(InvalidInput, match=r"uses \['LabelEncoder'\] of ai.onnx.ml 1, which mean something else in 3"):
+    with pytest.raises(InvalidInput, match=r"uses \['LabelEncoder'\] of ai.onnx.ml 1, which differ in version 3"):
         build_graph(OnnxCore(_write([node], ROW, others=(("ai.onnx.ml", 1),)), reads="w"), small_case, None)
 
 
@@ -385,7 +385,7 @@ def test_records_have_no_levels_to_read() -> None:
 
 def test_a_function_that_is_too_large_is_refused(small_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(function_import, "LARGEST_BYTES", 100)
-    with pytest.raises(InvalidInput, match=r"MiB; a core may have 0\. Fit a smaller model"):
+    with pytest.raises(InvalidInput, match=r"MiB; a core has at most 0\. Fit a smaller model"):
         build_graph(OnnxCore(_write(FIRST, ROW, weights=BOUNDS), reads="w"), small_case, None)
 
 

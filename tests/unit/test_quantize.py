@@ -122,7 +122,10 @@ def test_uint8_answers_as_a_float_graph_with_the_restored_weights_would(
     ("core", "told"),
     [
         (ConstantCore(np.zeros(3)), "it has no weights"),
-        (AffineCore(np.ones((3, 12)), np.zeros(3)), "its largest weight has 36 numbers; 8 bits save at most 3 kB"),
+        (
+            AffineCore(np.ones((3, 12)), np.zeros(3)),
+            "its largest weight has 36 numbers; below 1024 numbers, 8 bits save at most 3 kB",
+        ),
     ],
 )
 def test_a_graph_without_large_weights_has_only_fp32_and_says_why(

@@ -119,6 +119,6 @@ def test_too_few_rows_are_an_error_that_leaves_nothing(readings: pd.DataFrame, t
 
 def test_a_model_of_older_targets_does_not_answer(readings: pd.DataFrame, tmp_path: Path) -> None:
     source = _write(readings, tmp_path / "in.csv")
-    with pytest.raises(InvalidInput, match="The graph answers with 4 numbers; case cpi asks for 7 numbers"):
+    with pytest.raises(InvalidInput, match="The graph answers with 4 numbers; case cpi needs 7 numbers"):
         score_file(CPI, _make_model(), source, tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

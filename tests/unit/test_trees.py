@@ -219,5 +219,5 @@ def test_trees_of_another_case_are_refused(data: TrainingData, small_case: Case)
     core = RandomForest(n_trees=2, lags=8).fit(data, no_progress).core()
     with pytest.raises(InvalidInput, match=r"TreesCore\.lags is 8; a window has 5 feature steps"):
         build_graph(core, replace(small_case, task=Forecast(target="close", history=6, horizon=3)), None)
-    with pytest.raises(InvalidInput, match="Fit for this case"):
+    with pytest.raises(InvalidInput, match="Fit it for this case"):
         build_graph(TreesCore(core.trees, 8, np.zeros(5), np.ones(5), np.zeros(5, dtype=bool)), small_case, None)

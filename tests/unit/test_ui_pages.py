@@ -289,11 +289,11 @@ def test_a_new_verdict_gives_the_report_a_new_address(full: Facts) -> None:
 
 def test_a_report_and_verdicts_of_a_past_champion_say_so(full: Facts) -> None:
     assert full.state is not None and full.state.champion is not None
-    told = "New readings of snapshot 3 against those that version 7 was trained on"
-    assert told in write_report(full) and "champion since" not in write_report(full)
+    caption = "New readings of snapshot 3 compared with the training data of version 7"
+    assert caption in write_report(full) and "champion now" not in write_report(full)
     assert "a past champion" not in write_cards(full)
     later = replace(full, state=replace(full.state, champion={**full.state.champion, "version": "8"}))
-    assert f"{told}, " in write_report(later) and "Version 8 is the champion since" in write_report(later)
+    assert f"{caption}, " in write_report(later) and "Version 8 is the champion now" in write_report(later)
     assert write_cards(later).count("7, a past champion") == 2
 
 
@@ -322,4 +322,4 @@ def test_a_registry_that_does_not_answer_costs_the_champion_alone(home: Path, fr
     assert facts.state is not None and facts.state.champion is None
     assert any(f"No MLflow server answers at http://127.0.0.1:{free_port}" in said for said in facts.trouble)
     cards = write_cards(facts)
-    assert "The model registry could not be asked" in cards and "Nothing has been ingested" in cards
+    assert "The model registry could not be read" in cards and "Nothing has been ingested" in cards

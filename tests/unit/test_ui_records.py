@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from okawari.cases.loader import load_case
-from okawari.cli.answers import show_forecast
+from okawari.cli.answers import show_answer
 from okawari.clients.wire import AnyPrediction, Bounds, Estimate, ForecastAnswer, Label, ModelInfo
 from tests.browser.edges import name_case
 from ui.pages.chart import draw_ahead, draw_history
@@ -87,7 +87,7 @@ def test_labels_are_drawn_with_the_answer_marked_and_counted(point: Facts) -> No
 def test_the_terminal_shows_a_row_for_each_record(
     said: AnyPrediction, row: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show_forecast(_answer("blobs", said))
+    show_answer(_answer("blobs", said))
     out = capsys.readouterr().out
     assert row in [line.split() for line in out.splitlines()]
     assert f"okawari explain {'f' * 32}:0 for the first" in out

@@ -11,7 +11,7 @@ import pytest
 
 from okawari.case import Anticipate
 from okawari.cases.loader import load_case
-from okawari.cli.answers import show_forecast
+from okawari.cli.answers import show_answer
 from okawari.clients.prediction_service import Client, UnknownAnswer
 from okawari.clients.wire import (
     AnyPrediction,
@@ -132,10 +132,10 @@ def test_labels_alone_promise_no_interval_and_numbers_alone_draw_no_probabilitie
 
 
 def test_captions_say_what_is_drawn(facts: Facts) -> None:
-    assert "The last 60 readings: growth over 4 of them, %, and the bounds of regime" in write_history_caption(facts)
+    assert "The last 60 readings: growth over 4 readings, %, and the bounds of regime" in write_history_caption(facts)
     assert "Probabilities" in write_ahead_caption(facts)
     alone = write_history_caption(_narrow(facts, "acceleration"))
-    assert "change of growth over 1 of them, pp" in alone and "bounds" not in alone
+    assert "change of growth over 1 reading, pp" in alone and "bounds" not in alone
 
 
 def test_markup_from_outside_is_shown_and_never_interpreted(facts: Facts) -> None:
@@ -220,7 +220,7 @@ def test_an_unknown_form_of_heads_names_the_service(service: Edge, heads: Any) -
 
 
 def test_the_terminal_shows_an_answer_in_a_row_for_each_target(capsys: pytest.CaptureFixture[str]) -> None:
-    show_forecast(PredictAnswer[AnyPrediction].model_validate(BODY))
+    show_answer(PredictAnswer[AnyPrediction].model_validate(BODY))
     out = capsys.readouterr().out
     assert "lstm version 7, after 2009-09-30" in out
     lines = [" ".join(line.split()) for line in out.splitlines()]
@@ -232,5 +232,5 @@ def test_the_terminal_shows_an_answer_in_a_row_for_each_target(capsys: pytest.Ca
 def test_the_terminal_tells_where_a_number_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
     number = {"unit": "pp", "value": 0.28, "interval": None, "note": "This model has no calibrated interval."}
     body = {**BODY, "predictions": [{**BODY["predictions"][0], "heads": {"acceleration": number}}]}
-    show_forecast(PredictAnswer[AnyPrediction].model_validate(body))
+    show_answer(PredictAnswer[AnyPrediction].model_validate(body))
     assert "no interval" in capsys.readouterr().out

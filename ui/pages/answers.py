@@ -1,4 +1,4 @@
-"""Parts of the service's answers, by the type of the prediction."""
+"""Numbers and probabilities in the service's answers, by the type of the prediction."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ class Probability:
 
 
 @singledispatch
-def list_numbers(said: AnyPrediction) -> Sequence[Prediction | Estimate]:
+def list_numbers(predicted: AnyPrediction) -> Sequence[Prediction | Estimate]:
     """The numbers in an answer, each with its interval."""
-    raise NotImplementedError(f"No numbers are defined for {type(said).__name__}; register them here.")
+    raise NotImplementedError(f"No numbers are defined for {type(predicted).__name__}; register them here.")
 
 
 @list_numbers.register(Prediction)
 @list_numbers.register(Estimate)
-def _(said: Prediction | Estimate) -> Sequence[Prediction | Estimate]:
-    return [said]
+def _(predicted: Prediction | Estimate) -> Sequence[Prediction | Estimate]:
+    return [predicted]
 
 
 @list_numbers.register
-def _(said: Label) -> Sequence[Prediction | Estimate]:
+def _(predicted: Label) -> Sequence[Prediction | Estimate]:
     return []
 
 
 @list_numbers.register
-def _(said: Outlook) -> Sequence[Prediction | Estimate]:
-    return [number for head in said.heads.values() for number in list_numbers(head)]
+def _(predicted: Outlook) -> Sequence[Prediction | Estimate]:
+    return [number for head in predicted.heads.values() for number in list_numbers(head)]
 
 
 @singledispatch
-def list_probabilities(said: AnyPrediction, target: str = "") -> Sequence[Probability]:
+def list_probabilities(predicted: AnyPrediction, target: str = "") -> Sequence[Probability]:
     """The labels in an answer with their probabilities, in the order of the answer."""
-    raise NotImplementedError(f"No probabilities are defined for {type(said).__name__}; register them here.")
+    raise NotImplementedError(f"No probabilities are defined for {type(predicted).__name__}; register them here.")
 
 
 @list_probabilities.register(Prediction)
 @list_probabilities.register(Estimate)
-def _(said: Prediction | Estimate, target: str = "") -> Sequence[Probability]:
+def _(predicted: Prediction | Estimate, target: str = "") -> Sequence[Probability]:
     return []
 
 
 @list_probabilities.register
-def _(said: Label, target: str = "") -> Sequence[Probability]:
+def _(predicted: Label, target: str = "") -> Sequence[Probability]:
     return [
-        Probability(target=target, label=label, share=share, is_answer=label == said.label)
-        for label, share in said.probabilities.items()
+        Probability(target=target, label=label, share=share, is_answer=label == predicted.label)
+        for label, share in predicted.probabilities.items()
     ]
 
 
 @list_probabilities.register
-def _(said: Outlook, target: str = "") -> Sequence[Probability]:
-    return [each for name, head in said.heads.items() for each in list_probabilities(head, name)]
+def _(predicted: Outlook, target: str = "") -> Sequence[Probability]:
+    return [each for name, head in predicted.heads.items() for each in list_probabilities(head, name)]

@@ -1,8 +1,8 @@
 """The charts: the newest readings and the prediction of the served model. Only home of plotly.
 
-Two figures share one look: `draw_history` shows about a year, `draw_ahead` the last days and the steps ahead, where
-the x axis counts steps from the last reading (0 = last reading, +1 = next step). Colours are mid-tones that read on
-light and dark ground; text and grid take their colour from the page's style sheet.
+Two figures share one style. `draw_history` shows about a year. `draw_ahead` shows the last days and the steps ahead;
+its x axis counts steps from the last reading (0 = last reading, +1 = next step). Colours are mid-tones that are legible
+on light and dark backgrounds; text and grid take their colour from the page's style sheet.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _GRID = "rgba(128, 128, 128, 0.16)"
 
 
 def draw_history(facts: Facts) -> Figure | None:
-    """The newest readings with the answer among them; None where nothing has been ingested."""
+    """The newest readings with the prediction; None if nothing has been ingested."""
     return None if facts.recent is None else _draw_past(facts.case.task, facts, facts.recent)
 
 
 @singledispatch
 def _draw_past(task: object, facts: Facts, recent: pd.DataFrame) -> Figure:
-    """The newest readings, in the chart of this task."""
+    """Draw the newest readings in the chart of this task."""
     raise NotImplementedError(f"No chart is defined for {type(task).__name__}; register it here.")
 
 
@@ -54,7 +54,7 @@ def _(task: Forecast, facts: Facts, recent: pd.DataFrame) -> Figure:
 
 @_draw_past.register
 def _(task: Anticipate, facts: Facts, recent: pd.DataFrame) -> Figure:
-    """The growth that is predicted."""
+    """The predicted growth over time."""
     return _draw_growth(recent[facts.case.time], recent[facts.case.target.name], choose_shown(task))
 
 
@@ -83,65 +83,65 @@ def _(task: Classify, facts: Facts, recent: pd.DataFrame) -> Figure:
 
 def _add_answer(figure: Figure, facts: Facts) -> None:
     if facts.forecast is not None:
-        _add_said(facts.forecast.predictions[0], figure, list_days(facts))
+        _add_prediction(facts.forecast.predictions[0], figure, list_days(facts))
 
 
 @singledispatch
-def _add_said(said: AnyPrediction, figure: Figure, days: pd.Series) -> None:
-    """Draw the answer among the newest readings; labels and growth have charts of their own."""
+def _add_prediction(predicted: AnyPrediction, figure: Figure, days: pd.Series) -> None:
+    """Add the prediction to the chart of the newest readings; labels and growth have separate charts."""
 
 
-@_add_said.register
-def _(said: Prediction, figure: Figure, days: pd.Series) -> None:
-    _add_forecast(figure, lay_out_steps(said, days), said, by_step=False)
+@_add_prediction.register
+def _(predicted: Prediction, figure: Figure, days: pd.Series) -> None:
+    _add_forecast(figure, lay_out_steps(predicted, days), predicted, by_step=False)
 
 
-@_add_said.register
-def _(said: Estimate, figure: Figure, days: pd.Series) -> None:
-    figure.add_vline(x=said.value, line={"color": _ACCENT, "width": 2, "dash": "dot"})
+@_add_prediction.register
+def _(predicted: Estimate, figure: Figure, days: pd.Series) -> None:
+    figure.add_vline(x=predicted.value, line={"color": _ACCENT, "width": 2, "dash": "dot"})
 
 
 def draw_ahead(facts: Facts) -> Figure | None:
     """The last readings and the steps ahead, or the probabilities of labels; None if there are neither."""
-    return None if facts.forecast is None else _draw_said(facts.forecast.predictions[0], facts)
+    return None if facts.forecast is None else _draw_prediction(facts.forecast.predictions[0], facts)
 
 
 @singledispatch
-def _draw_said(said: AnyPrediction, facts: Facts) -> Figure | None:
-    """The answer in a chart of its own."""
-    raise NotImplementedError(f"No chart is defined for {type(said).__name__}; register it here.")
+def _draw_prediction(predicted: AnyPrediction, facts: Facts) -> Figure | None:
+    """Draw the prediction in a separate chart."""
+    raise NotImplementedError(f"No chart is defined for {type(predicted).__name__}; register it here.")
 
 
-@_draw_said.register
-def _(said: Prediction, facts: Facts) -> Figure | None:
-    figure = Figure(layout=_layout(said.unit))
+@_draw_prediction.register
+def _(predicted: Prediction, facts: Facts) -> Figure | None:
+    figure = Figure(layout=_layout(predicted.unit))
     days = list_days(facts)
-    known = days[days <= find_start(said)].tail(AHEAD_READINGS)
+    known = days[days <= find_start(predicted)].tail(AHEAD_READINGS)
     if facts.recent is not None and len(known):
         _add_known_steps(figure, known, facts.recent[facts.case.target.name].loc[known.index], _unit(facts))
-    steps = lay_out_steps(said, days)
-    _add_forecast(figure, steps, said, by_step=True)
+    steps = lay_out_steps(predicted, days)
+    _add_forecast(figure, steps, predicted, by_step=True)
     figure.update_xaxes(**_step_axis(len(known), steps))
     return figure
 
 
-@_draw_said.register
-def _(said: Estimate, facts: Facts) -> Figure | None:
+@_draw_prediction.register
+def _(predicted: Estimate, facts: Facts) -> Figure | None:
     return None
 
 
-@_draw_said.register
-def _(said: Label, facts: Facts) -> Figure | None:
-    shares = list_probabilities(said)
+@_draw_prediction.register
+def _(predicted: Label, facts: Facts) -> Figure | None:
+    shares = list_probabilities(predicted)
     figure = _draw_probabilities([each.label for each in shares], shares)
     figure.update_xaxes(type="category")
     return figure
 
 
-@_draw_said.register
-def _(said: Outlook, facts: Facts) -> Figure | None:
+@_draw_prediction.register
+def _(predicted: Outlook, facts: Facts) -> Figure | None:
     """The labels of all targets side by side."""
-    shares = list_probabilities(said)
+    shares = list_probabilities(predicted)
     if not shares:
         return None
     return _draw_probabilities([[each.target for each in shares], [each.label for each in shares]], shares)
@@ -157,12 +157,12 @@ def _draw_probabilities(x: Sequence[str] | Sequence[Sequence[str]], shares: Sequ
 
 
 def choose_shown(task: Anticipate) -> Growth:
-    """The target whose growth is drawn: the first that is growth itself, or the first of all."""
+    """The target whose growth is drawn: the first that is not a change of growth, else the first target."""
     return next((target for target in task.targets if not target.change), task.targets[0])
 
 
 def _draw_growth(days: pd.Series, levels: pd.Series, target: Growth) -> Figure:
-    """The target's growth over time, with a line where one of its labels ends and the next begins."""
+    """The target's growth over time, with a line at each bound between two labels."""
     values = pd.Series(target.measure(levels.to_numpy()), index=levels.index).dropna()
     days = days.loc[values.index]
     figure = Figure(layout=_layout(target.unit))
@@ -229,7 +229,7 @@ def _describe_step(steps: Steps, forecast: Prediction, number: int) -> str:
 
 
 def _write_hover(pattern: str, *values: object) -> str:
-    """A text beside the pointer, which Plotly reads as HTML: values are escaped."""
+    """The text of a tooltip. Plotly renders it as HTML, so values are escaped."""
     return str(Markup(pattern).format(*values))
 
 

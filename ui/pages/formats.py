@@ -1,4 +1,4 @@
-"""How numbers, shares and times read on the page. Plain text: the templates escape it for HTML."""
+"""Format numbers, shares and times for the page as plain text; the templates escape it for HTML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from okawari import formats
 
-NONE = "–"  # what stands where there is no value
+NONE = "–"  # shown if there is no value
 
 
 def format_amount(value: float | None, unit: str = "USD", *, signed: bool = False) -> str:
@@ -83,7 +83,7 @@ def format_moment(when: Any) -> str:
 
 
 def format_words(text: Any) -> str:
-    """A value from outside; identifiers_with_underscores read as words.
+    """A value from outside, with spaces instead of underscores.
 
     >>> format_words("not_enough_data"), format_words(None)
     ('not enough data', '–')

@@ -58,7 +58,7 @@ def write_cards(facts: Facts) -> str:
 
 @singledispatch
 def _find_unit(task: object, case: Case) -> str:
-    """Unit of an error of a single number."""
+    """Unit of the error of a single number."""
     raise NotImplementedError(f"No unit is defined for {type(task).__name__}; register it here.")
 
 
@@ -71,7 +71,7 @@ def _(task: object, case: Case) -> str:
 
 @_find_unit.register
 def _(task: Anticipate, case: Case) -> str:
-    """One target of a series has a unit of its own, that of its growth."""
+    """The unit of the first target's growth."""
     return task.heads[0].unit
 
 
@@ -116,7 +116,7 @@ def _snapshot_card(state: LoopState, layout: DataLayout) -> Card:
 def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
     champion = state.champion
     if champion is None and state.problem is not None:
-        return _card("Champion", NONE, [], "The model registry could not be asked; see the notice above.")
+        return _card("Champion", NONE, [], "The model registry could not be read; see the notice above.")
     if champion is None:
         return _card("Champion", NONE, [], "No model has been promoted.")
     skill = champion.get("skill_share")
@@ -150,7 +150,7 @@ def _name_decision(decision: Mapping[str, Any]) -> str:
 
 
 def _version_rows(state: LoopState, verdict: Mapping[str, Any] | None) -> list[Row]:
-    """Which version a verdict was on, where another one is the champion now."""
+    """The version that a verdict was on, if another version is the champion now."""
     return [("Version", f"{verdict['model_version']}, a past champion")] if verdict and state.is_past(verdict) else []
 
 
@@ -171,7 +171,7 @@ def _drift_rows(verdict: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _performance_rows(verdict: Mapping[str, Any] | None, unit: str) -> list[Row]:
-    """Error and coverage on the outcomes that have arrived; nothing if there were too few."""
+    """Error and coverage on the outcomes that have arrived; empty if there were too few."""
     facts = (verdict or {}).get("facts", {})
     rows: list[Row] = []
     if facts.get("rmse") is not None:
@@ -191,6 +191,6 @@ def _card(label: str, head: str, rows: Sequence[Row], note: str = "") -> Card:
 
 
 def _pill(action: Any, text: str) -> str:
-    """A verdict or an outcome on a coloured ground; the colour follows the recorded action."""
-    tone = next((tone for tone, words in _TONES.items() if str(action).lower().replace(" ", "_") in words), "plain")
+    """A verdict or an outcome on a coloured background; the recorded action sets the colour."""
+    tone = next((tone for tone, actions in _TONES.items() if str(action).lower().replace(" ", "_") in actions), "plain")
     return render("pill", tone=tone, text=format_words(text))

@@ -16,7 +16,7 @@ from ui.markup import render
 from ui.pages.answers import list_numbers, list_probabilities
 from ui.pages.chart import choose_shown
 from ui.pages.formats import format_amount, format_day, format_share
-from ui.pages.steps import lay_out_steps, list_days, rests_on_weekends
+from ui.pages.steps import lay_out_steps, list_days, skips_weekends
 from ui.pages.wording import describe_training_data, name_rows
 from ui.view_model import Facts
 
@@ -43,30 +43,30 @@ def write_heading(facts: Facts) -> str:
     first = answer.predictions[0]
     learned = describe_training_data(facts.case.layout, answer.model.trained_until)
     lacking, promise = _describe_trust(list_numbers(first))
-    spoken = {"said": _name_answer(first), "learned": learned, "lacking": lacking, "promise": promise}
-    return render("heading", **shared, **spoken, model=answer.model)
+    details = {"answer": _name_answer(first), "learned": learned, "lacking": lacking, "promise": promise}
+    return render("heading", **shared, **details, model=answer.model)
 
 
 @singledispatch
-def _name_answer(said: AnyPrediction) -> str:
-    """What the answer is called."""
-    raise NotImplementedError(f"No name is defined for {type(said).__name__}; register it here.")
+def _name_answer(predicted: AnyPrediction) -> str:
+    """Name of the answer in the heading."""
+    raise NotImplementedError(f"No name is defined for {type(predicted).__name__}; register it here.")
 
 
 @_name_answer.register(Prediction)
 @_name_answer.register(Outlook)
-def _(said: Prediction | Outlook) -> str:
+def _(predicted: Prediction | Outlook) -> str:
     return "Forecast"
 
 
 @_name_answer.register(Estimate)
 @_name_answer.register(Label)
-def _(said: Estimate | Label) -> str:
+def _(predicted: Estimate | Label) -> str:
     return "Answer for the newest record"
 
 
 def _describe_trust(numbers: Sequence[Prediction | Estimate]) -> tuple[str, str]:
-    """Why the first number has no interval, or what its interval promises; both are empty if there are no numbers."""
+    """Why the first number has no interval, and the coverage of its interval; one is empty, or both without numbers."""
     if not numbers:
         return "", ""
     interval = numbers[0].interval
@@ -84,52 +84,55 @@ def write_outlook(facts: Facts) -> str:
 
 
 @singledispatch
-def _choose_style(said: AnyPrediction) -> str:
-    """A further class of the element; tiles of long texts need more width."""
+def _choose_style(predicted: AnyPrediction) -> str:
+    """An additional CSS class; tiles with long texts need more width."""
     return ""
 
 
 @_choose_style.register
-def _(said: Outlook) -> str:
+def _(predicted: Outlook) -> str:
     return " ok-answers"
 
 
 @singledispatch
-def _list_tiles(said: AnyPrediction, facts: Facts) -> list[Tile]:
-    """The answer as tiles."""
-    raise NotImplementedError(f"No tiles are defined for {type(said).__name__}; register them here.")
+def _list_tiles(predicted: AnyPrediction, facts: Facts) -> list[Tile]:
+    """The prediction as tiles."""
+    raise NotImplementedError(f"No tiles are defined for {type(predicted).__name__}; register them here.")
 
 
 @_list_tiles.register
-def _(said: Prediction, facts: Facts) -> list[Tile]:
-    days = lay_out_steps(said, list_days(facts)).days
-    last = Tile(label="Last value", when=format_day(days[0]), amount=format_amount(said.level, said.unit), note="")
-    return [last, *(_write_step_tile(said, step, days[step], facts.case) for step in sorted({1, len(said.mean)}))]
+def _(predicted: Prediction, facts: Facts) -> list[Tile]:
+    days = lay_out_steps(predicted, list_days(facts)).days
+    level = format_amount(predicted.level, predicted.unit)
+    last = Tile(label="Last value", when=format_day(days[0]), amount=level, note="")
+    steps = sorted({1, len(predicted.mean)})
+    return [last, *(_write_step_tile(predicted, step, days[step], facts.case) for step in steps)]
 
 
-def _write_step_tile(said: Prediction, step: int, day: pd.Timestamp, case: Case) -> Tile:
+def _write_step_tile(predicted: Prediction, step: int, day: pd.Timestamp, case: Case) -> Tile:
     return Tile(
         label="Next step" if step == 1 else f"Step {step}",
         when=f"expected {day:%a} {format_day(day)}",
-        amount=format_amount(said.mean[step - 1], said.unit),
-        note=_explain_step(said, step - 1, case),
+        amount=format_amount(predicted.mean[step - 1], predicted.unit),
+        note=_explain_step(predicted, step - 1, case),
     )
 
 
 @_list_tiles.register
-def _(said: Outlook, facts: Facts) -> list[Tile]:
-    return [_write_head_tile(head, name) for name, head in said.heads.items()]
+def _(predicted: Outlook, facts: Facts) -> list[Tile]:
+    return [_write_head_tile(head, name) for name, head in predicted.heads.items()]
 
 
 @_list_tiles.register
-def _(said: Estimate, facts: Facts) -> list[Tile]:
+def _(predicted: Estimate, facts: Facts) -> list[Tile]:
     what = _in_words(facts.case.target.name)
-    return [Tile(label="Newest record", when=what, amount=format_amount(said.value, said.unit), note=_write_span(said))]
+    amount = format_amount(predicted.value, predicted.unit)
+    return [Tile(label="Newest record", when=what, amount=amount, note=_write_span(predicted))]
 
 
 @_list_tiles.register
-def _(said: Label, facts: Facts) -> list[Tile]:
-    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
+def _(predicted: Label, facts: Facts) -> list[Tile]:
+    ranked = sorted(predicted.probabilities.items(), key=lambda each: -each[1])
     return [
         Tile(label=rank, when="newest record", amount=label, note=format_share(share))
         for rank, (label, share) in zip(SHOWN_LABELS, ranked, strict=False)
@@ -137,35 +140,35 @@ def _(said: Label, facts: Facts) -> list[Tile]:
 
 
 @singledispatch
-def _write_head_tile(said: Estimate | Label, name: str) -> Tile:
-    """One of several answers."""
-    raise NotImplementedError(f"No tile is defined for {type(said).__name__}; register it here.")
+def _write_head_tile(predicted: Estimate | Label, name: str) -> Tile:
+    """The tile of one of several targets."""
+    raise NotImplementedError(f"No tile is defined for {type(predicted).__name__}; register it here.")
 
 
 @_write_head_tile.register
-def _(said: Estimate, name: str) -> Tile:
+def _(predicted: Estimate, name: str) -> Tile:
     """The number with its interval."""
-    amount, title = format_amount(said.value, said.unit), start_sentence(_in_words(name))
-    return Tile(label=title, when="next reading", amount=amount, note=_write_span(said))
+    amount, title = format_amount(predicted.value, predicted.unit), start_sentence(_in_words(name))
+    return Tile(label=title, when="next reading", amount=amount, note=_write_span(predicted))
 
 
 @_write_head_tile.register
-def _(said: Label, name: str) -> Tile:
+def _(predicted: Label, name: str) -> Tile:
     """The most probable label with the others."""
-    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
+    ranked = sorted(predicted.probabilities.items(), key=lambda each: -each[1])
     shares = " · ".join(f"{label} {format_share(share, digits=0)}" for label, share in ranked)
-    return Tile(label=start_sentence(_in_words(name)), when="next reading", amount=said.label, note=shares)
+    return Tile(label=start_sentence(_in_words(name)), when="next reading", amount=predicted.label, note=shares)
 
 
-def _write_span(said: Estimate) -> str:
-    bounds: Bounds | None = said.interval
+def _write_span(predicted: Estimate) -> str:
+    bounds: Bounds | None = predicted.interval
     if bounds is None:
         return "no interval"
-    return f"{format_amount(bounds.lower, said.unit)} to {format_amount(bounds.upper, said.unit)}"
+    return f"{format_amount(bounds.lower, predicted.unit)} to {format_amount(bounds.upper, predicted.unit)}"
 
 
 def write_history_caption(facts: Facts) -> str:
-    """What the long chart shows."""
+    """The caption of the long chart."""
     if facts.recent is None:
         return ""
     what = f"{name_rows(facts.case.layout)}{_describe_shown(facts.case.task, facts.case)}"
@@ -174,7 +177,7 @@ def write_history_caption(facts: Facts) -> str:
 
 @singledispatch
 def _describe_shown(task: object, case: Case) -> str:
-    """What is drawn of the rows, after a colon."""
+    """The drawn quantity, after a colon."""
     raise NotImplementedError(f"No words are defined for {type(task).__name__}; register them here.")
 
 
@@ -192,62 +195,63 @@ def _(task: Regress | Classify, case: Case) -> str:
 @_describe_shown.register
 def _(task: Anticipate, case: Case) -> str:
     shown = choose_shown(task)
-    growth = f"{'change of growth' if shown.change else 'growth'} over {shown.lag} of them, {shown.unit}"
+    rows = "reading" if shown.lag == 1 else "readings"
+    growth = f"{'change of growth' if shown.change else 'growth'} over {shown.lag} {rows}, {shown.unit}"
     return f": {growth}" + (f", and the bounds of {shown.name}" if shown.bounds else "")
 
 
 def write_ahead_caption(facts: Facts) -> str:
-    """What the close-up shows: its x axis counts steps, because the days of future readings are not known."""
+    """The caption of the close-up. Its x axis counts steps, because the days of future readings are not known."""
     return "" if facts.forecast is None else _write_ahead(facts.forecast.predictions[0], facts)
 
 
 @singledispatch
-def _write_ahead(said: AnyPrediction, facts: Facts) -> str:
-    """The caption of probabilities; nothing where the answer has none."""
-    return render("caption", text="Probabilities", hint="") if list_probabilities(said) else ""
+def _write_ahead(predicted: AnyPrediction, facts: Facts) -> str:
+    """The caption of probabilities; empty if the answer has none."""
+    return render("caption", text="Probabilities", hint="") if list_probabilities(predicted) else ""
 
 
 @_write_ahead.register
-def _(said: Prediction, facts: Facts) -> str:
-    hint = "in business days; holidays not known" if rests_on_weekends(list_days(facts)) else ""
-    return render("caption", text=f"Next {len(said.mean)} steps", hint=hint)
+def _(predicted: Prediction, facts: Facts) -> str:
+    hint = "in business days; holidays not known" if skips_weekends(list_days(facts)) else ""
+    return render("caption", text=f"Next {len(predicted.mean)} steps", hint=hint)
 
 
-def _explain_step(said: Prediction, index: int, case: Case) -> str:
-    change = _explain_change(case.task.transform, said, index)
-    interval: IntervalInfo | None = said.interval
+def _explain_step(predicted: Prediction, index: int, case: Case) -> str:
+    change = _explain_change(case.task.transform, predicted, index)
+    interval: IntervalInfo | None = predicted.interval
     if interval is None:
         return f"{change} · no interval"
     lower, upper = interval.lower[index], interval.upper[index]
-    return f"{change} · {format_amount(lower, said.unit)} to {format_amount(upper, said.unit)}"
+    return f"{change} · {format_amount(lower, predicted.unit)} to {format_amount(upper, predicted.unit)}"
 
 
 @singledispatch
-def _explain_change(transform: Transform, said: Prediction, index: int) -> str:
+def _explain_change(transform: Transform, predicted: Prediction, index: int) -> str:
     """The change from the last value to a step."""
     raise NotImplementedError(f"No words are defined for {type(transform).__name__}; register them here.")
 
 
 @_explain_change.register
-def _(transform: LogReturn, said: Prediction, index: int) -> str:
+def _(transform: LogReturn, predicted: Prediction, index: int) -> str:
     """Growth as a share of the last value."""
-    return format_share(said.mean[index] / said.level - 1, signed=True, digits=2) if said.level else ""
+    return format_share(predicted.mean[index] / predicted.level - 1, signed=True, digits=2) if predicted.level else ""
 
 
 @_explain_change.register
-def _(transform: Difference, said: Prediction, index: int) -> str:
+def _(transform: Difference, predicted: Prediction, index: int) -> str:
     """A difference, which may start at zero, in its unit."""
-    return format_amount(said.mean[index] - said.level, said.unit, signed=True)
+    return format_amount(predicted.mean[index] - predicted.level, predicted.unit, signed=True)
 
 
 def write_placeholder(facts: Facts) -> str:
-    """What to do if there is no forecast to show."""
+    """Instructions that are shown if there is no forecast."""
     run, rows = f"okawari run {facts.case.name}", name_rows(facts.case.layout)
     if facts.recent is None:
         before, command, after = f"No {rows} have been ingested. Run", run, ": it ingests, trains and deploys."
     elif facts.served is None:
-        said = f"{rows.capitalize()} are stored, but the prediction service does not answer. Start it with"
-        before, command, after = said, "okawari up", "."
+        before = f"{rows.capitalize()} are stored, but the prediction service does not answer. Start it with"
+        command, after = "okawari up", "."
     else:
         before, command, after = f"{rows.capitalize()} are stored, but no model is served yet. Run", run, "."
     return render("placeholder", before=before, command=command, after=after)

@@ -11,13 +11,12 @@ from ui.pages.wording import name_rows
 from ui.view_model import Facts
 
 _NO_REPORT = (
-    "No report yet. The monitor writes one each time it compares new readings with those that the champion was "
-    "trained on."
+    "No report yet. The monitor writes one each time it compares new readings with the training data of the champion."
 )
 
 
 def write_report(facts: Facts) -> str:
-    """The report's frame; a sentence where there is none or where it lies outside the reports folder."""
+    """The report's frame; a message if there is none, or if it is outside the reports folder."""
     report = facts.state.report if facts.state else None
     if report is None or not report.resolve().is_relative_to(facts.links.reports.resolve()):
         return render("empty", text=_NO_REPORT)
@@ -25,20 +24,22 @@ def write_report(facts: Facts) -> str:
 
 
 def _describe(facts: Facts) -> str:
-    """What the report compares, and whether that is still the champion."""
+    """The caption: what the report compares, and whether its version is still the champion."""
     state = facts.state
     verdict = state.reported if state else None
     if state is None or verdict is None:
-        return "This report is older than the records that the page reads; the next one replaces it."
+        return "This report is older than the recorded verdicts; the next report replaces it."
     rows, version = name_rows(facts.case.layout), verdict["model_version"]
-    told = f"New {rows} of snapshot {verdict['snapshot_version']} against those that version {version} was trained on, "
-    told += f"{format_moment(verdict['at'])}."
+    caption = (
+        f"New {rows} of snapshot {verdict['snapshot_version']} compared with the training data of version {version}, "
+        f"{format_moment(verdict['at'])}."
+    )
     if not state.is_past(verdict) or state.champion is None:
-        return told
-    return f"{told} Version {state.champion['version']} is the champion since; its first report is still to come."
+        return caption
+    return f"{caption} Version {state.champion['version']} is the champion now and has no report yet."
 
 
 def _address(report: Path, facts: Facts) -> str:
-    """The file is rewritten in place; the verdict's id makes the browser load the new one."""
+    """The file is rewritten in place, so the verdict's id in the address makes the browser load the new content."""
     verdict = (facts.state.reported if facts.state else None) or {}
     return f"/gradio_api/file={quote(str(report.resolve()))}?verdict={quote(str(verdict.get('id', '')))}"

@@ -1,4 +1,4 @@
-"""A forecast's steps on the calendar, after the readings at hand."""
+"""The calendar days of a forecast's steps, after the known readings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ui.view_model import Facts
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """A forecast laid out for drawing: step 0 is the last known value. `days` are expected, not promised."""
+    """A forecast's steps for a chart; step 0 is the last known value. `days` are expected days."""
 
     numbers: list[int]
     days: list[pd.Timestamp]
@@ -22,7 +22,7 @@ class Steps:
 
 
 def lay_out_steps(forecast: Prediction, history: pd.Series) -> Steps:
-    """Put a forecast's steps on the calendar, following the last reading."""
+    """Assign days to a forecast's steps, following the last reading."""
     n_steps = len(forecast.mean)
     start = find_start(forecast)
     band = forecast.interval
@@ -42,20 +42,20 @@ def find_start(forecast: Prediction) -> pd.Timestamp:
 
 
 def expect_days(start: pd.Timestamp, n_steps: int, history: pd.Series) -> list[pd.Timestamp]:
-    """When the next readings are expected: on business days if none came on a weekend, else at the usual distance.
+    """Days of the next readings: business days if no reading was on a weekend, else days at the median distance.
 
     >>> days = expect_days(pd.Timestamp("2013-03-01"), 2, pd.Series(pd.bdate_range("2013-02-01", "2013-03-01")))
     >>> [f"{day:%a %d}" for day in days]
     ['Mon 04', 'Tue 05']
     """
-    if rests_on_weekends(history):
+    if skips_weekends(history):
         return list(pd.bdate_range(start + pd.Timedelta(days=1), periods=n_steps))
     usual = pd.Timedelta(history.diff().median())
     return [start + usual * step for step in range(1, n_steps + 1)]
 
 
-def rests_on_weekends(history: pd.Series) -> bool:
-    """Whether readings come daily or more often, and none on a weekend; where too few came, that is assumed."""
+def skips_weekends(history: pd.Series) -> bool:
+    """Whether readings are daily or more frequent, with none on a weekend. True if there are fewer than two."""
     if len(history) < 2:
         return True
     usual = pd.Timedelta(history.diff().median())
@@ -63,5 +63,5 @@ def rests_on_weekends(history: pd.Series) -> bool:
 
 
 def list_days(facts: Facts) -> pd.Series:
-    """Times of the readings at hand, ascending; empty where there are none."""
+    """Times of the loaded readings, ascending; empty if there are none."""
     return pd.Series([], dtype="datetime64[ns]") if facts.recent is None else facts.recent[facts.case.time]

@@ -1,4 +1,4 @@
-"""What a table's rows are called, by the layout of the case's data."""
+"""Words for rows and training data, by the layout of the case's data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ui.pages.formats import format_day
 
 @singledispatch
 def name_rows(layout: DataLayout) -> str:
-    """The rows' name, in the plural."""
+    """The word for rows, in the plural."""
     raise NotImplementedError(f"No word is defined for {type(layout).__name__}; register it here.")
 
 
@@ -26,7 +26,7 @@ def _(layout: RecordLayout) -> str:
 
 @singledispatch
 def describe_training_data(layout: DataLayout, until: str) -> str:
-    """What a model was trained on, up to the time `until` (ISO 8601)."""
+    """Describe the data that a model was trained on, up to the time `until` (ISO 8601)."""
     raise NotImplementedError(f"No words are defined for {type(layout).__name__}; register them here.")
 
 

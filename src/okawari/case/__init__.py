@@ -1,4 +1,4 @@
-"""What a user's case file imports. A case is one prediction problem, declared once."""
+"""The names that a user's case file imports. A case is one prediction problem, declared once."""
 
 from okawari.case.definition import Case
 from okawari.case.rules import Drift, Gate, Retrain, Serving

@@ -1,7 +1,7 @@
-"""A case: one prediction problem, declared once. What a user writes, frozen and validated on construction.
+"""A case: one prediction problem, declared once by a user; frozen, and validated on construction.
 
-Nothing here reads data or fits a model. A case names its source, the columns of a reading, what is to be
-predicted, which recipes may try, and the rules by which the loop decides.
+Nothing here reads data or fits a model. A case declares its source, the columns of a reading, the task, the candidate
+recipes, and the rules by which the loop decides.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One prediction problem. `columns` give the order of a question's numbers everywhere, the graph's input included.
+    """One prediction problem. `columns` set the order of a question's numbers everywhere, also in the graph's input.
 
-    What is predicted of a series is one of them; a record's target is a column of its own, which no question holds.
-    Records stand for themselves: they have no time but that of their arrival, and their columns are their features.
-    The first of `candidates` is the baseline: the naive model that everything has to beat.
+    The target of a series is one of these columns. The target of a record is an additional column, which is not in a
+    question. Records are independent: their only time is that of arrival, and their columns are their features. The
+    first of `candidates` is the baseline: the naive model that every other candidate has to beat.
 
     Raises:
-        InvalidInput: a name that is no identifier, a feature, rule or target over an unknown column, no candidate.
+        InvalidInput: a name that is not an identifier, an unknown column in a feature, rule or target, or no candidate.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Case:
     retrain: Retrain = field(default_factory=Retrain)
     serving: Serving = field(default_factory=Serving)
     picture: tuple[int, int] | None = None
-    """Rows and columns of a picture whose pixels, row by row, the columns are; a request may send it as such."""
+    """Height and width of a picture, if the columns are its pixels, row by row; a request may send rows of pixels."""
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -72,8 +72,8 @@ class Case:
         is_record = not self.layout.in_order and self.n_features == len(self.columns)
         require(
             n_pixels == len(self.columns) and is_record,
-            f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture takes "
-            "a record with a number for each pixel. Correct one of them.",
+            f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture needs "
+            "a record with one number for each pixel. Correct one of them.",
         )
 
     def _references(self) -> Mapping[str, set[str]]:
@@ -90,7 +90,7 @@ class Case:
 
     @property
     def known_columns(self) -> tuple[Column, ...]:
-        """All columns of a reading: the question's, and a record's target after them."""
+        """All columns of a reading: the columns of a question, then the target of a record."""
         return (*self.columns, *self.task.own_columns)
 
     @property
@@ -100,58 +100,58 @@ class Case:
 
     @property
     def layout(self) -> DataLayout:
-        """How readings lie in a table."""
+        """The layout of readings in a table: a series, or records."""
         return self.task.layout
 
     @property
     def time_columns(self) -> tuple[str, ...]:
-        """The time column, where readings bring a time of their own."""
+        """The time column, if readings have their own time; else empty."""
         return self.layout.time_columns(self.time)
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """What names a reading: (series columns..., time); nothing for records."""
+        """The columns that identify a reading: (series columns..., time); empty for records."""
         return self.layout.key_columns(self.time)
 
     @property
     def reading_names(self) -> tuple[str, ...]:
-        """What a table of readings has to hold: their own time, and all columns."""
+        """Required columns of a table of readings: the time columns and all known columns."""
         return (*self.time_columns, *self.known_names)
 
     @property
     def question_names(self) -> tuple[str, ...]:
-        """What a table of questions has to hold: that without a record's target."""
+        """Required columns of a table of questions: those of readings without a record's target."""
         return (*self.time_columns, *self.column_names)
 
     @property
     def history(self) -> int:
-        """Readings in a question: those of a window, or the one record."""
+        """Readings in a question: the length of a window; 1 for records."""
         return self.task.question_length
 
     @property
     def horizon(self) -> int:
-        """Readings after a question until its truth is known; 0 for records, whose truth comes with them."""
+        """Readings after a question until its true value is known; 0 for records."""
         return self.task.truth_delay
 
     @property
     def target(self) -> Column:
-        """The column that is predicted, or whose growth is."""
+        """The column that is predicted, or whose growth is predicted."""
         return self.task.find_target(self.columns)
 
     @property
     def level_index(self) -> int | None:
-        """Place of the target among the question's columns; None where it is none of them."""
+        """Index of the target among the columns of a question; None if it is not one of them."""
         names = self.column_names
         return None if self.task.series_column is None else names.index(self.task.series_column)
 
     @property
     def coverage_share(self) -> float | None:
-        """Share of truths that intervals are meant to hold; None where all answers are labels."""
+        """Promised share of true values inside the intervals; None if all answers are labels."""
         return self.task.promised_share
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """What drift compares: a series' features, or a record's columns."""
+        """The columns that the drift test compares: features of a series, or columns of records."""
         return self.layout.list_features(self.features, self.columns)
 
     @property
@@ -166,16 +166,16 @@ class Case:
 
     @property
     def logged_columns(self) -> frozenset[str]:
-        """Columns that go into a logarithm, so that their numbers are above 0."""
+        """Columns whose logarithm is computed, so their numbers must be above 0."""
         return frozenset((*self.task.logged_columns, *(name for each in self.features for name in each.logged_columns)))
 
     @property
     def baseline(self) -> Recipe:
-        """The naive recipe that is the floor."""
+        """The naive recipe that every other candidate has to beat."""
         return self.candidates[0]
 
     def column(self, name: str) -> Column:
-        """The column of that name, a record's target included."""
+        """The column of that name; a record's target is included."""
         return next(column for column in self.known_columns if column.name == name)
 
     def describe(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from okawari.errors import require
 class Gate:
     """When a challenger may replace the champion. Shares are relative: 0.01 is one percent.
 
-    `holdout` newest windows judge, the `calibration` windows before them set the intervals, and the last
-    `validation_share` of what remains stops the training early. A candidate beats the baseline with a gain of at
+    The newest `holdout` windows score the candidates, the `calibration` windows before them set the intervals, and the
+    last `validation_share` of the others is used for early stopping. A candidate beats the baseline with a gain of at
     least `min_gain_share` that is significant: its p-value, Holm-adjusted over the candidates, is at most `alpha`.
     """
 
@@ -27,7 +27,7 @@ class Gate:
     max_slowdown_share: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; fewer than 20 windows judge nothing.")
+        require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; scores need at least 20 windows.")
         require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
         require(0 < self.alpha < 0.5, f"Gate.alpha is {self.alpha}; use a probability between 0 and 0.5.")
         require(
@@ -38,10 +38,10 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """When the data has moved. `reference` readings before the champion's snapshot against up to `current` newer ones.
+    """When the data has drifted: `reference` readings before the champion's snapshot against up to `current` new ones.
 
-    `alpha` is the family-wise false-alarm rate over all features (Holm); `min_effect` the smallest distance
-    (KS, 0 to 1) that counts; below `min_current` readings the verdict is "not enough data".
+    `alpha` is the family-wise false-alarm rate over all features (Holm). `min_effect` is the smallest distance (KS, 0
+    to 1) that counts as drift. Below `min_current` new readings the verdict is "not enough data".
     """
 
     reference: int = 750
@@ -60,9 +60,9 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrain:
-    """How retraining is rationed: at least `cooldown_readings` new readings between two trainings, at most
-    `daily_budget` trainings a day, and none by itself after `max_rejections` rejected challengers in a row. From
-    `min_outcomes` outcomes on, performance is judged.
+    """Limits of retraining: at least `cooldown_readings` new readings between two trainings, at most `daily_budget`
+    trainings a day, and no automatic one after `max_rejections` rejected challengers in a row. Performance is tested
+    from `min_outcomes` outcomes on.
     """
 
     cooldown_readings: int = 20
@@ -71,12 +71,12 @@ class Retrain:
     min_outcomes: int = 40
 
     def __post_init__(self) -> None:
-        require(self.min_outcomes >= 2, f"Retrain.min_outcomes is {self.min_outcomes}; a spread needs 2 or more.")
+        require(self.min_outcomes >= 2, f"Retrain.min_outcomes is {self.min_outcomes}; use 2 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """How the service answers: adaptive batches of at most `max_batch_size` windows, `max_instances` in one request."""
+    """Limits of the service: at most `max_batch_size` windows in a batch and `max_instances` in one request."""
 
     max_batch_size: int = 32
     max_instances: int = 256

@@ -1,4 +1,4 @@
-"""What a case reads its data from: the `Source` protocol."""
+"""The `Source` protocol: the place from which a case reads its data."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ class Source(Protocol):
     """Anything that can be read into a frame of readings."""
 
     def read(self, until: date | None = None) -> pd.DataFrame:
-        """All readings up to and including `until` (all there are, if None)."""
+        """All readings up to and including `until`; all readings, if None."""
         ...

@@ -1,1 +1,1 @@
-"""The bundled cases, one file each, and the loader that finds a case by its name."""
+"""The bundled cases, one file each, and the loader, which returns a case by its name."""

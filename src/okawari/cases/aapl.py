@@ -46,9 +46,9 @@ CASE = Case(
         RandomForest(),
         Boosting(),
         Lstm(),
-        # Narrower and less patient: on a CPU Keras walks through an LSTM step by step, at five times the cost.
+        # Smaller and with less patience: on a CPU Keras computes an LSTM step by step, at five times the cost.
         KerasLstm(lstm=Lstm(hidden=32, batch_size=256, patience=3)),
-        # Steps ten times as long as usual: with 0.001 its error was a fifth larger after twice the epochs.
+        # Ten times the default learning rate: with 0.001 the error was a fifth larger after twice the epochs.
         PriceLevelLstm(lstm=Lstm(hidden=32, batch_size=128, epochs=10, learning_rate=0.01)),
     ),
 )

@@ -1,4 +1,4 @@
-"""US inflation in the next quarter: where it is heading, by how much it changes, and how high it is, at once.
+"""US inflation in the next quarter, three targets at once: its trend, its acceleration and its regime.
 
 With the price index p of quarter t, all growth in percent and continuously compounded:
 
@@ -8,8 +8,8 @@ With the price index p of quarter t, all growth in percent and continuously comp
     acceleration               q[t + 1] - q[t], in percentage points
     regime                     g[t + 1]: low, moderate or high
 
-Bounds are settled once, from the years that the first training learns from, so that no later quarter had a say:
-those of the regime are the terciles of g from 1960 to 1984, and 0.25 is close to those of its quarterly change.
+Bounds are constants from the years of the first training, so no later quarter influences them. Those of the regime are
+the terciles of g from 1960 to 1984; 0.25 is close to the terciles of its quarterly change.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ CASE = Case(
         RandomForest(n_trees=200, min_leaf=4, lags=8),
         Lstm(hidden=32, layers=1, fc=16, epochs=200, patience=20, batch_size=16),
     ),
-    # 203 quarters: 40 judge, 30 set the interval. A quarter is news enough to look, four are worth a training.
+    # 203 quarters: 40 are held out, 30 set the intervals. Two new quarters allow another training.
     gate=Gate(holdout=40, calibration=30),
     drift=Drift(reference=120, current=12, min_current=8),
     retrain=Retrain(cooldown_readings=2, min_outcomes=12),

@@ -1,4 +1,4 @@
-"""How far diabetes progresses within a year, from ten measurements; the table of 8-bit variants is read off here."""
+"""How far diabetes progresses within a year, from ten measurements. Also the example of the table of 8-bit variants."""
 
 from okawari.case import ARRIVED, Case, Column, Drift, Gate, Regress
 from okawari.data.datasets import BundledDiabetes

@@ -1,7 +1,7 @@
 """Which digit a handwritten picture of 8 by 8 pixels shows.
 
-Your own pictures, each in a folder of its digit such as `scans/7/letter.png`, join with `okawari run digits --file
-scans`, or lie in `.okawari/pictures/digits` for `okawari run digits --live`. Each shows one digit, dark on light.
+Put your own pictures into one folder per digit, such as `scans/7/letter.png`, and add them with `okawari run digits
+--file scans`; `okawari run digits --live` reads `.okawari/pictures/digits`. Each shows one digit, dark on light.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""Finds a case by its name: a bundled one, or a user's own file.
+"""Load a case by its name: a bundled one, or a user's own file.
 
-A user's folder is a package of its own, named after its path, so a case file imports what lies beside it with
-`from .my_recipe import MyRecipe`. No module in there can hide one of Python's or of an installed package, or be hidden.
+A user's folder is a separate package, named after its path. A case file imports a module of the same folder with
+`from .my_recipe import MyRecipe`. Such a module never shadows a module of Python or of an installed package, and is
+never shadowed by one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from okawari.settings import load_settings
 
 
 def list_cases() -> list[str]:
-    """Names of all cases: the user's own (files in `OKAWARI_CASES_DIR` that name `CASE`) and the bundled ones."""
+    """Names of all cases: the user's own (files in `OKAWARI_CASES_DIR` that define `CASE`) and the bundled ones."""
     own = {name for name, path in _list_own().items() if re.search(r"\bCASE\b", path.read_text(encoding="utf-8"))}
     return sorted(own.union(list_bundled()))
 
@@ -41,10 +42,10 @@ def list_bundled() -> list[str]:
 
 @cache
 def load_case(name: str) -> Case:
-    """The case of that name; a user's own file goes before a bundled one.
+    """The case of that name; a user's own file takes precedence over a bundled one.
 
     Raises:
-        InvalidInput: there is no such case, its file defines no `CASE`, or imports what is not there.
+        InvalidInput: there is no such case, its file defines no `CASE`, or one of its imports fails.
     """
     if (own := _list_own().get(name)) is not None:
         return _read_case(_load_file(own), name)
@@ -54,7 +55,7 @@ def load_case(name: str) -> Case:
 
 
 def load_text(text: str, path: Path, name: str) -> Case:
-    """The case of that name in the text of a file that is yet to be written to `path`.
+    """The case of that name, from the text of a file before it is written to `path`.
 
     Raises:
         InvalidInput: the text defines no such `CASE`.
@@ -88,7 +89,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _open_package(folder: Path) -> str:
-    """The name of the package that a folder of cases is; other folders have other names."""
+    """Create the package of a folder of cases, if there is none yet, and return its name. Each folder has its own."""
     place = folder.resolve()
     name = f"okawari_cases_{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
     if name not in sys.modules:
@@ -99,13 +100,14 @@ def _open_package(folder: Path) -> str:
 
 
 def _explain_import(path: Path, error: ImportError) -> str:
-    wanted = error.name or ""
-    if (path.parent / f"{wanted}.py").is_file():
+    module = error.name or ""
+    if (path.parent / f"{module}.py").is_file():
         return (
-            f"{path} imports {wanted} as an installed module ({error}), but {wanted}.py lies beside it. "
-            f"Write `from .{wanted} import ...`."
+            f"{path} imports {module} as an installed module ({error}), but {module}.py is in the same folder. "
+            f"Write `from .{module} import ...`."
         )
     return (
-        f"{path} cannot be imported: {error}. It may import what is installed and, with `from .name import ...`, what "
-        "lies beside it. Correct the name, or import a library of training inside `fit`: the service has none of these."
+        f"{path} cannot be imported: {error}. It may import installed modules and, with `from .name import ...`, "
+        "modules of its own folder. Correct the name, or import a training library inside `fit`, because the service "
+        "does not have it."
     )

@@ -18,14 +18,14 @@ from okawari.clients.wire import (
 from okawari.formats import format_coverage, format_share
 
 
-def show_forecast(answer: PredictAnswer[Any]) -> None:
+def show_answer(answer: PredictAnswer[Any]) -> None:
     """Print an answer of the service: the first prediction of a series in full, or one row per record."""
     _show_predictions(answer.predictions[0], answer)
 
 
 @singledispatch
 def _show_predictions(first: AnyPrediction, answer: PredictAnswer[Any]) -> None:
-    """An answer whose predictions are of the first one's type."""
+    """Print an answer; the type of its first prediction selects the table."""
     raise NotImplementedError(f"No table is defined for {type(first).__name__}; register it here.")
 
 
@@ -43,7 +43,7 @@ def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
 
 @_show_predictions.register
 def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
-    rows = [{"target": name, **_describe_head(said)} for name, said in first.heads.items()]
+    rows = [{"target": name, **_describe_head(predicted)} for name, predicted in first.heads.items()]
     show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
     for interval in first.intervals[:1]:
         console.print(format_coverage(interval.coverage_share, interval.measured_share))
@@ -59,42 +59,41 @@ def _(first: Estimate | Label, answer: PredictAnswer[Any]) -> None:
 
 
 @singledispatch
-def _describe_head(said: Estimate | Label) -> dict[str, Any]:
+def _describe_head(predicted: Estimate | Label) -> dict[str, Any]:
     """The answer about one of several targets, as a row."""
-    raise NotImplementedError(f"No row is defined for {type(said).__name__}; register it here.")
+    raise NotImplementedError(f"No row is defined for {type(predicted).__name__}; register it here.")
 
 
 @_describe_head.register
-def _(said: Label) -> dict[str, Any]:
-    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
-    return {"answer": said.label, "": ", ".join(f"{label} {format_share(share, 1)}" for label, share in ranked)}
+def _(predicted: Label) -> dict[str, Any]:
+    ranked = sorted(predicted.probabilities.items(), key=lambda each: -each[1])
+    return {"answer": predicted.label, "": ", ".join(f"{label} {format_share(share, 1)}" for label, share in ranked)}
 
 
 @_describe_head.register
-def _(said: Estimate) -> dict[str, Any]:
+def _(predicted: Estimate) -> dict[str, Any]:
     span = "no interval"
-    if bounds := said.interval:
+    if bounds := predicted.interval:
         span = f"{format_share(bounds.coverage_share)} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
-    return {"answer": f"{said.value:.4g} {said.unit}".rstrip(), "": span}
+    return {"answer": f"{predicted.value:.4g} {predicted.unit}".rstrip(), "": span}
 
 
 @singledispatch
-def _describe_record(said: Estimate | Label) -> dict[str, Any]:
+def _describe_record(predicted: Estimate | Label) -> dict[str, Any]:
     """The answer for one record, as a row."""
-    raise NotImplementedError(f"No row is defined for {type(said).__name__}; register it here.")
+    raise NotImplementedError(f"No row is defined for {type(predicted).__name__}; register it here.")
 
 
 @_describe_record.register
-def _(said: Label) -> dict[str, Any]:
-    return {"label": said.label, "probability": said.probabilities[said.label]}
+def _(predicted: Label) -> dict[str, Any]:
+    return {"label": predicted.label, "probability": predicted.probabilities[predicted.label]}
 
 
 @_describe_record.register
-def _(said: Estimate) -> dict[str, Any]:
-    bounds = {"lower": None, "upper": None} if said.interval is None else said.interval.model_dump()
-    return {
-        f"value ({said.unit})".removesuffix(" ()"): said.value, "lower": bounds["lower"], "upper": bounds["upper"]
-    }  # fmt: skip
+def _(predicted: Estimate) -> dict[str, Any]:
+    bounds = {"lower": None, "upper": None} if predicted.interval is None else predicted.interval.model_dump()
+    value = {f"value ({predicted.unit})".removesuffix(" ()"): predicted.value}
+    return {**value, "lower": bounds["lower"], "upper": bounds["upper"]}
 
 
 def _describe_model(answer: PredictAnswer[Any]) -> str:

@@ -1,4 +1,4 @@
-"""How `--help` looks: placeholders without braces, flags without a type, and paragraphs that fit the terminal."""
+"""Format of `--help`: placeholders without braces, flags without a type, and paragraphs that fit the terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HelpfulCommand(TyperCommand):
         super().__init__(*args, help=help and join_lines(help), **kwargs)
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:  # type: ignore[override]
-        """Required placeholders bare, as CASE; Typer writes {CASE}."""
+        """The usage line with required placeholders as CASE; Typer writes {CASE}."""
         return [_REQUIRED.sub(r"\1\2", piece) for piece in super().collect_usage_pieces(ctx)]
 
     def get_params(self, ctx: Context) -> list[Any]:  # type: ignore[override]
@@ -28,15 +28,15 @@ class HelpfulCommand(TyperCommand):
 
 
 class HelpfulGroup(TyperGroup):
-    """The program itself, with the same help."""
+    """The program itself, with the same help format."""
 
     def get_params(self, ctx: Context) -> list[Any]:  # type: ignore[override]
-        """As for a command."""
+        """The parameters; flags take no value, so their help names no type."""
         return _hide_flag_types(super().get_params(ctx))
 
 
 def join_lines(text: str) -> str:
-    """A docstring with each paragraph in one line, which the terminal then breaks where it is full.
+    """A docstring with each paragraph joined into one line; the terminal wraps it.
 
     >>> join_lines("One.\\n\\n    Two\\n    lines.")
     'One.\\n\\nTwo lines.'

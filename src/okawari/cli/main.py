@@ -40,7 +40,7 @@ Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYY
 Month = Annotated[
     datetime,
     typer.Option(
-        formats=["%Y-%m"], metavar="YYYY-MM", show_default=False, help="Last month to play; 2008-12, if left out."
+        formats=["%Y-%m"], metavar="YYYY-MM", show_default=False, help="Last month to simulate; 2008-12, if left out."
     ),
 ]
 
@@ -67,7 +67,7 @@ def up(
 ) -> None:
     """Start all servers on this machine, run each case once through the loop, and serve until Ctrl-C.
 
-    State is stored in OKAWARI_HOME (./.okawari). A case that has a champion is only trained again if there is a reason.
+    State is stored in OKAWARI_HOME (./.okawari). A case that has a champion is trained again only if there is a reason.
     """
     from okawari.cli.output import report_progress, show_urls
     from okawari.cli.round import take_round
@@ -96,7 +96,7 @@ def run(
     every: Annotated[bool, typer.Option("--all", help="Run all cases of OKAWARI_CASES, one after the other.")] = False,
     until: Day = None,
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table, or folder of pictures, to read instead.")
+        Path | None, typer.Option(metavar="FILE", help="Table or folder of pictures to read instead of the source.")
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even if there is no reason.")] = False,

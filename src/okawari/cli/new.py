@@ -1,4 +1,4 @@
-"""The command `okawari new`: from a table to the file of a case. Heavy imports are inside the functions."""
+"""The command `okawari new`: write the case file for a table. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def new(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the case's file.")] = False,
 ) -> None:
-    """Write a case file for a table: what is predicted, from which columns, and by which candidates.
+    """Write a case file for a table, with its task, columns and candidates.
 
     The file is written to OKAWARI_CASES_DIR (./cases). The command prints its assumptions, and the file lists them.
 
@@ -78,7 +78,11 @@ def _choose_source(csv: Path | None, sql: str | None, sql_env: str | None, query
 
 
 def _make_portable(url: str) -> str:
-    """The URL with an absolute path, so that it is valid in every working folder. Refuses a URL with a password."""
+    """The URL with an absolute path, so that it is valid in every working folder.
+
+    Raises:
+        InvalidInput: the URL holds a password.
+    """
     if re.search(r"://[^:@/]*:.*@|\?.*(password|passwd|pwd|secret|token|key)", url, re.IGNORECASE):
         raise InvalidInput(
             "The URL of the database holds a password, which must not be written to the case file; put the URL into an "

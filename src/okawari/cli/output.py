@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from okawari.storage.snapshots import Snapshot
 
 _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
-_OF_ALL = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
+_SHARED_COLUMNS = {"joint_loss", "p_value", "fit_s", "graph_bytes"}
 """Columns of a leaderboard that belong to no target, not even to one named `p`."""
 
-_OF_A_VERSION = ("drift", "performance")
-"""Verdicts that say something of one version, which may not be the champion any more."""
+_VERSION_VERDICTS = ("drift", "performance")
+"""Verdicts about one version, which may no longer be the champion."""
 
-# A pipe has no width of its own; tables of a dozen columns need more than the customary 80.
-# Names and reasons may hold brackets, which are no markup: rich would drop a column's name as an unknown style.
+# A pipe has no width; tables of a dozen columns need more than the usual 80 characters. Names and reasons may contain
+# brackets: as markup, rich would drop a column's name as an unknown style.
 console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
@@ -70,7 +70,7 @@ class Reporter:
 
 @contextmanager
 def report_progress() -> Iterator[Reporter]:
-    """A live display for the time of some long work; plain lines where the output is no terminal."""
+    """Show a live display during the block; plain lines if the output is not a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield Reporter(progress)
@@ -94,8 +94,8 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     for place, name in enumerate(rows[0]):
         is_number = all(isinstance(row[name], int | float | None) for row in rows)
         justify: Literal["left", "right"] = "right" if is_number else "left"
-        # A cut name may equal another name, and half a number is another number: both stay in one line, even if the
-        # table becomes wider than the terminal. Other words continue in the next line.
+        # A truncated name or number could be mistaken for another one, so both stay on one line, even if the table
+        # becomes wider than the terminal. Other text wraps.
         widest = max(len(_format(row[name])) for row in rows) if is_number else None
         table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
@@ -104,28 +104,28 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
 
 
 def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
-    """A leaderboard; the columns of a forecast's last step, and of each of several targets, stand in a table of their
-    own, so that each fits a terminal.
+    """Print a leaderboard. The columns of a forecast's last step, and of each of several targets, get their own table,
+    so that each table fits a terminal.
     """
     parts = _split_columns(list(rows[0]))
     apart = {name for part in parts.values() for name in part}
     show_table([{name: value for name, value in row.items() if name not in apart} for row in rows], title)
     for heading, part in parts.items():
-        told = [{"candidate": row["candidate"], **{short: row[name] for name, short in part.items()}} for row in rows]
-        show_table(told, heading)
+        cells = [{"candidate": row["candidate"], **{short: row[name] for name, short in part.items()}} for row in rows]
+        show_table(cells, heading)
 
 
 def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The columns of each additional table by its heading, with their names there."""
+    """Columns of each additional table by its heading: full name -> name in that table."""
     parts: dict[str, dict[str, str]] = {}
-    # Longest first: the name of a target may be the beginning of another one.
+    # Longest match first, because the name of one target may be a prefix of another.
     targets = sorted((name.removesuffix("_skill_share") for name in names if name.endswith("_skill_share")), key=len)
     for name in names:
         step = _STEPS_AHEAD.search(name)
         target = next((each for each in reversed(targets) if name.startswith(f"{each}_")), None)
         if step is not None:
             parts.setdefault(f"{step[1]} steps ahead", {})[name] = name[: step.start()]
-        elif target is not None and name not in _OF_ALL:
+        elif target is not None and name not in _SHARED_COLUMNS:
             parts.setdefault(target, {})[name] = name.removeprefix(f"{target}_")
     return parts
 
@@ -150,7 +150,7 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
     for name in ("quality", "drift", "performance", "decision", "request"):
         row = getattr(state, name)
         if row is not None:
-            past = f", on version {row['model_version']}" if name in _OF_A_VERSION and state.is_past(row) else ""
+            past = f", on version {row['model_version']}" if name in _VERSION_VERDICTS and state.is_past(row) else ""
             outcome = describe_outcome(row["kind"], row["action"])
             tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
     for sentence in filter(None, (state.problem, problem)):
@@ -176,26 +176,26 @@ def show_lineage(lineage: Lineage) -> None:
 
 
 def show_scored(scored: Scored, version: str, target: Path) -> None:
-    """Print the counts of a scored file and the paths of answers and refused rows."""
+    """Print the counts of a scored file and the paths of its predictions and its refused rows."""
     console.print(f"{target}: {scored.reason} (version {version})", soft_wrap=True)
     if scored.refused:
         console.print(f"{Place(target).refused}: the refused rows with their reasons", soft_wrap=True)
 
 
 def show_exported(case: Case, snapshot: Snapshot, target: Path) -> None:
-    """The snapshot that a file now holds."""
+    """Print the snapshot that was written to a file."""
     console.print(f"{target}: {_describe_snapshot(case.name, snapshot)}", soft_wrap=True)
 
 
 def _describe_snapshot(case_name: str, snapshot: Snapshot) -> str:
-    """Number, rows and times; the times of records are those of their arrival."""
+    """Version, row count and times of a snapshot; the times of records are arrival times."""
     arrived = "" if load_case(case_name).layout.in_order else "arrived "
     span = f"{arrived}{snapshot.first_at} to {snapshot.last_at}"
     return f"snapshot {snapshot.version}: {snapshot.rows} rows, {span}"
 
 
 def show_variants(compared: Compared) -> None:
-    """A candidate's variants side by side, and which of them would serve; only why, where there is but one."""
+    """Print a candidate's variants and which of them would serve; the reason alone, if there is only one variant."""
     found = compared.comparison
     counts = f"fitted on {compared.n_train} rows, scored on {compared.n_holdout} held-out rows"
     title = f"{compared.candidate}, {counts}"
@@ -207,7 +207,7 @@ def show_variants(compared: Compared) -> None:
 
 
 def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the comparison under names that a person reads; what this target has none of is left out."""
+    """A row of the comparison with readable column names; measures that do not apply to the target are left out."""
     line = {
         "variant": row["variant"],
         "parameters": row["parameters"],
@@ -217,11 +217,11 @@ def _describe_variant(row: Mapping[str, Any]) -> dict[str, Any]:
         "latency ms": row["latency_ms"],
         row["loss_name"]: row["loss"],
     }
-    for name, words in (("accuracy", "accuracy"), ("r2", "R2"), ("mse", "MSE")):
+    for name, heading in (("accuracy", "accuracy"), ("r2", "R2"), ("mse", "MSE")):
         if name in row:
-            line[words] = row[name]
+            line[heading] = row[name]
         if f"{name}_lost" in row:
-            line[f"{words} lost"] = row[f"{name}_lost"]
+            line[f"{heading} lost"] = row[f"{name}_lost"]
     if "flips_share" in row:
         line["flips"] = format_share(row["flips_share"], 1)
     return line
@@ -234,16 +234,16 @@ def show_rehearsal(months: Sequence[Month], links: Sequence[Link]) -> None:
 
 
 def _describe_month(month: Month) -> dict[str, Any]:
-    """A played month as a row that fits a terminal."""
+    """A simulated month as a row that fits a terminal."""
     return {
         "month": month.month,
         "ended": month.ended_at,
         "snapshot": month.snapshot,
-        "asked": month.asked,
+        "requests": month.asked,
         "RMSE": f"{month.rmse:.2f}",
         "covered": format_share(month.coverage),
         "drift": month.drift.replace("not enough data", "too few"),
-        "promise": month.performance.replace("not enough data", "too few"),
+        "performance": month.performance.replace("not enough data", "too few"),
         "gate": month.gate,
         "serving": f"{month.serving} {month.champion.split(' ', 1)[1]}",
         "swap s": "-" if month.swap_s is None else f"{month.swap_s:.1f}",

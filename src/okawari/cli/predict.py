@@ -23,16 +23,16 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="Rows to predict from; the newest ingested, if left out.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the answers of the service as JSON, one per line.")
+        bool, typer.Option("--json", help="Print each answer of the service as one line of JSON.")
     ] = False,
 ) -> None:
-    """Ask the prediction service for a prediction.
+    """Request a prediction from the prediction service.
 
     Example: okawari predict aapl
     """
     import json
 
-    from okawari.cli.answers import show_forecast
+    from okawari.cli.answers import show_answer
     from okawari.clients.prediction_service import Client
 
     with Client() as client:
@@ -45,7 +45,7 @@ def predict(
         if as_json:
             print(json.dumps(answer.model_dump(mode="json")))
         else:
-            show_forecast(answer)
+            show_answer(answer)
 
 
 def score(
@@ -92,7 +92,7 @@ def explain(
 
     prediction_id, _, index = prediction.partition(":")
     if index and not index.isdecimal():
-        raise InvalidInput(f"{prediction!r} is no prediction; use an id, or id:3 for its fourth prediction.")
+        raise InvalidInput(f"{prediction!r} is not a prediction; use an id, or id:3 for its fourth prediction.")
     show_lineage(trace_prediction(prediction_id, int(index or 0)))
 
 
@@ -105,7 +105,7 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     Refused rows are reported on stderr.
 
     Raises:
-        InvalidInput: no valid row, or more rows than `_MOST_REQUESTS` requests hold.
+        InvalidInput: the file has no valid row, or more rows than `_MOST_REQUESTS` requests take.
     """
     from datetime import UTC
 

@@ -50,13 +50,13 @@ def quantize(
 
 
 def _record(case: Case, compared: Sequence[Compared]) -> str:
-    """Record the table in MLflow, if it is running. Returns the address of the run, or why there is none."""
+    """Record the table in MLflow, if it is running. Returns a message with the run's address, or why there is none."""
     from okawari.registry import client, runs
 
     try:
         client.require_server()
-    except ServerUnreachable as away:
-        return f"Not recorded. {away}"
+    except ServerUnreachable as error:
+        return f"Not recorded. {error}"
     rows = [{"candidate": each.candidate, **row} for each in compared for row in each.comparison.table]
     decisions = {
         each.candidate: f"{each.comparison.decision.action}: {each.comparison.decision.reason}" for each in compared

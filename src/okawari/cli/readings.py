@@ -16,7 +16,7 @@ def readings(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Write the rows of a snapshot to a file, as they were known then. Labels are written as words.
+    """Write the rows of a snapshot to a file, with the values of that snapshot. Labels are written as words.
 
     The command needs no server. `okawari status` shows the number of the newest snapshot; numbers start at 0.
 

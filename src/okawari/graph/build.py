@@ -1,4 +1,4 @@
-"""Building the graph of a fitted model: reading stage, core and answer stage joined into one ONNX file.
+"""Build the graph of a fitted model: join reading stage, core and answer stage into one ONNX file.
 
 Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
 """
@@ -20,7 +20,7 @@ from okawari.models.cores import Core, Interval
 
 
 def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
-    """The one self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, the bounds.
+    """Build the self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, bounds.
 
     Raises:
         InvalidInput: the core or the interval does not fit the case's history or horizon.
@@ -52,7 +52,7 @@ def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
 
 
 def seal_model(model: onnx.ModelProto, labels: Mapping[str, str]) -> bytes:
-    """The model's file: shapes inferred, checked, labelled; equal models give equal bytes."""
+    """Infer shapes, check the model, add `labels` as metadata and serialize it. Equal models give equal bytes."""
     opsets = [
         helper.make_opsetid(*each) for each in sorted({(each.domain, each.version) for each in model.opset_import})
     ]

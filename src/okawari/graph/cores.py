@@ -1,7 +1,7 @@
-"""The middle stage of a graph: a fitted model's own part as a small ONNX model, by the kind of its core.
+"""The middle stage of a graph: the fitted part of a model as a small ONNX model, one function per type of core.
 
-Shapes: B windows (dynamic), T readings, H steps ahead; everything float32. Trees and a user's own functions have
-modules of their own.
+Shapes: B windows (dynamic), T readings, H steps ahead; everything float32. Trees are in `trees`, user functions in
+`function_stage`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 _FOLD_LIMIT = 2**28
-"""Largest tensor, in elements, that constant folding may read or write: every weight that belongs in one file."""
+"""Largest tensor, in elements, that constant folding may read or write; above every weight that fits in one file."""
 
 
 @singledispatch
 def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
-    """The fitted model's own part: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
+    """Build the core's stage: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
 
     Raises:
-        InvalidInput: the core's numbers do not have the case's history or horizon, or its function is not usable.
+        InvalidInput: the core was fitted for another history or horizon, or its function cannot be used.
     """
-    raise NotImplementedError(f"The graph has no stage for {type(core).__name__}.")
+    raise NotImplementedError(f"No stage is defined for {type(core).__name__}; register it here.")
 
 
 @build_core_stage.register
@@ -57,7 +57,7 @@ def _function_stage(core: OnnxCore, case: Case) -> onnx.ModelProto:
 def _constant_stage(core: ConstantCore, case: Case) -> onnx.ModelProto:
     width = case.task.width
     require_shape("ConstantCore.r_H", core.r_H, (width,))
-    # Only the number of windows is taken from the input, so it is the cheapest one there is.
+    # Only the number of windows is read from the input, so the smallest input is used.
     taken, dims = choose_smallest_input(case.layout, case)
     nodes = [
         helper.make_node("Shape", [taken], ["batch"], start=0, end=1),
@@ -101,7 +101,7 @@ def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
     r_dims = [dim.dim_value or dim.dim_param for dim in graph.output[0].type.tensor_type.shape.dim]
     if len(r_dims) != 2 or r_dims[1] != horizon:
         raise InvalidInput(
-            f"The module gives r of shape {r_dims}; the case asks for [B, {horizon}]. Fit for this case."
+            f"The module returns r of shape {r_dims}; the case needs [B, {horizon}]. Fit it for this case."
         )
     return build_stage(
         "network",
@@ -113,7 +113,7 @@ def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
 
 
 def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:
-    """The node without the exporter's notes: source lines and paths of the machine that exported it."""
+    """The node without the exporter's metadata, which holds source lines and paths of the exporting machine."""
     node.ClearField("metadata_props")
     node.ClearField("doc_string")
     return node
@@ -138,7 +138,8 @@ def _export_module(module: nn.Module, taken: str, shape: tuple[int, ...]) -> onn
                 verbose=False,
             )
             assert program is not None
-            # The exporter reorders LSTM gates by Slice and Concat; folded, each weight is one tensor to quantize.
+            # The exporter reorders LSTM gates by Slice and Concat. After folding, each weight is one tensor, which can
+            # be quantized.
             optimizer.fold_constants(program.model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
             optimizer.optimize(program.model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
             return ir.to_proto(program.model)
@@ -148,7 +149,7 @@ def _export_module(module: nn.Module, taken: str, shape: tuple[int, ...]) -> onn
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own deprecations and of libraries that it could support; none of it is ours."""
+    """Silence the exporter's warnings about its own deprecations and optional libraries; our code cannot fix them."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""Features alone, computed by the same nodes as in every full graph.
+"""Compute features alone, by the same nodes as in every full graph.
 
-The reading stage is the one place where features are computed: training, drift and serving all run it.
+The reading stage is the only place where features are computed: training, drift and serving all run it.
 Shapes: B windows (dynamic), T readings, F columns, K features, H columns of an answer; everything float32.
 """
 
@@ -20,21 +20,23 @@ from okawari.models.windows import Floats
 
 
 def build_feature_graph(case: Case) -> bytes:
-    """Features alone, by the same nodes as in every full graph: `x` [B, T, F] -> `z` [B, T - 1, K] of a series for any
-    T, [B, 1, F] -> [B, 1, K] of records.
+    """Build a graph that computes features only, by the same nodes as every full graph.
+
+    Series: `x` [B, T, F] -> `z` [B, T - 1, K] for any T. Records: [B, 1, F] -> [B, 1, K].
     """
     stage = build_feature_stage(case.layout, case)
     return seal_model(stage, {"case": case.name})
 
 
 def compute_features(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
-    """Features `z_BSK` of raw readings, by running the feature graph; a whole series of n readings is [1, n, F]."""
+    """Compute features `z_BSK` of raw readings with the feature graph; a whole series of n readings is [1, n, F]."""
     return _load_cached(build_feature_graph(case)).run(x_BTF)["z"]
 
 
 def compute_standing(case: Case, x_BTF: NDArray[np.floating[Any]]) -> Floats:
-    """Where the targets of an `Anticipate` case stand in the last reading of each window, [B, H]: numbers as they are,
-    a label as one column for each word; by the same nodes that every graph of the case has.
+    """Compute the current targets of an `Anticipate` case, in the last reading of each window, [B, H].
+
+    Numbers are unchanged, labels are one-hot. The nodes are the same as in every graph of the case.
     """
     stage = build_reading_stage(case.layout, case, ("now",))
     return _load_cached(seal_model(stage, {"case": case.name})).run(x_BTF)["now"]

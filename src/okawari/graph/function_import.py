@@ -1,7 +1,7 @@
-"""A user's function in ONNX, brought to what a graph may hold: one input, one output, ONNX's own operators in our
-versions, and no trace of its exporter.
+"""Import a user's ONNX function: one input, one output, only ONNX's own operators in our versions, and no metadata of
+its exporter.
 
-Knows nothing of the library that the function comes from, and nothing of cases.
+This module does not depend on the library that exported the function, nor on cases.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from okawari.graph.stages import ML_DOMAIN, OPSET
 from okawari.models.cores import ONNX_OPSETS, OnnxCore
 
 LARGEST_BYTES = 2**30
-"""Half of what one ONNX file may hold (2 GiB, the limit of protobuf): its graph and an 8-bit copy exist beside it."""
+"""Half the largest ONNX file (2 GiB, the limit of protobuf), because the graph adds nodes and variants add copies."""
 EXPORT = f"Export it with the operator sets {dict(ONNX_OPSETS)} (okawari.recipe.ONNX_OPSETS)."
 
 
 def import_function(core: OnnxCore) -> onnx.GraphProto:
-    """The function as nodes with names of our own.
+    """Return the function's graph with numbered value names.
 
     Raises:
-        InvalidInput: the bytes are no ONNX model, it is too large, has other inputs or outputs than a core may have, or
-            uses operators that are not ONNX's own or that our versions do not have.
+        InvalidInput: the bytes are not an ONNX model, or the model is too large, has inputs or outputs that a core
+            cannot have, or uses operators that are not ONNX's own or do not exist in our versions.
     """
     graph = _free_captured(_bring_to_opsets(_parse(core)).graph)
     _rename(graph, {"": ""})
@@ -38,11 +38,11 @@ def import_function(core: OnnxCore) -> onnx.GraphProto:
 
 
 def _parse(core: OnnxCore) -> onnx.ModelProto:
-    """The function with one input and one output, ONNX's own operators alone, and no trace of its exporter."""
+    """Parse the function, check its size, input, output and operators, and keep only the chosen output."""
     content = core.function
     require(
         len(content) <= LARGEST_BYTES,
-        f"The function has {len(content) / 2**20:.0f} MiB; a core may have {LARGEST_BYTES / 2**20:.0f}. "
+        f"The function has {len(content) / 2**20:.0f} MiB; a core has at most {LARGEST_BYTES / 2**20:.0f}. "
         "Fit a smaller model.",
     )
     try:
@@ -92,7 +92,7 @@ def _choose_output(graph: onnx.GraphProto, name: str | None) -> onnx.ValueInfoPr
 
 
 def _require_windows(what: str, found: onnx.ValueInfoProto) -> None:
-    """Refuse anything but a float32 tensor of a free number of windows."""
+    """Raise `InvalidInput` unless the value is a float32 tensor with a dynamic number of windows."""
     require(
         found.type.tensor_type.elem_type == TensorProto.FLOAT,
         f"The {what} {found.name!r} of the function is of type {_name_type(found)}; it has to be a tensor of float32. "
@@ -112,12 +112,12 @@ def _name_type(value: onnx.ValueInfoProto) -> str:
 
 
 def read_dims(value: onnx.ValueInfoProto) -> list[int | None]:
-    """Declared dimensions, None where one is free; nothing where no shape is declared."""
+    """Declared dimensions, None for a dynamic one; an empty list if no shape is declared."""
     return [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
 
 
 def walk(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of loops and branches included."""
+    """All nodes, including those of loops and branches."""
     for node in graph.node:
         yield node
         for inner in _list_subgraphs(node):
@@ -133,18 +133,18 @@ def _list_subgraphs(node: onnx.NodeProto) -> list[onnx.GraphProto]:
 
 
 def _bring_to_opsets(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The function with our versions of ONNX's operator sets.
+    """Convert the function to our versions of ONNX's operator sets.
 
-    Where all operators that it uses mean the same in both versions, only the number changes.
+    If none of its operators differs between the versions, only the version numbers change.
     """
     came = {domain: max(versions) for domain, versions in _group_opsets(model).items()}
     newest = defs.onnx_opset_version()
-    require(came[""] <= newest, f"The function is of opset {came['']}; the newest known here is {newest}. {EXPORT}")
+    require(came[""] <= newest, f"The function uses opset {came['']}; the newest supported is {newest}. {EXPORT}")
     changed = [node for node in walk(model.graph) if _has_changed(node, came)]
     unconverted = sorted({node.op_type for node in changed if node.domain == ML_DOMAIN})
     require(
         not unconverted,
-        f"The function uses {unconverted} of {ML_DOMAIN} {came.get(ML_DOMAIN)}, which mean something else in "
+        f"The function uses {unconverted} of {ML_DOMAIN} {came.get(ML_DOMAIN)}, which differ in version "
         f"{ONNX_OPSETS[ML_DOMAIN]}. {EXPORT}",
     )
     same = {domain: version if changed and domain == "" else ONNX_OPSETS[domain] for domain, version in came.items()}
@@ -154,7 +154,7 @@ def _bring_to_opsets(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _group_opsets(model: onnx.ModelProto) -> dict[str, set[int]]:
-    """Versions that the function imports by domain; exporters name a domain twice now and then."""
+    """Imported versions by domain; some exporters list a domain twice."""
     found: dict[str, set[int]] = {"": set()}
     for each in model.opset_import:
         if each.domain in ONNX_OPSETS:
@@ -163,9 +163,9 @@ def _group_opsets(model: onnx.ModelProto) -> dict[str, set[int]]:
 
 
 def _has_changed(node: onnx.NodeProto, came: Mapping[str, int]) -> bool:
-    """Whether an operator means something else in our version of its set, as far as ONNX's definitions say.
+    """Whether an operator differs in our version of its set, according to ONNX's schemas.
 
-    Those of ai.onnx.ml are as they were if all their attributes are left: later versions add some, with defaults.
+    An operator of ai.onnx.ml is unchanged if all its attributes still exist: later versions add some, with defaults.
     """
     ours = ONNX_OPSETS[node.domain]
     one, other = _find_schema(node, came.get(node.domain, ours)), _find_schema(node, ours)
@@ -190,7 +190,7 @@ def _convert(model: onnx.ModelProto, came: int) -> onnx.ModelProto:
         return version_converter.convert_version(model, OPSET)
     except (RuntimeError, version_converter.ConvertError) as error:
         raise InvalidInput(
-            f"The function is of opset {came} and cannot be brought to {OPSET}: {error}. {EXPORT}"
+            f"The function uses opset {came} and cannot be converted to {OPSET}: {error}. {EXPORT}"
         ) from error
 
 
@@ -198,8 +198,9 @@ def _convert(model: onnx.ModelProto, came: int) -> onnx.ModelProto:
 
 
 def _free_captured(graph: onnx.GraphProto) -> onnx.GraphProto:
-    """A copy where weights that loops and branches read from outside are Constant nodes: `onnx.compose` renames what
-    nodes write, but in subgraphs no weights of the graph around them.
+    """A copy with the weights that loops and branches read from outside as Constant nodes.
+
+    `onnx.compose` renames the outputs of nodes, but not the names of outer weights inside subgraphs.
     """
     inner = [each for node in graph.node for each in _list_subgraphs(node)]
     captured = {name for each in inner for node in walk(each) for name in node.input}
@@ -210,9 +211,10 @@ def _free_captured(graph: onnx.GraphProto) -> onnx.GraphProto:
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
-    """Number all values in the order in which they come, and drop what else an exporter wrote down.
+    """Rename all values to numbers in order of appearance, and remove the exporter's metadata.
 
-    Exporters count names up over a whole process, so equal functions had other bytes. `names` are those given so far.
+    Exporters count names over a whole process, so equal functions would have different bytes. `names` maps old to new
+    names and is filled here.
     """
 
     def number(name: str) -> str:

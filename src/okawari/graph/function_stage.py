@@ -1,4 +1,4 @@
-"""A user's function in ONNX as the core of a graph: what it reads in front, what models learn behind, and run once.
+"""A user's ONNX function as the core of a graph: nodes for its input and its output, and one test run.
 
 Shapes: B windows (dynamic), T readings, S feature steps, K features, L newest steps, H columns of an answer; everything
 float32.
@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from okawari.case import Case
 from okawari.errors import InvalidInput, require
@@ -21,22 +21,22 @@ from okawari.models.cores import OnnxCore
 from okawari.schema.heads import mark_shares
 
 _TRIED_WINDOWS = (1, 3)
-_REFUSALS = (
-    refusals.Fail,
-    refusals.InvalidArgument,
-    refusals.InvalidGraph,
-    refusals.InvalidProtobuf,
-    refusals.NotImplemented,
-    refusals.RuntimeException,
+_ORT_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
 )
 
 
 def build_function_stage(core: OnnxCore, case: Case) -> onnx.ModelProto:
-    """Input named as `core.reads`, output `r` [B, H]; the function itself in between.
+    """Build the stage with the input `core.reads` and the output `r` [B, H] around the function.
 
     Raises:
-        InvalidInput: `import_function` refuses it, it takes windows of another shape than the case has, or ONNX Runtime
-            does not run it on one window and on several.
+        InvalidInput: `import_function` refuses the function, it takes windows of another shape than the case has, or
+            ONNX Runtime does not run it on one window and on several.
     """
     graph, taken_dims, width = import_function(core), _measure_reads(core, case), case.task.width
     inner_input, inner_output = graph.input[0].name, graph.output[0].name
@@ -65,32 +65,32 @@ def _measure_reads(core: OnnxCore, case: Case) -> tuple[int, ...]:
 
 
 def _take(core: OnnxCore, case: Case, dims: list[int | None], inner: str) -> Part:
-    """From the stage's input to the function's: as it is, or the newest feature steps in one row."""
-    asked = _measure_reads(core, case)
-    if len(dims) == len(asked) and all(each in (None, size) for each, size in zip(dims, asked, strict=True)):
+    """Nodes from the stage's input to the function's input: unchanged, or the newest feature steps as one row."""
+    expected = _measure_reads(core, case)
+    if len(dims) == len(expected) and all(each in (None, size) for each, size in zip(dims, expected, strict=True)):
         return [helper.make_node("Identity", [core.reads], [inner])], {}
     in_rows = core.reads == "z" and len(dims) == 1
-    lags = _count_lags(dims[0], asked) if in_rows else None
+    lags = _count_lags(dims[0], expected) if in_rows else None
     if lags is None:
         raise InvalidInput(
-            f"The function takes windows of shape {dims}; case {case.name} has {_list_shapes(core, asked)}. "
+            f"The function takes windows of shape {dims}; case {case.name} has {_list_shapes(core, expected)}. "
             "Fit and export it for this case."
         )
     return newest_row(lags, case.n_features, inner)
 
 
-def _count_lags(width: int | None, asked: tuple[int, ...]) -> int | None:
-    """Feature steps in a row of this width; None where it is no whole number of the steps that there are."""
-    steps, n_features = asked
+def _count_lags(width: int | None, expected: tuple[int, ...]) -> int | None:
+    """Number of feature steps in a row of this width; None if it is not a whole number of the available steps."""
+    steps, n_features = expected
     if width is None:
         return steps
     return width // n_features if width % n_features == 0 and 0 < width <= steps * n_features else None
 
 
-def _list_shapes(core: OnnxCore, asked: tuple[int, ...]) -> str:
+def _list_shapes(core: OnnxCore, expected: tuple[int, ...]) -> str:
     if core.reads != "z":
-        return f"{list(asked)}"
-    steps, n_features = asked
+        return f"{list(expected)}"
+    steps, n_features = expected
     return f"{[steps, n_features]}, or [L * {n_features}] in one row with L from 1 to {steps}"
 
 
@@ -100,16 +100,16 @@ def _mark_shares(core: OnnxCore, case: Case) -> NDArray[np.bool_]:
 
 
 def _run_once(stage: onnx.ModelProto, taken: str, dims: tuple[int, ...], width: int) -> None:
-    """Answer one window and several, which shows what no declared shape does: that the function runs, and for any B."""
+    """Run the stage on one window and on several. Declared shapes do not prove that the function runs for any B."""
     try:
         onnx.checker.check_model(stage)
         session = onnxruntime.InferenceSession(stage.SerializeToString(), providers=["CPUExecutionProvider"])
         shapes = [session.run(["r"], {taken: np.ones((n, *dims), np.float32)})[0].shape for n in _TRIED_WINDOWS]
-    except (onnx.checker.ValidationError, *_REFUSALS) as error:
+    except (onnx.checker.ValidationError, *_ORT_ERRORS) as error:
         raise InvalidInput(f"ONNX Runtime does not run the function: {error}. {EXPORT}") from error
-    asked = [(n, width) for n in _TRIED_WINDOWS]
+    expected = [(n, width) for n in _TRIED_WINDOWS]
     require(
-        shapes == asked,
-        f"The function answers {list(_TRIED_WINDOWS)} windows with shapes {shapes}; the case asks for {asked}. "
-        "Give one row for each window and one column for each number of an answer.",
+        shapes == expected,
+        f"The function answers {list(_TRIED_WINDOWS)} windows with shapes {shapes}; the case needs {expected}. "
+        "Return one row for each window and one column for each number of an answer.",
     )

@@ -1,9 +1,9 @@
-"""Where the targets of an `Anticipate` task stand in a window's last reading, as a part of the reading stage.
+"""The current targets of an `Anticipate` task, in a window's last reading, as a part of the reading stage.
 
-    w -> now    numbers as they are, a label as one column for each word, 1 where it stands and 0 elsewhere
+    w -> now    numbers unchanged, labels one-hot
 
-The truth of a window is what the next one says here: so a model that goes by the last state reads in service what it
-was trained on, and the bands of a label are drawn in one place.
+The truth of a window is the value of `now` in the next window. So a model that predicts the last state reads in
+service what it was trained on, and the bounds of a label are applied in one place.
 
 Shapes: B windows, T readings, V targets, N bounds of labels, H columns of an answer; everything float32.
 """
@@ -25,7 +25,7 @@ from okawari.schema.tasks.task import Task
 
 @singledispatch
 def build_state_part(task: Task) -> Part:
-    """Nodes to "now" [B, H], where a task's targets stand in the last reading.
+    """Nodes to "now" [B, H], a task's targets in the last reading.
 
     Raises:
         InvalidInput: the task's targets have no state.
@@ -37,8 +37,8 @@ def build_state_part(task: Task) -> Part:
 def build_growth_part(task: Anticipate) -> Part:
     """Nodes from "w" [B, T], `log(level / last level)`, to "now" [B, H].
 
-    Growth is linear in w. A label's columns are 1 below its first bound, so `[1, 0, 0]` plus, for each bound that is
-    reached, one step to the right.
+    Growth is linear in w. A label's columns are `[1, 0, 0]` below its first bound; each bound that is reached moves the
+    1 one column to the right.
     """
     weight_VT = np.stack([_weigh(target, task.history) for target in task.targets])
     values_VH, steps_NH, first_H = _lay_out_columns(task)
@@ -60,7 +60,7 @@ def build_growth_part(task: Anticipate) -> Part:
 
 
 def _weigh(target: Growth, history: int) -> NDArray[np.float64]:
-    """What each reading's w counts in the target's value [T]."""
+    """Weight of each reading's w in the target's value [T]."""
     weight_T = np.zeros(history)
     for back, sign in ((1, 1.0), (2, -1.0))[: 1 + target.change]:
         weight_T[-back] += sign * target.factor
@@ -69,7 +69,7 @@ def _weigh(target: Growth, history: int) -> NDArray[np.float64]:
 
 
 def _lay_out_columns(task: Anticipate) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Which columns take a target's value [V, H], how a reached bound moves a label [N, H], and where it begins [H]."""
+    """The matrix from targets to columns [V, H], the change per reached bound [N, H], and the first labels [H]."""
     values_VH, first_H = np.zeros((len(task.targets), task.width)), np.zeros(task.width)
     steps_NH = np.zeros((sum(len(target.bounds) for target in task.targets), task.width))
     row = 0

@@ -1,4 +1,4 @@
-"""Loading a graph and answering with it: raw readings in, answers in the target's own unit out.
+"""Load a graph and run it: raw readings in, answers in the target's own unit out.
 
 Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
 """
@@ -31,18 +31,18 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a graph answers, in the target's own unit; the bounds are None where the model has no interval."""
+    """The output of a graph in the target's own unit; the bounds are None if the model has no interval."""
 
     mean_BH: Floats
     lower_BH: Floats | None = None
     upper_BH: Floats | None = None
     coverage_share: float | None = None
-    """Share of truths that the bounds are meant to hold."""
+    """Promised share of true values between the bounds."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A loaded graph, ready to answer. `labels` are the strings written into the file when it was built."""
+    """A loaded graph. `labels` are the metadata strings written into the file when it was built."""
 
     session: onnxruntime.InferenceSession
     sha256: str
@@ -53,7 +53,7 @@ class Graph:
         """Load a graph from the bytes of its file. `device` is "cpu" or "cuda".
 
         Raises:
-            InvalidInput: not an ONNX file, a file that points at other files, or a device that is not there.
+            InvalidInput: not an ONNX file, a file that references other files, or a device that is not available.
         """
         labels = read_labels(parse_model(content))
         options = _session_options(threads, weights_only=labels.get("variant") == WEIGHTS_ONLY)
@@ -62,7 +62,7 @@ class Graph:
 
     @property
     def history(self) -> int | None:
-        """Readings in a window; None where the graph takes any number."""
+        """Readings in a window; None if the graph takes any number."""
         length = self.session.get_inputs()[0].shape[1]
         return length if isinstance(length, int) else None
 
@@ -72,10 +72,10 @@ class Graph:
         return int(self.session.get_inputs()[0].shape[2])
 
     def answer(self, x_BTF: NDArray[np.floating[Any]]) -> Answer:
-        """Answer a batch of raw readings [B, T, F].
+        """Compute the answers to a batch of raw readings [B, T, F].
 
         Raises:
-            InvalidInput: another shape than the graph takes.
+            InvalidInput: the graph takes another shape.
         """
         outputs = self.run(x_BTF)
         share = self.labels.get("coverage_share")
@@ -83,14 +83,14 @@ class Graph:
 
     def run(self, x_BTF: NDArray[np.floating[Any]]) -> dict[str, Floats]:
         """All outputs of the graph by name, for raw readings [B, T, F]; raises like `answer`."""
-        question = np.ascontiguousarray(x_BTF, dtype=np.float32)
-        if not self._fits(question.shape):
+        windows = np.ascontiguousarray(x_BTF, dtype=np.float32)
+        if not self._fits(windows.shape):
             raise InvalidInput(
-                f"x has shape {question.shape}; this graph takes [B, {self.history or 'T'}, {self.n_columns}]: "
+                f"x has shape {windows.shape}; this graph takes [B, {self.history or 'T'}, {self.n_columns}]: "
                 "windows, readings (oldest first), columns. Reshape the readings."
             )
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, {"x": question}), strict=True))
+        return dict(zip(names, self.session.run(names, {"x": windows}), strict=True))
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == 3 and shape[1] == (self.history or shape[1]) and shape[2] == self.n_columns
@@ -112,25 +112,25 @@ def _session_options(threads: int, *, weights_only: bool) -> onnxruntime.Session
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # A spinning thread keeps a core busy while it waits for the next question.
+    # A spinning thread keeps a core busy while it waits for the next request.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # Weights stored in 8 bits become float once, on loading. Left alone, ONNX Runtime keeps their DequantizeLinear for
-    # an 8-bit kernel that does not exist here, and runs it for every question (0.19 against 0.17 ms for a small LSTM).
+    # Weights stored in 8 bits become float once, on loading. By default, ONNX Runtime keeps their DequantizeLinear for
+    # an 8-bit kernel that does not exist here, and runs it in every request (0.19 against 0.17 ms for a small LSTM).
     options.add_session_config_entry("session.disable_quant_qdq", "1" if weights_only else "0")
     return options
 
 
 def parse_model(content: bytes) -> onnx.ModelProto:
-    """The parsed file, which is checked to be one ONNX model that opens no other file.
+    """Parse a file and check that it is one ONNX model that references no other file.
 
     Raises:
-        InvalidInput: the bytes are not an ONNX model, or its weights lie in other files.
+        InvalidInput: the bytes are not an ONNX model, or its weights are in other files.
     """
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise InvalidInput(f"{len(content)} bytes are no ONNX model ({error}). Build the graph again.") from error
+        raise InvalidInput(f"{len(content)} bytes are not an ONNX model ({error}). Build the graph again.") from error
     if not model.graph.node:
         raise InvalidInput(f"{len(content)} bytes hold an ONNX model without nodes. Build the graph again.")
     outside = [each.name for each in model.graph.initializer if each.data_location == TensorProto.EXTERNAL]
@@ -140,15 +140,15 @@ def parse_model(content: bytes) -> onnx.ModelProto:
 
 
 def read_labels(model: onnx.ModelProto) -> dict[str, str]:
-    """The strings that were written into the file when it was built."""
+    """The metadata strings that were written into the file when it was built."""
     return {each.key: each.value for each in model.metadata_props}
 
 
 def require_answers(graph: Graph, case: Case) -> None:
-    """Refuse a graph whose numbers stand for something else than the case asks for now.
+    """Check that a graph's answers are those that the case defines.
 
     Raises:
-        InvalidInput: the case's steps, labels, bounds or targets have changed since it was trained.
+        InvalidInput: the case's steps, labels, bounds or targets have changed since the training.
     """
     task = case.task
     width, digest = str(task.width), task.answers_sha256
@@ -161,13 +161,13 @@ def require_answers(graph: Graph, case: Case) -> None:
         else _find_difference(json.loads(graph.labels.get("answers", "[]")), task.describe_answers())
     )
     raise InvalidInput(
-        f"The graph answers with {came}; case {case.name} asks for {what}, as it was changed since. "
+        f"The graph answers with {came}; case {case.name} needs {what}, because the case was changed since. "
         "Train it again for this case."
     )
 
 
-def _find_difference(came: Sequence[object], asked: Sequence[object]) -> tuple[str, str]:
-    """The first answers that stand for different things, as JSON."""
-    both = zip(came, asked, strict=False)
+def _find_difference(came: Sequence[object], expected: Sequence[object]) -> tuple[str, str]:
+    """The first pair of answers that differ, as JSON."""
+    both = zip(came, expected, strict=False)
     pairs = ((json.dumps(one, sort_keys=True), json.dumps(other, sort_keys=True)) for one, other in both)
-    return next(((one, other) for one, other in pairs if one != other), ("something else", json.dumps(asked)))
+    return next(((one, other) for one, other in pairs if one != other), ("other answers", json.dumps(expected)))

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from okawari.graph.weights import QuantizedTensor, Weight, has_trees, list_weights, quantize_dynamic, replace_weights
 
 MIN_ELEMENTS = 1024
-"""Smallest weight worth 8 bits: they save 3 bytes an element and cost some 300 bytes of names, scales and a node, so
-below this at most 3 kB are to be had, and from some hundred elements down nothing."""
+"""Elements of the smallest weight that is quantized. 8 bits save 3 bytes per element and add about 300 bytes of names,
+scales and a node. So a smaller weight saves at most 3 kB, and one below about 100 elements saves nothing."""
 
 
 _LEVELS = 255
@@ -52,7 +52,7 @@ def quantize_affine(values: NDArray[np.floating[Any]], channel_axis: int) -> Qua
 
 
 def dequantize(tensor: QuantizedTensor) -> NDArray[np.float32]:
-    """`S * (q - Z)` in float32: what the graph computes when it loads."""
+    """`S * (q - Z)` in float32, as the graph computes it on loading."""
     shape = [1] * tensor.values.ndim
     shape[tensor.channel_axis] = -1
     centred = tensor.values.astype(np.int32) - tensor.zero_point.astype(np.int32).reshape(shape)
@@ -62,7 +62,7 @@ def dequantize(tensor: QuantizedTensor) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, kw_only=True)
 class Variants:
-    """Files of one model by variant; `reason` is why there is only "fp32", or None."""
+    """Files of one model by variant; `reason` explains why there is only "fp32", else None."""
 
     contents: Mapping[str, bytes]
     mean_weight_error: float | None = None
@@ -71,13 +71,13 @@ class Variants:
 
 
 def build_variants(content: bytes, *, min_elements: int = MIN_ELEMENTS) -> Variants:
-    """The graph in fp32, uint8 and int8; only fp32, with the reason, for trees and where no weight is worth it.
+    """Build the graph in fp32, uint8 and int8; only fp32, with the reason, for trees and if all weights are too small.
 
-    A weight is worth it from `min_elements` numbers on; 1 quantizes all of them, which shows what that would bring.
+    A weight with fewer than `min_elements` numbers is too small; 1 quantizes every weight, to measure the effect.
     """
     if has_trees(content):
-        reason = "Only fp32, because it answers by trees: no quantizer knows them, and a threshold in 8 bits sends "
-        return Variants(contents={"fp32": content}, reason=reason + "readings down other branches.")
+        reason = "Only fp32, because the graph contains trees: no quantizer supports them, and 8-bit thresholds select "
+        return Variants(contents={"fp32": content}, reason=reason + "other branches.")
     weights = list_weights(content)
     large = {name: weight for name, weight in weights.items() if weight.values.size >= min_elements}
     if not large:
@@ -99,6 +99,6 @@ def _explain_small(weights: Collection[Weight], min_elements: int) -> str:
         return "Only fp32, because it has no weights."
     largest, saved_kb = max(weight.values.size for weight in weights), 3 * min_elements / 1000
     return (
-        f"Only fp32, because its largest weight has {largest} numbers; 8 bits save at most {saved_kb:.0f} kB of one "
-        f"below {min_elements}."
+        f"Only fp32, because its largest weight has {largest} numbers; below {min_elements} numbers, 8 bits save at "
+        f"most {saved_kb:.0f} kB."
     )

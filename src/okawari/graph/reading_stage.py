@@ -1,4 +1,4 @@
-"""The reading stage by the layout of the data: of a series, or of records."""
+"""The reading stage, by the layout of the data: series or records."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 @singledispatch
 def build_reading_stage(layout: DataLayout, case: Case, outputs: Sequence[str]) -> onnx.ModelProto:
-    """Input `x` [B, T, F] of whole questions; `outputs` are what a core and the answer stage take."""
-    raise NotImplementedError(f"The graph reads no {type(layout).__name__}.")
+    """Build the stage with the input `x` [B, T, F]; `outputs` are the inputs of the core and of the answer stage."""
+    raise NotImplementedError(f"No reading stage is defined for {type(layout).__name__}; register it here.")
 
 
 @build_reading_stage.register
@@ -32,8 +32,8 @@ def _read_records(layout: RecordLayout, case: Case, outputs: Sequence[str]) -> o
 
 @singledispatch
 def build_feature_stage(layout: DataLayout, case: Case) -> onnx.ModelProto:
-    """Input `x`, output `z`: features alone, for any number of readings of a series."""
-    raise NotImplementedError(f"The graph reads no {type(layout).__name__}.")
+    """Build the stage from `x` to the features `z` alone; a series may have any number of readings."""
+    raise NotImplementedError(f"No reading stage is defined for {type(layout).__name__}; register it here.")
 
 
 @build_feature_stage.register
@@ -48,8 +48,8 @@ def _features_of_records(layout: RecordLayout, case: Case) -> onnx.ModelProto:
 
 @singledispatch
 def choose_smallest_input(layout: DataLayout, case: Case) -> tuple[str, Dims]:
-    """The cheapest input of a core that only counts windows, with its shape."""
-    raise NotImplementedError(f"The graph reads no {type(layout).__name__}.")
+    """Name and shape of the smallest input, for a core that only reads the number of windows."""
+    raise NotImplementedError(f"No reading stage is defined for {type(layout).__name__}; register it here.")
 
 
 @choose_smallest_input.register

@@ -1,4 +1,4 @@
-"""The reading stage of a series: readings in as features, levels and moves.
+"""The reading stage of a series: from readings to features, levels and moves.
 
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer; everything float32.
 """
@@ -24,7 +24,7 @@ _END = 2**63 - 1
 
 
 def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) -> onnx.ModelProto:
-    """Input `x` [B, length, F]; `outputs` chosen from "z", "level", "levels", "w" and "now"."""
+    """Build the stage with the input `x` [B, length, F]; `outputs` are among "z", "level", "levels", "w" and "now"."""
     steps = length - 1 if isinstance(length, int) else "S"
     shapes: dict[str, Dims] = {
         "z": ("B", steps, len(case.features)),
@@ -47,7 +47,7 @@ def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) ->
 
 
 def _build_levels(case: Case) -> Part:
-    """`levels`, the target of each reading, and `level`, that of the last."""
+    """Nodes to `levels`, the target of each reading, and to `level`, the target of the last one."""
     nodes = [
         helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
         helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
@@ -57,9 +57,9 @@ def _build_levels(case: Case) -> Part:
 
 
 def _build_features(case: Case) -> Part:
-    """All features of a kind at once.
+    """Nodes that compute all features of one kind together.
 
-    Newest and previous readings stand side by side as 2F columns, so that a lagged column is a column like any other.
+    Newest and previous readings are concatenated to 2F columns, so a lagged column is selected like any other column.
     """
     places = {name: place for place, name in enumerate(case.column_names)}
     nodes = [
@@ -87,7 +87,7 @@ def _build_features(case: Case) -> Part:
 
 
 def _group_alike(features: Sequence[Feature]) -> list[list[int]]:
-    """Places of the features of each kind, in the order in which kinds come first."""
+    """Indices of the features of each kind; kinds in order of first appearance."""
     groups: dict[str, list[int]] = {}
     for place, feature in enumerate(features):
         groups.setdefault(type(feature).__name__, []).append(place)
@@ -105,8 +105,8 @@ def _take_pairs(pairs: Sequence[tuple[int, int]], out: str) -> Part:
 
 @singledispatch
 def _compute(feature: Feature, first: str, second: str, out: str) -> Part:
-    """Features of one kind from their two numbers, by name."""
-    raise NotImplementedError(f"The graph computes no {type(feature).__name__}.")
+    """Nodes that compute features of one kind from two tensors, all given by name."""
+    raise NotImplementedError(f"No nodes are defined for {type(feature).__name__}; register them here.")
 
 
 @_compute.register

@@ -1,12 +1,12 @@
-"""What every stage of a graph is built from: small ONNX models with named inputs and outputs.
+"""Building blocks of every stage of a graph. A stage is a small ONNX model with named inputs and outputs.
 
-    reading stage   x -> z features, level the last target level, levels all of them, w how each moved away from the
-                    last, and where there are several targets now, where they stand (`series_stage`, `tabular_stage`)
-    core            z, w, now, levels or level -> r, what models learn: the fitted model's own part (`cores`)
+    reading stage   x -> z features, level the last level of the target, levels all levels, w the move of each level
+                    relative to the last, now the current targets of `Anticipate` (`series_stage`, `tabular_stage`)
+    core            z, w, now, levels or level -> r, the learnt quantity: the fitted part of the model (`cores`)
     answer stage    level, r -> mean, lower, upper (`transforms`)
 
 Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer; everything float32.
-Knows no session and no file: `okawari.graph.build` joins what is built here.
+No sessions and no files here: `okawari.graph.build` joins the stages.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def build_stage(
     *,
     with_ml: bool = False,
 ) -> onnx.ModelProto:
-    """One stage from its nodes; `inputs` and `outputs` map names to shapes, `constants` are its embedded tensors."""
+    """Build a stage from its nodes; `inputs` and `outputs` map names to shapes, `constants` are embedded tensors."""
     graph = helper.make_graph(
         list(nodes),
         name,
@@ -60,7 +60,7 @@ def build_stage(
 
 
 def log_ratio(above: str, below: str, out: str) -> list[onnx.NodeProto]:
-    """`log(above / below)`, both no less than `tiny`, a constant named `<out>/tiny`."""
+    """Nodes for `log(above / below)`, both clipped from below to the constant `<out>/tiny`."""
     return [
         helper.make_node("Max", [above, f"{out}/tiny"], [f"{out}/above_0"]),
         helper.make_node("Max", [below, f"{out}/tiny"], [f"{out}/below_0"]),
@@ -70,7 +70,7 @@ def log_ratio(above: str, below: str, out: str) -> list[onnx.NodeProto]:
 
 
 def newest_row(lags: int, n_features: int, out: str) -> Part:
-    """The newest `lags` feature steps of `z` as one row [B, lags * K], oldest first."""
+    """Nodes that take the newest `lags` feature steps of `z` as one row [B, lags * K], oldest first."""
     nodes = [
         helper.make_node("Slice", ["z", "newest", "end", "step_axis"], ["lags"]),
         helper.make_node("Reshape", ["lags", "row"], [out]),
@@ -80,8 +80,9 @@ def newest_row(lags: int, n_features: int, out: str) -> Part:
 
 
 def shares_to_logits(taken: str, out: str, is_share_H: NDArray[np.bool_]) -> Part:
-    """`taken`, but the logarithm of it where it is the share of a label, so that the softmax of the answer gives the
-    shares back. No share is below SMALLEST_SHARE.
+    """Nodes that copy `taken` and replace the shares of labels by their logarithms, of at least SMALLEST_SHARE.
+
+    The softmax of the answer stage then returns the shares.
     """
     if not is_share_H.any():
         return [helper.make_node("Identity", [taken], [out])], {}
@@ -99,15 +100,15 @@ def tiny() -> NDArray[np.float32]:
 
 
 def ints(*values: int) -> NDArray[np.int64]:
-    """Integers as ONNX takes shapes, axes and indices."""
+    """Integers as a constant of ONNX's type for shapes, axes and indices."""
     return np.array(values, dtype=np.int64)
 
 
 def require_shape(what: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
-    """Refuse numbers that were fitted for another history or horizon.
+    """Check that an array was fitted for the case's history and horizon.
 
     Raises:
         InvalidInput: `value` has another shape.
     """
     if value.shape != shape:
-        raise InvalidInput(f"{what} has shape {value.shape}; the case asks for {shape}. Fit for this case.")
+        raise InvalidInput(f"{what} has shape {value.shape}; the case needs {shape}. Fit it for this case.")

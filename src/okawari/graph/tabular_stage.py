@@ -1,8 +1,8 @@
-"""The reading stage of records, columns in as features, and the answer stage of all but forecasts: numbers and
-probabilities out.
+"""The reading stage of records (from columns to features), and the answer stage of all tasks but forecasts (numbers and
+probabilities).
 
-    reading stage   x -> z, numbers as they are, a label as one column for each word it may be
-    answer stage    r -> mean, lower, upper; the columns of a labelled head become probabilities
+    reading stage   x -> z, numbers unchanged, labels one-hot
+    answer stage    r -> mean, lower, upper; the columns of a label become probabilities
 
 Shapes: B records (dynamic), F columns, K features, H columns of an answer; everything float32.
 """
@@ -24,7 +24,7 @@ from okawari.schema.heads import Head, LabelHead, NumberHead
 
 
 def build_record_stage(case: Case) -> onnx.ModelProto:
-    """Input `x` [B, 1, F], output `z` [B, 1, K]."""
+    """Build the stage from `x` [B, 1, F] to `z` [B, 1, K]."""
     dims: Dims = ("B", 1, case.n_features)
     nodes, constants = _pass_on() if case.n_features == len(case.columns) else _expand_labels(case)
     return build_stage("reading", nodes, {"x": ("B", 1, len(case.columns))}, {"z": dims}, constants)
@@ -46,8 +46,8 @@ def _expand_labels(case: Case) -> Part:
 
 @singledispatch
 def _expand(head: Head, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    """One column of a record as features [B, 1, width]."""
-    raise NotImplementedError(f"The graph reads no {type(head).__name__}.")
+    """Nodes from one column of a record to its features [B, 1, width]."""
+    raise NotImplementedError(f"No feature nodes are defined for {type(head).__name__}; register them here.")
 
 
 @_expand.register
@@ -57,7 +57,7 @@ def _expand_number(head: NumberHead, place: int, constants: dict[str, NDArray[An
 
 @_expand.register
 def _expand_label(head: LabelHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    """One column for each word, with 1 where the word stands."""
+    """One-hot columns, one for each word of the label."""
     taken, part = f"z/column_{place}", f"z/part_{place}"
     constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float32)
     return [
@@ -68,7 +68,7 @@ def _expand_label(head: LabelHead, place: int, constants: dict[str, NDArray[Any]
 
 
 def build_heads_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
-    """Numbers pass, labels go through a softmax; with an interval, numbers get `lower, upper = r -/+ half_width`."""
+    """Build the answer stage: numbers unchanged, labels by softmax; intervals are `lower, upper = r -/+ half_width`."""
     dims: Dims = ("B", case.task.width)
     nodes, constants = _answer_heads("r", "mean", case.task.heads)
     outputs = {"mean": dims}
@@ -89,14 +89,14 @@ def _answer_heads(taken: str, out: str, heads: tuple[Head, ...]) -> Part:
         constants |= {start: np.array([head.start], dtype=np.int64), stop: np.array([head.stop], dtype=np.int64)}
         nodes.append(helper.make_node("Slice", [taken, start, stop, "answer/axis"], [own]))
         nodes.append(_activate(head, own, f"answer/said_{place}"))
-    said = [f"answer/said_{place}" for place in range(len(heads))]
-    return [*nodes, helper.make_node("Concat", said, [out], axis=1)], constants
+    answers = [f"answer/said_{place}" for place in range(len(heads))]
+    return [*nodes, helper.make_node("Concat", answers, [out], axis=1)], constants
 
 
 @singledispatch
 def _activate(head: Head, taken: str, given: str) -> onnx.NodeProto:
-    """Convert a model's output for a head into the answer."""
-    raise NotImplementedError(f"The graph answers no {type(head).__name__}.")
+    """The node that turns a model's output for a head into the answer."""
+    raise NotImplementedError(f"No answer node is defined for {type(head).__name__}; register it here.")
 
 
 @_activate.register

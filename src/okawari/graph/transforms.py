@@ -1,7 +1,7 @@
-"""The transforms of `okawari.schema.transforms` as ONNX nodes: how levels become moves, and moves an answer.
+"""The transforms of `okawari.schema.transforms` as ONNX nodes: from levels to moves, and from moves to answers.
 
     moves           level, levels -> w
-    answer stage    level, r -> mean, lower, upper of moves; r -> mean, lower, upper where nothing moves from a level
+    answer stage    level, r -> mean, lower, upper; without moves: r -> mean, lower, upper
 
 Shapes: B windows (dynamic), T readings, H columns of an answer; everything float32.
 """
@@ -26,13 +26,13 @@ from okawari.schema.transforms import Difference, LogReturn, NoTransform, Transf
 
 _LEAST, _MOST = "answer/minimum", "answer/maximum"
 Follow = Callable[[str, str], list[onnx.NodeProto]]
-"""Nodes from what is learnt, by name, to a level ahead, by name."""
+"""Builds the nodes from a learnt move to a future level; both tensors are given by name."""
 
 
 @singledispatch
 def build_moves(transform: Transform) -> Part:
-    """Nodes from "levels" [B, T] and "level" [B, 1] to "w" [B, T], each level's move away from the last."""
-    raise NotImplementedError(f"The graph has no nodes for {type(transform).__name__}.")
+    """Nodes from "levels" [B, T] and "level" [B, 1] to "w" [B, T], the move of each level relative to the last."""
+    raise NotImplementedError(f"No nodes are defined for {type(transform).__name__}; register them here.")
 
 
 @build_moves.register
@@ -47,12 +47,12 @@ def _build_differences(transform: Difference) -> Part:
 
 @singledispatch
 def build_answer_stage(transform: Transform, case: Case, interval: Interval | None) -> onnx.ModelProto:
-    """The outputs "mean" and, with an interval, "lower" and "upper", from "r" and, for moves, "level".
+    """Build the stage from "r" and, for moves, "level" to "mean" and, with an interval, "lower" and "upper".
 
     Raises:
         InvalidInput: the interval has another width than the case's answers.
     """
-    raise NotImplementedError(f"The graph has no nodes for {type(transform).__name__}.")
+    raise NotImplementedError(f"No nodes are defined for {type(transform).__name__}; register them here.")
 
 
 @build_answer_stage.register
@@ -68,10 +68,10 @@ def _answer_by_returns(transform: LogReturn, case: Case, interval: Interval | No
 
 @build_answer_stage.register
 def _answer_by_differences(transform: Difference, case: Case, interval: Interval | None) -> onnx.ModelProto:
-    """`mean = level + r` and so on, but none of the three lies beyond `minimum` and `maximum` of the target's column.
+    """`mean = level + r`, `lower, upper = level + r -/+ half_width`, clipped to the column's `minimum` and `maximum`.
 
-    The promised coverage stays: a truth lies between them, so whatever interval held it before holds it still, and no
-    error of the mean becomes larger. (A truth lies above `above` as well, but there is no nearest number to answer.)
+    Clipping keeps the promised coverage: true values lie within these limits, so an interval that held one still does,
+    and no error of the mean grows. (The limit `above` is exclusive, so it has no nearest value to clip to.)
     """
     bounds = _list_bounds(case.target)
     return _build_levels(case, interval, partial(_clipped_sum, bounds=bounds), bounds)
@@ -107,16 +107,16 @@ def _clipped_sum(moves: str, out: str, *, bounds: Constants) -> list[onnx.NodePr
 
 
 def _list_bounds(target: Column) -> dict[str, NDArray[Any]]:
-    """The least and the largest value of a column, as far as it has them."""
+    """The minimum and the maximum of a column, if it has them."""
     bounds: dict[str, NDArray[Any]] = {}
     if target.minimum is not None:
-        bounds[_LEAST] = np.float32(0) - _round_up(-target.minimum)  # 0 and not -0, which would be answered
+        bounds[_LEAST] = np.float32(0) - _round_up(-target.minimum)  # avoids -0, which would appear in answers
     if target.maximum is not None:
         bounds[_MOST] = _round_up(target.maximum)
     return bounds
 
 
 def _round_up(value: float) -> NDArray[np.float32]:
-    """The smallest float32 that is not below: a truth that stands on its bound stays inside."""
+    """The smallest float32 that is not below `value`, so that a true value equal to its limit stays inside."""
     near = np.float32(value)
     return np.asarray(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))

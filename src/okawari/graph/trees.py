@@ -1,9 +1,9 @@
 """Trees as a small ONNX model: forests of scikit-learn by skl2onnx, boosters of XGBoost by onnxmltools.
 
-Only the trees themselves are taken from what the converters write; names, versions and documents of theirs stay out,
-so that equal trees give equal bytes. A tree compares float32 features with float32 thresholds on both sides:
-skl2onnx rounds scikit-learn's float64 thresholds towards the side that sends every float32 number down the same
-branch. What the leaves say is added up in float32 here and in float64 by scikit-learn.
+Only the trees are taken from the converters' output. Their names, versions and documentation are dropped, so equal
+trees give equal bytes. Features and thresholds are float32: skl2onnx rounds scikit-learn's float64 thresholds towards
+the side that sends every float32 number down the same branch. Leaf values are added in float32 here and in float64 by
+scikit-learn.
 
 Shapes: B windows (dynamic), S feature steps, K features, L newest steps, H columns of an answer; everything float32.
 """
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from xgboost import Booster
 
 _UNREAD = {"nodes_hitrates"}
-"""Attributes that say how often training went a way; nothing reads them for an answer."""
+"""Attributes with the hit rates of nodes in training; inference does not read them."""
 
 
 def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
-    """Input `z` [B, S, K], output `r` [B, H]: the newest `core.lags` steps as one row, the trees, the scale of r.
+    """Build the stage from `z` [B, S, K] to `r` [B, H]: the newest `core.lags` steps as a row, trees, scaling of r.
 
     Raises:
         InvalidInput: the trees were fitted for another horizon, or read more steps than the case's windows have.
@@ -48,15 +48,15 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
     for name, values in (("r_mean_H", core.r_mean_H), ("r_std_H", core.r_std_H), ("is_share_H", core.is_share_H)):
         require_shape(f"TreesCore.{name}", values, (horizon,))
     if core.lags > steps:
-        raise InvalidInput(f"TreesCore.lags is {core.lags}; a window has {steps} feature steps. Fit for this case.")
+        raise InvalidInput(f"TreesCore.lags is {core.lags}; a window has {steps} feature steps. Fit it for this case.")
     ensembles = _list_ensembles(core.trees, core.lags * n_features)
-    said = [f"said_{number}" for number in range(len(ensembles))]
+    sums = [f"said_{number}" for number in range(len(ensembles))]
     taking, taken_constants = newest_row(core.lags, n_features, "flat")
     giving, given_constants = shares_to_logits("grown", "r", core.is_share_H)
     nodes = [
         *taking,
-        *(_plain_ensemble(node, "flat", name) for node, name in zip(ensembles, said, strict=True)),
-        helper.make_node("Concat", said, ["said"], axis=1),
+        *(_plain_ensemble(node, "flat", name) for node, name in zip(ensembles, sums, strict=True)),
+        helper.make_node("Concat", sums, ["said"], axis=1),
         helper.make_node("Mul", ["said", "r_std"], ["spread"]),
         helper.make_node("Add", ["spread", "r_mean"], ["grown"]),
         *giving,
@@ -70,10 +70,10 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
 
 
 def _list_ensembles(trees: RandomForestRegressor | tuple[Booster, ...], n_inputs: int) -> list[onnx.NodeProto]:
-    """The TreeEnsembleRegressor of the forest, or that of each booster.
+    """The TreeEnsembleRegressor of the forest, or of each booster.
 
-    Boosters are kept apart, one for each column: of one booster with many targets onnxmltools 1.16 adds all trees
-    up into the first.
+    There is one booster for each column, because onnxmltools 1.16 adds all trees of a booster with several targets to
+    the first target.
     """
     if isinstance(trees, tuple):
         return [_convert_booster(booster, n_inputs) for booster in trees]
@@ -100,12 +100,12 @@ def _convert_booster(booster: Booster, n_inputs: int) -> onnx.NodeProto:
 
 def _pick_ensemble(model: onnx.ModelProto) -> onnx.NodeProto:
     [ensemble] = [node for node in model.graph.node if node.op_type == "TreeEnsembleRegressor"]
-    assert len(model.graph.node) == 1, "a converter that adds nodes of its own has to be read anew"
+    assert len(model.graph.node) == 1, "the converter must write the ensemble as its only node"
     return ensemble
 
 
 def _plain_ensemble(node: onnx.NodeProto, taken: str, given: str) -> onnx.NodeProto:
-    """The trees in a node of our own names."""
+    """The trees as a node with our own names, without the attributes that inference does not read."""
     plain: dict[str, Any] = {
         each.name: helper.get_attribute_value(each) for each in node.attribute if each.name not in _UNREAD
     }

@@ -1,6 +1,6 @@
 """The weights of a graph: list them, store them in 8 bits, or hand the graph to ONNX Runtime's dynamic quantizer.
 
-Knows how ONNX keeps weights, and nothing of how numbers are rounded (`okawari.graph.quantizer` decides that).
+This module handles how ONNX stores weights; `okawari.graph.quantizer` decides how numbers are rounded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """What DequantizeLinear takes: `(values - zero_point) * scale`, one scale and zero point for each channel."""
+    """Inputs of DequantizeLinear: `(values - zero_point) * scale`, one scale and zero point for each channel."""
 
     values: NDArray[np.uint8]
     scale: NDArray[np.float32]
@@ -41,7 +41,7 @@ class QuantizedTensor:
 
 
 def list_weights(content: bytes) -> dict[str, Weight]:
-    """The multiplied weights of the graph by name: of Gemm, MatMul, Conv and LSTM nodes; biases are none."""
+    """The matrix weights of Gemm, MatMul, Conv and LSTM nodes by name, without biases."""
     model = parse_model(content)
     floats = {each.name: each for each in model.graph.initializer if each.data_type == TensorProto.FLOAT}
     found = {}
@@ -52,7 +52,7 @@ def list_weights(content: bytes) -> dict[str, Weight]:
 
 
 def has_trees(content: bytes) -> bool:
-    """Whether the graph answers by trees."""
+    """Whether the graph contains trees."""
     nodes = parse_model(content).graph.node
     return any(node.domain == ML_DOMAIN and node.op_type.startswith("TreeEnsemble") for node in nodes)
 
@@ -71,7 +71,7 @@ def _weight_inputs(model: onnx.ModelProto) -> Iterator[tuple[str, int]]:
 
 
 def replace_weights(content: bytes, quantized: Mapping[str, QuantizedTensor]) -> bytes:
-    """The graph with these weights stored in 8 bits; a DequantizeLinear in front gives each its old name and type."""
+    """The graph with these weights stored in 8 bits; a DequantizeLinear restores the name and the type of each."""
     model = parse_model(content)
     kept = [each for each in model.graph.initializer if each.name not in quantized]
     nodes = []

@@ -1,1 +1,1 @@
-"""A training as plain functions: fit candidates, quantize the best, decide by the gate, package what is promoted."""
+"""A training as plain functions: fit candidates, quantize the best, run the gate, package a promoted version."""

@@ -1,4 +1,4 @@
-"""Fit one candidate of a training and record what it did: settings, curve, weights, scores."""
+"""Fit one candidate of a training and record its settings, loss curve, weights and scores."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WEIGHTS = "weights.pt"
 
 @dataclass(frozen=True)
 class Training:
-    """What every step of one training works on, in memory. `recent` are the newest `history` readings."""
+    """The data that all steps of one training share, in memory. `recent` are the newest `history` readings."""
 
     case: Case
     snapshot: Snapshot
@@ -38,7 +38,7 @@ class Training:
 
 
 def fit_candidate(training: Training, recipe: Recipe, host: Host) -> Contender:
-    """Fit a recipe on the training's windows in a child run of its own."""
+    """Fit a recipe on the training's windows, in its own child run."""
     settings = load_settings()
     with (
         runs.record_candidate(training.case, training.run_id, recipe.name, recipe.describe()) as run_id,
@@ -86,7 +86,7 @@ def _record_weights(run_id: str, model: Storable) -> None:
 
 
 def _fetch_start(training: Training, recipe: Recipe, folder: Path, host: Host) -> Path | None:
-    """The weights that a warm recipe had in the champion's training, as a file; None where there are none."""
+    """File with the weights of a warm recipe from the champion's training; None if there are none."""
     champion = versions.load_champion(training.case.name)
     if champion is None or not getattr(recipe, "warm", False):
         return None
@@ -102,6 +102,6 @@ def _fetch_start(training: Training, recipe: Recipe, folder: Path, host: Host) -
 
 
 def _locate_study(training: Training, recipe: Recipe) -> Path:
-    """Where a search keeps its trials, so that the next training on this snapshot goes on where a killed one was."""
+    """File of a search's trials, so that the next training on this snapshot resumes a killed one."""
     folder = load_settings().studies_dir / training.case.name / f"snapshot_{training.snapshot.version}"
     return folder / f"{recipe.name}.db"

@@ -1,4 +1,4 @@
-"""The gate: score the challenger, as it would serve, and the champion on the same rows; register and record."""
+"""The gate: score the challenger's chosen variant and the champion on the same rows, decide, register and record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from okawari.training.quantize import Chosen
 
 @dataclass(frozen=True)
 class Judged:
-    """The gate's decision with its id, and the version that it is about with its graph."""
+    """The gate's decision with its id, and the challenger's version with its graph."""
 
     decision_id: str
     decision: Decision

@@ -1,4 +1,4 @@
-"""What a training needs of the place where it runs. A flow gives Prefect; `PlainHost` needs nothing."""
+"""The `Host` of a training: runs its steps and reports progress. Flows use Prefect; `PlainHost` uses only the log."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _log = logging.getLogger(__name__)
 
 
 class Host(Protocol):
-    """Runs the steps of a training and shows what comes of them."""
+    """Runs the steps of a training and reports their progress and results."""
 
     def run_step(self, title: str, work: Callable[..., Result], *given: Any) -> Result:
-        """Return `work(*given)`; where steps are tracked, under this title. All that is given can be pickled."""
+        """Return `work(*given)`, tracked as `title` if the host tracks steps. All arguments can be pickled."""
 
     def log(self, line: str) -> None:
         """Write one line: a decision with its numbers."""
 
     def show_progress(self, case: Case, step: Step) -> None:
-        """Show how far a piece of work is."""
+        """Show the progress of a piece of work."""
 
     def show_table(self, case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:
-        """Show a table to people."""
+        """Show a table."""
 
     def show_link(self, case: Case, what: str, url: str, text: str) -> None:
-        """Show a link to people."""
+        """Show a link."""
 
     def emit(self, name: str, case: Case, payload: Mapping[str, Any], *, trace: str) -> None:
         """Emit one of `okawari.events`; `trace` is the id of the decision behind it."""

@@ -1,6 +1,6 @@
-"""Package: put a version into the model store, where the service finds it, and build the Bento around it.
+"""Package: put a version into the model store, from which the service loads it, and build the Bento around it.
 
-BentoML's home is `bentos`, which the core may not import: its commands run as programs of their own.
+BentoML's home is `bentos`, which the core may not import, so its commands run as separate processes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Packaging:
 
 
 def load_packaging(case: Case, version: str | None = None) -> Packaging:
-    """A registered version (the champion, if None) with what belongs to it.
+    """Load a registered version (the champion, if None) with its graph and its newest readings.
 
     Raises:
         NotYet: there is no such version.
@@ -56,7 +56,7 @@ def load_packaging(case: Case, version: str | None = None) -> Packaging:
 
 
 def package_version(given: Packaging, host: Host) -> dict[str, Any]:
-    """Make a version the one that serves; returns what the model store and the Bento are called."""
+    """Deploy a version. Returns its number, and the tags of its model store entry and of the Bento."""
     case, chosen = given.case, given.version
     with tempfile.TemporaryDirectory() as folder:
         _assemble(given).save(Path(folder))
@@ -77,23 +77,23 @@ def package_version(given: Packaging, host: Host) -> dict[str, Any]:
 
 
 def _assemble(given: Packaging) -> Deployable:
-    question = last_window(given.recent, given.case)
+    window = last_window(given.recent, given.case)
     return Deployable(
         manifest=make_manifest(given.version),
-        golden=_record_golden(given.case, given.graph, question),
+        golden=_record_golden(given.case, given.graph, window),
         graph=given.graph,
         recent=given.recent,
     )
 
 
-def _record_golden(case: Case, graph: bytes, question: Floats) -> Golden:
-    levels = question[..., [] if case.level_index is None else case.level_index]
+def _record_golden(case: Case, graph: bytes, window: Floats) -> Golden:
+    levels = window[..., [] if case.level_index is None else case.level_index]
     summed = case.task.transform.find_summand(levels)
-    return record_golden(question, Graph.load(graph).answer(question).mean_BH, summed)
+    return record_golden(window, Graph.load(graph).answer(window).mean_BH, summed)
 
 
 def _run_bentos(*arguments: str) -> dict[str, Any]:
-    """One command of `bentos.deploy`; it prints one JSON line last."""
+    """Run a command of `bentos.deploy` and return the JSON object in its last line of output."""
     command = [sys.executable, "-m", "bentos.deploy", *arguments]
     done = subprocess.run(command, cwd=load_settings().root, capture_output=True, text=True, timeout=_TIMEOUT_S)
     if done.returncode:

@@ -17,9 +17,9 @@ from okawari.training.host import Host
 
 @dataclass(frozen=True)
 class Quantizing:
-    """What a comparison of variants works on: the fp32 graph, the windows held out, and the run that keeps the files.
+    """Input of a comparison of variants: the fp32 graph, the held-out windows, and the run that stores the files.
 
-    `cause_id` is the recorded decision that the comparison belongs to.
+    `cause_id` is the id of the recorded decision that the comparison belongs to.
     """
 
     case: Case
@@ -38,7 +38,7 @@ class Chosen:
 
 
 def load_quantizing(case: Case, run_id: str, cause_id: str | None = None) -> Quantizing:
-    """What a training that has ended left in its run, and the holdout of its snapshot.
+    """Load the fp32 graph of a finished training from its run, and the holdout of its snapshot.
 
     Raises:
         NotYet: there is no such run, or it has no graph.

@@ -1,7 +1,7 @@
-"""Train: decide whether, fit the candidates, quantize the best, let the gate decide, and package what is promoted.
+"""Train: decide whether to train, fit the candidates, quantize the best, run the gate, and package a promoted version.
 
-The readings are read once; all that follows gets windows and graphs from memory. The order of effects is register,
-record, alias, deploy: whichever process dies in between, `reconcile` sees it and goes on.
+The readings are read once; later steps get windows and graphs from memory. The order of effects is register, record,
+alias, deploy. If a process dies in between, `reconcile` detects it and resumes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from okawari.training.quantize import Quantizing, quantize_graph
 
 @dataclass(frozen=True)
 class Request:
-    """What a training was asked for: a cause that is rationed unless it is `asked`, and the same in words.
+    """A request for a training: its cause, which is rationed unless it is `asked`, and its reason in words.
 
-    `cause_id` is the recorded verdict that asked.
+    `cause_id` is the id of the recorded verdict behind the request.
     """
 
     case: Case
@@ -47,7 +47,7 @@ class Request:
 
 
 def train_case(request: Request, host: Host) -> dict[str, Any]:
-    """Fit a fresh challenger, if there is reason to, and promote it, if it is better.
+    """Fit a new challenger if there is a reason, and promote it if it is better.
 
     Returns:
         action (skip, promote or keep) and reason; after a training also version and candidate.
@@ -64,20 +64,23 @@ def train_case(request: Request, host: Host) -> dict[str, Any]:
         decision = replace(decision, reason=f"{decision.reason} ({request.reason})")
     host.log(f"{case.name}: {decision.action}: {decision.reason}")
     if needless:
-        # Another training has met the request meanwhile: there is nothing left to decide, and nothing to record.
+        # Another training has met the request already, so there is nothing to decide or to record.
         return {"action": Action.SKIP, "reason": decision.reason}
     links = {"cause": request.cause_id, "snapshot_version": snapshot.version}
     retrain_id = decision_log.record_decision(case.name, decision, **links)
     if decision.action == "skip":
         return {"action": Action.SKIP, "reason": decision.reason}
     with _open_training(request, snapshot, retrain_id, host) as training:
-        judged = _hold_contest(training, host)
+        judged = _compare_candidates(training, host)
     return _conclude(training, judged, host)
 
 
 @contextmanager
 def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: str, host: Host) -> Iterator[Training]:
-    """Read and cut the snapshot and open the training's run. Only one training runs at a time, so others are dead."""
+    """Read the snapshot, cut its windows and open the training's run.
+
+    Only one training of a case runs at a time, so other open runs are abandoned and get closed.
+    """
     case = request.case
     runs.close_abandoned(case)
     readings = snapshots.load_readings(case, snapshot.version)
@@ -89,7 +92,7 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
         yield Training(case, snapshot, split, recent, run_id, retrain_id)
 
 
-def _hold_contest(training: Training, host: Host) -> Judged:
+def _compare_candidates(training: Training, host: Host) -> Judged:
     case, run_id = training.case, training.run_id
     recipes = choose_candidates(case, load_settings().candidate_names)
     contenders = [_fit(training, recipe, host) for recipe in recipes]
