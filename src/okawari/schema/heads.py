@@ -66,15 +66,15 @@ class Head(ABC):
         """One value for each row [B]: the first number, or the place of the most probable label."""
 
     @abstractmethod
-    def answer(self, said_BC: Array) -> Array:
+    def answer(self, predicted_BC: Array) -> Array:
         """Convert model outputs to answers: numbers as they are, logits to probabilities."""
 
     @abstractmethod
-    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+    def measure_loss(self, predicted_BC: Array, true_BC: Array) -> float:
         """Loss of model outputs (labels as logits), a mean over rows: squared error, or cross entropy in nats."""
 
     @abstractmethod
-    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def find_slopes(self, predicted_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Slope and curvature of each row's loss in each column [B, C]: half the squared error, or cross entropy."""
 
     @abstractmethod
@@ -119,17 +119,17 @@ class NumberHead(Head):
         first_B: Array = values_BC[:, 0].astype(np.float64)
         return first_B
 
-    def answer(self, said_BC: Array) -> Array:
+    def answer(self, predicted_BC: Array) -> Array:
         """The numbers as they are."""
-        return said_BC
+        return predicted_BC
 
-    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+    def measure_loss(self, predicted_BC: Array, true_BC: Array) -> float:
         """Mean squared error in the units that came."""
-        return float(np.mean((said_BC - true_BC) ** 2))
+        return float(np.mean((predicted_BC - true_BC) ** 2))
 
-    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def find_slopes(self, predicted_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """The error itself, and 1."""
-        return said_BC - true_BC, np.ones_like(said_BC)
+        return predicted_BC - true_BC, np.ones_like(predicted_BC)
 
     def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
         """Variance of the truth; 1 where it never varies."""
@@ -183,22 +183,22 @@ class LabelHead(Head):
         place_B: Array = values_BC.argmax(axis=1).astype(np.float64)
         return place_B
 
-    def answer(self, said_BC: Array) -> Array:
+    def answer(self, predicted_BC: Array) -> Array:
         """A softmax."""
-        shares_BC: Array = np.exp(said_BC - np.logaddexp.reduce(said_BC, axis=1, keepdims=True))
+        shares_BC: Array = np.exp(predicted_BC - np.logaddexp.reduce(predicted_BC, axis=1, keepdims=True))
         return shares_BC
 
-    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+    def measure_loss(self, predicted_BC: Array, true_BC: Array) -> float:
         """Cross entropy of the softmax, in nats."""
-        return float(np.mean(np.logaddexp.reduce(said_BC, axis=1) - (said_BC * true_BC).sum(axis=1)))
+        return float(np.mean(np.logaddexp.reduce(predicted_BC, axis=1) - (predicted_BC * true_BC).sum(axis=1)))
 
-    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def find_slopes(self, predicted_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """`p - truth`, and twice the diagonal `p (1 - p)` of the Hessian.
 
         The whole Hessian is nowhere more curved than twice its diagonal, so a step of all columns at once does not go
         too far. Source: Friedman, Greedy Function Approximation, 2001, section 4.6.
         """
-        share = np.exp(said_BC - np.logaddexp.reduce(said_BC, axis=1, keepdims=True))
+        share = np.exp(predicted_BC - np.logaddexp.reduce(predicted_BC, axis=1, keepdims=True))
         return share - true_BC, 2 * share * (1 - share)
 
     def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
