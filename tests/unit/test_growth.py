@@ -98,11 +98,11 @@ def test_a_growth_that_cannot_be_is_refused(change: dict[str, Any], told: str) -
     [
         ({"targets": ()}, "Anticipate.targets is empty"),
         ({"targets": (SPEED, SPEED)}, r"has two of one name: \['speed', 'speed'\]"),
-        ({"history": 3}, "Anticipate.history is 3; its targets use 3 earlier readings; use 4 or more"),
+        ({"history": 3}, "Anticipate.history is 3; its targets use 3 earlier readings. Use 4 or more"),
         ({"coverage_share": 0.4}, "Anticipate.coverage_share is 0.4"),
         (
             {"targets": (WAY, Growth(name="way_up"))},
-            r"two columns of a table of answers one name: \['way_up'\]; rename one",
+            r"two columns of a table of answers one name: \['way_up'\]. Rename one",
         ),
         ({"targets": (SPEED, Growth(name="speed_lower"))}, r"\['speed_lower'\]"),
         (

@@ -125,11 +125,12 @@ class Anticipate(Task):
         require(len(set(names)) == len(names), f"Anticipate.targets has two of one name: {names}; rename one.")
         columns = [*RESERVED, *(name for target in self.targets for name in target.answer_names)]
         twice = sorted({name for name in columns if columns.count(name) > 1})
-        require(not twice, f"Anticipate.targets gives two columns of a table of answers one name: {twice}; rename one.")
+        require(not twice, f"Anticipate.targets gives two columns of a table of answers one name: {twice}. Rename one.")
         needed = 1 + max(target.reach for target in self.targets)
         require(
             self.history >= needed,
-            f"Anticipate.history is {self.history}; its targets use {needed - 1} earlier readings; use {needed} or more.",
+            f"Anticipate.history is {self.history}; its targets use {needed - 1} earlier readings. Use {needed} or "
+            "more.",
         )
         check_coverage("Anticipate", self.coverage_share)
 

@@ -120,7 +120,7 @@ class Task(ABC):
 
     @abstractmethod
     def name_answers(self, parts: Parts) -> dict[str, int | Head]:
-        """Columns of a table of answers: each is a column of the graph's answer, or the most probable label of a head."""
+        """Columns of a table of answers: each is a column of the graph's answer, or a head's most probable label."""
 
     @abstractmethod
     def describe_answers(self) -> list[dict[str, Any]]:
