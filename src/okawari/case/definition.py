@@ -126,7 +126,7 @@ class Case:
     @property
     def history(self) -> int:
         """Readings in a question: those of a window, or the one record."""
-        return self.task.question_length
+        return self.task.input_length
 
     @property
     def horizon(self) -> int:

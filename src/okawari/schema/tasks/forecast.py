@@ -55,7 +55,7 @@ class Forecast(Task):
         return (NumberHead(name=self.target, start=0, n_steps=self.horizon),)
 
     @property
-    def question_length(self) -> int:
+    def input_length(self) -> int:
         """The readings of the window."""
         return self.history
 

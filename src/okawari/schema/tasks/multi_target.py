@@ -148,7 +148,7 @@ class Anticipate(Task):
         return tuple(heads)
 
     @property
-    def question_length(self) -> int:
+    def input_length(self) -> int:
         """The readings of the window."""
         return self.history
 

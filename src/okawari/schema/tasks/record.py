@@ -30,7 +30,7 @@ class RecordTask(Task):
         return (self.target.head,)
 
     @property
-    def question_length(self) -> int:
+    def input_length(self) -> int:
         """1: the record."""
         return 1
 

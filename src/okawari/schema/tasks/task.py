@@ -53,7 +53,7 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def question_length(self) -> int:
+    def input_length(self) -> int:
         """Number of readings in an input: those of a window, or 1 for a record."""
 
     @property
