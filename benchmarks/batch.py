@@ -1,11 +1,11 @@
-"""How many rows a second does batch scoring answer, and does its memory grow with the file?
+"""Rows a second of batch scoring, and its peak memory on a short and a long file.
 
-Speed: the same Parquet file through `okawari.scoring.job` (which also checks rows, keeps parts and joins them), through
-a loop that asks the graph for one window at a time, and through the script that one would write first: pandas reads the
-whole file, all windows go to ONNX Runtime at once, pandas writes the answers. Both others check nothing. The three take
-turns, so that a busy machine slows all of them; the table shows the median round and its ratio to the loop.
+Speed: the same Parquet file is scored by `okawari.scoring.job` (which also checks rows, stores parts and joins them),
+by a loop that runs the graph on one window at a time, and by a simple script: pandas reads the whole file, ONNX Runtime
+gets all windows at once, pandas writes the answers. The other two check nothing. The three take turns, so that a busy
+machine slows all of them; the table shows the median round and its ratio to the loop.
 
-Memory: the peak of a process of its own (VmHWM, Linux) on a file and on one eight times longer.
+Memory: the peak of a separate process (VmHWM, Linux) on a file and on one eight times longer.
 
     python -m benchmarks.batch             # one to two minutes
     python -m benchmarks.batch --rounds 1
@@ -122,7 +122,7 @@ def measure_peak_mb(way: str, source: Path) -> float:
 
 
 def run_one(way: str, source: Path) -> None:
-    """One way in this process; prints the peak of its memory in MB."""
+    """Score in one way in this process, and print its peak memory in MB."""
     if way:
         WAYS[way](source, Graph.load((source.parent / "graph.onnx").read_bytes()))
     status = Path("/proc/self/status").read_text()

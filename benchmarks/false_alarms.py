@@ -1,8 +1,8 @@
-"""How often does the drift verdict cry wolf, and what does it catch? Re-measured on series that do not change.
+"""Rates of false alarms and of detected shifts of the drift verdict, on synthetic series.
 
-Each look compares 60 or 21 fresh rows with 750 before them, on three independent columns of one process, and
-counts a look as an alarm if *any* column alarms. Beside it stands the usual default: a two-sided KS test at 0.05 per
-column, which is what Evidently runs on up to 1000 reference rows.
+Each comparison tests 60 or 21 new rows against the 750 rows before them, on three independent columns of one process;
+it is an alarm if *any* column alarms. The table also has a common default for reference: a two-sided KS test at 0.05
+per column, which Evidently uses for up to 1000 reference rows.
 
     python -m benchmarks.false_alarms            # under a minute on one core
     python -m benchmarks.false_alarms --seeds 50
@@ -27,12 +27,12 @@ Array = npt.NDArray[np.float64]
 
 N_REFERENCE, SIZES, COLUMNS = 750, (60, 21), ("a", "b", "c")
 BURN_IN = 500
-"""Rows thrown away at the start: AR(0.9) forgets its start to 0.9**500 < 1e-22."""
+"""Rows discarded at the start: after them, the weight of the first value of AR(0.9) is 0.9**500 < 1e-22."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of looks that alarmed, 0 to 1; the shifts move the first column only."""
+    """Shares of comparisons that alarmed, 0 to 1; only the first column is shifted."""
 
     quiet_share: float
     variance_doubled_share: float
@@ -40,7 +40,7 @@ class Rates:
 
 
 def draw_autoregressive(share: float) -> Callable[[np.random.Generator, int], Array]:
-    """A drawer of x[t] = share * x[t-1] + noise."""
+    """A function that draws x[t] = share * x[t-1] + noise."""
 
     def draw(rng: np.random.Generator, n: int) -> Array:
         return np.asarray(signal.lfilter([1.0], [1.0, -share], rng.standard_normal(n + BURN_IN))[BURN_IN:])
@@ -59,7 +59,7 @@ def draw_garch(rng: np.random.Generator, n: int) -> Array:
 
 
 def draw_garch_size(rng: np.random.Generator, n: int) -> Array:
-    """Absolute GARCH returns: the kind of series a trading range is."""
+    """Absolute GARCH returns, similar to trading ranges."""
     return np.abs(draw_garch(rng, n))
 
 
@@ -73,7 +73,7 @@ SERIES: dict[str, Callable[[np.random.Generator, int], Array]] = {
 
 
 def alarm_by_rule(reference: pd.DataFrame, current: pd.DataFrame) -> bool:
-    """Whether the loop's own verdict is "drifted", at the rule's defaults."""
+    """Whether the loop's verdict is "drifted", with the rule's defaults."""
     return measure_drift(reference, current, Drift()).verdict == "drifted"
 
 
@@ -86,21 +86,21 @@ ALARMS = {"block-calibrated, Holm 0.05": alarm_by_rule, "plain KS 0.05 per colum
 
 
 def measure_rates(draw: Callable[[np.random.Generator, int], Array], width: int, n_seeds: int) -> dict[str, Rates]:
-    """Alarm shares of every rule on the same looks; the shifts on the first half of the seeds, to save time."""
+    """Alarm shares of every rule on the same comparisons; shifts only for the first half of the seeds, to save time."""
     hits = {name: np.zeros(3) for name in ALARMS}
     n_shifted = (n_seeds + 1) // 2
     for seed in range(n_seeds):
         rng = np.random.default_rng([seed, width])
         frame = pd.DataFrame({name: draw(rng, N_REFERENCE + width) for name in COLUMNS})
         reference, quiet = frame.iloc[:N_REFERENCE], frame.iloc[N_REFERENCE:]
-        looks = (quiet, *shift_first(reference, quiet)) if seed < n_shifted else (quiet,)
+        samples = (quiet, *shift_first(reference, quiet)) if seed < n_shifted else (quiet,)
         for name, alarm in ALARMS.items():
-            hits[name][: len(looks)] += [alarm(reference, current) for current in looks]
+            hits[name][: len(samples)] += [alarm(reference, current) for current in samples]
     return {name: Rates(*(count / [n_seeds, n_shifted, n_shifted])) for name, count in hits.items()}
 
 
 def shift_first(reference: pd.DataFrame, quiet: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The quiet look with column `a` at twice its variance, and with its mean one standard deviation up."""
+    """The sample with twice the variance of column `a`, and with its mean one standard deviation higher."""
     mean, spread = reference["a"].mean(), reference["a"].std()
     return quiet.assign(a=mean + np.sqrt(2) * (quiet["a"] - mean)), quiet.assign(a=quiet["a"] + spread)
 
@@ -109,7 +109,7 @@ def print_table(n_seeds: int, names: Sequence[str]) -> None:
     """Measure everything and print one line per series, size and rule."""
     started = time.perf_counter()
     print(
-        f"alarms per look, % of {n_seeds} quiet and {(n_seeds + 1) // 2} shifted looks; 3 columns, "
+        f"alarms, % of {n_seeds} quiet and {(n_seeds + 1) // 2} shifted comparisons; 3 columns, "
         f"{N_REFERENCE} reference rows (standard error of 5%: {100 * np.sqrt(0.05 * 0.95 / n_seeds):.1f})"
     )
     print(f"{'series':<9}{'rows':>5}  {'rule':<29}{'quiet':>7}{'variance x2':>13}{'mean +1 sd':>12}")
@@ -124,7 +124,7 @@ def print_table(n_seeds: int, names: Sequence[str]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200, help="quiet looks per line of the table")
+    parser.add_argument("--seeds", type=int, default=200, help="quiet comparisons per line of the table")
     parser.add_argument("--series", nargs="+", choices=list(SERIES), default=list(SERIES), help="which series")
     given = parser.parse_args(arguments)
     print_table(given.seeds, given.series)

@@ -1,9 +1,9 @@
-"""How much is to be known of the next quarter's inflation: every candidate of `cpi` over five half-decades and seeds.
+"""Scores of every candidate of `cpi` for the next quarter's inflation, over five half-decades and five seeds.
 
     python -m benchmarks.inflation
 
-For each origin the candidates learn from what was known then and answer the 20 quarters that end with it, which no
-fit has seen. The joint loss is 1.0 for whoever knows nothing.
+For each origin, the candidates are fitted on the data known then. They predict the 20 quarters that end at the origin,
+which are in no fit. The joint loss of an uninformed prediction is 1.0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHOWN = ("trend_accuracy", "acceleration_rmse", "regime_accuracy", "acceleration
 
 
 def split_until(case: Case, origin: date) -> Split:
-    """What was known at the origin, in the case's parts."""
+    """The split of the data known at the origin."""
     good = check_readings(case.source.read(until=origin), case, datetime.now(UTC)).good
     return split_windows(cut_windows(good, case), case)
 
@@ -46,9 +46,10 @@ def measure_origins(case: Case, origins: Sequence[date]) -> None:
     print(f"joint loss over {HOLDOUT} quarters to the end of {', '.join(str(origin.year) for origin in origins)}; mean")
     for recipe in case.candidates:
         losses = [each[recipe.name].scores.loss for each in found]
-        told = "  ".join(f"{loss:.3f}" for loss in losses)
+        each_loss = "  ".join(f"{loss:.3f}" for loss in losses)
         means = {name: np.mean([each[recipe.name].scores.numbers[name] for each in found]) for name in SHOWN}
-        print(f"{recipe.name:18} {told}  {np.mean(losses):.3f}  {', '.join(f'{k} {v:.3f}' for k, v in means.items())}")
+        scores = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+        print(f"{recipe.name:18} {each_loss}  {np.mean(losses):.3f}  {scores}")
 
 
 def measure_seeds(case: Case, seeds: range) -> None:

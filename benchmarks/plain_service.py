@@ -1,6 +1,6 @@
-"""The service that one would write first: FastAPI, typed models, the same graph, one request at a time.
+"""A minimal service for comparison: FastAPI, typed models, the same graph, one request at a time.
 
-It has no batches, no journal, no swap, no rules between columns and no limits; the benchmark compares it with ours.
+It has no batches, no journal, no model swap, no rules between columns and no limits.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How good networks and trees on records are, over several seeds, on held-out records that no fit has seen.
+"""Scores of networks and trees on held-out records, over several seeds.
 
     python -m benchmarks.records
 
-Digits: accuracy of the convolutional network, mean and spread. Blobs: accuracy of the perceptron beside that of the
-best possible rule, over the case's holdout and over many fresh points. Forest and boosting on diabetes and digits.
+Digits: accuracy of the convolutional network, mean and spread. Blobs: accuracy of the perceptron and of the best
+possible rule, on the case's holdout and on many new points. Trees: forest and boosting on diabetes and digits.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ def _read(contender: Contender, score: str) -> float:
     return value
 
 
-def tell(what: str, shares: list[float]) -> None:
+def print_shares(what: str, shares: list[float]) -> None:
     values = np.array(shares)
-    told = "  ".join(f"{value:.2%}" for value in values)
+    each_share = "  ".join(f"{value:.2%}" for value in values)
     print(f"{what}: mean {values.mean():.2%}, standard deviation {values.std(ddof=1):.2%}, least {values.min():.2%}")
-    print(f"    each seed: {told}")
+    print(f"    each seed: {each_share}")
 
 
 def measure_digits(seeds: range) -> None:
     case = load_case("digits")
     found = list(fit_over_seeds(case, "cnn_32", seeds))
-    tell(f"digits, cnn_32, {case.gate.holdout} held-out pictures", [_read(each, "accuracy") for each in found])
+    print_shares(f"digits, cnn_32, {case.gate.holdout} held-out pictures", [_read(each, "accuracy") for each in found])
     print(f"    a fit takes {np.mean([each.fit_s for each in found]):.1f} s")
 
 
@@ -78,12 +78,12 @@ def measure_blobs(seeds: range) -> None:
         held.append(_read(contender, "accuracy"))
         drawn.append(accuracy(true_B, Graph.load(contender.graph).answer(fresh.x_BTF).mean_BH))
     print(f"blobs, no rule exceeds {case.source.bayes_accuracy:.2%}")
-    # Where this sample of points itself lies well or ill, the best rule scores above or below its expectation.
+    # On a finite sample of points, the best rule scores above or below its expectation by chance.
     east_B, north_B = fresh.x_BTF[:, 0, 0] > 0, fresh.x_BTF[:, 0, 1] > 0
     best_B = np.where(north_B, np.where(east_B, 0, 1), np.where(east_B, 3, 2))
     print(f"blobs, the best rule on the fresh points: {np.mean(best_B == true_B):.2%}")
-    tell(f"blobs, mlp_32_32, {case.gate.holdout} held-out points", held)
-    tell(f"blobs, mlp_32_32, {N_FRESH} fresh points", drawn)
+    print_shares(f"blobs, mlp_32_32, {case.gate.holdout} held-out points", held)
+    print_shares(f"blobs, mlp_32_32, {N_FRESH} fresh points", drawn)
 
 
 def measure_trees(seeds: range) -> None:
@@ -91,8 +91,8 @@ def measure_trees(seeds: range) -> None:
         for name in TREES:
             found = list(fit_over_seeds(load_case(case_name), name, seeds))
             values = np.array([_read(each, score) for each in found])
-            told = f"{score} mean {values.mean():.4f}, standard deviation {values.std(ddof=1):.4f}"
-            print(f"{case_name}, {name}: {told}; a fit takes {np.mean([each.fit_s for each in found]):.2f} s")
+            spread = f"{score} mean {values.mean():.4f}, standard deviation {values.std(ddof=1):.4f}"
+            print(f"{case_name}, {name}: {spread}; a fit takes {np.mean([each.fit_s for each in found]):.2f} s")
 
 
 PARTS = {"digits": measure_digits, "blobs": measure_blobs, "trees": measure_trees}

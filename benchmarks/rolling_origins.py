@@ -1,8 +1,8 @@
-"""Whether trees beat the random walk, or only a lucky holdout: the same contest at the end of every half-year.
+"""Skill of the tree models against the random walk at the end of every half-year, not only on one holdout.
 
     python -m benchmarks.rolling_origins
 
-Prints the skill of both tree models at each origin and its mean, then what the seed alone does before 2008.
+Prints the skill of both tree models at each origin and its mean, then the effect of the seed at one origin.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     skill = np.array(found)
     error = skill.std(axis=0, ddof=1) / np.sqrt(len(skill))
     for tree, means, errors in zip(TREES, skill.mean(axis=0), error, strict=True):
-        told = [f"{mean:+.2%} (standard error {spread:.2%})" for mean, spread in zip(means, errors, strict=True)]
-        print(f"mean of {tree.name}: {told[0]} and {told[1]}")
+        texts = [f"{mean:+.2%} (standard error {spread:.2%})" for mean, spread in zip(means, errors, strict=True)]
+        print(f"mean of {tree.name}: {texts[0]} and {texts[1]}")
     for seed in SEEDS[: given.seeds]:
         [(first, last)] = measure_skill(replace(case, seed=seed), SEEDED_ORIGIN, TREES[:1])
         print(f"{SEEDED_ORIGIN} seed {seed}: {TREES[0].name} {first:+.1%} {last:+.1%}")

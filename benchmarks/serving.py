@@ -1,8 +1,8 @@
-"""How many requests a second does the service answer, and how long does one wait?
+"""Requests a second and waiting times of the prediction service, compared with `benchmarks.plain_service`.
 
-One window of 60 readings a request, answered by a 2 x 64 LSTM, at 1, 16 and 64 clients; beside it the plain service
-of `benchmarks.plain_service`. The two take turns, so that a busy machine slows both; a round is a bounded number of
-requests, after a warm-up. The table shows the median round. Clients run in this process, on the same machine.
+Each request has one window of 60 readings for a 2 x 64 LSTM; 1, 16 or 64 clients send requests. The two services take
+turns, so that a busy machine slows both; a round is a fixed number of requests, after a warm-up. The table shows the
+median round. Clients run in this process, on the same machine.
 
     python -m benchmarks.serving             # about a minute
     python -m benchmarks.serving --rounds 1
@@ -46,7 +46,7 @@ CASE = load_case("aapl")
 
 @dataclass(frozen=True)
 class Round:
-    """Requests a second, waits in ms, and how many were not answered with 200."""
+    """Requests a second, waiting times in ms, and the number of answers with a status other than 200."""
 
     rate: float
     p50_ms: float
@@ -64,7 +64,7 @@ def make_readings() -> pd.DataFrame:
 
 
 def make_deployable(readings: pd.DataFrame) -> Deployable:
-    """An LSTM of the usual size with its first, untrained weights: it costs what a trained one costs."""
+    """An LSTM of the usual size with untrained weights; its speed is that of a trained one."""
     import torch
 
     from okawari.models.networks import LstmNetwork
@@ -73,7 +73,7 @@ def make_deployable(readings: pd.DataFrame) -> Deployable:
     horizon = CASE.task.width
     network = LstmNetwork(len(CASE.features), [horizon], hidden=64, layers=2, fc=16, dropout=0.2).eval()
     graph = build_graph(TorchCore(network), CASE, Interval(0.9, np.full(horizon, 0.05)))
-    question = last_window(readings, CASE)
+    window = last_window(readings, CASE)
     manifest = Manifest(
         case=CASE.name,
         version="1",
@@ -87,7 +87,7 @@ def make_deployable(readings: pd.DataFrame) -> Deployable:
         decision_id="",
         coverage_share=0.9,
     )
-    golden = Golden(x_BTF=question, mean_BH=Graph.load(graph).answer(question).mean_BH)
+    golden = Golden(x_BTF=window, mean_BH=Graph.load(graph).answer(window).mean_BH)
     return Deployable(manifest, golden, graph, readings)
 
 
@@ -132,8 +132,8 @@ def wait_ready(port: int, within_s: float = 60) -> None:
             time.sleep(0.2)
 
 
-async def ask(port: int, request: bytes, n_requests: int) -> tuple[list[float], int]:
-    """One client: its waits in seconds, and how many answers were not 200."""
+async def send_requests(port: int, request: bytes, n_requests: int) -> tuple[list[float], int]:
+    """Run one client; returns its waiting times in seconds, and the number of answers with a status other than 200."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     waits, failed = [], 0
     for _ in range(n_requests):
@@ -149,18 +149,18 @@ async def ask(port: int, request: bytes, n_requests: int) -> tuple[list[float], 
 
 async def measure_round(port: int, request: bytes, n_clients: int, n_requests: int) -> Round:
     start = time.perf_counter()
-    asked = await asyncio.gather(*(ask(port, request, n_requests) for _ in range(n_clients)))
+    results = await asyncio.gather(*(send_requests(port, request, n_requests) for _ in range(n_clients)))
     seconds = time.perf_counter() - start
-    waits = sorted(wait for client, _ in asked for wait in client)
+    waits = sorted(wait for client, _ in results for wait in client)
     p50_ms, p99_ms = (1000 * waits[int(share * len(waits))] for share in (0.5, 0.99))
-    return Round(len(waits) / seconds, p50_ms, p99_ms, sum(failed for _, failed in asked))
+    return Round(len(waits) / seconds, p50_ms, p99_ms, sum(failed for _, failed in results))
 
 
 def measure(
     ports: dict[str, int], request: bytes, n_rounds: int, loads: Sequence[tuple[int, int]]
 ) -> dict[tuple[str, int], list[Round]]:
     for port in ports.values():
-        asyncio.run(ask(port, request, WARM_UP))
+        asyncio.run(send_requests(port, request, WARM_UP))
     rounds: dict[tuple[str, int], list[Round]] = {}
     for _ in range(n_rounds):
         for n_clients, n_requests in loads:

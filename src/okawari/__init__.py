@@ -1,10 +1,10 @@
 """Okawari keeps prediction models good: it ingests, trains, serves, watches and retrains in a closed loop.
 
-This package is the core. It imports neither Prefect, BentoML, Gradio nor Evidently; those live in the applications
-beside it (`flows`, `bentos`, `ui`, `monitoring`), which import the core and never each other.
+This package is the core. It imports neither Prefect, BentoML, Gradio nor Evidently; the applications
+beside it do (`flows`, `bentos`, `ui`, `monitoring`). They import the core and never each other.
 
-`okawari.Client` asks the prediction service; `okawari.check_recipe` checks a recipe of your own. Both are imported when
-they are first used.
+`okawari.Client` is the client of the prediction service; `okawari.check_recipe` checks a recipe of your own. Both are
+imported at their first use.
 """
 
 from typing import Any

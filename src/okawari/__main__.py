@@ -1,4 +1,4 @@
-"""`python -m okawari` is `okawari`."""
+"""`python -m okawari` runs the command `okawari`."""
 
 from __future__ import annotations
 

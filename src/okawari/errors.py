@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class OkawariError(Exception):
-    """Base of every error that Okawari raises on purpose."""
+    """Base of all errors that Okawari raises on purpose."""
 
 
 class InvalidInput(OkawariError, ValueError):
@@ -14,7 +14,7 @@ class InvalidInput(OkawariError, ValueError):
 class SourceUnavailable(InvalidInput):
     """A source of data cannot be read for a reason outside its data: a setting, a missing file or library, the network.
 
-    It is no verdict on the data: `ingest` raises it and records nothing.
+    It says nothing about the data: `ingest` raises it and records no verdict.
     """
 
 
@@ -23,14 +23,14 @@ class ServerUnreachable(OkawariError, ConnectionError):
 
 
 class NotYet(OkawariError, LookupError):
-    """The requested thing does not exist yet; the message names the step that makes it."""
+    """The requested object does not exist yet; the message names the step that creates it."""
 
 
 def require(condition: bool, message: str) -> None:
     """Raise `InvalidInput` unless the condition holds.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: the condition is false.
     """
     if not condition:
         raise InvalidInput(message)

@@ -21,7 +21,7 @@ RETRAIN_CAUSES: Final = {
     DRIFT_DETECTED: "drift",
     PERFORMANCE_DEGRADED: "performance",
 }
-"""Events that start a training, with the cause that the decision is told."""
+"""Events that start a training, with the cause that is recorded in its decision."""
 
 ALL: Final = (
     DATA_INGESTED,

@@ -1,6 +1,6 @@
-"""How shares, gains and intervals are written in messages. The only home of percent signs, so that all look alike.
+"""Texts for shares, gains and intervals in messages. All percent signs come from here, so all have one format.
 
-Knows no case, no policy and no markup.
+Independent of cases, policy and markup.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def format_share(share: float, digits: int = 0, *, signed: bool = False) -> str:
 
 
 def format_gain(gain_share: float, digits: int = 1, *, than: str = "") -> str:
-    """How a loss compares with another one, given the share by which it is smaller (negative where it is larger).
+    """Compare a loss with another one, given the share by which it is smaller (negative where it is larger).
 
     >>> format_gain(0.0862), format_gain(-0.01), format_gain(0.0)
     ('8.6% lower', '1.0% higher', 'equal')
@@ -50,7 +50,7 @@ def format_gain(gain_share: float, digits: int = 1, *, than: str = "") -> str:
 
 
 def format_coverage(coverage_share: float, measured_share: float | None) -> str:
-    """What an interval promises, and the share of held-out values that it contained; both 0 to 1.
+    """The intended share of true values in an interval, and its share of held-out values; both 0 to 1.
 
     >>> format_coverage(0.9, 0.83)
     'The interval is meant to contain 90% of the true values; it contained 83% of the held-out ones.'
@@ -62,7 +62,7 @@ def format_coverage(coverage_share: float, measured_share: float | None) -> str:
 
 
 def start_sentence(text: str) -> str:
-    """The text with a capital first letter; the rest stays, so that names and units keep theirs.
+    """The text with a capital first letter; the rest is unchanged, so names and units keep their case.
 
     >>> start_sentence("log loss"), start_sentence("RMSE"), start_sentence("")
     ('Log loss', 'RMSE', '')

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """How far one piece of work is: its name, the share that is done (0 to 1), and numbers in words."""
+    """Progress of one piece of work: its name, the share that is done (0 to 1), and a text with numbers."""
 
     what: str
     share: float
@@ -20,7 +20,7 @@ Watch = Callable[[Step], None]
 
 
 def count_step(what: str, done: int, planned: int, numbers: Mapping[str, float]) -> Step:
-    """Progress that is counted.
+    """A step of work with a known number of parts.
 
     >>> count_step("lstm_2x64", 3, 12, {"train_loss": 0.12345})
     Step(what='lstm_2x64', share=0.25, text='3 of 12, train_loss 0.1235')

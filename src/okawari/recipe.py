@@ -1,8 +1,8 @@
-"""What a user's own recipe imports: the protocols that it implements, what its fit receives, the cores of its models.
+"""Imports for a user's own recipe: the protocols to implement, the arguments of `fit`, and the cores of models.
 
-A recipe is immutable settings; its `fit` returns a model; the model gives its core, which becomes the middle part of
-the one graph. `okawari.check_recipe` checks a recipe before it runs in a case; docs/extending.md shows how. Heavy
-libraries are imported inside `fit`, because the serving image imports recipes too and has none of these libraries.
+A recipe is immutable settings; its `fit` returns a model; the model's core becomes the middle part of the graph.
+`okawari.check_recipe` checks a recipe before it runs in a case; docs/extending.md shows how. Import heavy libraries
+inside `fit`, because the serving image imports recipes and does not contain these libraries.
 """
 
 from okawari.errors import InvalidInput

@@ -1,6 +1,6 @@
-"""Where things live: the only home of environment variables (`OKAWARI_*`) and of the defaults behind them.
+"""Folders, addresses and ports: the only home of environment variables (`OKAWARI_*`) and of their defaults.
 
-What a problem *is* belongs to a `Case`; when things *run* belongs to `prefect.yaml`.
+A `Case` defines a prediction problem; `prefect.yaml` defines the schedules.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class Settings(BaseSettings):
-    """Places and ports of one Okawari installation; every field can be set as `OKAWARI_<NAME>`."""
+    """Settings of one Okawari installation; every field can be set as `OKAWARI_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix="OKAWARI_", frozen=True, extra="ignore")
 
@@ -30,16 +30,16 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow server and its page.")
     service_port: int = Field(3000, ge=1, le=65535, description="Prediction service.")
     ui_port: int = Field(7860, ge=1, le=65535, description="Gradio page.")
-    prefect_url: str = Field("", description="Prefect server elsewhere; empty means the local one.")
-    mlflow_url: str = Field("", description="MLflow server elsewhere; empty means the local one.")
-    service_url: str = Field("", description="Prediction service elsewhere; empty means the local one.")
-    data_url: str = Field("", description="Place of the Delta tables (a folder or s3://...); empty means in `home`.")
-    cases: str = Field("aapl", description="Comma-separated cases that the service answers for.")
-    candidates: str = Field(
-        "", description="Comma-separated recipes that may train beside the baseline; empty for all."
+    prefect_url: str = Field("", description="Address of a remote Prefect server; empty for the local one.")
+    mlflow_url: str = Field("", description="Address of a remote MLflow server; empty for the local one.")
+    service_url: str = Field("", description="Address of a remote prediction service; empty for the local one.")
+    data_url: str = Field(
+        "", description="Address of the Delta tables (a folder or s3://...); empty for a folder in `home`."
     )
+    cases: str = Field("aapl", description="Comma-separated cases of the service.")
+    candidates: str = Field("", description="Comma-separated recipes to train beside the baseline; empty for all.")
     cases_dir: Path = Field(Path("cases"), description="Folder of the user's own case files.")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where torch models train.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Device for training torch models.")
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
     @property
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
 
     @property
     def logs_dir(self) -> Path:
-        """Folder of every process's log."""
+        """Folder of the log files of all processes."""
         return self.state_dir / "logs"
 
     @property
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     @property
     def data_base(self) -> str:
-        """Address under which each case has its Delta tables."""
+        """Address that contains a folder of Delta tables for each case."""
         return self.data_url.rstrip("/") or str(self.state_dir / "data")
 
     @property
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
 
     @property
     def candidate_names(self) -> tuple[str, ...]:
-        """The recipes of `candidates`; none stands for all."""
+        """The recipes of `candidates`; empty for all."""
         return _split_names(self.candidates)
 
 
@@ -102,7 +102,7 @@ def load_settings() -> Settings:
     """Read the settings of this process once.
 
     Raises:
-        InvalidInput: a variable has a value that cannot be.
+        InvalidInput: a variable has an invalid value.
     """
     try:
         return Settings()
@@ -112,11 +112,11 @@ def load_settings() -> Settings:
 
 def _explain(error: ErrorDetails) -> str:
     name = f"OKAWARI_{str(error['loc'][0]).upper()}"
-    return f"{name} is {error['input']!r}: {error['msg']}. Set {name} to such a value or unset it."
+    return f"{name} is {error['input']!r}: {error['msg']}. Set {name} to a valid value or unset it."
 
 
 def adopt_settings(settings: Settings) -> None:
-    """Make these the settings of this process and of every process that it starts from now on."""
+    """Use these settings in this process and in every process that it starts later."""
     for name, value in settings.model_dump(mode="json").items():
         os.environ[f"OKAWARI_{name.upper()}"] = str(value)
     load_settings.cache_clear()

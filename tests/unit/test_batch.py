@@ -433,7 +433,7 @@ def test_a_disk_that_refuses_is_told_and_the_next_call_goes_on(
     blocked = checkpoint.Place(broken_off[1]).folder / "answers-000002.parquet.tmp"
     blocked.unlink()
     blocked.mkdir()
-    with pytest.raises(OkawariError, match=r"cannot be written: .*Nothing is lost: make room and run the same again"):
+    with pytest.raises(OkawariError, match=r"cannot be written: .*Nothing was lost; free disk space and run the same"):
         score_file(small_case, model, *broken_off)
     blocked.rmdir()
     assert score_file(small_case, model, *broken_off).answered == 449

@@ -26,8 +26,8 @@ CASE = replace(APPLE, name="{name}", title="My own")
     ("declare", "told"),
     [
         (lambda: Column(name="Close Price"), "Column name is 'Close Price'; use lower-case"),
-        (lambda: Column(name="close", above=5, maximum=4), "Column close allows nothing: lower bound 5 > 4"),
-        (lambda: Column(name="close", minimum=5, maximum=4), "Column close allows nothing: lower bound 5 > 4"),
+        (lambda: Column(name="close", above=5, maximum=4), "Column close allows no value: lower bound 5 > 4"),
+        (lambda: Column(name="close", minimum=5, maximum=4), "Column close allows no value: lower bound 5 > 4"),
         (lambda: Forecast(target="close", history=1), "Forecast.history is 1; it counts past readings, at least 2"),
         (lambda: Forecast(target="close", horizon=0), "Forecast.horizon is 0; it counts steps ahead, at least 1"),
         (lambda: Forecast(target="close", coverage_share=90), "Forecast.coverage_share is 90; use 0.5 to below 1"),

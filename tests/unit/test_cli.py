@@ -124,8 +124,8 @@ def test_the_version_can_be_asked_for(call: Call) -> None:
         (["readings", "aapl", "a.csv"], "Case aapl has no readings yet; run: okawari run aapl."),
         (["readings", "aapl", "a.txt"], "a.txt ends in '.txt'; Okawari reads and writes .csv and .parquet. Rename it."),
         (["readings", "aapl", "gone/a.csv"], "There is no folder gone; make it, or choose another."),
-        (["explain", "nobody"], "No prediction 'nobody' with index 0 is on record; the id is the `id` of a service's"),
-        (["explain", "nobody:3"], "No prediction 'nobody' with index 3 is on record"),
+        (["explain", "nobody"], "There is no prediction 'nobody' with index 0; an id is the `id` field of an answer"),
+        (["explain", "nobody:3"], "There is no prediction 'nobody' with index 3"),
         (
             ["explain", "nobody:third"],
             "'nobody:third' is not a prediction; use an id, or id:3 for its fourth prediction",

@@ -385,7 +385,7 @@ def test_a_typing_error_is_told_before_anything_is_started(call: Call, arguments
 @pytest.fixture
 def flows(service: SmallServer, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> SmallServer:
     """Beside the service: deployed flows whose runs succeed at once."""
-    monkeypatch.setattr(orchestrator, "_LAST_LINES_S", 0.0)
+    monkeypatch.setattr(orchestrator, "_LOG_DELAY_S", 0.0)
     for flow in ("ingest", "train", "reconcile"):
         service.tell(f"GET /api/deployments/name/{flow}/{flow}", {"id": flow})
         service.tell(f"POST /api/deployments/{flow}/create_flow_run", {"id": flow, "name": flow})

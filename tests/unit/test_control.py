@@ -28,8 +28,8 @@ POOLS = "POST /api/work_pools/filter"
 def server(home: Path, small_server: SmallServer, monkeypatch: pytest.MonkeyPatch) -> SmallServer:
     """A server at the address of the settings; waiting for it is short."""
     monkeypatch.setattr(orchestrator, "_BUSY_PAUSE_S", 0.001)
-    monkeypatch.setattr(orchestrator, "_PATIENCE_S", 1.0)
-    monkeypatch.setattr(orchestrator, "_LAST_LINES_S", 0.001)
+    monkeypatch.setattr(orchestrator, "_BUSY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(orchestrator, "_LOG_DELAY_S", 0.001)
     adopt_settings(Settings(home=home, prefect_port=small_server.port))
     return small_server
 

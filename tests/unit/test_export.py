@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_one_before_and_nothing_beside
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", fill_disk)
-    with pytest.raises(OkawariError, match=r"out\.csv cannot be written: .*No space left on device.*make room"):
+    with pytest.raises(OkawariError, match=r"out\.csv cannot be written: .*No space left on device.*free disk space"):
         export_readings(small_case, file, overwrite=True)
     assert file.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.csv"]

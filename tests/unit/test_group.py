@@ -180,7 +180,7 @@ def test_a_program_that_keeps_dying_is_given_up_with_a_sentence(group: Group, se
         group.children[-1].process.wait()
         assert group.watch() == ["worker"]
     group.children[-1].process.wait()
-    with pytest.raises(CannotStart, match=r"The small worker keeps dying; see .*worker.log"):
+    with pytest.raises(CannotStart, match=r"The small worker ended 6 times; see .*worker.log"):
         group.watch()
 
 

@@ -79,7 +79,7 @@ def test_a_series_shorter_than_the_reach_has_no_growth_at_all() -> None:
         ({"factor": 0.0}, "Growth.factor of g is 0.0; use 100 for percent"),
         ({"factor": math.inf}, "Growth.factor of g is inf"),
         ({"factor": math.nan}, "Growth.factor of g is nan"),
-        ({"labels": ("a", "b")}, "has 2 labels and 0 bounds; one bound stands between two labels"),
+        ({"labels": ("a", "b")}, "has 2 labels and 0 bounds; N labels take N - 1 bounds"),
         ({"labels": ("a",)}, "has 1 labels and 0 bounds"),
         ({"bounds": (1.0,)}, "has 0 labels and 1 bounds"),
         ({"labels": ("a", "b", "c"), "bounds": (2.0, 1.0)}, "from the lowest to the highest"),
@@ -98,9 +98,12 @@ def test_a_growth_that_cannot_be_is_refused(change: dict[str, Any], told: str) -
     [
         ({"targets": ()}, "Anticipate.targets is empty"),
         ({"targets": (SPEED, SPEED)}, r"has two of one name: \['speed', 'speed'\]"),
-        ({"history": 3}, "Anticipate.history is 3; its targets look 3 readings back; use 4 or more"),
+        ({"history": 3}, "Anticipate.history is 3; its targets use 3 earlier readings. Use 4 or more"),
         ({"coverage_share": 0.4}, "Anticipate.coverage_share is 0.4"),
-        ({"targets": (WAY, Growth(name="way_up"))}, r"two columns of a table of answers \['way_up'\]; rename one"),
+        (
+            {"targets": (WAY, Growth(name="way_up"))},
+            r"two columns of a table of answers one name: \['way_up'\]. Rename one",
+        ),
         ({"targets": (SPEED, Growth(name="speed_lower"))}, r"\['speed_lower'\]"),
         (
             {"targets": (Growth(name="model", bounds=(0.0,), labels=("version", "none")),)},
@@ -117,7 +120,7 @@ def test_targets_that_cannot_stand_together_are_refused(change: dict[str, Any], 
     ("change", "told"),
     [
         ({"task": replace(CASE.task, column="prise")}, r"task.column of case prices uses \['prise'\]"),
-        ({"columns": (*CASE.columns, Column(name="mood", labels=("a", "b")))}, r"labels of \['mood'\] in a series"),
+        ({"columns": (*CASE.columns, Column(name="mood", labels=("a", "b")))}, r"a series with labels in \['mood'\]"),
         ({"features": (Change(name="up", column="rte"),)}, r"features of case prices uses \['rte'\]"),
         ({"task": replace(CASE.task, column="rate")}, "growth of rate, which may be zero or below"),
         ({"features": ()}, "has no features"),

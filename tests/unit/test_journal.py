@@ -145,7 +145,7 @@ def test_a_line_of_noise_costs_itself_only_and_is_told(tmp_path: Path) -> None:
     path = tmp_path / "predictions" / "1-1.jsonl"
     _write(path, "")
     path.write_bytes(b'{"n":1}\n\x00\x00\xff\n{"n":2}\n')
-    with pytest.warns(UserWarning, match=r"1-1.jsonl has a line that is not valid JSON; it is left out"):
+    with pytest.warns(UserWarning, match=r"1-1.jsonl has a line that is not valid JSON; it is skipped"):
         assert _read(tmp_path) == [1, 2]
 
 

@@ -87,7 +87,7 @@ def test_an_old_answer_is_traced_to_its_own_version_and_snapshot_when_newer_ones
 
 def test_an_answer_that_nobody_gave_is_not_there(train_version: TrainVersion) -> None:
     _serve(train_version())
-    with pytest.raises(NotYet, match="No prediction 'nobody' with index 0 is on record"):
+    with pytest.raises(NotYet, match="There is no prediction 'nobody' with index 0"):
         trace_prediction("nobody")
 
 

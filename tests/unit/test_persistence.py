@@ -84,7 +84,7 @@ def test_the_acceleration_of_us_inflation_is_its_mean() -> None:
 
 def test_windows_of_a_forecast_are_refused(small_case: Case, readings: pd.DataFrame) -> None:
     windows = cut_windows(readings, small_case)
-    with pytest.raises(InvalidInput, match=r"it takes an Anticipate\. Use RandomWalk for a forecast"):
+    with pytest.raises(InvalidInput, match=r"it takes an Anticipate task\. Use RandomWalk for a forecast"):
         Persistence().fit(TrainingData(windows, windows, seed=1), no_progress)
 
 

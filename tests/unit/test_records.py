@@ -245,7 +245,7 @@ def test_an_unknown_prediction_is_said_to_be_unknown(wanted: str, index: int, ho
     for absorb in (False, True):
         if absorb:
             prediction_log.absorb_journal("aapl")
-        with pytest.raises(NotYet, match=f"No prediction .* with index {index} is on record; the id is the `id` of"):
+        with pytest.raises(NotYet, match=f"There is no prediction .* with index {index}; an id is the `id` field of"):
             prediction_log.find_prediction(wanted, index)
 
 

@@ -71,7 +71,7 @@ def test_facts_that_are_no_version_are_refused_before_anything_is_logged(
 ) -> None:
     version = train_version()
     known = {name: value for name, value in vars(version).items() if name not in ("case", "version", "run_id")}
-    with pytest.raises(InvalidInput, match=rf"Version new of case aapl has fields that are wrong: {told}"):
+    with pytest.raises(InvalidInput, match=rf"Version new of case aapl has missing, unknown or invalid fields: {told}"):
         versions.register_version(small_case, version.run_id, None, {**known, **wrong})
     assert len(client.search_model_versions("name = 'aapl'")) == 1
 
@@ -79,7 +79,9 @@ def test_facts_that_are_no_version_are_refused_before_anything_is_logged(
 def test_a_version_that_lacks_a_digest_is_refused_by_name(train_version: TrainVersion, client: MlflowClient) -> None:
     train_version()
     client.delete_model_version_tag("aapl", "1", "graph_sha256")
-    with pytest.raises(InvalidInput, match=r"Version 1 of case aapl has fields that are wrong: graph_sha256 \("):
+    with pytest.raises(
+        InvalidInput, match=r"Version 1 of case aapl has missing, unknown or invalid fields: graph_sha256 \("
+    ):
         versions.load_version("aapl", "1")
 
 

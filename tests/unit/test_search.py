@@ -271,7 +271,7 @@ def test_more_trials_go_on_and_other_data_seed_or_space_begin_anew(tmp_path: Pat
         (lambda: Range("value", 1.0, 0.5), "Range value goes from 1.0 to 0.5; write the lower end first"),
         (lambda: Whole("other", 0, 4, log=True), "Whole other begins at 0; with log=True begin above 0"),
         (lambda: Choice("other", (1,)), "Choice other has options .*; name at least two"),
-        (lambda: Choice("other", (1, "1")), "two of which look alike"),
+        (lambda: Choice("other", (1, "1")), "two of which have equal text"),
     ],
 )
 def test_a_search_that_makes_no_sense_is_refused(build: Any, told: str) -> None:

@@ -51,14 +51,14 @@ RAW = pd.DataFrame(
     [
         (lambda: Column(name="a", labels=("x",)), "has one label"),
         (lambda: Column(name="a", labels=("x", "y", "x")), r"names the labels \['x'\] twice"),
-        (lambda: Column(name="a", labels=("x", "y"), minimum=0), "labels and also bounds"),
+        (lambda: Column(name="a", labels=("x", "y"), minimum=0), "labels and bounds"),
         (lambda: Classify(target=Column(name="a")), "has no labels; use Regress"),
         (lambda: Regress(target=Column(name="a", labels=("x", "y"))), "has labels; use Classify"),
         (lambda: replace(CASE, columns=(*CASE.columns, Column(name="fruit"))), "lists its target fruit as a column"),
         (lambda: replace(CASE, time="date"), "Write time=ARRIVED"),
         (
             lambda: replace(CASE, features=(LogRatio(name="f", numerator="grams", denominator="grams"),)),
-            "columns are its features",
+            "columns of records are their features",
         ),
         (lambda: replace(load_case("aapl"), features=()), "has no features"),
         (lambda: replace(load_case("digits"), picture=(8, 9)), "picture of 72 pixels and 64 columns"),

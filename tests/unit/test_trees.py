@@ -78,8 +78,8 @@ def test_the_newest_lags_stand_in_one_row_oldest_first() -> None:
 def test_the_scale_of_returns_goes_there_and_back_and_keeps_a_step_that_never_moves() -> None:
     r_BH = np.array([[0.1, 0.5], [0.3, 0.5]], dtype=np.float32)
     scale = TargetScale.measure(r_BH)
-    np.testing.assert_allclose(scale.shrink(r_BH), [[-1, 0], [1, 0]], atol=1e-6)
-    np.testing.assert_allclose(scale.grow(scale.shrink(r_BH)), r_BH, rtol=1e-6)
+    np.testing.assert_allclose(scale.standardise(r_BH), [[-1, 0], [1, 0]], atol=1e-6)
+    np.testing.assert_allclose(scale.restore(scale.standardise(r_BH)), r_BH, rtol=1e-6)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
@@ -137,8 +137,8 @@ def test_boosting_stops_after_its_patience_keeps_the_best_round_and_reports_each
     assert [done for done, _, _ in seen] == list(range(1, len(losses) + 1)) and len(losses) == best + 1 + 5 < 200
     assert {booster.num_boosted_rounds() for booster in model.boosters} == {best + 1}
     scale, validation = model.scale, data.validation
-    said_BH = scale.shrink(model.predict(validation))
-    assert np.mean((said_BH - scale.shrink(validation.r_BH)) ** 2) == pytest.approx(losses[best], rel=1e-4)
+    predicted_BH = scale.standardise(model.predict(validation))
+    assert np.mean((predicted_BH - scale.standardise(validation.r_BH)) ** 2) == pytest.approx(losses[best], rel=1e-4)
 
 
 def test_losses_of_boosting_are_in_training_variances(data: TrainingData) -> None:
@@ -176,12 +176,12 @@ def test_logarithms_are_taken_where_trees_say_shares_and_nowhere_else(
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_each_head_learns_beside_the_other(recipe: Recipe, mixed: TrainingData) -> None:
-    said_BH = recipe.fit(mixed, no_progress).predict(mixed.validation)
+    predicted_BH = recipe.fit(mixed, no_progress).predict(mixed.validation)
     floor_BH = Constant().fit(mixed, no_progress).predict(mixed.validation)
     for head in HEADS:
         own = (replace(head, start=0),)
         true_BH = mixed.validation.r_BH[:, head.columns]
-        losses = [joint_loss(each[:, head.columns], true_BH, own) for each in (said_BH, floor_BH)]
+        losses = [joint_loss(each[:, head.columns], true_BH, own) for each in (predicted_BH, floor_BH)]
         assert losses[0] < 0.95 * losses[1], head.name
 
 
@@ -195,9 +195,11 @@ def test_a_forest_says_logarithms_of_shares_and_none_is_impossible(mixed: Traini
 def test_boosting_of_labels_and_numbers_stops_by_the_sum_of_their_losses(mixed: TrainingData) -> None:
     recipe = Boosting(rounds=60, patience=5, learning_rate=0.3, lags=8)
     model, validation = recipe.fit(mixed, no_progress), mixed.validation
-    said_BH, true_BH, std = model.predict(validation), validation.r_BH, mixed.train.r_BH[:, 2].std()
+    predicted_BH, true_BH, std = model.predict(validation), validation.r_BH, mixed.train.r_BH[:, 2].std()
     two = (LabelHead(name="grows", start=0, words=("no", "yes")),)
-    loss = joint_loss(said_BH[:, :2], true_BH[:, :2], two) + float(np.mean(((said_BH - true_BH)[:, 2] / std) ** 2))
+    loss = joint_loss(predicted_BH[:, :2], true_BH[:, :2], two) + float(
+        np.mean(((predicted_BH - true_BH)[:, 2] / std) ** 2)
+    )
     assert min(numbers["valid_loss"] for numbers in model.history) == pytest.approx(loss, rel=1e-4)
 
 

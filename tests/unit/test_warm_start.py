@@ -1,4 +1,4 @@
-"""A warm recipe begins where the last training of it ended, if the network is the same; any other begins anew."""
+"""A warm recipe starts from the weights of its last training, if the network is the same; else from random weights."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def test_another_networks_weights_and_a_cold_recipe_change_nothing(
 
 @pytest.mark.parametrize("recipe", [KerasLstm, PriceLevelLstm])
 def test_what_cannot_start_warm_says_so(recipe: type[KerasLstm] | type[PriceLevelLstm]) -> None:
-    with pytest.raises(InvalidInput, match="lstm is warm; only an Lstm of its own"):
+    with pytest.raises(InvalidInput, match="lstm is warm; only an Lstm recipe itself can be warm"):
         recipe(lstm=Lstm(warm=True))

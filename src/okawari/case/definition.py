@@ -125,8 +125,8 @@ class Case:
 
     @property
     def history(self) -> int:
-        """Readings in a question: the length of a window; 1 for records."""
-        return self.task.question_length
+        """Readings in an input: the length of a window; 1 for records."""
+        return self.task.input_length
 
     @property
     def horizon(self) -> int:

@@ -1,6 +1,6 @@
-"""Asks the Prefect server over HTTP: start a run, follow it, read its log. Needs no Prefect installed.
+"""HTTP client of the Prefect server: starts runs, follows them and reads their logs. Does not import Prefect.
 
-The command line, the page and the rehearsal use this; flows use Prefect itself.
+The command line, the page and the simulation use this client; flows use Prefect itself.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from okawari.settings import load_settings
 LOOP_FLOWS = ("monitor", "train", "package")
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-_ENGINE_WORDS = re.compile(r"^Flow run encountered an exception: (\w+: )?")
+_ENGINE_PREFIX = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 _PAGE = 200
-_LAST_LINES_S = 1.0
-"""A run hands its log over in batches every half second; the last one may come after the run's end."""
+_LOG_DELAY_S = 1.0
+"""A run sends its log in batches every half second; the last batch may arrive after the run's end."""
 _BUSY_PAUSE_S = 0.5
-_PATIENCE_S = 60.0
-"""How long a server may be busy, or say nothing at all, before it is given up; a training's SQLite may take seconds."""
+_BUSY_TIMEOUT_S = 60.0
+"""Longest time for which a busy or silent server is asked again; writes to its SQLite file may take seconds."""
 
 
 class RunFailed(OkawariError, RuntimeError):
@@ -42,7 +42,7 @@ class RunOverdue(OkawariError, TimeoutError):
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run as the server knows it. `automated` is true for runs that an event started."""
+    """A flow run as the server reports it. `automated` is true for runs that an event started."""
 
     id: str
     name: str
@@ -53,36 +53,36 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has come to its end, good or bad."""
+        """Whether the run has ended, with or without success."""
         return self.state in _ENDED
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run has come to a good end."""
+        """Whether the run has ended with success."""
         return self.state == "COMPLETED"
 
 
 def start_run(flow: str, parameters: Mapping[str, Any], *, idempotency_key: str | None = None) -> Run:
-    """Start the deployment of a flow; equal idempotency keys give the same run.
+    """Start a run of a flow's deployment; calls with equal idempotency keys return the same run.
 
     Raises:
         ServerUnreachable: no Prefect server answers.
-        InvalidInput: the flow is not deployed, or its parameters do not fit.
+        InvalidInput: the flow is not deployed, or its parameters are invalid.
     """
     missing = f"Flow {flow} is not deployed; run: okawari up."
     found = _request("GET", f"/deployments/name/{flow}/{flow}", missing=missing)
-    # Even without a key of the caller's, a call that is tried again after it timed out must start one run only.
+    # Without a key from the caller, a call that is repeated after a time-out must also start only one run.
     body = {"parameters": dict(parameters), "idempotency_key": idempotency_key or uuid.uuid4().hex}
     return _to_run(_request("POST", f"/deployments/{found['id']}/create_flow_run", body))
 
 
 def request_retrain(case_name: str, reason: str) -> str:
-    """Ask for a training of the case, as a person does; returns the run's id."""
+    """Start a training of the case on a person's request; returns the run's id."""
     return start_run("train", {"case": case_name, "cause": "asked", "reason": reason}).id
 
 
 def load_run(run_id: str) -> Run:
-    """The run as it stands now."""
+    """The run in its current state."""
     return _to_run(_request("GET", f"/flow_runs/{run_id}", missing=f"There is no flow run {run_id}."))
 
 
@@ -92,7 +92,7 @@ def run_state(run_id: str) -> str:
 
 
 def list_runs(flow: str, *, states: tuple[str, ...] = (), limit: int = 50) -> list[Run]:
-    """Newest runs of a flow that are subject to a deployment, newest first."""
+    """The newest runs of a flow's deployment, newest first."""
     query: dict[str, Any] = {
         "flows": {"name": {"any_": [flow]}},
         "flow_runs": {"deployment_id": {"is_null_": False}},
@@ -105,7 +105,7 @@ def list_runs(flow: str, *, states: tuple[str, ...] = (), limit: int = 50) -> li
 
 
 def list_active_runs(flow: str, case_name: str) -> list[Run]:
-    """Runs of a flow for a case that run now or whose turn has come, newest first; later ones of a schedule are not."""
+    """Runs of a flow for a case that are running or due, newest first; runs scheduled for later are left out."""
     query = {
         "flows": {"name": {"any_": [flow]}},
         "flow_runs": {
@@ -121,7 +121,7 @@ def list_active_runs(flow: str, case_name: str) -> list[Run]:
 
 
 def list_active_flows(case_name: str) -> frozenset[str]:
-    """Which of the flows that bring a case on (`monitor`, `train`, `package`) have an active run of it."""
+    """The flows of the loop (`monitor`, `train`, `package`) that have an active run for the case."""
     return frozenset(flow for flow in LOOP_FLOWS if list_active_runs(flow, case_name))
 
 
@@ -133,9 +133,9 @@ def follow_run(
     poll_s: float = 0.5,
     timeout_s: float = 1800.0,
 ) -> Run:
-    """Show the run's log lines about its case as they come, its subflows' included, until it ends.
+    """Show new log lines of the run and its subflows about the run's case until the run ends; returns the ended run.
 
-    `watch` is called with the progress of fits and other long work, as the run's progress artefacts have it.
+    `watch` is called with the progress of fits and other long work, from the run's progress artefacts.
 
     Raises:
         RunOverdue: the run takes longer than `timeout_s`.
@@ -149,7 +149,7 @@ def follow_run(
 
 @dataclass
 class _FollowedRun:
-    """What has been shown of a run so far."""
+    """A run with the log lines and steps that have been shown so far."""
 
     run_id: str
     show: Callable[[str], None]
@@ -158,10 +158,10 @@ class _FollowedRun:
     steps: set[Step] = field(default_factory=set)
 
     def look(self) -> Run | None:
-        """Show what is new; returns the run if it has ended."""
+        """Show new lines and steps; returns the run if it has ended."""
         run = load_run(self.run_id)
         if run.ended:
-            time.sleep(_LAST_LINES_S)
+            time.sleep(_LOG_DELAY_S)
         family = _list_family(self.run_id)
         for step in _read_steps(family):
             if step not in self.steps:
@@ -178,15 +178,15 @@ def require_success(run: Run) -> Run:
     """The run itself, if it succeeded.
 
     Raises:
-        RunFailed: it did not.
+        RunFailed: the run ended without success.
     """
     if not run.succeeded:
-        raise RunFailed(f"{run.name} {run.state.lower()}: {_ENGINE_WORDS.sub('', run.message) or 'no message'}")
+        raise RunFailed(f"{run.name} {run.state.lower()}: {_ENGINE_PREFIX.sub('', run.message) or 'no message'}")
     return run
 
 
 def abandon_dead_runs() -> int:
-    """Mark every pending or running run as crashed. Only right while no runner is alive: after a kill, say."""
+    """Mark every pending or running run as crashed. Call it only while no worker runs, such as after a kill."""
     states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
     found = _request("POST", "/flow_runs/filter", {"flow_runs": {"state": states}, "limit": 200})
     crashed = {"state": {"type": "CRASHED", "name": "Crashed", "message": "its runner is gone"}, "force": True}
@@ -196,14 +196,14 @@ def abandon_dead_runs() -> int:
 
 
 def ensure_work_pool(name: str) -> None:
-    """Create the process work pool unless it is there."""
+    """Create the process work pool if it does not exist."""
     known = _request("POST", "/work_pools/filter", {"limit": 200})
     if name not in {pool["name"] for pool in known}:
         _request("POST", "/work_pools/", {"name": name, "type": "process"})
 
 
 def _list_family(run_id: str) -> list[str]:
-    """The run and its subflows."""
+    """Ids of the run and its subflows."""
     children = _request("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
     return [run_id, *(run["id"] for run in children)]
 
@@ -227,17 +227,17 @@ def _read_log(ids: list[str], seen: int) -> Iterator[str]:
 
 
 def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
-    """One call, tried again while the server says that it is busy (its embedded database answers 503 at times)."""
+    """Send a request, and repeat it while the server is busy (status 503, at times caused by its SQLite database)."""
     base = load_settings().prefect_base
-    answer = poll(lambda: _ask(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_PATIENCE_S)
+    answer = poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
     if answer is None:
         logs = load_settings().logs_dir
         raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {logs}.")
     return _read_answer(answer, missing)
 
 
-def _ask(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
-    """One call; None where the server is busy."""
+def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
+    """Send a request once; None where the server is busy."""
     try:
         answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
     except httpx.TimeoutException:

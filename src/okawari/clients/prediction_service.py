@@ -1,4 +1,4 @@
-"""The client of the prediction service: asks over HTTP and returns the types of `okawari.clients.wire`."""
+"""The HTTP client of the prediction service; it returns the types of `okawari.clients.wire`."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _CONNECT_S = 2.0
 
 
 class UnknownAnswer(OkawariError, ValueError):
-    """The service answered in a form that this version does not know."""
+    """The service's answer does not match the types of this version."""
 
 
 class Client:
-    """Asks one prediction service; use it as a context manager, or close it.
+    """Client of one prediction service; use it as a context manager, or close it.
 
-    Threads may share a client: it holds one pool of connections.
+    Threads may share a client and its pool of connections.
 
     Example:
         with Client() as client:
             print(client.forecast("aapl").predictions[0])
 
     Args:
-        base_url: address of the service; that of the settings, if left out.
-        timeout: seconds that an answer may take.
+        base_url: address of the service; the one in the settings, if left out.
+        timeout: longest wait for an answer, in seconds.
 
     Every method raises:
         ServerUnreachable: the service does not answer, or fails.
-        NotYet: no model serves the case yet, or too many requests are in work.
-        InvalidInput: the service refuses the request; the message is its own sentence.
+        NotYet: no model serves the case yet, or the service handles too many requests.
+        InvalidInput: the service refuses the request; the message is the service's message.
         UnknownAnswer: the answer has an unknown form.
     """
 
@@ -75,27 +75,27 @@ class Client:
         self._pool.close()
 
     def cases(self) -> list[CaseInfo]:
-        """The cases that the service answers for, with their models."""
-        return self._ask("GET", "/cases", None, CaseList).cases
+        """The cases of the service, with their models."""
+        return self._request("GET", "/cases", None, CaseList).cases
 
     def forecast(self, case: str) -> ForecastAnswer[AnyPrediction]:
         """Predict from the newest known readings. The service records every answer."""
-        return self._ask("POST", f"/{case}/forecast", {}, ForecastAnswer[AnyPrediction])
+        return self._request("POST", f"/{case}/forecast", {}, ForecastAnswer[AnyPrediction])
 
     def predict(self, case: str, instances: Sequence[Instance]) -> PredictAnswer[AnyPrediction]:
         """Predict from given readings: one prediction for each instance, in the same order."""
-        return self._ask("POST", f"/{case}/predict", _write_request(instances, case), PredictAnswer[AnyPrediction])
+        return self._request("POST", f"/{case}/predict", _write_request(instances, case), PredictAnswer[AnyPrediction])
 
     def send_outcomes(self, case: str, outcomes: Sequence[Outcome]) -> int:
-        """Send what really happened; returns how many outcomes were recorded."""
+        """Send true values; returns the number of recorded outcomes."""
         body = OutcomesRequest(outcomes=list(outcomes)).model_dump(mode="json", exclude_none=True)
-        return self._ask("POST", f"/{case}/outcomes", body, Accepted).accepted
+        return self._request("POST", f"/{case}/outcomes", body, Accepted).accepted
 
     def load_serving(self, case: str) -> ModelInfo | None:
-        """The model that answers for the case; None where there is none."""
+        """The model that serves the case; None where there is none."""
         return next((each.model for each in self.cases() if each.name == case), None)
 
-    def _ask(self, verb: str, path: str, body: Any, kind: type[Answer]) -> Answer:
+    def _request(self, verb: str, path: str, body: Any, kind: type[Answer]) -> Answer:
         reply = self._send(verb, path, body)
         if reply.status_code >= 400:
             raise _to_error(reply, self.base_url)
@@ -137,7 +137,7 @@ def _write_request(instances: Sequence[Instance], case: str) -> dict[str, Any]:
 
 
 def list_case_names() -> tuple[str, ...]:
-    """The cases of OKAWARI_CASES; where it is not set, those that the service answers for, if one answers."""
+    """The cases of OKAWARI_CASES; if it is not set, the cases of the service, if it answers."""
     settings = load_settings()
     if "cases" in settings.model_fields_set:
         return settings.case_names
@@ -149,24 +149,24 @@ def list_case_names() -> tuple[str, ...]:
 
 
 def load_serving(case: str) -> ModelInfo | None:
-    """The model with which the service of the settings answers for the case; raises like `Client`."""
+    """The model that serves the case on the service in the settings; raises like `Client`."""
     with Client() as client:
         return client.load_serving(case)
 
 
 def to_instances(case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
-    """Frames of readings as instances: the newest window of each frame of a series, or each row of frames of records.
+    """Frames of readings as instances: for series, the newest window of each frame; for records, each row.
 
     Args:
-        case: gives columns and layout.
-        frames: readings with the case's columns, oldest first; of a series `history` rows or more each.
+        case: the case with the columns and layout.
+        frames: readings with the case's columns, oldest first; for series, at least `history` rows in each frame.
     """
     return _list_instances(case.layout, case, frames)
 
 
 @singledispatch
 def _list_instances(layout: DataLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
-    """The readings of frames as this layout's instances."""
+    """The instances of this layout in frames of readings."""
     raise NotImplementedError(f"No instances are defined for {type(layout).__name__}; register them here.")
 
 
@@ -186,7 +186,7 @@ def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
 
 
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:
-    """The error that stands for a refusal, with the service's own words."""
+    """The error for an unsuccessful reply, with the service's message."""
     text = explain_refusal(reply)
     if reply.status_code == 503:
         return NotYet(text)
@@ -196,7 +196,7 @@ def _to_error(reply: httpx.Response, base: str) -> OkawariError:
 
 
 def explain_refusal(reply: httpx.Response) -> str:
-    """Turn an error reply (a JSON object, a list of them, or anything else) into one sentence.
+    """The message of an error reply: a JSON object, a list of them, or anything else.
 
     >>> explain_refusal(httpx.Response(503, json={"error": "No model yet."}, headers={"Retry-After": "5"}))
     'No model yet. Try again in 5 s.'
@@ -212,14 +212,14 @@ def explain_refusal(reply: httpx.Response) -> str:
 
 
 def _explain_item(item: object) -> str:
-    """The error's sentence, and the places in its detail unless they repeat it, as those of our service do."""
+    """The error's message and its details; details that repeat the message, as our service's do, are left out."""
     if not isinstance(item, Mapping):
         return ""
     text, detail = str(item.get("error", "")), item.get("detail")
     places = [each for each in detail if isinstance(each, Mapping)] if isinstance(detail, list) else []
     repeated = text in {each.get("msg") for each in places}
-    told = "" if repeated else "; ".join(_explain_place(each) for each in places)
-    return " ".join(part for part in (text, told) if part)
+    details = "" if repeated else "; ".join(_explain_place(each) for each in places)
+    return " ".join(part for part in (text, details) if part)
 
 
 def _explain_place(place: Mapping[str, Any]) -> str:

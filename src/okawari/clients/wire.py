@@ -1,6 +1,6 @@
-"""The wire: types of requests to the service and of its answers, shared by the service and by all its clients.
+"""Types of requests to the service and of its answers, shared by the service and all its clients.
 
-The kinds of predictions have different required fields, so pydantic tells them apart by itself; nobody else does.
+The kinds of predictions have different required fields, by which pydantic selects the type.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
-MEASURED = "Share of held-out truths that such intervals held, of the first step or the first number."
+MEASURED = "Share of held-out true values that such intervals contained, for the first step or number."
 
 
 class ModelInfo(BaseModel):
@@ -22,11 +22,11 @@ class ModelInfo(BaseModel):
     graph_sha256: str
     run_id: str = Field(description="Training run.")
     snapshot_version: int = Field(description="Version of the data that it was trained on.")
-    trained_until: str = Field(description="Time of the newest reading that it has seen.")
+    trained_until: str = Field(description="Time of the newest reading that it was trained on.")
 
 
 class IntervalInfo(BaseModel):
-    """Bounds, one for each step ahead, that are meant to hold `coverage_share` of the truths."""
+    """Bounds, one for each step ahead, that are meant to contain `coverage_share` of the true values."""
 
     coverage_share: float
     measured_share: float | None = Field(description=MEASURED)
@@ -35,18 +35,18 @@ class IntervalInfo(BaseModel):
 
 
 class Prediction(BaseModel):
-    """One instance's answer, in the target's unit."""
+    """The forecast for one instance, in the target's unit."""
 
-    as_of: str | None = Field(description="Time of the instance's last record, where records carry one.")
+    as_of: str | None = Field(description="Time of the instance's last reading, if readings have a time.")
     unit: str
-    level: float = Field(description="The target's value in the last record.")
+    level: float = Field(description="The target's value in the last reading.")
     mean: list[float] = Field(description="One value for each step ahead.")
     interval: IntervalInfo | None
     note: str | None
 
 
 class Bounds(BaseModel):
-    """A range that is meant to hold `coverage_share` of the truths."""
+    """A range that is meant to contain `coverage_share` of the true values."""
 
     coverage_share: float
     measured_share: float | None = Field(description=MEASURED)
@@ -55,7 +55,7 @@ class Bounds(BaseModel):
 
 
 class Estimate(BaseModel):
-    """One record's number, in the target's unit."""
+    """A predicted number, in the target's unit."""
 
     unit: str
     value: float
@@ -69,54 +69,54 @@ class Estimate(BaseModel):
 
 
 class Label(BaseModel):
-    """One record's most probable label, and how probable each is."""
+    """A predicted label, the most probable one, with the probabilities of all labels."""
 
     label: str
     probabilities: dict[str, float]
 
     @property
     def intervals(self) -> list[Bounds]:
-        """None: a label has probabilities instead."""
+        """Empty: a label has probabilities instead."""
         return []
 
 
 class Outlook(BaseModel):
-    """One instance's answer where several things are asked at once, each by its name."""
+    """The prediction of several targets for one instance, each under its name."""
 
-    as_of: str | None = Field(description="Time of the instance's last record, where records carry one.")
+    as_of: str | None = Field(description="Time of the instance's last reading, if readings have a time.")
     unit: str = Field(description="Unit of `level`.")
-    level: float = Field(description="The value, in the last record, of the column whose growth is asked for.")
+    level: float = Field(description="The last value of the column whose growth is predicted.")
     heads: dict[str, Estimate | Label] = Field(description="A number or a label for each target.")
 
     @property
     def intervals(self) -> list[Bounds]:
-        """The intervals of all targets that have one, in their order."""
-        return [each for said in self.heads.values() for each in said.intervals]
+        """The intervals of all targets that have one, in order of the targets."""
+        return [interval for head in self.heads.values() for interval in head.intervals]
 
 
 AnyPrediction: TypeAlias = Prediction | Outlook | Estimate | Label
-"""What one instance may be answered with; which of them, is told by the required fields."""
-Said = TypeVar("Said", bound=AnyPrediction)
+"""The prediction for one instance; its required fields determine which of the types it is."""
+PredictionT = TypeVar("PredictionT", bound=AnyPrediction)
 
 
-class PredictAnswer(BaseModel, Generic[Said]):
-    """Answers in the order of the instances, all by the same model."""
+class PredictAnswer(BaseModel, Generic[PredictionT]):
+    """Predictions in the order of the instances, all by the same model."""
 
-    id: str = Field(description="Name of this answer; send it back with the outcomes.")
+    id: str = Field(description="Id of this answer; send it back with the outcomes.")
     model: ModelInfo
-    predictions: list[Said]
+    predictions: list[PredictionT]
 
 
-class ForecastAnswer(PredictAnswer[Said], Generic[Said]):
+class ForecastAnswer(PredictAnswer[PredictionT], Generic[PredictionT]):
     """A `PredictAnswer` with one prediction."""
 
-    source: str = Field(description="Where the readings came from: ingested or packaged.")
+    source: str = Field(description="Source of the readings: ingested or packaged.")
 
 
 Reading: TypeAlias = dict[str, Any]
-"""One reading by column names: numbers, words and, in a series, its time (ISO 8601)."""
+"""One reading by column name: numbers, labels and, for series, the time (ISO 8601)."""
 Instance: TypeAlias = list[Reading] | Reading | list[list[float]]
-"""What one prediction is made from: the readings of a series, oldest first; a record; or a picture's rows of pixels."""
+"""The input of one prediction: the readings of a series, oldest first; a record; or a picture's rows of pixels."""
 
 
 class PredictRequest(BaseModel):
@@ -124,17 +124,17 @@ class PredictRequest(BaseModel):
 
     instances: list[Instance]
     future: list[list[Reading]] | None = Field(
-        default=None, description="For each instance, what is known ahead, by step. No case takes it yet."
+        default=None, description="For each instance, values that are known ahead, by step. No case uses it yet."
     )
 
 
 class Outcome(BaseModel):
-    """What really happened, for one prediction."""
+    """The true value for one prediction."""
 
     id: str = Field(description="The answer's id.")
     index: int = Field(default=0, description="Which instance of the answer.")
     step: int | None = Field(default=None, description="Which step ahead, for a forecast.")
-    target: str | None = Field(default=None, description="Which target, where there are several.")
+    target: str | None = Field(default=None, description="Which target, for a case with several.")
     value: float | str = Field(description="The number, or the label.")
 
 
@@ -145,20 +145,20 @@ class OutcomesRequest(BaseModel):
 
 
 class Accepted(BaseModel):
-    """How many outcomes were written down."""
+    """The number of recorded outcomes."""
 
     accepted: int
 
 
 class Failure(BaseModel):
-    """Why a request was refused: what came, what is allowed, what to do."""
+    """An error: what came, what is allowed, what to do."""
 
     error: str
     detail: list[dict[str, Any]] = []
 
 
 class ColumnInfo(BaseModel):
-    """One number of a reading and the range in which it is data."""
+    """One column of a reading and its valid range or labels."""
 
     name: str
     unit: str
@@ -171,7 +171,7 @@ class ColumnInfo(BaseModel):
 
 
 class TargetInfo(BaseModel):
-    """One of several things that a case answers at once."""
+    """One of several targets that a case predicts at once."""
 
     name: str
     unit: str
@@ -180,23 +180,23 @@ class TargetInfo(BaseModel):
 
 
 class CaseInfo(BaseModel):
-    """A case that this service answers for, and what it answers with."""
+    """A case of this service, with its models, inputs and targets."""
 
     name: str
     title: str
     ready: bool
     model: ModelInfo | None
     previous: ModelInfo | None
-    refused: str | None = Field(description="Why the newest deployed model does not serve.")
+    refused: str | None = Field(description="Reason why the newest deployed model does not serve.")
     columns: list[ColumnInfo]
-    history: int = Field(description="Records of an instance that count: the newest ones.")
+    history: int = Field(description="Number of newest readings of an instance that are used.")
     horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str
-    labels: list[str] = Field(description="What an answer may be, where it is a label.")
-    targets: list[TargetInfo] = Field(description="What is asked for, where it is several things at once.")
+    labels: list[str] = Field(description="Labels that can be predicted; empty for numbers.")
+    targets: list[TargetInfo] = Field(description="Targets of a case that predicts several at once; else empty.")
 
 
 class CaseList(BaseModel):
-    """All cases of this service."""
+    """All cases of the service."""
 
     cases: list[CaseInfo]

@@ -1,7 +1,7 @@
-"""The programs of one local installation: their command lines, environments and signs of readiness.
+"""The programs of one local installation: their command lines, environments and readiness checks.
 
-Nothing is started here (that is `okawari.local.supervisor`), and nothing of Prefect, MLflow, BentoML or Gradio is
-imported: they are named on command lines only.
+This module starts nothing (`okawari.local.supervisor` does) and imports nothing of Prefect, MLflow, BentoML or Gradio:
+they appear on command lines only.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from okawari.settings import Settings
 
 GROUP_MARK = "OKAWARI_GROUP"
 PROGRAM_MARK = "OKAWARI_PROGRAM"
-"""Environment variable that every process of a group carries, so that none is ever left behind."""
+"""Environment variables that every process of a group carries, so that the supervisor can find and stop it."""
 
 WORK_POOL = "local"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One program. `port` and `ready_path` are None for one that serves nothing."""
+    """One program. `port` and `ready_path` are None for a program without an HTTP server."""
 
     name: str
     title: str
@@ -39,9 +39,9 @@ def list_programs(settings: Settings) -> tuple[Program, ...]:
 
 
 def build_environment(settings: Settings) -> dict[str, str]:
-    """Environment of every program of the group: settings, one home per engine, no telemetry, thread counts."""
+    """Environment of every program of the group: settings, one folder per tool, no telemetry, thread counts."""
     return {
-        **_prefect_database(settings),  # before the environment: who has a database of their own keeps it
+        **_prefect_database(settings),  # before os.environ, so that a database set there is used
         **os.environ,
         **_own_settings(settings),
         **_engine_homes(settings),
@@ -67,22 +67,22 @@ _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _own_settings(settings: Settings) -> dict[str, str]:
-    """Our settings with absolute places: programs run in the checkout, wherever the group was started."""
+    """Our settings with absolute paths: programs run in the checkout, wherever the group was started."""
     url = settings.data_url
-    places = {
+    paths = {
         "home": str(settings.state_dir),
         "cases_dir": str(settings.cases_dir.resolve()),
         "data_url": url if not url or "://" in url else str(Path(url).resolve()),
     }
-    values = settings.model_dump(mode="json") | places
+    values = settings.model_dump(mode="json") | paths
     return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
 
 
 def _prefect_database(settings: Settings) -> dict[str, str]:
-    """Prefect's SQLite file, over one connection: with more, it locks the server up for a minute or two now and then.
+    """Prefect's SQLite file, over one connection: with more of them, the server blocks for a minute or two at times.
 
-    Prefect opens a pool of fifteen, whatever its pool settings say, unless it reads `:memory:` in the address, and then
-    exactly one. SQLAlchemy leaves a query that it does not know aside, so the file stays a file.
+    Prefect opens fifteen connections, whatever its pool settings are, but only one if the address contains `:memory:`.
+    SQLAlchemy ignores an unknown query parameter, so the database stays in the file.
     """
     file = settings.state_dir / "prefect" / "prefect.db"
     return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{file}?connections=:memory:"}

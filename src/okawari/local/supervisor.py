@@ -1,7 +1,7 @@
 """Starts, watches and stops the programs of a local installation as one group that leaves no orphan.
 
-Every process of the group carries a mark in its environment. Whatever still carries it, from a killed group or a
-killed child, is found by that mark and stopped; nothing else ever is. One group per state folder, held by a lock.
+Every process of the group carries a mark in its environment. Processes that remain from a killed group or a killed
+child are found by that mark and stopped; no other process is. A lock allows one group per state folder.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Group:
     children: list[_Child] = field(default_factory=list)
 
     def start(self, programs: Sequence[Program]) -> None:
-        """Start the programs and wait until each one answers."""
+        """Start the programs and wait until each server answers."""
         servers = [program for program in programs if program.ready_path is not None]
         for program in servers:
             self._spawn(program)
@@ -68,15 +68,17 @@ class Group:
                 self._spawn(program)
 
     def watch(self) -> list[str]:
-        """Start again what has died; returns the names of the restarted programs.
+        """Restart the programs that have ended; returns their names.
 
         Raises:
-            CannotStart: a program keeps dying.
+            CannotStart: a program ended again after its last allowed restart.
         """
         dead = [child for child in self.children if child.process.poll() is not None]
         for child in dead:
             if child.restarts >= _MAX_RESTARTS:
-                raise CannotStart(f"The {child.program.title} keeps dying; see {self._log_path(child.program)}.")
+                raise CannotStart(
+                    f"The {child.program.title} ended {child.restarts + 1} times; see {self._log_path(child.program)}."
+                )
             self.show(f"The {child.program.title} ended with {child.process.returncode}; starting it again.")
             child.restarts += 1
             self._free_port(child.program)
@@ -84,7 +86,7 @@ class Group:
         return [child.program.name for child in dead]
 
     def stop(self) -> None:
-        """Stop everything, last started first, then whatever still carries the group's mark."""
+        """Stop all programs, last started first, then all other processes that carry the group's mark."""
         for child in reversed(self.children):
             _signal(child.process, signal.SIGTERM)
         until = time.monotonic() + _STOP_TIMEOUT_S
@@ -101,7 +103,7 @@ class Group:
         return next(child.process.pid for child in self.children if child.program.name == name)
 
     def _free_port(self, program: Program) -> None:
-        """Stop what a killed server has left behind on its port. Flow runs of a dead worker are left to finish."""
+        """Stop the remaining processes of a killed server. Flow runs of a dead worker are left to finish."""
         if program.port is not None:
             mine = (str(self.settings.state_dir), program.name)
             _stop_all([process for process in psutil.process_iter() if _read_marks(process) == mine])
@@ -139,8 +141,8 @@ class Group:
     def _deploy(self) -> None:
         """Apply prefect.yaml.
 
-        No runner of ours is alive yet, so runs of our own server that still claim to be running are dead; a server
-        elsewhere has runners elsewhere.
+        The local worker has not started yet, so all runs in the state RUNNING on the local server are dead. A remote
+        server has other workers, so its runs are left alone.
         """
         orchestrator.ensure_work_pool(WORK_POOL)
         if not self.settings.prefect_url:
@@ -165,7 +167,7 @@ class Group:
 
 @contextmanager
 def run_group(settings: Settings, show: Show) -> Iterator[Group]:
-    """A started group; stopped on leaving, whatever happens.
+    """Start a group, and stop it when the block ends, also after an error.
 
     Raises:
         CannotStart: another group runs on this state folder, a port is taken, or a program fails to start.
@@ -186,7 +188,7 @@ def require_free_ports(settings: Settings, programs: Sequence[Program]) -> None:
     """Check every port before anything starts.
 
     Raises:
-        CannotStart: names each taken port, who holds it, and the setting that moves it.
+        CannotStart: a port is taken; the message names each such port, the process that holds it, and its setting.
     """
     taken = [program for program in programs if program.port is not None and not _is_free(settings.host, program.port)]
     if taken:
@@ -199,7 +201,7 @@ def require_free_ports(settings: Settings, programs: Sequence[Program]) -> None:
 
 
 def stop_leftovers(settings: Settings) -> int:
-    """Stop every process that carries this group's mark; returns how many there were."""
+    """Stop every process that carries this group's mark; returns their number."""
     mark = str(settings.state_dir)
     found = [process for process in psutil.process_iter() if _read_marks(process)[0] == mark]
     _stop_all(found)
@@ -269,7 +271,7 @@ def _name_holder(port: int | None) -> str:
             if connection.status == psutil.CONN_LISTEN and address.port == port and connection.pid:
                 return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
-        pass  # other people's processes may hide from us; the sentence stands without the name
+        pass  # processes of other users may be hidden; then the message names no process
     return ""
 
 
@@ -288,6 +290,6 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def _quietly(act: Callable[[], object]) -> None:
-    # A process that has ended by itself meanwhile is what we want.
+    # A process that has ended meanwhile needs no signal.
     with suppress(psutil.NoSuchProcess, ProcessLookupError):
         act()

@@ -66,7 +66,7 @@ def _format_prediction(case: Case, mean: Sequence[float]) -> str:
     if len(mean) != case.task.width and case.task.n_steps is None:
         return f"{', '.join(f'{value:.5g}' for value in mean)} (the task of the case has changed since)"
     heads = case.task.heads
-    texts = [head.say(mean[head.columns]) for head in heads]
+    texts = [head.format_answer(mean[head.columns]) for head in heads]
     if len(heads) == 1:
         return texts[0]
     return ", ".join(f"{head.name} {text}" for head, text in zip(heads, texts, strict=True))

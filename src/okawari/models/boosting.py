@@ -28,16 +28,16 @@ _Slopes = NDArray[np.floating]
 
 @dataclass(frozen=True, kw_only=True)
 class Boosting:
-    """Recipe of one booster for each column of an answer, on the newest `lags` feature steps; all grow round by round
-    together.
+    """Recipe of one booster for each column of an answer, on the newest `lags` feature steps; each round adds one tree
+    to every booster.
 
-    Each round follows the slope of the loss that all columns share (`heads.joint_loss`): squared errors of numbers, and
-    of labels the cross entropy of their softmax, so that boosters of labels say logits. Training ends after `patience`
-    rounds without a better validation loss, and keeps the rounds up to the best. Source: Chen and Guestrin, XGBoost: A
-    Scalable Tree Boosting System, 2016.
+    Each tree follows the gradient of the joint loss of all columns (`losses.joint_loss`): squared errors for numbers,
+    and cross entropy of the softmax for labels, so boosters of labels predict logits. Training ends after `patience`
+    rounds without a better validation loss, and keeps the rounds up to the best one. Source: Chen and Guestrin,
+    XGBoost: A Scalable Tree Boosting System, 2016.
 
-    A leaf holds at least as much curvature as `min_leaf` rows have on average before the first round: of numbers that
-    is `min_leaf` rows, of labels it is fewer that are in doubt or more that are settled.
+    The curvature in a leaf is at least `min_leaf` times the mean curvature of a row before the first round. For numbers
+    that is `min_leaf` rows; for labels, fewer rows with uncertain predictions or more rows with certain ones.
 
     Example:
         >>> Boosting(depth=2).name
@@ -71,24 +71,24 @@ class Boosting:
         return f"boosting_{self.depth}"
 
     def fit(self, data: TrainingData, progress: Progress) -> BoostingModel:
-        """Fit on `data.train`, stop early by `data.validation`; deterministic for a seed and a thread count.
+        """Fit on `data.train` with early stopping on `data.validation`; deterministic for a seed and a thread count.
 
         Raises:
             InvalidInput: a window has fewer than `lags` feature steps.
         """
         scale = TargetScale.measure(data.train.r_BH, data.heads)
         train, validation = (
-            _lay_out(part, self.lags, scale, data.bench.threads) for part in (data.train, data.validation)
+            _prepare(part, self.lags, scale, data.bench.threads) for part in (data.train, data.validation)
         )
-        # Nothing is asked of the boosters before they grow: each draws rows from its seed when it is first used, and so
-        # every column from the same one.
-        boosters, said_BH = self._begin(data, train, validation)
+        # The boosters must not predict before they are trained: each one draws rows from its seed at its first use, and
+        # all columns must draw the same rows.
+        boosters, predicted_BH = self._start_boosters(data, train, validation)
         history: list[Mapping[str, float]] = []
         for done in range(1, self.rounds + 1):
-            _grow(boosters, train.rows, done - 1, differentiate_loss(said_BH, train.learnt_BH, data.heads))
-            said_BH = _ask(boosters, train.rows)
-            train_loss = joint_loss(said_BH, train.learnt_BH, data.heads)
-            valid_loss = joint_loss(_ask(boosters, validation.rows), validation.learnt_BH, data.heads)
+            _add_trees(boosters, train.rows, done - 1, differentiate_loss(predicted_BH, train.learnt_BH, data.heads))
+            predicted_BH = _predict(boosters, train.rows)
+            train_loss = joint_loss(predicted_BH, train.learnt_BH, data.heads)
+            valid_loss = joint_loss(_predict(boosters, validation.rows), validation.learnt_BH, data.heads)
             history.append({"train_loss": train_loss, "valid_loss": valid_loss})
             progress(done, self.rounds, history[-1])
             if done - _best_round(history) >= self.patience:
@@ -98,24 +98,24 @@ class Boosting:
             boosters=kept, lags=self.lags, scale=scale, history=tuple(history), threads=data.bench.threads
         )
 
-    def _begin(self, data: TrainingData, train: _Part, validation: _Part) -> tuple[list[Booster], Floats]:
-        """Boosters without a tree, and what they say: the mean of numbers, which is 0, and the logarithms of shares."""
+    def _start_boosters(self, data: TrainingData, train: _Part, validation: _Part) -> tuple[list[Booster], Floats]:
+        """Boosters without a tree, and their predictions: 0 (the mean) for numbers, logarithms of shares for labels."""
         from xgboost import Booster
 
         is_label_H = mark_shares(data.heads, train.learnt_BH.shape[1])
-        said_H = np.where(is_label_H, to_logits(train.learnt_BH.mean(axis=0), is_label_H), 0.0).astype(np.float32)
-        said_BH = np.tile(said_H, (len(data.train), 1))
-        _, curve_BH = differentiate_loss(said_BH, train.learnt_BH, data.heads)
+        predicted_H = np.where(is_label_H, to_logits(train.learnt_BH.mean(axis=0), is_label_H), 0.0).astype(np.float32)
+        predicted_BH = np.tile(predicted_H, (len(data.train), 1))
+        _, curve_BH = differentiate_loss(predicted_BH, train.learnt_BH, data.heads)
         settings = self._parameters(data)
         boosters = [
-            Booster({**settings, "base_score": said, "min_child_weight": weight}, [train.rows, validation.rows])
-            for said, weight in zip(said_H, self.min_leaf * curve_BH.mean(axis=0), strict=True)
+            Booster({**settings, "base_score": start, "min_child_weight": weight}, [train.rows, validation.rows])
+            for start, weight in zip(predicted_H, self.min_leaf * curve_BH.mean(axis=0), strict=True)
         ]
-        return boosters, said_BH
+        return boosters, predicted_BH
 
     def _parameters(self, data: TrainingData) -> dict[str, Any]:
         return {
-            "objective": "reg:squarederror",  # answers as the trees add up; what is learnt is said by slopes
+            "objective": "reg:squarederror",  # predictions are plain sums of the trees; the gradients define the loss
             "tree_method": "hist",
             "max_depth": self.depth,
             "learning_rate": self.learning_rate,
@@ -132,27 +132,27 @@ class Boosting:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows of features with what is to be learnt of them, numbers in training standard deviations."""
+    """Rows of features with their learning targets; numbers are in training standard deviations."""
 
     rows: DMatrix
     learnt_BH: Floats
 
 
-def _lay_out(windows: WindowSet, lags: int, scale: TargetScale, threads: int) -> _Part:
+def _prepare(windows: WindowSet, lags: int, scale: TargetScale, threads: int) -> _Part:
     from xgboost import DMatrix
 
     rows = DMatrix(flatten_lags(windows.z_BSK, lags), nthread=threads)
-    return _Part(rows, scale.shrink(windows.r_BH).astype(np.float32))
+    return _Part(rows, scale.standardise(windows.r_BH).astype(np.float32))
 
 
-def _ask(boosters: Sequence[Booster], rows: DMatrix) -> Floats:
-    """What the boosters say, side by side."""
-    said_BH: Floats = np.column_stack([booster.predict(rows) for booster in boosters])
-    return said_BH
+def _predict(boosters: Sequence[Booster], rows: DMatrix) -> Floats:
+    """Predictions of the boosters, one column each."""
+    predicted_BH: Floats = np.column_stack([booster.predict(rows) for booster in boosters])
+    return predicted_BH
 
 
-def _grow(boosters: Sequence[Booster], rows: DMatrix, done: int, steepness: tuple[_Slopes, _Slopes]) -> None:
-    """One more tree for each booster, down the slopes."""
+def _add_trees(boosters: Sequence[Booster], rows: DMatrix, done: int, steepness: tuple[_Slopes, _Slopes]) -> None:
+    """Add one tree to each booster, along the negative gradient."""
     slope_BH, curve_BH = steepness
     for booster, slope_B, curve_B in zip(boosters, slope_BH.T, curve_BH.T, strict=True):
         booster.boost(rows, done, grad=slope_B, hess=curve_B)
@@ -165,8 +165,8 @@ def _best_round(history: Sequence[Mapping[str, float]]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class BoostingModel:
-    """A booster for each column, with the numbers per round: `train_loss` and `valid_loss`, the sum over the heads of
-    squared errors in training variances and of cross entropies in nats.
+    """A booster for each column. `history` has `train_loss` and `valid_loss` for each round: the sum over the heads of
+    squared errors (in training variances) and cross entropies (in nats).
     """
 
     boosters: tuple[Booster, ...]
@@ -180,8 +180,8 @@ class BoostingModel:
         from xgboost import DMatrix
 
         rows = DMatrix(flatten_lags(windows.z_BSK, self.lags), nthread=self.threads)
-        return self.scale.grow(_ask(self.boosters, rows))
+        return self.scale.restore(_predict(self.boosters, rows))
 
     def core(self) -> TreesCore:
-        """The boosters, and the scale of what they say."""
+        """The boosters and the scale of their predictions."""
         return TreesCore(self.boosters, self.lags, self.scale.mean_H, self.scale.std_H, self.scale.is_share_H)

@@ -1,4 +1,4 @@
-"""The baseline of records: whatever the question, the training part's mean, which for labels is how often each came."""
+"""The baseline for records: it always predicts the mean of the training part, for labels their frequencies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from okawari.schema.heads import mark_shares
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """Recipe of the naive answer: the mean of the number, or the shares of the labels, whose largest is the majority.
+    """Recipe of a constant prediction: the mean of the number, or the shares of the labels.
 
     No other constant has a smaller squared error or log loss on the training part.
     """
@@ -29,7 +29,7 @@ class Constant:
         return "constant"
 
     def fit(self, data: TrainingData, progress: Progress) -> ConstantModel:
-        """Take the means of the train part."""
+        """Compute the means of the train part."""
         mean_H = data.train.r_BH.mean(axis=0, dtype=np.float64)
         return ConstantModel(r_H=to_logits(mean_H, mark_shares(data.heads, len(mean_H))))
 
@@ -40,15 +40,15 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantModel:
-    """The same answer for everything."""
+    """A constant prediction `r_H`, labels as logits."""
 
     r_H: NDArray[np.float64]
     history: tuple[Mapping[str, float], ...] = ()
 
     def predict(self, windows: WindowSet) -> Floats:
-        """`r_BH`, all rows alike."""
+        """`r_BH`, all rows equal."""
         return np.tile(self.r_H.astype(np.float32), (len(windows), 1))
 
     def core(self) -> ConstantCore:
-        """The answer itself."""
+        """The constant."""
         return ConstantCore(self.r_H)

@@ -1,4 +1,4 @@
-"""What a fitted model hands to the graph: its core, and the half widths of its interval.
+"""The parts of the graph that come from a fitted model: its core, and the half widths of its interval.
 
 Shapes: T readings in a window, N inputs of an affine map, K features, H columns of an answer.
 """
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 Reads = Literal["z", "levels"]
-"""What a network takes of a window: its features `z_BSK`, or the target's own levels `levels_BT`."""
+"""Input of a network from a window: the features `z_BSK`, or the target's levels `levels_BT`."""
 
 
 @dataclass(frozen=True)
 class ConstantCore:
-    """The same answer whatever the window: `r_H`, moves, a number, or the logarithms of shares of labels."""
+    """The same `r_H` for every window: moves, a number, or the logarithms of the shares of labels."""
 
     r_H: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class AffineCore:
-    """An affine map `weight_HN @ input_N + bias_H` of what it reads: "w", the centred levels of a series,
-    `w_T = log(level_T) - log(level_last)` or, where differences are learnt, `level_T - level_last`; "z", all features
-    of the window in one row; or "now", where several targets stand.
+    """An affine map `weight_HN @ input_N + bias_H`. `reads` names its input: "w", the centred levels of a series,
+    `w_T = log(level_T) - log(level_last)` or, where differences are learned, `level_T - level_last`; "z", all features
+    of the window in one row; or "now", the current values of several targets.
     """
 
     weight_HN: NDArray[np.float64]
@@ -46,7 +46,7 @@ class AffineCore:
 
 @dataclass(frozen=True)
 class TorchCore:
-    """A torch module from what it `reads` to `r_BH` (labels as logits), with all scaling inside."""
+    """A torch module from the input that `reads` names to `r_BH` (labels as logits), with all scaling inside."""
 
     module: nn.Module
     reads: Reads = "z"
@@ -56,9 +56,9 @@ class TorchCore:
 class TreesCore:
     """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
 
-    `trees` is one forest for all columns of an answer, or one booster for each; what they say is grown to
-    `said_BH * r_std_H + r_mean_H`. That is `r_BH`, but for the columns where `is_share_H`: there it is the share of a
-    label, and `r_BH` is the logarithm of it or of SMALLEST_SHARE, whichever is more.
+    `trees` is one forest for all columns of an answer, or one booster for each. Their predictions are scaled back to
+    `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is true: there it is
+    the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is larger.
     """
 
     trees: RandomForestRegressor | tuple[Booster, ...]
@@ -74,20 +74,20 @@ ONNX_OPSETS: Mapping[str, int] = MappingProxyType({"": 20, "ai.onnx.ml": 3})
 
 @dataclass(frozen=True)
 class OnnxCore:
-    """A function in ONNX, as the bytes of its model, for recipes of libraries that no other core knows.
+    """A function in ONNX, as the bytes of its model, for recipes of libraries that no other core supports.
 
-    The function has one float32 input, of what it `reads`, and a float32 output [B, H]; names are free. B, the number
-    of windows, is a free dimension. Every `reads` names what the recipe's `predict` reads of a `WindowSet`:
+    The function has one float32 input and a float32 output [B, H]; their names are free. B, the number of windows, is a
+    free dimension. `reads` names the input, which must be what the recipe's `predict` reads from a `WindowSet`:
 
-    - "z": the features `z_BSK` as they are, [B, S, K]; or, where the input is declared as [B, N], the newest N / K
+    - "z": the features `z_BSK` unchanged, [B, S, K]; or, where the input is declared as [B, N], the newest N / K
       feature steps in one row, oldest first, as `flatten_lags` makes it;
     - "w": the centred levels `w_BT` of a series, [B, T];
     - "levels": the target's own levels `levels_BT` of a series, [B, T].
 
-    No feature is scaled before: scaling belongs into the function (a scikit-learn pipeline exports it with the rest).
-    Where a function has several outputs, as a classifier's export has, `output` names the one that is the answer. It is
-    `r_BH`, what models learn. The columns of labels are logits, or, with `labels_as="shares"`,
-    probabilities as a classifier gives them; the graph takes their logarithm then.
+    The graph does not scale the features; scaling is part of the function (a scikit-learn pipeline exports it with the
+    rest). If a function has several outputs, as an exported classifier has, `output` names the one to use. The output
+    is `r_BH`, the learning target. The columns of labels are logits or, with `labels_as="shares"`, probabilities as
+    classifiers predict them; then the graph takes their logarithm.
 
     Raises:
         InvalidInput: `function` is not of type bytes.
@@ -107,12 +107,12 @@ class OnnxCore:
 
 
 Core = ConstantCore | AffineCore | TorchCore | TreesCore | OnnxCore
-"""What a fitted model hands to `okawari.graph.cores`, which turns it into ONNX nodes."""
+"""The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Half widths `half_width_H`, in what models learn, that cover `coverage_share` of the calibration rows."""
+    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows."""
 
     coverage_share: float
     half_width_H: NDArray[np.float64] = field(repr=False)

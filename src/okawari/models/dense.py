@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Mlp:
     """Recipe of a multi-layer perceptron with one layer for each entry of `hidden`, trained by Adam.
 
-    When `warm`, it begins with the weights that it had in the champion's training.
+    With `warm`, training starts from the weights of the same recipe in the champion's training.
 
     Example:
         >>> Mlp(hidden=(64, 32)).name
@@ -49,7 +49,7 @@ class Mlp:
         return "mlp_" + "_".join(map(str, self.hidden))
 
     def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
-        """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
+        """Fit on `data.train` with early stopping on `data.validation`; only the train part determines the scaling."""
 
         def build() -> ScaledNetwork:
             from okawari.models.networks import MlpNetwork
@@ -101,7 +101,7 @@ class Cnn:
         """Fit as `Mlp` does.
 
         Raises:
-            InvalidInput: the record's columns do not make a picture of at least 4 by 4 pixels.
+            InvalidInput: the record's columns do not form a picture of at least 4 by 4 pixels.
         """
         n_pixels, width = data.train.z_BSK.shape[2], data.train.r_BH.shape[1]
         height = self._measure_height(n_pixels)
@@ -117,8 +117,8 @@ class Cnn:
         height = self.height or math.isqrt(n_pixels)
         if n_pixels % height or min(height, n_pixels // height) < 4:
             raise InvalidInput(
-                f"{n_pixels} pixels make no picture of {height} rows; a Cnn takes whole rows, and 4 by 4 pixels at "
-                "least. Set Cnn.height."
+                f"{n_pixels} pixels do not form a picture of {height} rows; a Cnn takes full rows and at least 4 by 4 "
+                "pixels. Set Cnn.height."
             )
         return height
 

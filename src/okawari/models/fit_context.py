@@ -1,4 +1,4 @@
-"""What a fit receives: the data that it may see, the bench that it works on, and a callback for progress."""
+"""Arguments of a fit: training data, compute resources and files, and a callback for progress."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Workbench:
-    """What a fit works with: `device`, where a torch model trains (auto, cpu or cuda), and its number of threads.
+    """Resources of a fit: the `device` on which a torch model trains (auto, cpu or cuda), and the number of `threads`.
 
-    `study` is the file where a search keeps its trials, so that a training that was killed goes on; None where nothing
-    is to be kept. `start` is a file of weights to begin with, for recipes that are warm.
+    `study` is the file in which a search stores its trials, so that a killed training can resume; None to store
+    nothing. `start` is a file of initial weights, for warm recipes.
     """
 
     device: str = "cpu"
@@ -29,14 +29,14 @@ class Workbench:
 
 
 PLAIN_BENCH = Workbench()
-"""One thread of the CPU, and nothing is kept."""
+"""One CPU thread and no files."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a recipe may see: windows to learn from, others to stop early by, and nothing that judges.
+    """The data of a fit: windows to train on and windows for early stopping, but not the holdout.
 
-    `heads` name the columns of `r_BH`; without any, all of them are numbers.
+    `heads` name the columns of `r_BH`; without heads, all columns are numbers.
     """
 
     train: WindowSet
@@ -51,13 +51,10 @@ class TrainingData:
         return name_heads(self.heads, self.train.r_BH.shape[1])
 
     def require_forecast(self, recipe: str) -> Transform:
-        """Refuse windows of records and of several targets, for a recipe that only knows moves from a last level.
-
-        Returns:
-            The transform that makes these moves.
+        """The transform of the forecast's moves, for a recipe that only predicts moves from a last level.
 
         Raises:
-            InvalidInput: the task is no forecast.
+            InvalidInput: the task is not a forecast: windows of records or of several targets.
         """
         return self.train.transform.require_moves(recipe)
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class RandomForest:
     """Recipe of a random forest from the newest `lags` feature steps to all columns of an answer at once.
 
-    A split is chosen by how much less the columns vary below it: numbers in training variances, and of labels their
-    shares, which is Gini's measure. `min_leaf` keeps leaves large, because single returns are mostly noise; it keeps
-    the graph small as well. A third of the features is tried at each split. Source: Breiman, Random Forests, 2001.
+    Splits minimise the variance of the columns: numbers in training standard deviations, and label shares, for which
+    the variance is the Gini impurity. `min_leaf` keeps leaves large, because single returns are mostly noise, and keeps
+    the graph small. `feature_share` of the features are tried at each split. Source: Breiman, Random Forests, 2001.
 
     Example:
         >>> RandomForest(n_trees=50).name
@@ -54,7 +54,7 @@ class RandomForest:
         return f"random_forest_{self.n_trees}"
 
     def fit(self, data: TrainingData, progress: Progress) -> RandomForestModel:
-        """Fit on `data.train` alone; a forest has nothing to stop early.
+        """Fit on `data.train` alone; a forest needs no early stopping.
 
         Raises:
             InvalidInput: a window has fewer than `lags` feature steps.
@@ -69,10 +69,10 @@ class RandomForest:
             random_state=data.seed,
             n_jobs=data.bench.threads,
         )
-        said_BH = scale.shrink(data.train.r_BH)
-        # scikit-learn warns of a single column, which it makes a row of its own.
-        forest.fit(flatten_lags(data.train.z_BSK, self.lags), said_BH[:, 0] if said_BH.shape[1] == 1 else said_BH)
-        # Threads would add up the trees in the order in which they end, and so round in another way each time.
+        true_BH = scale.standardise(data.train.r_BH)
+        # scikit-learn warns about a target with a single column and expects one dimension instead.
+        forest.fit(flatten_lags(data.train.z_BSK, self.lags), true_BH[:, 0] if true_BH.shape[1] == 1 else true_BH)
+        # Several threads add the trees in the order in which they end, so rounding would differ between calls.
         forest.n_jobs = 1
         return RandomForestModel(forest=forest, lags=self.lags, scale=scale)
 
@@ -92,9 +92,9 @@ class RandomForestModel:
 
     def predict(self, windows: WindowSet) -> Floats:
         """`r_BH` by scikit-learn, labels as logits."""
-        said_BH = self.forest.predict(flatten_lags(windows.z_BSK, self.lags)).reshape(len(windows), -1)
-        return self.scale.grow(said_BH)
+        predicted_BH = self.forest.predict(flatten_lags(windows.z_BSK, self.lags)).reshape(len(windows), -1)
+        return self.scale.restore(predicted_BH)
 
     def core(self) -> TreesCore:
-        """The trees, and the scale of what they say."""
+        """The trees and the scale of their predictions."""
         return TreesCore(self.forest, self.lags, self.scale.mean_H, self.scale.std_H, self.scale.is_share_H)

@@ -1,6 +1,6 @@
-"""The LSTM once more, trained by Keras 3 on its torch backend (imported inside `fit`).
+"""The same LSTM, trained by Keras 3 on its torch backend (imported inside `fit`).
 
-Keras trains and predicts; for the graph its weights go into our own torch network, so that one exporter serves both.
+Keras trains and predicts; for the graph, its weights are copied into our torch network, so both use one exporter.
 Shapes: B windows, S feature steps, K features, H steps ahead, U hidden units.
 """
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class KerasLstm:
-    """Recipe of the network of `Lstm`, of the settings `lstm`, built and trained by Keras.
+    """Recipe of the network of `Lstm` with the settings `lstm`, built and trained by Keras.
 
-    Keras starts from other weights (Glorot and orthogonal, a forget bias of 1) and shuffles in another order, so it
-    ends elsewhere; that is what two trainings of one architecture look like.
+    Keras starts from other weights (Glorot and orthogonal, a forget bias of 1) and shuffles in another order, so its
+    result differs as two trainings of one architecture do.
 
     Example:
         >>> KerasLstm(lstm=Lstm(hidden=32)).name
@@ -40,9 +40,7 @@ class KerasLstm:
     lstm: Lstm = field(default_factory=Lstm)
 
     def __post_init__(self) -> None:
-        require(
-            not self.lstm.warm, "KerasLstm.lstm is warm; only an Lstm of its own starts from weights. Leave warm out."
-        )
+        require(not self.lstm.warm, "KerasLstm.lstm is warm; only an Lstm recipe itself can be warm. Leave warm out.")
 
     @property
     def name(self) -> str:
@@ -50,10 +48,10 @@ class KerasLstm:
         return f"keras_{self.lstm.name}"
 
     def fit(self, data: TrainingData, progress: Progress) -> KerasLstmModel:
-        """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone.
+        """Fit on `data.train` with early stopping on `data.validation`; only the train part determines the scaling.
 
         Raises:
-            InvalidInput: this process has loaded Keras on another backend, the training diverged, or the task is no
+            InvalidInput: this process has loaded Keras on another backend, the training diverged, or the task is not a
                 forecast.
         """
         from okawari.models import torch_training
@@ -74,7 +72,7 @@ class KerasLstm:
         return KerasLstmModel(keras_model=model, network=network.eval(), history=history, threads=data.bench.threads)
 
     def _build(self, keras: Any, data: TrainingData) -> Any:
-        """The Keras model [B, S, K] -> [B, H] on scaled numbers; every generator in it has a seed of its own."""
+        """The Keras model [B, S, K] -> [B, H] on scaled numbers; every random generator in it has its own seed."""
         steps, n_features = data.train.z_BSK.shape[1:]
         seeds = iter(range(data.seed * 1000, data.seed * 1000 + 1000))
         layers = [keras.Input((steps, n_features))]
@@ -127,10 +125,10 @@ class KerasLstm:
 
 
 def load_keras() -> Any:
-    """Keras on its torch backend; what it would write into the home folder goes into one that is thrown away.
+    """Import Keras with its torch backend; files that it writes into its home folder go into a temporary one.
 
     Raises:
-        InvalidInput: this process has loaded Keras on another backend, which cannot be changed any more.
+        InvalidInput: this process has loaded Keras on another backend, which cannot be changed later.
     """
     with tempfile.TemporaryDirectory() as folder, _environment(KERAS_BACKEND="torch", KERAS_HOME=folder):
         import keras
@@ -145,7 +143,7 @@ def load_keras() -> Any:
 
 @contextmanager
 def _environment(**wanted: str) -> Iterator[None]:
-    """Inside: these environment variables. Outside: what they were before."""
+    """Set these environment variables during the block and restore them afterwards."""
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -169,10 +167,10 @@ def _list_scaling(network: LstmNetwork) -> list[Floats]:
 
 
 def copy_weights(keras_model: Any, network: LstmNetwork) -> None:
-    """Give a torch network the weights of the Keras model of the same settings.
+    """Copy the weights of a Keras model into a torch network of the same settings.
 
-    Both keep the four gates in the order input, forget, cell, output. Keras stores matrices transposed, and one bias
-    where torch adds two, so the second is zero.
+    Both store the four gates in the order input, forget, cell, output. Keras stores matrices transposed, and one bias
+    where torch has two, so the second one is zero.
     """
     import torch
 
@@ -191,7 +189,7 @@ def copy_weights(keras_model: Any, network: LstmNetwork) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class KerasLstmModel:
-    """A fitted Keras model, `network`, its double in torch, and the numbers per epoch (`train_loss`, `valid_loss`)."""
+    """A fitted Keras model, its copy `network` in torch, and the losses of each epoch (`train_loss`, `valid_loss`)."""
 
     keras_model: Any
     network: LstmNetwork
@@ -199,14 +197,14 @@ class KerasLstmModel:
     threads: int = 1
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Log returns `r_BH` by Keras itself."""
+        """Moves `r_BH`, predicted by Keras."""
         from okawari.models import torch_training
 
         keras, (z_shift, z_scale, r_shift, r_scale) = load_keras(), _list_scaling(self.network)
         with torch_training.reproducible(seed=0, threads=self.threads), keras.device("cpu"):
-            said_BH = self.keras_model.predict((windows.z_BSK - z_shift) / z_scale, batch_size=256, verbose=0)
-        return np.asarray(said_BH * r_scale + r_shift, dtype=np.float32)
+            predicted_BH = self.keras_model.predict((windows.z_BSK - z_shift) / z_scale, batch_size=256, verbose=0)
+        return np.asarray(predicted_BH * r_scale + r_shift, dtype=np.float32)
 
     def core(self) -> TorchCore:
-        """The double, scaling included."""
+        """The copy in torch, scaling included."""
         return TorchCore(self.network)

@@ -1,4 +1,4 @@
-"""What models without a sense of time read and learn: the newest feature steps as one row, standardised numbers, and
+"""Inputs and targets of models without a time axis: the newest feature steps as one row, standardised numbers, and
 labels as columns of 0 and 1.
 
 Shapes: B windows, S feature steps, K features, L newest steps, H columns of an answer.
@@ -34,10 +34,11 @@ def flatten_lags(z_BSK: Floats, lags: int) -> Floats:
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Between what is to be learnt, `r_BH`, and what trees learn and say.
+    """Converts between `r_BH` and the scale on which trees are fitted and predict.
 
-    Numbers are in standard deviations of the training part from its mean. Labels stay 0 and 1 (mean 0, deviation 1);
-    where `is_share_H`, what is said of them is a share, of which `r_BH` is the logarithm, and else a logit already.
+    Numbers are standardised by mean and standard deviation of the training part. Labels stay 0 and 1 (mean 0,
+    deviation 1). Where `is_share_H` is true, trees predict the share of a label, and `r_BH` is its logarithm; otherwise
+    they predict its logit.
     """
 
     mean_H: NDArray[np.float64]
@@ -46,17 +47,17 @@ class TargetScale:
 
     @classmethod
     def measure(cls, r_BH: Floats, heads: Sequence[Head] = (), *, shares: bool = False) -> TargetScale:
-        """Of these training rows; a number that never moves is only centred. `shares`: trees say shares of labels."""
+        """The scale of these training rows; a constant number is only centred. `shares`: trees predict label shares."""
         is_label_H = mark_shares(heads, r_BH.shape[1])
         mean_H, std_H = r_BH.mean(axis=0, dtype=np.float64), r_BH.std(axis=0, dtype=np.float64)
         is_kept_H = is_label_H | (std_H == 0)
         return cls(np.where(is_label_H, 0.0, mean_H), np.where(is_kept_H, 1.0, std_H), is_label_H & shares)
 
-    def shrink(self, r_BH: Floats) -> NDArray[np.float64]:
-        """What trees learn of these rows of truth."""
-        shrunk: NDArray[np.float64] = (r_BH - self.mean_H) / self.std_H
-        return shrunk
+    def standardise(self, r_BH: Floats) -> NDArray[np.float64]:
+        """Rows of `r_BH` on the scale of the trees."""
+        standardised: NDArray[np.float64] = (r_BH - self.mean_H) / self.std_H
+        return standardised
 
-    def grow(self, said_BH: NDArray[np.floating]) -> Floats:
-        """What trees say as `r_BH`, labels as logits."""
-        return to_logits(said_BH * self.std_H + self.mean_H, self.is_share_H).astype(np.float32)
+    def restore(self, predicted_BH: NDArray[np.floating]) -> Floats:
+        """Predictions of trees as `r_BH`, labels as logits."""
+        return to_logits(predicted_BH * self.std_H + self.mean_H, self.is_share_H).astype(np.float32)

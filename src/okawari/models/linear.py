@@ -22,7 +22,7 @@ from okawari.schema.heads import Head, LabelHead, NumberHead
 
 Array = NDArray[np.float64]
 _NEVER = -30.0
-"""Logit of a label that never came in training, beside logits near zero: a probability of some 1e-13."""
+"""Logit of a label that never occurred in training; beside logits near zero, its probability is about 1e-13."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Linear:
     With no penalty, numbers are fitted by ordinary least squares, whose coefficients `solve(X'X, X'y)` are computed
     from a singular value decomposition (Golub and Van Loan, Matrix Computations, 4th ed. 2013, section 5.5); with one,
     by ridge regression (Hoerl and Kennard, 1970). Labels are fitted by multinomial logistic regression, whose penalty
-    is never 0 (labels that can be told apart without error have no finite coefficients).
+    is never 0 (for labels that can be separated without error, no finite coefficients are optimal).
 
     Example:
         >>> Linear().name, Linear(penalty=1.0).name
@@ -42,7 +42,7 @@ class Linear:
     penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        require(self.penalty >= 0, f"Linear.penalty is {self.penalty}; it is a weight of 0 or more. Use 0 for none.")
+        require(self.penalty >= 0, f"Linear.penalty is {self.penalty}; it is a weight of at least 0. Use 0 for none.")
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Linear:
         return "linear" + (f"_{self.penalty:g}".replace(".", "_") if self.penalty else "")
 
     def fit(self, data: TrainingData, progress: Progress) -> LinearModel:
-        """Fit each head on `data.train`; nothing is stopped early."""
+        """Fit each head on `data.train`, without early stopping."""
         x_BN = flatten_lags(data.train.z_BSK, data.train.z_BSK.shape[1]).astype(np.float64)
         r_BH = data.train.r_BH.astype(np.float64)
         fitted = [self._fit_head(x_BN, r_BH[:, head.columns], head) for head in data.named_heads]
@@ -59,7 +59,7 @@ class Linear:
 
     def _fit_head(self, x_BN: Array, r_BH: Array, head: Head) -> tuple[Array, Array]:
         shift, scale = x_BN.mean(axis=0), x_BN.std(axis=0)
-        # A spread that is only rounding is no spread.
+        # A standard deviation that is only rounding error counts as zero.
         scale = np.where(scale > 1e-9 * np.maximum(np.abs(shift), 1e-30), scale, 1.0)
         weight_HN, bias_H = _fit(head, (x_BN - shift) / scale, r_BH, self.penalty)
         weight_HN = weight_HN / scale
@@ -73,7 +73,7 @@ class Linear:
 @singledispatch
 def _fit(head: Head, x_BN: Array, r_BH: Array, penalty: float) -> tuple[Array, Array]:
     """Coefficients [H, N] and intercepts [H] of one head, for standardised features."""
-    raise NotImplementedError(f"Linear fits no {type(head).__name__}.")
+    raise NotImplementedError(f"Linear has no fit for {type(head).__name__}; register one here.")
 
 
 @_fit.register
@@ -98,7 +98,7 @@ def _fit_labels(head: LabelHead, x_BN: Array, r_BC: Array, penalty: float) -> tu
         bias_C[known] = 0.0
         return weight_CN, bias_C
     fitted = LogisticRegression(C=1 / (penalty or 1.0), max_iter=1000).fit(x_BN, true_B)
-    if len(known) == 2:  # scikit-learn keeps one logit of two, of the second against the first
+    if len(known) == 2:  # for two labels scikit-learn has one logit: the second against the first
         weight_CN[known], bias_C[known] = fitted.coef_ * [[-0.5], [0.5]], fitted.intercept_ * np.array([-0.5, 0.5])
     else:
         weight_CN[known], bias_C[known] = fitted.coef_, fitted.intercept_
@@ -107,7 +107,7 @@ def _fit_labels(head: LabelHead, x_BN: Array, r_BC: Array, penalty: float) -> tu
 
 @dataclass(frozen=True, kw_only=True)
 class LinearModel:
-    """Fitted coefficients `weight_HN` and intercepts `bias_H`, of raw features."""
+    """Fitted coefficients `weight_HN` and intercepts `bias_H`, for features without scaling."""
 
     weight_HN: Array
     bias_H: Array

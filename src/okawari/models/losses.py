@@ -1,7 +1,8 @@
-"""What an answer's heads mean for its numbers: which columns are shares of labels, the loss, and its slope.
+"""Losses of the heads of an answer, their gradients, and logits from shares.
 
-Shapes: B windows, H columns of an answer. A head's columns are numbers, or belong to the labels of one question: there
-the truth is 1 for the label that came and 0 for all others, and a model says logits. No heads: all columns are numbers.
+Shapes: B windows, H columns of an answer. A head's columns are numbers or the labels of one target. For labels, the
+true value is 1 for the label that occurred and 0 for all others, and models predict logits. Without heads, all columns
+are numbers.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ Numbers = NDArray[np.float64]
 
 
 def to_logits(values: NDArray[np.floating], is_share_H: NDArray[np.bool_]) -> Numbers:
-    """Shares [..., H] as their logarithms, none taken of less than SMALLEST_SHARE; all else passes.
+    """Logarithms of shares [..., H], with shares below SMALLEST_SHARE raised to it; other columns stay unchanged.
 
-    A softmax over the columns of a head gives its shares back, as parts of one.
+    A softmax over the columns of a head gives the shares again, with a sum of 1.
     """
     passed = np.asarray(values, dtype=np.float64)
     return np.where(is_share_H, np.log(np.maximum(passed, SMALLEST_SHARE)), passed)
 
 
-def joint_loss(said_BH: NDArray[np.floating], true_BH: NDArray[np.floating], heads: Sequence[Head] = ()) -> float:
-    """Sum of the heads' losses: mean squared error of numbers in the units that came, cross entropy of labels in nats.
+def joint_loss(predicted_BH: NDArray[np.floating], true_BH: NDArray[np.floating], heads: Sequence[Head] = ()) -> float:
+    """Sum of the heads' losses: mean squared error of numbers in their given units, cross entropy of labels in nats.
 
-    The same as `torch_training.joint_loss` is for torch.
+    `torch_training.joint_loss` is the same for torch.
     """
-    said, true = said_BH.astype(np.float64), true_BH.astype(np.float64)
-    named = name_heads(heads, said.shape[1])
-    return sum(each.measure_loss(said[:, each.columns], true[:, each.columns]) for each in named)
+    predicted, true = predicted_BH.astype(np.float64), true_BH.astype(np.float64)
+    named = name_heads(heads, predicted.shape[1])
+    return sum(each.measure_loss(predicted[:, each.columns], true[:, each.columns]) for each in named)
 
 
 def differentiate_loss(
-    said_BH: NDArray[np.floating], true_BH: NDArray[np.floating], heads: Sequence[Head] = ()
+    predicted_BH: NDArray[np.floating], true_BH: NDArray[np.floating], heads: Sequence[Head] = ()
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Slope and curvature of each row's loss in each column [B, H]; see `Head.find_slopes`."""
-    slope_BH, curve_BH = np.empty_like(said_BH), np.empty_like(said_BH)
-    for head in name_heads(heads, said_BH.shape[1]):
-        slopes = head.find_slopes(said_BH[:, head.columns], true_BH[:, head.columns])
+    slope_BH, curve_BH = np.empty_like(predicted_BH), np.empty_like(predicted_BH)
+    for head in name_heads(heads, predicted_BH.shape[1]):
+        slopes = head.find_slopes(predicted_BH[:, head.columns], true_BH[:, head.columns])
         slope_BH[:, head.columns], curve_BH[:, head.columns] = slopes
     return slope_BH, curve_BH

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Lstm:
     """Recipe of a stacked LSTM with small dense layers for each head of the answer, trained by Adam on the joint loss.
 
-    When `warm`, it begins with the weights that it had in the champion's training.
+    With `warm`, training starts from the weights of the same recipe in the champion's training.
 
     Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Kingma and Ba, Adam, 2015.
 
@@ -54,7 +54,7 @@ class Lstm:
         return f"lstm_{self.layers}x{self.hidden}"
 
     def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
-        """Fit on `data.train`, stop early by `data.validation`; scaling comes from the train part alone."""
+        """Fit on `data.train` with early stopping on `data.validation`; only the train part determines the scaling."""
         from okawari.models import torch_training
 
         with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
@@ -80,11 +80,13 @@ class Lstm:
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise InvalidInput(f"{path} holds weights of another network than {self}. Use its settings.") from error
+            raise InvalidInput(
+                f"{path} holds weights of another network than {self}. Use the settings that made the file."
+            ) from error
         return NetworkModel(network=network.eval(), history=(), threads=threads)
 
     def build(self, n_features: int, widths: Sequence[int]) -> LstmNetwork:
-        """An untrained network of these settings, with a head of each width; torch's generator gives its weights."""
+        """An untrained network of these settings, with a head of each width; torch's generator draws its weights."""
         from okawari.models.networks import LstmNetwork
 
         return LstmNetwork(n_features, widths, hidden=self.hidden, layers=self.layers, fc=self.fc, dropout=self.dropout)

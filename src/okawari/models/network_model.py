@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkModel:
-    """A fitted network, scaling included, with its numbers per epoch (`train_loss`, `valid_loss`, see `training`)."""
+    """A fitted network, scaling included, with the losses of each epoch (`train_loss`, `valid_loss`)."""
 
     network: nn.Module
     history: tuple[Mapping[str, float], ...]
@@ -24,7 +24,7 @@ class NetworkModel:
     reads: Reads = "z"
 
     def predict(self, windows: WindowSet) -> Floats:
-        """`r_BH` by torch."""
+        """`r_BH`, predicted by torch."""
         from okawari.models.torch_training import predict_network
 
         taken = windows.z_BSK if self.reads == "z" else windows.levels_BT

@@ -1,4 +1,4 @@
-"""The networks themselves. Imports torch, so only a fit or a load imports this module.
+"""Torch networks. Imports torch, so only a fit or a load imports this module.
 
 Shapes: B windows, S feature steps, K features, T readings, H columns of an answer, U hidden units.
 """
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from okawari.schema.heads import Head, mark_shares
 
 SMALLEST_LEVEL_SHARE = 0.01
-"""Least level ahead, as a share of the last level, that a network on levels may answer; a price of 0 has no log."""
+"""Smallest predicted level of a network on levels, as a share of the last level; a price of 0 has no logarithm."""
 _TINY = 1e-12
-"""Smallest last level, as in the graph's reading stage: it keeps the ratio finite."""
+"""Smallest last level, as in the graph's reading stage; it keeps the ratio finite."""
 
 
 class ScaledNetwork(nn.Module):
-    """Numbers [B, S, K] to `r_BH`: scale, the network of a subclass, scale back.
+    """Features [B, S, K] to `r_BH`: scales the input, applies the network of a subclass, scales the output back.
 
-    All scaling is inside, as buffers that the training part alone has set, so that the module's border is raw. Labels
-    are answered as logits and have no scale.
+    The scaling is inside, as buffers computed from the training part alone, so inputs and outputs of the module are not
+    scaled. Labels are predicted as logits and have no scale.
     """
 
     def __init__(self, n_features: int, width: int) -> None:
@@ -41,7 +41,7 @@ class ScaledNetwork(nn.Module):
         self.get_buffer("out_scale").masked_fill_(is_share_H, 1.0)
 
     def squeeze_by(self, in_BSK: Tensor, out_BH: Tensor) -> None:
-        """Scale all numbers of the training part, in and out alike, from their range to 0..1 (MinMax)."""
+        """Scale inputs and outputs from their common range in the training part to 0..1 (MinMax)."""
         both = torch.cat([in_BSK.flatten(), out_BH.flatten()])
         for name in ("in", "out"):
             self._set_scaling(name, both.min(), both.max() - both.min())
@@ -51,20 +51,20 @@ class ScaledNetwork(nn.Module):
         self.get_buffer(f"{name}_scale").copy_(torch.where(scale > 0, scale, 1.0))
 
     def forward(self, in_BSK: Tensor) -> Tensor:
-        """What is learnt, [B, H], in its own unit."""
+        """`r_BH` in the unit of the learning target."""
         scaled_BSK = (in_BSK - self.get_buffer("in_shift")) / self.get_buffer("in_scale")
         return self.answer(scaled_BSK) * self.get_buffer("out_scale") + self.get_buffer("out_shift")
 
     def answer(self, scaled_BSK: Tensor) -> Tensor:
-        """The network proper: standardised numbers in, standardised numbers [B, H] out."""
+        """The network itself: scaled inputs [B, S, K] to scaled outputs [B, H]."""
         raise NotImplementedError
 
 
 class LstmNetwork(ScaledNetwork):
-    """An LSTM, and on its last state two dense layers for each head of the answer; `widths` are the heads' columns.
+    """An LSTM with two dense layers on its last state for each head; `widths` are the numbers of columns of the heads.
 
-    Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; one body and several heads: Caruana, Multitask
-    Learning, 1997.
+    Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; shared layers with several heads: Caruana,
+    Multitask Learning, 1997.
     """
 
     def __init__(
@@ -79,15 +79,15 @@ class LstmNetwork(ScaledNetwork):
         )
 
     def answer(self, scaled_BSK: Tensor) -> Tensor:
-        """From the state after the last step."""
+        """The heads' outputs from the state after the last step."""
         states_BSU, _ = self.lstm(scaled_BSK)
         return torch.cat([head(states_BSU[:, -1]) for head in self.heads], dim=1)
 
 
 class LevelNetwork(nn.Module):
-    """Levels `levels_BT` to log returns `r_BH`, by a network that answers levels ahead.
+    """Levels `levels_BT` to log returns `r_BH`, by a network that predicts the next levels.
 
-    `r = log(max(ahead, SMALLEST_LEVEL_SHARE * last) / last)`, so that any answer of the network has a finite log.
+    `r = log(max(ahead, SMALLEST_LEVEL_SHARE * last) / last)`, so that every prediction has a finite logarithm.
     """
 
     def __init__(self, ahead: LstmNetwork) -> None:
@@ -116,7 +116,7 @@ class MlpNetwork(ScaledNetwork):
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], width))
 
     def answer(self, scaled_BSK: Tensor) -> Tensor:
-        """All layers in turn."""
+        """Apply all layers."""
         out_BH: Tensor = self.layers(scaled_BSK)
         return out_BH
 
@@ -142,7 +142,7 @@ class CnnNetwork(ScaledNetwork):
         )
 
     def answer(self, scaled_BSK: Tensor) -> Tensor:
-        """The picture through all layers."""
+        """Apply all layers to the pictures."""
         out_BH: Tensor = self.layers(scaled_BSK.reshape(-1, *self.shape))
         return out_BH
 

@@ -1,4 +1,4 @@
-"""The baseline of several targets at once: what is stays, as often as it did in training."""
+"""The baseline for several targets at once: current values persist, with the frequencies of the training part."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Persistence:
-    """Recipe of a first-order Markov chain for each labelled head; a number stays or is the training part's mean,
-    whichever was closer in training.
+    """Recipe of a first-order Markov chain for each labelled head; for a number, the prediction is its current value
+    or the mean of the training part, whichever had the smaller squared error in training.
 
-    A label's probabilities are how often each label followed the one that stands now, plus one occurrence that is
-    shared evenly by all labels, so that none is impossible. A growth stays; an acceleration does not, and its mean,
-    near zero, says that growth stays. Source: Anderson and Goodman, Statistical Inference about Markov Chains, 1957.
+    The probability of a label is the frequency with which it followed the current label, with one more occurrence
+    spread evenly over all labels, so that no probability is 0. Growth tends to persist; acceleration does not, and its
+    mean near zero means that growth persists. Source: Anderson and Goodman, Statistical Inference about Markov Chains,
+    1957.
     """
 
     @property
@@ -38,9 +39,9 @@ class Persistence:
         """Count transitions in `data.train`.
 
         Raises:
-            InvalidInput: the windows do not know where their targets stand, as those of other tasks.
+            InvalidInput: the windows have no current values of targets, as in all tasks but Anticipate.
         """
-        now_BH = _require_standing(data.train)
+        now_BH = _require_current(data.train)
         next_BH = data.train.r_BH
         weight_HH, bias_H = np.zeros(2 * (now_BH.shape[1],)), np.zeros(now_BH.shape[1])
         for head in data.heads:
@@ -53,10 +54,10 @@ class Persistence:
         return {"recipe": "Persistence"}
 
 
-def _require_standing(windows: WindowSet) -> Floats:
+def _require_current(windows: WindowSet) -> Floats:
     if windows.now_BH is None:
         raise InvalidInput(
-            "Persistence goes by where targets stand now, and this task has no such state; it takes an Anticipate. Use "
+            "Persistence needs the current values of targets, and this task has none; it takes an Anticipate task. Use "
             "RandomWalk for a forecast and Constant for records."
         )
     return windows.now_BH
@@ -65,12 +66,12 @@ def _require_standing(windows: WindowSet) -> Floats:
 @singledispatch
 def _persist(head: Head, now_BC: Floats, next_BC: Floats) -> tuple[Array, Array]:
     """Weight [C, C] and bias [C] of one head."""
-    raise NotImplementedError(f"Persistence fits no {type(head).__name__}.")
+    raise NotImplementedError(f"Persistence has no fit for {type(head).__name__}; register one here.")
 
 
 @_persist.register
 def _persist_number(head: NumberHead, now_BC: Floats, next_BC: Floats) -> tuple[Array, Array]:
-    """The number of now where it is closer to the next one than the mean is, by squared error; else the mean."""
+    """The current number if its squared error against the next one is below that of the mean; else the mean."""
     stays = float(np.mean((next_BC - now_BC) ** 2, dtype=np.float64)) < float(next_BC.var(dtype=np.float64))
     mean_C = next_BC.mean(axis=0, dtype=np.float64)
     return (np.eye(1), np.zeros(1)) if stays else (np.zeros((1, 1)), mean_C)
@@ -86,7 +87,7 @@ def _persist_label(head: LabelHead, now_BC: Floats, next_BC: Floats) -> tuple[Ar
 
 @dataclass(frozen=True, kw_only=True)
 class PersistenceModel:
-    """Logarithms of transition probabilities and means of numbers, as an affine map of where the targets stand."""
+    """Logarithms of transition probabilities, and means of numbers, as an affine map of the current values."""
 
     weight_HH: Array
     bias_H: Array
@@ -94,8 +95,8 @@ class PersistenceModel:
 
     def predict(self, windows: WindowSet) -> Floats:
         """`r_BH` by numpy in float64."""
-        return (_require_standing(windows) @ self.weight_HH.T + self.bias_H).astype(np.float32)
+        return (_require_current(windows) @ self.weight_HH.T + self.bias_H).astype(np.float32)
 
     def core(self) -> AffineCore:
-        """The map itself."""
+        """The affine map."""
         return AffineCore(self.weight_HH, self.bias_H, reads="now")

@@ -1,4 +1,4 @@
-"""An LSTM that learns prices instead of returns: what many do, and why this case does not.
+"""An LSTM that learns prices instead of returns, for comparison with the same network on returns.
 
 Shapes: B windows, T readings, H steps ahead.
 """
@@ -18,10 +18,10 @@ from okawari.models.network_model import NetworkModel
 class PriceLevelLstm:
     """Recipe of an LSTM from MinMax-scaled levels to MinMax-scaled levels ahead; `lstm` holds its settings.
 
-    The range of the scaling is that of the train part, so where prices leave it the network answers from where it has
-    learnt nothing. It is a candidate so that anyone can see that beside the same network on returns. The graph takes a
-    level ahead below one percent of the last level for that one percent, because a price of 0 or less has no log. So it
-    is no candidate where differences are learnt.
+    The scaling uses the range of the train part, so for prices outside of that range the network has no training data.
+    This candidate shows the effect beside the same network on returns. The graph raises predicted levels below one
+    percent of the last level to that one percent, because a price of 0 or less has no logarithm. So the recipe is not
+    available for cases that learn differences.
 
     Example:
         >>> PriceLevelLstm(lstm=Lstm(hidden=32)).name
@@ -33,7 +33,7 @@ class PriceLevelLstm:
     def __post_init__(self) -> None:
         require(
             not self.lstm.warm,
-            "PriceLevelLstm.lstm is warm; only an Lstm of its own starts from weights. Leave warm out.",
+            "PriceLevelLstm.lstm is warm; only an Lstm recipe itself can be warm. Leave warm out.",
         )
 
     @property
@@ -42,7 +42,7 @@ class PriceLevelLstm:
         return f"price_level_{self.lstm.name}"
 
     def fit(self, data: TrainingData, progress: Progress) -> NetworkModel:
-        """Fit levels on `data.train`, stop early by `data.validation`; the range comes from the train part alone."""
+        """Fit levels on `data.train` with early stopping on `data.validation`; the range is that of the train part."""
         from okawari.models import torch_training
         from okawari.models.networks import LevelNetwork
 

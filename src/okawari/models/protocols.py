@@ -1,4 +1,4 @@
-"""What every model family implements: a recipe is immutable settings, a model is what its `fit` returns.
+"""Protocols of every model family: a recipe is immutable settings, a model is the result of its `fit`.
 
 A recipe has no `predict`, so "not fitted yet" cannot happen. Recipe modules import their heavy library inside `fit`:
 the serving image loads cases, and has neither torch nor statsmodels.
@@ -20,24 +20,24 @@ class Model(Protocol):
 
     @property
     def history(self) -> tuple[Mapping[str, float], ...]:
-        """Numbers per epoch; empty where the fit has none."""
+        """Numbers of each epoch; empty for fits without epochs."""
         ...
 
     def predict(self, windows: WindowSet) -> Floats:
-        """`r_BH` by the family's own library, labels as logits: what the graph has to equal."""
+        """`r_BH`, predicted by the family's own library, labels as logits; the graph must compute the same."""
         ...
 
     def core(self) -> Core:
-        """The part of the graph that is this model's own."""
+        """The part of the graph that is specific to this model."""
         ...
 
 
 @runtime_checkable
 class Storable(Protocol):
-    """A model whose weights a later training of the same recipe may begin with."""
+    """A model whose weights a later training of the same recipe may start from."""
 
     def save_weights(self, path: Path) -> None:
-        """Write the weights as a file that is loaded without running code."""
+        """Write the weights to a file that can be loaded without running code."""
         ...
 
 
@@ -46,7 +46,7 @@ class Recipe(Protocol):
 
     @property
     def name(self) -> str:
-        """Short, unique within a case; the row's name in every leaderboard."""
+        """Short name, unique within a case; it names the row in every leaderboard."""
         ...
 
     def fit(self, data: TrainingData, progress: Progress) -> Model:

@@ -1,4 +1,4 @@
-"""The random walk: tomorrow is today. The baseline of every forecast, and on prices one that is hard to beat."""
+"""The random walk: every future value equals the last one. The baseline of every forecast, hard to beat on prices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ class RandomWalk:
         return "random_walk"
 
     def fit(self, data: TrainingData, progress: Progress) -> RandomWalkModel:
-        """Nothing is estimated; only the horizon is taken from the data; a forecast's alone."""
+        """Take the horizon from the data; nothing is estimated.
+
+        Raises:
+            InvalidInput: the task is not a forecast.
+        """
         data.require_forecast("RandomWalk")
         return RandomWalkModel(horizon=data.train.r_BH.shape[1])
 

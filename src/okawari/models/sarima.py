@@ -1,14 +1,14 @@
-"""SARIMA on the log level, or on the level itself where differences are learnt, fitted by maximum likelihood with
+"""SARIMA on the log level, or on the level itself where differences are learned, fitted by maximum likelihood with
 statsmodels (imported inside `fit`).
 
 Shapes: B windows, T readings, H steps ahead, n readings of the whole series.
 
 The forecast from a window is an affine map of that window: with fixed parameters neither the gain of the Kalman
 filter nor its state transition depends on the data (Durbin and Koopman, Time Series Analysis by State Space Methods,
-2nd ed. 2012, section 4.3). So filtering the zero window gives the bias, filtering each unit impulse its column of
-the weight, and the graph needs no filter. Windows are centred on their last level, which keeps the diffuse initial
-state harmless whatever the level is. What is diffuse is a matter of the unit, so levels themselves are counted in
-standard deviations of their changes.
+2nd ed. 2012, section 4.3). So filtering the zero window gives the bias, filtering each unit impulse gives its column of
+the weight, and the graph needs no filter. Windows are centred on their last level, so the diffuse initial state works
+for any level. How diffuse the state is depends on the unit, so levels without logarithm are scaled by the standard
+deviation of their changes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Sarima:
-    """Recipe of a SARIMA (p, d, q)(P, D, Q, s) on the log level, or on the level itself where differences are learnt;
+    """Recipe of a SARIMA (p, d, q)(P, D, Q, s) on the log level, or on the level itself where differences are learned;
     `max_iterations` bounds the optimiser.
 
     Source: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, chapter 9.
@@ -52,7 +52,7 @@ class Sarima:
         if self.order[1] < 1:
             raise InvalidInput(
                 f"Sarima.order is {self.order}; its middle number counts differences and must be at least 1, because a "
-                "level that grows has no mean to return to. Use (p, 1, q)."
+                "growing level has no constant mean. Use (p, 1, q)."
             )
 
     @property
@@ -61,7 +61,11 @@ class Sarima:
         return "sarima_" + "_".join("".join(map(str, numbers)) for numbers in (self.order, self.seasonal_order))
 
     def fit(self, data: TrainingData, progress: Progress) -> SarimaModel:
-        """Fit on the one contiguous series that the train windows cover; deterministic; a forecast's alone."""
+        """Fit on the one contiguous series that the train windows cover; deterministic.
+
+        Raises:
+            InvalidInput: the task is not a forecast.
+        """
         transform = data.require_forecast("Sarima")
         straight_N = transform.straighten(join_levels(data.train))
         scale = transform.measure_unit(straight_N)
@@ -75,7 +79,7 @@ class Sarima:
     def _estimate(self, series_N: Array) -> tuple[Array, dict[str, float]]:
         model = self.state_space(series_N)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # statsmodels warns of what `converged` says too
+            warnings.simplefilter("ignore")  # `converged` below reports the same
             result = model.fit(disp=False, maxiter=self.max_iterations)
         if not result.mle_retvals["converged"]:
             _log.warning("%s did not converge in %d iterations", self.name, self.max_iterations)
@@ -94,7 +98,7 @@ class Sarima:
 
 
 def join_levels(windows: WindowSet) -> Array:
-    """The levels [n] that contiguous windows cover: the first window, each later last reading, the last truth."""
+    """The levels [n] of contiguous windows: the first window, the last reading of each later one, the last truth."""
     first_T = windows.x_BTF[0, :-1, windows.target_index].astype(np.float64)
     truth_H = windows.transform.backward(windows.level_B[-1:], windows.r_BH[-1].astype(np.float64))
     return np.concatenate([first_T, windows.level_B, truth_H])
@@ -102,7 +106,7 @@ def join_levels(windows: WindowSet) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class SarimaModel:
-    """A fitted SARIMA; `parameters` in the order of statsmodels, of levels that are counted in `scale`."""
+    """A fitted SARIMA; `parameters` are in the order of statsmodels, for levels in units of `scale`."""
 
     recipe: Sarima
     parameters: Array
@@ -112,11 +116,11 @@ class SarimaModel:
     scale: float = 1.0
 
     def predict(self, windows: WindowSet) -> Floats:
-        """Moves `r_BH`: each window is filtered by statsmodels, which then forecasts."""
+        """Moves `r_BH`: statsmodels filters each window and forecasts from it."""
         return self._forecast(windows.w_BT).astype(np.float32)
 
     def _forecast(self, w_BT: Array) -> Array:
-        """Forecasts [B, H] from centred levels, one Kalman filter a window."""
+        """Forecasts [B, H] from centred levels, with one Kalman filter for each window."""
         model = self.recipe.state_space(np.zeros(self.n_history))
         forecasts = np.empty((len(w_BT), self.horizon))
         for row, w_T in enumerate(w_BT / self.scale):
@@ -124,7 +128,7 @@ class SarimaModel:
         return forecasts * self.scale
 
     def core(self) -> AffineCore:
-        """The affine map that this filter is: bias from the zero window, one column of the weight an impulse."""
+        """The filter as an affine map: the bias from the zero window, each column of the weight from one impulse."""
         impulses = self.scale * np.eye(self.n_history)
         answers = self._forecast(np.vstack([np.zeros(self.n_history), impulses]))
         return AffineCore(weight_HN=(answers[1:] - answers[0]).T / self.scale, bias_H=answers[0])

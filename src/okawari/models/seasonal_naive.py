@@ -1,4 +1,4 @@
-"""The seasonal naive forecast: what the target was one season earlier. A second floor, for series that repeat."""
+"""The seasonal naive forecast: the target's value one season earlier. A second baseline, for seasonal series."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from okawari.models.windows import Floats, WindowSet
 class SeasonalNaive:
     """Recipe of the seasonal naive forecast: `level[t + h - season * k]`, with the smallest k that is known at t.
 
-    Where h is a multiple of `season` that is the last level itself, so there it equals the random walk.
+    Where h is a multiple of `season`, that is the last level, so the forecast equals the random walk.
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 3rd ed. 2021, section 5.2.
 
     Example:
@@ -42,17 +42,17 @@ class SeasonalNaive:
         return f"seasonal_naive_{self.season}"
 
     def fit(self, data: TrainingData, progress: Progress) -> SeasonalNaiveModel:
-        """Nothing is estimated; history and horizon are taken from the data.
+        """Take history and horizon from the data; nothing is estimated.
 
         Raises:
-            InvalidInput: a window is shorter than the season.
+            InvalidInput: a window is shorter than the season, or the task is not a forecast.
         """
         data.require_forecast("SeasonalNaive")
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
         if history < self.season:
             raise InvalidInput(
-                f"SeasonalNaive.season is {self.season}; a window holds {history} readings, and a season has to fit "
-                "into it. Shorten the season or lengthen the history."
+                f"SeasonalNaive.season is {self.season}; a window holds {history} readings and must contain a "
+                "season. Shorten the season or lengthen the history."
             )
         ahead_H = np.arange(1, horizon + 1)
         back_H = self.season * np.ceil(ahead_H / self.season).astype(int) - ahead_H
@@ -65,7 +65,7 @@ class SeasonalNaive:
 
 @dataclass(frozen=True, kw_only=True)
 class SeasonalNaiveModel:
-    """For each step ahead, the level that lies `back_H` readings before the last one."""
+    """For each step ahead, the level `back_H` readings before the last one."""
 
     n_history: int
     back_H: NDArray[np.int64]

@@ -1,7 +1,7 @@
-"""The one torch training loop, in small levels: train, epoch, step. Imports torch, so only a fit imports this module.
+"""The torch training loop, in three levels: train, epoch, step. Imports torch, so only a fit imports this module.
 
 Shapes: B windows, S feature steps, K features, T readings, H columns of an answer. The loss is the sum over the heads
-of an answer (`joint_loss`). More than its buffer `out_scale` it does not know of a network.
+of an answer (`joint_loss`). A network needs a buffer `out_scale`; the loop requires nothing else of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long and how fast: at most `epochs`, fewer after `patience` epochs without a better validation loss."""
+    """Settings of the loop: at most `epochs`; it stops after `patience` epochs without a better validation loss."""
 
     epochs: int = 30
     patience: int = 5
@@ -50,16 +50,16 @@ class Schedule:
 
 @contextmanager
 def reproducible(*, seed: int, threads: int) -> Iterator[None]:
-    """Inside: seeded generators, `threads` torch threads, deterministic kernels. Outside: all as it was before."""
+    """Use seeded generators, `threads` torch threads and deterministic kernels during the block; restore all after."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for to be deterministic
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     with torch.random.fork_rng():
         try:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True)
-            # Filling fresh memory helps to find who reads it; nobody here does, and it takes a fifth of the time.
+            # Filling new memory helps to find reads of uninitialised memory, but takes a fifth of the time.
             memory.fill_uninitialized_memory = False
             torch.manual_seed(seed)
             yield
@@ -73,7 +73,7 @@ def choose_device(wanted: str) -> torch.device:
     """The torch device of "cpu", "cuda" or "auto" (cuda where there is one).
 
     Raises:
-        InvalidInput: another word, or "cuda" where there is none.
+        InvalidInput: `wanted` is another word, or is "cuda" and there is no CUDA device.
     """
     if wanted not in ("cpu", "cuda", "auto"):
         raise InvalidInput(f"Device is {wanted!r}; training runs on 'cpu', 'cuda' or 'auto'. Choose one of these.")
@@ -83,9 +83,9 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def to_tensors(windows: WindowSet, device: torch.device, reads: Reads = "z") -> tuple[Tensor, Tensor]:
-    """What a network takes and what it learns, on the device.
+    """A network's inputs and learning targets, on the device.
 
-    Features [B, S, K] and `r_BH`, or levels [B, T, 1] and levels ahead [B, H] of a forecast, in the target's own unit.
+    Features [B, S, K] and `r_BH` or, with "levels", levels [B, T, 1] and levels ahead [B, H] in the target's unit.
     """
     if reads == "z":
         return _move(windows.z_BSK, device), _move(windows.r_BH, device)
@@ -94,21 +94,21 @@ def to_tensors(windows: WindowSet, device: torch.device, reads: Reads = "z") -> 
 
 
 def _move(values: Floats, device: torch.device) -> Tensor:
-    """A copy on the device; to a GPU from pinned memory, which it reads without the help of the CPU."""
+    """A copy on the device; copies to a GPU go through pinned memory, which it reads without the CPU."""
     copied = torch.tensor(values)
     return copied.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else copied
 
 
 def start_from(network: nn.Module, start: Path | None) -> bool:
-    """Take the weights of a file, if there is one and it holds a network of the same shapes; whether it did.
+    """Load weights from a file, if there is one for a network of the same shapes; returns whether they were loaded.
 
-    Call it before the scaling is set, which belongs to the data that is learned from now.
+    Call it before the scaling is set, because the scaling must come from the new training data.
     """
     if start is None:
         return False
     state = torch.load(start, map_location="cpu", weights_only=True)
     if _list_shapes(state) != _list_shapes(network.state_dict()):
-        _logger.warning("%s holds the weights of another network; this one starts anew.", start.name)
+        _logger.warning("%s holds weights of another network; this one starts from random weights.", start.name)
         return False
     network.load_state_dict(state)
     return True
@@ -121,9 +121,9 @@ def _list_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 def train_network(
     network: nn.Module, data: TrainingData, schedule: Schedule, progress: Progress, *, reads: Reads = "z"
 ) -> tuple[Mapping[str, float], ...]:
-    """Train in place and leave the best weights in `network`, on the CPU and in evaluation mode; numbers per epoch.
+    """Train in place; returns the losses of each epoch. `network` ends with the best weights, on the CPU, in eval mode.
 
-    Call it inside `reproducible`, with the network built there too.
+    Build the network and call this function inside `reproducible`.
     """
     device = choose_device(data.bench.device)
     network.to(device)
@@ -148,7 +148,7 @@ def train_network(
 
 
 def require_finite(numbers: Mapping[str, float], epoch: int, learning_rate: float) -> None:
-    """Refuse an epoch whose losses are no numbers.
+    """Check the losses of an epoch.
 
     Raises:
         InvalidInput: a loss is nan or infinite.
@@ -186,42 +186,42 @@ def run_epoch(
 
 
 def run_step(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence[Head]) -> float:
-    """The loss of one batch, whose gradients are left in the network."""
+    """The loss of one batch; its gradients are stored in the network."""
     loss = joint_loss(network, batch, heads)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()
 
 
 def joint_loss(network: nn.Module, batch: tuple[Tensor, Tensor], heads: Sequence[Head] = ()) -> Tensor:
-    """Sum over the heads: of numbers their mean squared error, of labels their cross entropy in nats.
+    """Sum of the heads' losses: mean squared error for numbers, cross entropy in nats for labels.
 
-    Errors count in units of the network's `out_scale`: of what was standardised 1.0 is "no better than the mean". On a
-    GPU the network runs in bfloat16 where that is safe (autocast), the loss itself in float32.
+    Errors are in units of the network's `out_scale`: for standardised numbers, 1.0 is the loss of the mean. On a GPU,
+    the network runs in bfloat16 where that is safe (autocast), the loss itself in float32.
     """
     taken, learnt_BH = batch
     with torch.autocast(taken.device.type, dtype=torch.bfloat16, enabled=taken.device.type == "cuda"):
-        said_BH = network(taken)
-    said_BH, scale_H = said_BH.float(), network.get_buffer("out_scale")
+        predicted_BH = network(taken)
+    predicted_BH, scale_H = predicted_BH.float(), network.get_buffer("out_scale")
     losses = [
-        _measure_head(each, said_BH[:, each.columns], learnt_BH[:, each.columns], scale_H[each.columns])
+        _measure_head(each, predicted_BH[:, each.columns], learnt_BH[:, each.columns], scale_H[each.columns])
         for each in name_heads(heads, learnt_BH.shape[1])
     ]
     return torch.stack(losses).sum()
 
 
 @singledispatch
-def _measure_head(head: Head, said_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
-    raise NotImplementedError(f"Torch measures no {type(head).__name__}.")
+def _measure_head(head: Head, predicted_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
+    raise NotImplementedError(f"No torch loss is defined for {type(head).__name__}; register one here.")
 
 
 @_measure_head.register
-def _measure_number(head: NumberHead, said_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
-    return (((said_BC - learnt_BC) / scale_C) ** 2).mean()
+def _measure_number(head: NumberHead, predicted_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
+    return (((predicted_BC - learnt_BC) / scale_C) ** 2).mean()
 
 
 @_measure_head.register
-def _measure_label(head: LabelHead, said_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(said_BC, learnt_BC)
+def _measure_label(head: LabelHead, predicted_BC: Tensor, learnt_BC: Tensor, scale_C: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(predicted_BC, learnt_BC)
 
 
 @torch.inference_mode()
@@ -234,7 +234,7 @@ def measure_loss(network: nn.Module, rows: tuple[Tensor, Tensor], batch_size: in
 
 @torch.inference_mode()
 def predict_network(network: nn.Module, taken: Floats, *, threads: int, batch_size: int = 256) -> Floats:
-    """`r_BH` by torch itself, on the CPU; `taken` is what the network reads, windows first."""
+    """`r_BH`, predicted by torch on the CPU; `taken` is the network's input, with windows as the first axis."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

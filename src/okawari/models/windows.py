@@ -1,10 +1,10 @@
-"""Windows with their truth: what every model learns from and answers.
+"""Windows with their true values: the input and target of every model.
 
-Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 of a
-record), H columns of an answer: steps ahead, or one for a number, or one for each label.
-`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` what models learn: of a forecast
-the target's move from its last level (`okawari.schema.transforms`), else the number itself, or 1 for its label and 0
-for all others.
+Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 for
+records), H columns of an answer: steps ahead, or one for a number, or one for each label.
+`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` the learning target: for a
+forecast, the target's move from its last level (`okawari.schema.transforms`); for other tasks, the number itself, or 1
+for the label that occurred and 0 for all others.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Windows with their truth: `x_BTF` raw readings, `z_BSK` features, `r_BH` what is learned, `level_B` the last
-    target level of a series (its own unit) or the truth itself of a record, `at_B` the time of the last reading
-    (datetime64[ns]), `target_index` the target's place among the columns, where it is one of them, and `now_BH` where
-    several targets stand in the last reading, laid out like `r_BH`; None for other tasks. `transform` says what `r_BH`
-    is; `ahead_BH` is the truth as it was read, in the target's own unit, where it is read and not computed.
+    """Windows with their true values: `x_BTF` raw readings, `z_BSK` features, `r_BH` learning targets, `level_B` the
+    last target level of a series (in its own unit) or the true value of a record, `at_B` the time of the last reading
+    (datetime64[ns]), `target_index` the target's index among the columns, if it is one of them. `now_BH` has the
+    current values of several targets, in the columns of `r_BH`; None for other tasks. `transform` defines `r_BH`.
+    `ahead_BH` has the true values in the target's own unit, as they were read; None where `r_BH` has them.
     """
 
     x_BTF: Floats
@@ -48,20 +48,20 @@ class WindowSet:
 
     @property
     def w_BT(self) -> NDArray[np.float64]:  # noqa: N802
-        """The levels as a forecast's models may read them: each one's move away from the last."""
+        """Centred levels, an input for models of forecasts: each level's move from the last one."""
         levels_BT = self.levels_BT.astype(np.float64)
         return self.transform.forward(levels_BT[:, -1:], levels_BT)
 
     @property
     def true_BH(self) -> NDArray[np.float64]:  # noqa: N802
-        """The truth in the target's own unit, laid out like an answer."""
+        """The true values in the target's own unit, in the columns of an answer."""
         return self.r_BH.astype(np.float64) if self.ahead_BH is None else self.ahead_BH
 
     def __getitem__(self, rows: slice) -> WindowSet:
         return self._take(rows)
 
     def pick(self, places: slice | NDArray[np.int64]) -> WindowSet:
-        """The windows at these places, in this order."""
+        """The windows at these indices, in this order."""
         return self._take(places)
 
     def _take(self, rows: slice | NDArray[np.int64]) -> WindowSet:

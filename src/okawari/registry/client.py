@@ -1,4 +1,4 @@
-"""MLflow's client: pointed at our server, failing within seconds, errors as our own."""
+"""MLflow's client for our server: short time-outs, and MLflow's errors converted to ours."""
 
 from __future__ import annotations
 
@@ -17,34 +17,30 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-_KNOCK_S = 2.0
-
-
-_SHORT_S = 2
-
-
+_HEALTH_TIMEOUT_S = 2.0
+_INTERACTIVE_TIMEOUT_S = 2
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
 def limit_waiting() -> None:
-    """From now on, this process asks the server once and waits 2 s at most, as people wait for what it shows.
+    """Make this process send each request once and wait at most 2 s for it, because a person waits for the result.
 
-    Flows keep the patient limits of `load_mlflow`, for a busy server must not cost them a training.
+    Flows keep the longer limits of `load_mlflow`, so that a busy server does not make a training fail.
     """
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(_SHORT_S)
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(_INTERACTIVE_TIMEOUT_S)
 
 
 def require_server() -> None:
-    """Ask for the server's health, because MLflow's client repeats a refused connection for many seconds.
+    """Request the server's health, because MLflow's client repeats a refused connection for many seconds.
 
     Raises:
-        ServerUnreachable: no server answers where it should.
+        ServerUnreachable: no server answers at the address in the settings.
     """
     base = load_settings().mlflow_base
     if base.startswith("http"):
         try:
-            httpx.get(f"{base}/health", timeout=_KNOCK_S)
+            httpx.get(f"{base}/health", timeout=_HEALTH_TIMEOUT_S)
         except httpx.HTTPError as error:
             raise ServerUnreachable(
                 f"No MLflow server answers at {base} ({error}); start it with: okawari up."
@@ -52,8 +48,13 @@ def require_server() -> None:
 
 
 @contextmanager
-def asking(missing: str = "not there") -> Iterator[None]:
-    """Turn what MLflow raises into our own errors: what is not there is `NotYet`, a server that is not, unreachable."""
+def translate_errors(missing: str = "not there") -> Iterator[None]:
+    """Raise our own errors in place of MLflow's.
+
+    Raises:
+        NotYet: the requested thing does not exist; its message is `missing`.
+        ServerUnreachable: the server does not answer.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -71,7 +72,7 @@ def asking(missing: str = "not there") -> Iterator[None]:
 
 @cache
 def load_mlflow() -> Any:
-    """The library, pointed at our server, without telemetry, and failing within seconds where no server answers."""
+    """MLflow, set up for our server, without telemetry, and with time-outs of seconds."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

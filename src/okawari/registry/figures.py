@@ -1,4 +1,4 @@
-"""Figures for the training record: loss curve, and answers against the truth. Only home of matplotlib."""
+"""Figures of a training run: loss curves, and answers against true values. Only home of matplotlib."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def draw_history(history: Sequence[Mapping[str, float]], title: str) -> Figure:
 
 
 def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> Figure:
-    """Answers against the truth, a panel for each head: numbers of a series over time (of a forecast the first step),
-    numbers of records point by point, labels as counts.
+    """Answers against true values, one panel for each head: for series, numbers over time (for forecasts, the first
+    step); for records, numbers as points; for labels, a confusion matrix.
     """
     heads = case.task.heads
     figure, panels = _new_figures(title, len(heads))
@@ -47,13 +47,13 @@ def draw_holdout(answer: Answer, holdout: WindowSet, case: Case, title: str) -> 
 
 
 def name_figure(case: Case) -> str:
-    """File of the holdout's figure: `confusion.png` where all answers are labels, else `holdout.png`."""
+    """File name of the holdout's figure: `confusion.png` where all answers are labels, else `holdout.png`."""
     return "holdout.png" if any(head.has_interval for head in case.task.heads) else "confusion.png"
 
 
 @singledispatch
 def _draw_head(head: Head, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
-    raise NotImplementedError(f"There is no figure of {type(head).__name__}.")
+    raise NotImplementedError(f"No figure is defined for {type(head).__name__}; register one here.")
 
 
 @_draw_head.register(NumberHead)
@@ -77,11 +77,11 @@ def _draw_time(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case:
 
 @_draw_head.register(LabelHead)
 def _draw_confusion(head: LabelHead, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
-    """How often each true label (row) was answered with each label (column)."""
+    """How often each label (column) was predicted for each true label (row)."""
     labels = head.labels
     counts = np.zeros((len(labels), len(labels)), dtype=int)
-    true_B, said_B = (values_BH[:, head.columns].argmax(axis=1) for values_BH in (holdout.r_BH, answer.mean_BH))
-    np.add.at(counts, (true_B, said_B), 1)
+    true_B, predicted_B = (values_BH[:, head.columns].argmax(axis=1) for values_BH in (holdout.r_BH, answer.mean_BH))
+    np.add.at(counts, (true_B, predicted_B), 1)
     axes.imshow(counts, cmap="Greens")
     for row, column in np.ndindex(counts.shape):
         ink = "white" if counts[row, column] > counts.max() / 2 else "black"
@@ -110,7 +110,7 @@ def _new_figure(title: str) -> tuple[Figure, Axes]:
 
 def _new_figures(title: str, n_panels: int) -> tuple[Figure, list[Axes]]:
     """A figure and its panels side by side."""
-    # The object interface, because pyplot keeps every figure alive and wants a screen.
+    # The object interface, because pyplot keeps every figure in memory and needs a display.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8 if n_panels == 1 else 5 * n_panels, 4), layout="constrained")

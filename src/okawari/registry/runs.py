@@ -1,7 +1,4 @@
-"""Runs and their artefacts: what was trained, from what, and how good it was.
-
-`tracking` and `registry` are the only homes of mlflow. One training is one run with a child run per candidate.
-"""
+"""MLflow runs and their artefacts. One training is one run with a child run for each candidate."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from okawari.case import Case
+from okawari.registry.client import load_client, load_mlflow, translate_errors
 from okawari.settings import load_settings
 from okawari.storage.snapshots import Snapshot
 
@@ -25,12 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from okawari.models.search.trials import SearchedModel, Trial
-from okawari.registry.client import asking, load_client, load_mlflow
 
 
 @contextmanager
 def record_training(case: Case, snapshot: Snapshot, readings: pd.DataFrame, tags: Mapping[str, str]) -> Iterator[str]:
-    """A run of the case's experiment with its data set; yields its id, and marks it failed if the body raises."""
+    """Open a run in the case's experiment, with its data set; yields its id. The run is failed if the block raises."""
     name = f"{case.name} snapshot {snapshot.version}"
     kind = {"okawari.kind": "training", "okawari.snapshot_version": str(snapshot.version)}
     with _run(_find_experiment(case), name, {**kind, **tags}) as run_id:
@@ -42,7 +39,7 @@ def record_training(case: Case, snapshot: Snapshot, readings: pd.DataFrame, tags
 
 @contextmanager
 def record_candidate(case: Case, parent_id: str, name: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """A child run of a training for one candidate; yields its id."""
+    """Open a child run of a training for one candidate; yields its id."""
     tags = {"okawari.kind": "candidate", "mlflow.parentRunId": parent_id}
     with _run(_find_experiment(case), name, tags) as run_id:
         for key, value in settings.items():
@@ -51,7 +48,7 @@ def record_candidate(case: Case, parent_id: str, name: str, settings: Mapping[st
 
 
 def record_search(case: Case, candidate_id: str, found: SearchedModel) -> None:
-    """A search's trials as child runs of its candidate's run, and there the settings that it chose."""
+    """Record the trials of a search as child runs of its candidate's run, and the chosen settings in that run."""
     client, experiment = load_client(), _find_experiment(case)
     for name, value in found.recipe.describe().items():
         client.log_param(candidate_id, f"chosen.{name}", str(value)[:500])
@@ -82,7 +79,7 @@ def _to_ms(at: datetime | None) -> int | None:
 
 
 def record_monitoring(case: Case, snapshot: Snapshot, report: bytes, numbers: Mapping[str, float]) -> str:
-    """A run of its own for a drift report (HTML) and its numbers; returns the run's id."""
+    """Record a drift report (HTML) and its numbers as a separate run; returns the run's id."""
     kind = {"okawari.kind": "monitoring", "okawari.snapshot_version": str(snapshot.version)}
     with _run(_find_experiment(case), f"{case.name} drift {snapshot.version}", kind) as run_id:
         record_metrics(run_id, numbers)
@@ -91,7 +88,7 @@ def record_monitoring(case: Case, snapshot: Snapshot, report: bytes, numbers: Ma
 
 
 def record_comparison(case: Case, rows: Sequence[Mapping[str, Any]], decisions: Mapping[str, str]) -> str:
-    """A run of its own for the variants of several candidates and which of each would serve; returns the run's id."""
+    """Record the variants of several candidates, and the chosen variant of each, as a separate run; returns its id."""
     with _run(_find_experiment(case), f"{case.name} in 8 bits", {"okawari.kind": "comparison"}) as run_id:
         record_table(run_id, rows, "variants.json")
         load_client().log_dict(run_id, dict(decisions), "decisions.json")
@@ -127,14 +124,14 @@ def _record_data(run_id: str, case: Case, snapshot: Snapshot, readings: pd.DataF
 
 
 def record_metrics(run_id: str, numbers: Mapping[str, float | None], *, step: int | None = None) -> None:
-    """Numbers of a run; those that are None are left out."""
+    """Record numbers of a run; those that are None are skipped."""
     known = {name: float(value) for name, value in numbers.items() if value is not None}
     for name, value in known.items():
         load_client().log_metric(run_id, name, value, step=step)
 
 
 def record_history(run_id: str, history: Sequence[Mapping[str, float]]) -> None:
-    """Numbers of every epoch, in one call."""
+    """Record the numbers of every epoch, up to 1000 in one call."""
     from mlflow.entities import Metric
 
     points = [
@@ -147,19 +144,19 @@ def record_history(run_id: str, history: Sequence[Mapping[str, float]]) -> None:
 
 
 def record_figure(run_id: str, figure: Figure, path: str) -> None:
-    """A figure as an artefact of a run."""
+    """Record a figure as an artefact of a run."""
     load_client().log_figure(run_id, figure, path)
 
 
 def record_table(run_id: str, rows: Sequence[Mapping[str, Any]], path: str) -> None:
-    """A table as a JSON artefact that MLflow's page can compare across runs; what a row lacks is empty."""
+    """Record a table as a JSON artefact that MLflow's page can compare across runs; missing values are empty."""
     names = dict.fromkeys(name for row in rows for name in row)
     table = pd.DataFrame([{name: row.get(name) for name in names} for row in rows], dtype=object)
     load_client().log_table(run_id, table, path)
 
 
 def record_file(run_id: str, content: bytes, path: str) -> None:
-    """Bytes as an artefact of a run, at exactly this path."""
+    """Record bytes as an artefact of a run, at exactly this path."""
     target = Path(path)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / target.name).write_bytes(content)
@@ -174,36 +171,36 @@ def load_file(run_id: str, path: str) -> bytes:
         NotYet: the run has no such artefact.
     """
     missing = f"Run {run_id} has no artefact {path}; train the case again."
-    with tempfile.TemporaryDirectory() as folder, asking(missing):
+    with tempfile.TemporaryDirectory() as folder, translate_errors(missing):
         return Path(load_client().download_artifacts(run_id, path, folder)).read_bytes()
 
 
 def load_leaderboard(run_id: str) -> list[dict[str, Any]]:
-    """The rows of a training's leaderboard, best first, as they were shown."""
+    """The rows of a training's recorded leaderboard, best first."""
     table = json.loads(load_file(run_id, "leaderboard.json"))
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
 def find_candidate(case: Case, training_id: str, name: str) -> str | None:
-    """The run of the candidate of that name in a training; None where it did not take part."""
+    """The run id of a candidate in a training; None where the candidate was not trained."""
     wanted = f"tags.`mlflow.parentRunId` = '{training_id}' and tags.`mlflow.runName` = '{name}'"
     found = load_client().search_runs([_find_experiment(case)], wanted)
     return str(found[0].info.run_id) if found else None
 
 
 def load_snapshot_version(run_id: str) -> int:
-    """The snapshot that a training learned from."""
+    """The version of the snapshot that a training used."""
     return int(load_client().get_run(run_id).data.tags["okawari.snapshot_version"])
 
 
 def page_url(run_id: str) -> str:
-    """Where a person looks at a run."""
+    """Address of a run's page in MLflow."""
     run = load_client().get_run(run_id)
     return f"{load_settings().mlflow_base}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
 
 
 def close_abandoned(case: Case) -> int:
-    """Mark this case's trainings that still say RUNNING as killed; right only while no other training runs."""
+    """Mark this case's RUNNING runs as killed; returns their number. Call it only while no training runs."""
     experiment = _find_experiment(case)
     dead = load_client().search_runs([experiment], "attributes.status = 'RUNNING'")
     for run in dead:

@@ -1,7 +1,7 @@
-"""Model versions and the champion. With `tracking`, the only home of mlflow.
+"""Model versions and the champion.
 
-The graph of a version is kept as the very bytes that were measured (`variants/<variant>.onnx`), beside the ONNX model
-that MLflow itself can load. MLflow keeps no history of alias moves; ours is in the decision records.
+The graph of a version is stored as exactly the bytes that were measured (`variants/<variant>.onnx`), beside the ONNX
+model that MLflow itself can load. MLflow keeps no history of alias changes; the decision log has one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
-from okawari.registry.client import asking, load_client, load_mlflow
+from okawari.registry.client import load_client, load_mlflow, translate_errors
 from okawari.registry.runs import load_file
 from okawari.storage.deployable import ModelIdentity
 
@@ -28,7 +28,7 @@ _LOADERS = ["onnxruntime"]
 
 @dataclass(frozen=True, kw_only=True)
 class Version(ModelIdentity):
-    """A registered model version: its identity and how good it was, kept as tags."""
+    """A registered model version: its identity and its scores, stored as tags."""
 
     loss_name: str
     loss: float
@@ -42,8 +42,8 @@ def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, An
     """Log the graph as the run's ONNX model, register it under the case's name, and return the version's number.
 
     Args:
-        case: whose model it is.
-        run_id: the training that made it.
+        case: the case that the model belongs to.
+        run_id: the run of the training that made it.
         graph: the parsed ONNX model (`okawari.graph.inference.parse_model`).
         facts: the fields of `Version` besides case, version and run_id.
 
@@ -75,7 +75,7 @@ def set_champion(case_name: str, version: str) -> None:
 def load_champion(case_name: str) -> Version | None:
     """The version that the champion alias points at; None where the case has no champion."""
     try:
-        with asking():
+        with translate_errors():
             found = load_client().get_model_version_by_alias(case_name, CHAMPION)
     except NotYet:
         return None
@@ -86,9 +86,9 @@ def load_version(case_name: str, version: str) -> Version:
     """A registered version.
 
     Raises:
-        NotYet: there is none of that number.
+        NotYet: there is no such version.
     """
-    with asking(f"Case {case_name} has no registered version {version}."):
+    with translate_errors(f"Case {case_name} has no registered version {version}."):
         return _to_version(case_name, load_client().get_model_version(case_name, version))
 
 
@@ -137,7 +137,7 @@ def _read_version(given: Mapping[str, Any]) -> Version:
         unknown += [f"{each['loc'][-1]} ({each['msg']})" for each in error.errors(include_url=False)]
     if unknown:
         raise InvalidInput(
-            f"Version {given['version']} of case {given['case']} has fields that are wrong: {', '.join(unknown)}. "
-            "Train the case again."
+            f"Version {given['version']} of case {given['case']} has missing, unknown or invalid fields: "
+            f"{', '.join(unknown)}. Train the case again."
         )
     return read

@@ -19,11 +19,11 @@ NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One value of a reading, with the range in which it is data at all.
+    """One value of a reading, with its valid range.
 
     `above` is an exclusive lower bound, `minimum` and `maximum` are inclusive. `integer` columns hold whole
-    numbers. `unit` is what a person reads beside the number. With `labels`, the column holds one of these words
-    instead; inside, a label is its place in the list (0, 1, ...), so every reading is a row of numbers.
+    numbers. `unit` is shown beside the number. With `labels`, the column holds one of these words instead; a label is
+    stored as its place in the list (0, 1, ...), so every reading is a row of numbers.
     """
 
     name: str
@@ -39,44 +39,44 @@ class Column:
         require(bool(NAME.match(self.name)), f"Column name is {self.name!r}; use lower-case letters, digits and _.")
         low = self.above if self.above is not None else self.minimum
         if low is not None and self.maximum is not None:
-            require(low <= self.maximum, f"Column {self.name} allows nothing: lower bound {low} > {self.maximum}.")
+            require(low <= self.maximum, f"Column {self.name} allows no value: lower bound {low} > {self.maximum}.")
         if self.labels:
             self._check_labels()
 
     def _check_labels(self) -> None:
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         require(not twice, f"Column {self.name} names the labels {twice} twice; name each once.")
-        require(len(self.labels) > 1, f"Column {self.name} has one label, {self.labels[0]!r}; a choice takes two.")
+        require(len(self.labels) > 1, f"Column {self.name} has one label, {self.labels[0]!r}; name at least two.")
         bounds = (self.above, self.minimum, self.maximum)
         require(
             bounds == (None, None, None) and not self.integer,
-            f"Column {self.name} has labels and also bounds; labels say all. Leave the bounds out.",
+            f"Column {self.name} has labels and bounds; a column has one or the other. Leave the bounds out.",
         )
 
     def make_head(self, start: int = 0) -> Head:
-        """What an answer of this column consists of; which of the heads it is says what kind of column this is."""
+        """The head for predictions of this column, whose columns of an answer begin at `start`."""
         if self.labels:
             return LabelHead(name=self.name, start=start, words=self.labels)
         return NumberHead(name=self.name, start=start, unit=self.unit)
 
     @property
     def head(self) -> Head:
-        """The head of an answer that is this column alone."""
+        """The head of an answer that consists of this column alone."""
         return self.make_head()
 
     @property
     def width(self) -> int:
-        """Features that a model reads of it: the number, or one for each label."""
+        """Number of features for a model: 1 for a number, or one for each label."""
         return len(self.labels) or 1
 
     @property
     def has_interval(self) -> bool:
-        """Whether answers of it carry an interval."""
+        """Whether predictions of it have an interval."""
         return self.head.has_interval
 
     @property
     def expected(self) -> str:
-        """What a value is, in words."""
+        """Description of a valid value."""
         return f"one of {', '.join(self.labels)}" if self.labels else "a number"
 
     @property
@@ -89,16 +89,16 @@ class Column:
         if self.labels:
             return f"{self.name} is one of {', '.join(self.labels)}"
         limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum}
-        said = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+        bounds = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
         kind = "a whole number" if self.integer else "a number"
         unit = f"({self.unit})" if self.unit else ""
-        return " ".join(part for part in (f"{self.name} is", kind, said, unit) if part)
+        return " ".join(part for part in (f"{self.name} is", kind, bounds, unit) if part)
 
     def to_number(self, value: Any) -> float:
-        """A value of a reading as a number: a label is its place.
+        """A value of a reading as a number; a label becomes its place.
 
         Raises:
-            KeyError: a word that is no label of the column.
+            KeyError: a word is not a label of the column.
         """
         return self.places[value] if self.labels else value
 
@@ -108,16 +108,16 @@ class Column:
         return {label: float(place) for place, label in enumerate(self.labels)}
 
     def parse(self, values: pd.Series, parse_numbers: Callable[[pd.Series], pd.Series]) -> pd.Series:
-        """Values as they came as float64: numbers, or places of labels; what is neither is NaN."""
+        """Raw values as float64: numbers, or places of labels; invalid values become NaN."""
         if not self.labels:
             return parse_numbers(values)
         return values.map(lambda value: self.places.get(spell_label(value), np.nan)).astype("float64")
 
     def spell(self, places: pd.Series) -> pd.Series:
-        """Stored numbers as a person reads them: labels as their words, numbers as they are.
+        """Stored numbers in readable form: labels as their words, numbers unchanged.
 
         Raises:
-            InvalidInput: a place that has no label, because labels were taken away since.
+            InvalidInput: a place has no label, because labels were removed since then.
         """
         if not self.labels:
             return places
@@ -125,14 +125,14 @@ class Column:
         if not beyond.empty:
             raise InvalidInput(
                 f"Column {self.name} holds the label at place {int(beyond.iloc[0])} and the case names "
-                f"{len(self.labels)} labels, counted from 0; labels may be added at the end only. Put back what was "
-                "taken away."
+                f"{len(self.labels)} labels, counted from 0; labels may be added at the end only. Restore the "
+                "removed labels."
             )
         return pd.Series([self.labels[int(place)] for place in places], index=places.index, dtype=object)
 
 
 def spell_label(value: object) -> str:
-    """A label as a word, whatever type a file gave it: 3, 3.0 and "3" are the same label."""
+    """A label as a word, for any type in a file: 3, 3.0 and "3" are the same label."""
     return str(int(value)) if isinstance(value, (float, np.floating)) and value == value // 1 else str(value).strip()
 
 
@@ -140,7 +140,7 @@ def spell_label(value: object) -> str:
 class AtLeast:
     """A rule between two columns of the same reading: `greater` is never below `smaller`.
 
-    `slack_share` forgives rounding, as a share of `smaller`.
+    `slack_share` is the tolerance for rounding, as a share of `smaller`.
     """
 
     greater: str
@@ -149,11 +149,11 @@ class AtLeast:
 
     @property
     def label(self) -> str:
-        """The rule as a person reads it."""
+        """The rule in readable form."""
         return f"{self.greater} >= {self.smaller}"
 
     def holds(self, greater_N: NDArray[np.float64], smaller_N: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """For N readings, whether each keeps the rule; False where a number is missing.
+        """Whether each of N readings satisfies the rule; False where a number is missing.
 
         >>> AtLeast(greater="high", smaller="low").holds(np.array([2.0, 1.0]), np.array([1.0, 2.0])).tolist()
         [True, False]

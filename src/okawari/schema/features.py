@@ -19,16 +19,16 @@ class LogRatio:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What it is made of."""
+        """The columns that the feature is computed from."""
         return (self.numerator, self.denominator)
 
     @property
     def logged_columns(self) -> tuple[str, ...]:
-        """Columns of which a logarithm is taken: all of it."""
+        """Columns of which a logarithm is taken: all."""
         return self.columns
 
     def place_pair(self, places: Mapping[str, int]) -> tuple[int, int]:
-        """Where its two numbers stand when the newest reading and the one before stand side by side."""
+        """Indices of its two numbers in one row of the newest reading followed by the reading before it."""
         return places[self.numerator], places[self.denominator] + self.lag * len(places)
 
 
@@ -42,7 +42,7 @@ class Change:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What it is made of."""
+        """The columns that the feature is computed from."""
         return (self.column,)
 
     @property
@@ -51,7 +51,7 @@ class Change:
         return ()
 
     def place_pair(self, places: Mapping[str, int]) -> tuple[int, int]:
-        """Where its two numbers stand when the newest reading and the one before stand side by side."""
+        """Indices of its two numbers in one row of the newest reading followed by the reading before it."""
         return places[self.column], places[self.column] + len(places)
 
 

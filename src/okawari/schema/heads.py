@@ -1,8 +1,8 @@
-"""What an answer consists of: numbers and labels, each a run of its columns.
+"""Heads: the parts of an answer, numbers or labels. Each head is a range of the answer's columns.
 
     NumberHead    `n_steps` numbers in one unit; a forecast is one number head of H steps
-    LabelHead     one column for each label; the truth is 1 for the label that came and 0 for all others, a model says
-                  logits, an answer holds probabilities
+    LabelHead     one column for each label; the true value is 1 for the label that occurred and 0 for all others,
+                  models predict logits, answers hold probabilities
 
 Shapes: B windows, H columns of an answer, C columns of one head.
 """
@@ -21,30 +21,30 @@ from okawari.formats import format_share
 
 Array = NDArray[np.float64]
 SMALLEST_SHARE = 1e-6
-"""Least probability that a model gives a label: what never came in training is not impossible, and logs stay finite."""
+"""Smallest probability of a label: labels that did not occur in training stay possible, and logarithms finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head(ABC):
-    """A run of an answer's columns, from `start` on. `unit` is what a person reads beside a number."""
+    """A range of an answer's columns that begins at `start`. `unit` is shown beside a number."""
 
     name: str
     start: int
     unit: str = ""
 
     has_interval = True
-    """Whether answers carry an interval."""
+    """Whether answers have an interval."""
     is_share = False
-    """Whether columns are probabilities, which models say as logits and which have no scale."""
+    """Whether columns are probabilities, which models predict as logits and which have no scale."""
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """Columns of this head."""
+        """Number of columns of this head."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that columns stand for; none for numbers."""
+        """The label of each column; empty for numbers."""
         return ()
 
     @property
@@ -54,49 +54,49 @@ class Head(ABC):
 
     @property
     def columns(self) -> slice:
-        """Where this head stands in an answer."""
+        """The slice of this head's columns in an answer."""
         return slice(self.start, self.stop)
 
     @abstractmethod
     def encode(self, values_B: Array) -> Array:
-        """Values (a label as its place) as rows of truth [B, C]."""
+        """Values (a label as its place) as rows of true values [B, C]."""
 
     @abstractmethod
     def decode(self, values_BC: NDArray[Any]) -> Array:
         """One value for each row [B]: the first number, or the place of the most probable label."""
 
     @abstractmethod
-    def answer(self, said_BC: Array) -> Array:
+    def answer(self, predicted_BC: Array) -> Array:
         """Convert model outputs to answers: numbers as they are, logits to probabilities."""
 
     @abstractmethod
-    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
-        """Loss of model outputs (labels as logits), a mean over rows: squared error, or cross entropy in nats."""
+    def measure_loss(self, predicted_BC: Array, true_BC: Array) -> float:
+        """Loss of model outputs (labels as logits), the mean over rows: squared error, or cross entropy in nats."""
 
     @abstractmethod
-    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def find_slopes(self, predicted_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Slope and curvature of each row's loss in each column [B, C]: half the squared error, or cross entropy."""
 
     @abstractmethod
     def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
-        """Loss of a row for an uninformed prediction: the truth's own variance, or `log C` for one of C labels."""
+        """Loss of a row for an uninformed prediction: the variance of true values, or `log C` for one of C labels."""
 
     @abstractmethod
     def measure_difference(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> float:
-        """Largest difference of two answers: numbers as a share of the largest |full|, labels in probability."""
+        """Largest difference of two answers: for numbers a share of the largest |full|, for labels in probability."""
 
     @abstractmethod
     def find_flips(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> Sequence[NDArray[np.bool_]]:
-        """Which rows get another label, as a list of one array [B]; an empty list for numbers."""
+        """Rows with another label, as a list of one array [B]; an empty list for numbers."""
 
     @abstractmethod
-    def say(self, mean_C: Sequence[float]) -> str:
-        """One answer in words."""
+    def format_answer(self, mean_C: Sequence[float]) -> str:
+        """One answer as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NumberHead(Head):
-    """`n_steps` numbers; of a forecast one for each step ahead.
+    """`n_steps` numbers; for a forecast, one for each step ahead.
 
     Example:
         >>> NumberHead(name="close", start=0, n_steps=5).columns
@@ -107,11 +107,11 @@ class NumberHead(Head):
 
     @property
     def width(self) -> int:
-        """One column a step."""
+        """One column for each step."""
         return self.n_steps
 
     def encode(self, values_B: Array) -> Array:
-        """The numbers in one column."""
+        """The numbers as one column."""
         return values_B[:, None]
 
     def decode(self, values_BC: NDArray[Any]) -> Array:
@@ -119,33 +119,33 @@ class NumberHead(Head):
         first_B: Array = values_BC[:, 0].astype(np.float64)
         return first_B
 
-    def answer(self, said_BC: Array) -> Array:
+    def answer(self, predicted_BC: Array) -> Array:
         """The numbers as they are."""
-        return said_BC
+        return predicted_BC
 
-    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
-        """Mean squared error in the units that came."""
-        return float(np.mean((said_BC - true_BC) ** 2))
+    def measure_loss(self, predicted_BC: Array, true_BC: Array) -> float:
+        """Mean squared error in the given units."""
+        return float(np.mean((predicted_BC - true_BC) ** 2))
 
-    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The error itself, and 1."""
-        return said_BC - true_BC, np.ones_like(said_BC)
+    def find_slopes(self, predicted_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The error, and 1."""
+        return predicted_BC - true_BC, np.ones_like(predicted_BC)
 
     def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
-        """Variance of the truth; 1 where it never varies."""
+        """Variance of the true values; 1 if they are constant."""
         return float(true_BC.astype(np.float64).var()) or 1.0
 
     def measure_difference(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> float:
-        """As a share of the largest number."""
+        """Largest difference as a share of the largest |full|."""
         full = full_BC.astype(np.float64)
         return float(np.max(np.abs(mean_BC - full))) / (float(np.max(np.abs(full))) or 1.0)
 
     def find_flips(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> Sequence[NDArray[np.bool_]]:
-        """None: a number is no label."""
+        """Empty: numbers have no labels."""
         return ()
 
-    def say(self, mean_C: Sequence[float]) -> str:
-        """The first number; of several steps it is the next one."""
+    def format_answer(self, mean_C: Sequence[float]) -> str:
+        """The first number, which is the next step of a forecast."""
         return f"{mean_C[0]:.5g}" + (" one step ahead" if self.n_steps > 1 else "")
 
 
@@ -154,7 +154,7 @@ class LabelHead(Head):
     """One label out of `words`, with the probability of each.
 
     Example:
-        >>> LabelHead(name="size", start=1, words=("small", "large")).say([0.25, 0.75])
+        >>> LabelHead(name="size", start=1, words=("small", "large")).format_answer([0.25, 0.75])
         'large (75.0%)'
     """
 
@@ -165,7 +165,7 @@ class LabelHead(Head):
 
     @property
     def width(self) -> int:
-        """One column a label."""
+        """One column for each label."""
         return len(self.words)
 
     @property
@@ -179,41 +179,41 @@ class LabelHead(Head):
         return marks_BC
 
     def decode(self, values_BC: NDArray[Any]) -> Array:
-        """The place of the largest share."""
+        """The place of the most probable label."""
         place_B: Array = values_BC.argmax(axis=1).astype(np.float64)
         return place_B
 
-    def answer(self, said_BC: Array) -> Array:
-        """A softmax."""
-        shares_BC: Array = np.exp(said_BC - np.logaddexp.reduce(said_BC, axis=1, keepdims=True))
+    def answer(self, predicted_BC: Array) -> Array:
+        """Softmax of the logits."""
+        shares_BC: Array = np.exp(predicted_BC - np.logaddexp.reduce(predicted_BC, axis=1, keepdims=True))
         return shares_BC
 
-    def measure_loss(self, said_BC: Array, true_BC: Array) -> float:
+    def measure_loss(self, predicted_BC: Array, true_BC: Array) -> float:
         """Cross entropy of the softmax, in nats."""
-        return float(np.mean(np.logaddexp.reduce(said_BC, axis=1) - (said_BC * true_BC).sum(axis=1)))
+        return float(np.mean(np.logaddexp.reduce(predicted_BC, axis=1) - (predicted_BC * true_BC).sum(axis=1)))
 
-    def find_slopes(self, said_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def find_slopes(self, predicted_BC: NDArray[Any], true_BC: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """`p - truth`, and twice the diagonal `p (1 - p)` of the Hessian.
 
-        The whole Hessian is nowhere more curved than twice its diagonal, so a step of all columns at once does not go
-        too far. Source: Friedman, Greedy Function Approximation, 2001, section 4.6.
+        Twice the diagonal bounds the curvature of the whole Hessian, so a step in all columns at once is not too large.
+        Source: Friedman, Greedy Function Approximation, 2001, section 4.6.
         """
-        share = np.exp(said_BC - np.logaddexp.reduce(said_BC, axis=1, keepdims=True))
+        share = np.exp(predicted_BC - np.logaddexp.reduce(predicted_BC, axis=1, keepdims=True))
         return share - true_BC, 2 * share * (1 - share)
 
     def measure_uninformed(self, true_BC: NDArray[Any]) -> float:
-        """Every label equally probable."""
+        """Cross entropy with equal probabilities of all labels."""
         return float(np.log(self.width))
 
     def measure_difference(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> float:
-        """In probability."""
+        """Largest difference in probability."""
         return float(np.max(np.abs(mean_BC - full_BC.astype(np.float64))))
 
     def find_flips(self, mean_BC: NDArray[Any], full_BC: NDArray[Any]) -> Sequence[NDArray[np.bool_]]:
         """Rows whose most probable label differs."""
         return (mean_BC.argmax(axis=1) != full_BC.argmax(axis=1),)
 
-    def say(self, mean_C: Sequence[float]) -> str:
+    def format_answer(self, mean_C: Sequence[float]) -> str:
         """The most probable label and its probability."""
         return f"{self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]} ({format_share(max(mean_C), 1)})"
 
@@ -224,7 +224,7 @@ def name_heads(heads: Sequence[Head], width: int) -> Sequence[Head]:
 
 
 def mark_shares(heads: Sequence[Head], width: int) -> NDArray[np.bool_]:
-    """Which of the columns of an answer are probabilities, [H]."""
+    """Whether each column of an answer is a probability, [H]."""
     is_share_H = np.zeros(width, dtype=np.bool_)
     for head in heads:
         is_share_H[head.columns] = head.is_share

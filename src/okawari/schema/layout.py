@@ -1,10 +1,10 @@
-"""How readings lie in a table: as a series in the order of time, or as records that stand for themselves.
+"""Layouts of a table of readings: a series in order of time, or independent records.
 
-A layout answers what key a reading has, in which order readings stand, which of those that arrive are new, what a
-snapshot's digest covers, and how windows are dealt out to the parts of a split.
+A layout defines the key of a reading, the order of readings, which of the arriving readings are new, which columns a
+snapshot's digest covers, and how windows are assigned to the parts of a split.
 
-    SeriesLayout    key (series columns..., time); a reading replaces the one of its key
-    RecordLayout    no key; the time column says when a record arrived and is no input
+    SeriesLayout    key (series columns..., time); a reading replaces the stored one with the same key
+    RecordLayout    no key; the time column is the time of arrival, which is not an input
 
 Frames have the case's time column (datetime64[ns], no zone) and number columns.
 """
@@ -25,40 +25,40 @@ from okawari.schema.features import Feature
 
 
 class DataLayout(ABC):
-    """Answers for how a case's readings lie in a table."""
+    """The layout of a case's readings in a table."""
 
     in_order: bool
-    """Whether readings follow each other in time."""
+    """Whether the order of readings in time matters."""
 
     @abstractmethod
     def time_columns(self, time: str) -> tuple[str, ...]:
-        """The time column, where readings bring a time of their own; else nothing."""
+        """The time column, if readings have their own time; else empty."""
 
     @abstractmethod
     def key_columns(self, time: str) -> tuple[str, ...]:
-        """The columns that name a reading; none where it is known by its values alone."""
+        """The columns that identify a reading; empty where all its values identify it."""
 
     @abstractmethod
     def list_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> tuple[str, ...]:
-        """Names of what drift compares."""
+        """Names of the features that the drift check compares."""
 
     @abstractmethod
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """Features K of one step that a model reads."""
+        """Number K of features in one step of a model's input."""
 
     @abstractmethod
     def count_steps(self, history: int) -> int:
-        """Feature steps S in a question of `history` readings."""
+        """Number S of feature steps in an input of `history` readings."""
 
     @abstractmethod
     def find_changes(
         self, good: pd.DataFrame, known: pd.DataFrame | None, time: str, names: Sequence[str], now: pd.Timestamp
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The readings that are new, and those whose numbers have been revised.
+        """The new readings, and those with revised numbers.
 
         Args:
             good: checked readings that have arrived.
-            known: the stored ones; None where nothing is stored.
+            known: the stored readings; None where nothing is stored.
             time: the time column.
             names: all other columns.
             now: time of arrival, UTC without zone.
@@ -66,7 +66,7 @@ class DataLayout(ABC):
 
     @abstractmethod
     def ends_early(self, good: pd.DataFrame, known: pd.DataFrame | None, time: str) -> bool:
-        """Whether what arrived ends before the newest stored reading, as an older edition of a source does."""
+        """Whether the arrived readings end before the newest stored one, as in an older edition of a source."""
 
     @abstractmethod
     def list_digested(self, time: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -74,26 +74,26 @@ class DataLayout(ABC):
 
     @abstractmethod
     def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
-        """The order in which windows are dealt out to train, validation, calibration and holdout."""
+        """The order in which windows are assigned to train, validation, calibration and holdout."""
 
     def storage_key(self, time: str) -> tuple[str, ...]:
-        """The columns by which stored readings are replaced: their key or, without one, the time of arrival."""
+        """The key columns of stored readings; without key columns, the time of arrival."""
         return self.key_columns(time) or (time,)
 
     def sort(self, frame: pd.DataFrame, time: str) -> pd.DataFrame:
-        """The frame in the order of its key; as it came, where there is none."""
+        """The frame sorted by its key; unchanged, if there is no key."""
         key = list(self.key_columns(time))
         return frame.sort_values(key) if key else frame
 
     def stamp_records(self, frame: pd.DataFrame, time: str) -> pd.DataFrame:
-        """The frame with a time column, invented where readings have no time of their own before they are stored."""
+        """The frame with a time column; records that are not stored yet get made-up times, one second apart."""
         missing = [] if time in self.time_columns(time) else [time]
         return frame.assign(**{name: pd.date_range("2000", periods=len(frame), freq="s") for name in missing})
 
 
 @dataclass(frozen=True)
 class SeriesLayout(DataLayout):
-    """Readings of one series, or of several that `series_columns` identify, in the order of time."""
+    """Readings of one series, or of several that `series_columns` identify, in order of time."""
 
     series_columns: tuple[str, ...] = ()
     in_order = True
@@ -115,13 +115,13 @@ class SeriesLayout(DataLayout):
         return len(features)
 
     def count_steps(self, history: int) -> int:
-        """One fewer than readings, because a feature may look one reading back."""
+        """One fewer than the readings, because a feature may use the reading before."""
         return history - 1
 
     def find_changes(
         self, good: pd.DataFrame, known: pd.DataFrame | None, time: str, names: Sequence[str], now: pd.Timestamp
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Readings of new keys, and those of known keys with other numbers."""
+        """Readings with new keys, and readings with known keys and other numbers."""
         if known is None:
             return good, good.iloc[:0]
         both = good.merge(known, on=list(self.key_columns(time)), how="left", suffixes=("", " known"), indicator=True)
@@ -131,7 +131,7 @@ class SeriesLayout(DataLayout):
         return good[is_new], good[differs]
 
     def ends_early(self, good: pd.DataFrame, known: pd.DataFrame | None, time: str) -> bool:
-        """By the newest time of both."""
+        """Compares the newest times."""
         if known is None or good.empty:
             return False
         return bool(good[time].max() < known[time].max())
@@ -147,28 +147,28 @@ class SeriesLayout(DataLayout):
 
 @dataclass(frozen=True)
 class RecordLayout(DataLayout):
-    """Records that stand for themselves; a record is known by its values, and none is ever revised."""
+    """Independent records; a record is identified by its values and is never revised."""
 
     in_order = False
 
     def time_columns(self, time: str) -> tuple[str, ...]:
-        """None: a record has no time but that of its arrival."""
+        """Empty: a record only has a time of arrival."""
         return ()
 
     def key_columns(self, time: str) -> tuple[str, ...]:
-        """None."""
+        """Empty: records have no key."""
         return ()
 
     def list_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> tuple[str, ...]:
-        """The columns as they are."""
+        """The columns themselves."""
         return tuple(column.name for column in columns)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """One for each number, and one for each word that a label may be."""
+        """One for each number, and one for each label of a labelled column."""
         return sum(column.width for column in columns)
 
     def count_steps(self, history: int) -> int:
-        """The record itself."""
+        """1: the record itself."""
         return 1
 
     def find_changes(
@@ -187,18 +187,18 @@ class RecordLayout(DataLayout):
         return new.assign(**{time: arrived}), new.iloc[:0]
 
     def ends_early(self, good: pd.DataFrame, known: pd.DataFrame | None, time: str) -> bool:
-        """Never: records have no order."""
+        """False: records have no order."""
         return False
 
     def list_digested(self, time: str, names: Sequence[str]) -> tuple[str, ...]:
-        """The values; the time of arrival is no property of a record."""
+        """All columns but the time of arrival, which is not a property of the record."""
         return tuple(names)
 
     def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
-        """By a digest of the values, largest first.
+        """Descending by a digest of the values.
 
-        Equal records stand side by side, and a record that has once been learned from never judges: with more records
-        its rank only grows.
+        Equal records are adjacent, and the last ones are the holdout. Added records can only put more records after a
+        given one, so a record that was trained on never enters the holdout.
         """
         digests = [hashlib.sha256(row.tobytes()).digest() for row in values_BN]
         places = sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True)

@@ -1,4 +1,4 @@
-"""The order of times: they ascend, and each stands once. Only home of this rule.
+"""The order of times: strictly ascending. Only home of this rule.
 
 Shapes: N times.
 """

@@ -1,8 +1,8 @@
-"""How a forecast's target moves from its last level, which is what models learn, and the way back.
+"""Transforms from a forecast's levels to the learning target, the move from the last level, and back.
 
     LogReturn     r = log(ahead / level)     ahead = level * exp(r)     levels that are always above 0
     Difference    r = ahead - level          ahead = level + r          any levels, also 0 and below
-    NoTransform   r = ahead                  ahead = r                  numbers and labels that move from nothing
+    NoTransform   r = ahead                  ahead = r                  numbers and labels without a last level
 
 The same transforms as ONNX nodes are registered in `okawari.graph.transforms`. Arrays broadcast as in numpy.
 """
@@ -19,29 +19,29 @@ from numpy.typing import NDArray
 from okawari.errors import InvalidInput
 
 Learns = Literal["growth", "difference"]
-"""What a case file calls the transform of a forecast."""
+"""Names of a forecast's transforms in a case file."""
 Array = NDArray[np.float64]
 
 
 class Transform(Protocol):
-    """Between a target's levels, in its own unit, and what models learn."""
+    """Converts between a target's levels, in its own unit, and the learning target."""
 
     @property
     def needs_positive(self) -> bool:
-        """Whether a level of 0 or below has no transform."""
+        """Whether levels must be above 0."""
         ...
 
     @property
     def is_additive(self) -> bool:
-        """Whether a season adds to the level, so that what comes a season later is the sum of a season's moves."""
+        """Whether moves add up, so that the move over a season is the sum of the moves within it."""
         ...
 
     def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
-        """What models learn of the way from `level` to `ahead`."""
+        """The move from `level` to `ahead`, which models learn."""
         ...
 
     def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
-        """Where `r` leads from `level`."""
+        """The level after the move `r` from `level`."""
         ...
 
     def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
@@ -49,29 +49,29 @@ class Transform(Protocol):
         ...
 
     def straighten(self, levels: NDArray[Any]) -> Array:
-        """The levels on the scale on which every move is a difference."""
+        """The levels on a scale on which every move is a difference."""
         ...
 
     def measure_unit(self, straight_N: Array) -> float:
-        """The unit in which a model with a diffuse initial state counts straightened levels."""
+        """The unit of straightened levels for a model with a diffuse initial state."""
         ...
 
     def find_summand(self, levels: NDArray[Any]) -> float:
-        """Largest number that an answer is a sum of, in whose size it rounds; 0 where answers are no sums."""
+        """Largest summand of answers, which determines their rounding error; 0 where answers are not sums."""
         ...
 
     def require_moves(self, recipe: str) -> Transform:
         """The transform itself, for a recipe that forecasts moves from a last level.
 
         Raises:
-            InvalidInput: nothing moves from a last level here.
+            InvalidInput: this task has no last level.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LogReturn:
-    """Growth: the logarithm of the ratio. Levels that grow tenfold do not generalise, their growth does.
+    """Growth: the logarithm of the ratio. Models of levels that grow tenfold do not generalise; models of growth do.
 
     Example:
         >>> LogReturn().backward(np.array([4.0]), np.array([0.0]))
@@ -105,7 +105,7 @@ class LogReturn:
         return 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
-        """0: an answer is a product."""
+        """0: answers are products."""
         return 0.0
 
     def require_moves(self, recipe: str) -> Transform:
@@ -115,7 +115,7 @@ class LogReturn:
 
 @dataclass(frozen=True)
 class Difference:
-    """The plain difference, for targets that may be 0 or below: temperatures, net flows, sales with days without any.
+    """The difference, for targets that may be 0 or below: temperatures, net flows, or sales that are 0 on some days.
 
     Example:
         >>> Difference().forward(np.array([4.0]), np.array([0.0]))
@@ -154,7 +154,7 @@ class Difference:
         return float(np.diff(straight_N).std()) or 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
-        """The largest level: an answer is a level and what is added to it."""
+        """The largest level: an answer is the sum of a level and a move."""
         return float(np.abs(levels).max())
 
     def require_moves(self, recipe: str) -> Transform:
@@ -164,7 +164,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class NoTransform:
-    """What is learnt is the answer itself: a record's number, a label, or several targets."""
+    """Models learn the answer itself: a record's number, a label, or several targets."""
 
     needs_positive: bool = False
     is_additive: bool = False
@@ -190,16 +190,16 @@ class NoTransform:
         return 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
-        """0: an answer is no sum."""
+        """0: answers are not sums."""
         return 0.0
 
     def require_moves(self, recipe: str) -> Transform:
-        """Refused, because nothing moves from a last level."""
+        """Always raises `InvalidInput`, because this task has no last level."""
         raise InvalidInput(
-            f"{recipe} forecasts the next values of a series, and this case asks for something else; leave it out "
+            f"{recipe} forecasts the next values of a series, and this case has another task; leave it out "
             "of the case's candidates."
         )
 
 
 TRANSFORMS: Mapping[Learns, Transform] = {"growth": LogReturn(), "difference": Difference()}
-"""The transforms of a forecast by the name that a case file gives them."""
+"""The transforms of a forecast by their names in a case file."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic file writes: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 from okawari.errors import OkawariError
 
 
-def write_whole(place: Path, write: Callable[[Path], Any], target: Path | None = None) -> None:
-    """Write a file so that it is whole or not there: beside `place`, to disk, then renamed to it or to `target`."""
-    passing = place.with_name(f"{place.name}.tmp")
+def write_whole(path: Path, write: Callable[[Path], Any], target: Path | None = None) -> None:
+    """Write a file atomically: to a temporary file beside `path`, flushed to disk, then renamed to `target` or `path`.
+
+    Raises:
+        OkawariError: the file cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
     try:
-        write(passing)
-        with passing.open("rb") as handle:
+        write(temporary)
+        with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
-        passing.replace(target or place)
+        temporary.replace(target or path)
     except OSError as failed:
         raise OkawariError(
-            f"{target or place} cannot be written: {failed}. Nothing is lost: make room and run the same again."
+            f"{target or path} cannot be written: {failed}. Nothing was lost; free disk space and run the same again."
         ) from failed

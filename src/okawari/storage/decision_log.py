@@ -1,4 +1,4 @@
-"""Verdicts and decisions on record, with the cause of each."""
+"""The log of verdicts and decisions, each with its cause."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_newest
 
 
 def new_id() -> str:
-    """A fresh id for a decision that something else has to name before it is recorded."""
+    """A new id, for a decision that a run or event refers to before it is recorded."""
     return uuid.uuid4().hex
 
 
@@ -45,7 +45,7 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
 
 
 def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
-    """The newest verdicts and decisions, newest first, facts as values; of one kind, if given."""
+    """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given."""
     only = None if kind is None else ("kind", kind)
     newest = load_newest(case_name, "decisions", "at", limit, only)
     return [] if newest is None else [_plain(row.to_dict()) for _, row in newest.iterrows()]

@@ -1,10 +1,10 @@
-"""What a deployed model carries: the graph, who made it from what, and the questions it must answer the same way.
+"""The files of a deployed model: graph, identity and lineage, a recorded input with its answer, recent readings.
 
 A deployable is a folder of four files, written by the `package` flow and read by the service:
 
     graph.onnx      the graph: raw readings in, answer in the user's units out
     manifest.json   `Manifest`: identity and lineage
-    golden.json     `Golden`: a recorded question with its answer; a copy that answers differently is refused
+    golden.json     `Golden`: a recorded input with its answer; the service refuses a graph whose answer differs
     recent.parquet  the newest readings at packaging time, so that a forecast works without a data folder
 """
 
@@ -26,11 +26,11 @@ GRAPH_FILE, MANIFEST_FILE, GOLDEN_FILE, RECENT_FILE = "graph.onnx", "manifest.js
 
 @dataclass(frozen=True, kw_only=True)
 class ModelIdentity:
-    """Identity and lineage of one model: the one list of these fields. Times are ISO 8601, UTC.
+    """Identity and lineage of one model; the only list of these fields. Times are ISO 8601, UTC.
 
-    The registry keeps them as tags of a version, a deployable as its manifest, and the service answers with some of
-    them (`okawari.clients.wire.ModelInfo`). A new field without a default has to be given when
-    a version is registered.
+    The registry stores them as tags of a version, a deployable stores them as its manifest, and the service returns
+    some of them (`okawari.clients.wire.ModelInfo`). A new field without a default is required when a version is
+    registered.
     """
 
     case: str
@@ -45,9 +45,9 @@ class ModelIdentity:
     trained_until: str
     decision_id: str
     coverage_share: float | None = None
-    """Share of truths that the interval is meant to hold; None where the model has no interval."""
+    """Share of true values that the interval is meant to contain; None for models without an interval."""
     measured_share: float | None = None
-    """Share of held-out truths that it held, of the first step or the first number."""
+    """Share of held-out true values that it contained, for the first step or the first number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +56,13 @@ class Manifest(ModelIdentity):
 
 
 def make_manifest(identity: ModelIdentity) -> Manifest:
-    """The manifest of a registered version, or of whatever else carries an identity."""
+    """The manifest of a registered version, or of any other `ModelIdentity`."""
     return Manifest(**{field.name: getattr(identity, field.name) for field in fields(Manifest)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Golden:
-    """A recorded question `x_BTF` and the answer `mean_BH` (target's unit) that every copy of the graph must give."""
+    """A recorded input `x_BTF` and the answer `mean_BH` (target's unit) that every copy of the graph must reproduce."""
 
     x_BTF: NDArray[np.float32]
     mean_BH: NDArray[np.float32]
@@ -71,7 +71,8 @@ class Golden:
     def matches(self, mean_BH: NDArray[np.float32]) -> bool:
         """Whether an answer equals the recorded one within `tolerance_share` of its largest number.
 
-        Not of each number: a probability near 0 is what is left of 1, and rounds apart on another processor.
+        The tolerance is not relative to each number: a probability near 0 is the small difference of larger numbers,
+        and its rounding error differs between processors.
         """
         largest = _find_largest(self.mean_BH) or 1.0
         return mean_BH.shape == self.mean_BH.shape and bool(
@@ -80,8 +81,8 @@ class Golden:
 
 
 def record_golden(x_BTF: NDArray[np.float32], mean_BH: NDArray[np.float32], summed: float = 0.0) -> Golden:
-    """A question with its answer. Where answers are sums, `summed` is the largest number in them: what is left of large
-    numbers that cancel out may be next to nothing, and still rounds in their size.
+    """An input with its answer. For answers that are sums, `summed` is their largest summand: where large summands
+    cancel out, the sum may be near zero, but its rounding error is proportional to the summands.
     """
     share = Golden.tolerance_share * max(1.0, summed / (_find_largest(mean_BH) or 1.0))
     return Golden(x_BTF=x_BTF, mean_BH=mean_BH, tolerance_share=share)
@@ -101,7 +102,11 @@ class Deployable:
     recent: pd.DataFrame
 
     def save(self, folder: Path) -> None:
-        """Write the four files; the graph must be the one that the manifest names."""
+        """Write the four files.
+
+        Raises:
+            InvalidInput: the graph's sha256 is not the one in the manifest.
+        """
         _check_digest(self.graph, self.manifest)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / GRAPH_FILE).write_bytes(self.graph)
@@ -119,22 +124,22 @@ def load_deployable(folder: Path) -> Deployable:
     """Read a deployable folder.
 
     Raises:
-        InvalidInput: the graph's bytes are not those that the manifest names.
+        InvalidInput: the graph's sha256 is not the one in the manifest.
     """
     manifest = load_manifest(folder)
     graph = (folder / GRAPH_FILE).read_bytes()
     _check_digest(graph, manifest)
     golden = json.loads((folder / GOLDEN_FILE).read_text())
-    question = Golden(
+    recorded = Golden(
         x_BTF=np.asarray(golden["x"], dtype=np.float32),
         mean_BH=np.asarray(golden["mean"], dtype=np.float32),
         tolerance_share=golden["tolerance_share"],
     )
-    return Deployable(manifest, question, graph, pd.read_parquet(folder / RECENT_FILE))
+    return Deployable(manifest, recorded, graph, pd.read_parquet(folder / RECENT_FILE))
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read only the identity of a deployable folder."""
+    """Read only the manifest of a deployable folder."""
     return Manifest(**json.loads((folder / MANIFEST_FILE).read_text()))
 
 

@@ -1,4 +1,4 @@
-"""A snapshot as a file that a person opens: the readings as they were known then, labels as words."""
+"""Export of a snapshot: its readings as a CSV or Parquet file, with labels as words."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from okawari.storage.snapshots import Snapshot
 
 
 def export_readings(case: Case, target: Path, version: int | None = None, *, overwrite: bool = False) -> Snapshot:
-    """Write a snapshot's readings (the newest one's, if None), ascending in time. The file appears whole or not at all.
+    """Write the readings of a snapshot (the newest, if None) to a file, ascending in time. The write is atomic.
 
-    Its columns are the time (of a record: when it arrived) and those of the case under their names, so that the case
-    can ingest it again.
+    The file has the time column (for records, the time of arrival) and the case's columns under their names, so the
+    case can ingest it again.
 
     Args:
-        case: whose readings.
+        case: the case that owns the readings.
         target: a .csv or .parquet file.
         version: number of the snapshot.
-        overwrite: whether a file that is there may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
-        InvalidInput: another ending, no such folder, a file that is there, or an unknown snapshot.
+        InvalidInput: the ending is not allowed, the folder is missing, the file exists, or the snapshot is unknown.
         NotYet: nothing has been ingested.
         OkawariError: the file cannot be written.
     """
     ending = require_ending(target)
-    _require_place(target, overwrite=overwrite)
+    _check_target(target, overwrite=overwrite)
     snapshot = _find_snapshot(case, version)
     words = spell_places(snapshots.load_readings(case, snapshot.version), case)
-    passing = target.with_name(f".{target.name}")
+    temporary = target.with_name(f".{target.name}")
     try:
-        write_whole(passing, lambda path: _write(words, path, ending), target)
+        write_whole(temporary, lambda path: _write(words, path, ending), target)
     finally:
-        passing.with_name(f"{passing.name}.tmp").unlink(missing_ok=True)
+        temporary.with_name(f"{temporary.name}.tmp").unlink(missing_ok=True)
     return snapshot
 
 
@@ -51,8 +51,8 @@ def _write(frame: pd.DataFrame, path: Path, ending: str) -> None:
         frame.to_parquet(path, index=False)
 
 
-def _require_place(target: Path, *, overwrite: bool) -> None:
-    require(not target.is_dir(), f"{target} is a folder; the readings become a file. Choose another name.")
+def _check_target(target: Path, *, overwrite: bool) -> None:
+    require(not target.is_dir(), f"{target} is a folder; the readings are written to a file. Choose another name.")
     require(target.parent.is_dir(), f"There is no folder {target.parent}; make it, or choose another.")
     require(
         overwrite or not target.exists(),

@@ -1,11 +1,12 @@
 """The journal: the service's answers and the outcomes it received, as JSON lines on local disk.
 
-The service appends; the flows read what is closed, move it into the `predictions` and `outcomes` tables and delete it.
+The service appends rows; the flows read the closed segments, move their rows into the `predictions` and `outcomes`
+tables, and delete the segments.
 A writer owns one open segment at a time (`<kind>/<started>-<mark>.open`), holds a lock on it (flock, which also works
 between containers on one volume), and closes it by an atomic rename to `.jsonl`: when it is full, or old, or the writer
-ends. The lock of a writer that died is free; the next writer of the folder closes its segment. A line is written whole
-and flushed, so a killed process loses at most its last line; absorbing a line twice changes nothing, because rows are
-keyed by (id, index, step, target).
+ends. The system releases the lock of a dead writer; the next writer of the folder closes its segment. Each line is
+written and flushed completely, so a killed process loses at most its last line; absorbing a line twice changes nothing,
+because rows are keyed by (id, index, step, target).
 """
 
 from __future__ import annotations
@@ -29,37 +30,38 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Segment:
-    """One file of the journal; only a `closed` one is absorbed and deleted."""
+    """One file of the journal; only `closed` segments are absorbed and deleted."""
 
     path: Path
     closed: bool
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The whole lines of the segment; a torn last line is left for the next reading, and noise is left out."""
+        """The rows of all complete lines; skips bad JSON, and leaves an incomplete last line for the next call."""
         *lines, _torn = self._read().split("\n")
         for line in lines:
             try:
                 yield json.loads(line)
             except ValueError:
                 warnings.warn(
-                    f"{self.path} has a line that is not valid JSON; it is left out: {line[:80]!r}", stacklevel=2
+                    f"{self.path} has a line that is not valid JSON; it is skipped: {line[:80]!r}", stacklevel=2
                 )
 
     def _read(self) -> str:
         for path in (self.path, self.path.with_suffix(".jsonl")):  # its writer may have closed it since it was listed
             with suppress(FileNotFoundError):
                 return path.read_text(encoding="utf-8", errors="replace")
-        return ""  # somebody else has absorbed it since
+        return ""  # another process has absorbed it since
 
 
 class Journal:
-    """The writing end, safe for several threads of one process.
+    """The journal's writer; several threads of one process may share it.
 
     Args:
         folder: the case's journal folder.
-        kind: which table the rows are meant for.
+        kind: the table that the rows belong to.
         segment_rows: rows after which a segment is closed.
-        segment_s: seconds after which it is closed, even if no further row comes; so old is an absorbed answer at most.
+        segment_s: seconds after which it is closed, even if no further row comes; the longest time before an answer can
+            be absorbed.
     """
 
     def __init__(self, folder: Path, kind: Kind, *, segment_rows: int = 5000, segment_s: float = 2.0) -> None:
@@ -108,12 +110,12 @@ class Journal:
             self._clock = None
         if self._file is not None:
             _rename_closed(self._path)
-            self._file.close()  # and with it the lock
+            self._file.close()  # this also releases the lock
             self._file = None
 
 
 def close_abandoned(folder: Path, kind: Kind) -> int:
-    """Close the open segments whose writers are gone; returns how many there were."""
+    """Close the open segments of dead writers; returns their number."""
     return sum(_close_if_free(path) for path in sorted((folder / kind).glob("*.open")))
 
 
@@ -129,7 +131,7 @@ def _close_if_free(path: Path) -> bool:
 
 
 def _create_locked(folder: Path) -> tuple[Path, TextIOWrapper]:
-    """Open a new segment and lock it; try another one where it was closed before the lock was taken."""
+    """Open a new segment and lock it; open another one if a process closed it before the lock was taken."""
     while True:
         path = folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.open"
         file = path.open("a", encoding="utf-8")
@@ -139,7 +141,7 @@ def _create_locked(folder: Path) -> tuple[Path, TextIOWrapper]:
 
 
 def _take_lock(file: IO[Any]) -> bool:
-    """Whether the lock of a file was free; it is held until the file is closed, or its process ends."""
+    """Take the lock of a file; returns whether it was free. It is held until the file is closed or the process ends."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,7 +150,7 @@ def _take_lock(file: IO[Any]) -> bool:
 
 
 def _rename_closed(path: Path) -> None:
-    with suppress(FileNotFoundError):  # deleting the state of a running service must not stop its answers
+    with suppress(FileNotFoundError):  # a service must keep answering after its state folder was deleted
         path.rename(path.with_suffix(".jsonl"))
 
 

@@ -1,4 +1,4 @@
-"""What the service answered and what turned out to be true."""
+"""The log of the service's predictions and of their outcomes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_or_emp
 
 
 def absorb_journal(case_name: str) -> dict[str, int]:
-    """Move the closed segments of the service's journal into the tables; returns the lines read by kind.
+    """Move the closed segments of the service's journal into the tables; returns the number of lines of each kind.
 
-    Segments are deleted after their rows are safely merged; a crash in between only merges them again.
+    Segments are deleted after their rows are merged; after a crash in between, the next call merges them again.
     """
     counts: dict[str, int] = {}
     for kind in ("predictions", "outcomes"):
@@ -49,14 +49,15 @@ def find_prediction(prediction_id: str, index: int = 0) -> dict[str, Any]:
     """One prediction by its id, from the tables or, if it is only seconds old, from the journal.
 
     Raises:
-        NotYet: no case has journalled such a prediction.
+        NotYet: no case has such a prediction.
     """
     for case_name in list_stored_cases():
         for row in _find_absorbed(case_name, prediction_id) or _find_journalled(case_name, prediction_id):
             if row["index"] == index:
                 return {**row, "case": case_name}
     raise NotYet(
-        f"No prediction {prediction_id!r} with index {index} is on record; the id is the `id` of a service's answer."
+        f"There is no prediction {prediction_id!r} with index {index}; an id is the `id` field of an answer of the "
+        "service. Use the id and an index of such an answer."
     )
 
 

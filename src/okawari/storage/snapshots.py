@@ -1,8 +1,8 @@
 """Snapshots and quarantine: the validated data of a case, versioned.
 
 A snapshot is a version of the `readings` table; it never changes. Its digest, its number of rows and its first and
-newest time are written into its commit, so that they are known without reading it. Refused rows keep their reasons in
-quarantine.
+newest time are written into its commit, so they are available without reading its rows. Refused rows are stored with
+their reasons in quarantine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from okawari.storage.tables import (
 class Snapshot:
     """An immutable version of a case's readings. Times are ISO 8601.
 
-    `digest` is the sha256 of its values in their order; when a record arrived says nothing of it and is left out.
+    `digest` is the sha256 of its values in order; the time of arrival of records is left out.
     """
 
     version: int
@@ -61,27 +61,27 @@ class Ingested:
     revised_rows: int
     quarantined_rows: int
     kept_rows: int = 0
-    """Readings that an older edition of the source had otherwise, and that stay as they are."""
+    """Stored readings that differ in an older edition of the source; they stay unchanged."""
 
 
 def record_readings(
     case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime, *, from_source: bool = False
 ) -> Ingested:
-    """Merge checked readings into the case's table; equal rows write nothing, so no new snapshot appears.
+    """Merge checked readings into the case's table; if all of them are stored already, no new snapshot is made.
 
-    A reading of a series replaces the one of its time. A record is known by its values: the second of two equal records
-    is new if the table holds only one such.
+    A reading of a series replaces the stored one of the same time. A record is identified by its values: the second of
+    two equal records is new if the table holds only one of them.
 
     Args:
-        case: whose readings they are.
+        case: the case that owns the readings.
         good: the checked readings.
         refused: the rows for quarantine.
         now: aware time of arrival.
-        from_source: whether they come from the case's own source. If that ends before the newest reading known, from a
-            live source, say, it is an older edition: it adds what is missing and revises nothing.
+        from_source: whether they come from the case's own source. If they end before the newest stored reading, the
+            source is an older edition: missing readings are added, and no stored reading is revised.
 
     Raises:
-        InvalidInput: not a single good row, now or ever.
+        InvalidInput: no row is valid, and nothing is stored yet.
     """
     quarantined = _record_refused(case, refused, now)
     known = load_table(case.name, "readings")
@@ -119,18 +119,18 @@ def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
-    """The newest readings, ascending in time; None where nothing has been ingested. Keeps no others in memory."""
+    """The newest readings, ascending in time; None where nothing has been ingested. Loads no other rows."""
     newest = load_newest(case.name, "readings", case.time, rows)
     return None if newest is None else _lay_out(case, newest)
 
 
 def load_snapshot(case: Case, version: int | None = None) -> Snapshot | None:
-    """Identity of a snapshot (of the newest one, if None) as its commit names it; None where nothing has been ingested.
+    """Identity of a snapshot (of the newest one, if None) from its commit; None where nothing has been ingested.
 
-    No reading is read, so this says what was stored and not what is there; see `measure_snapshot`.
+    The readings themselves are not read, so damage to them is not noticed; `measure_snapshot` reads them.
 
     Raises:
-        Unreadable: there is no such snapshot, or its commit does not name it.
+        Unreadable: there is no such snapshot, or its commit does not hold its identity.
     """
     table = open_table(case.name, "readings", version)
     if table is None:
@@ -155,7 +155,7 @@ def measure_snapshot(case: Case, version: int) -> Snapshot | None:
 
 
 def count_newer(case: Case, snapshot: Snapshot) -> int:
-    """Readings of the newest snapshot that are later than all of an earlier one; reads their times alone."""
+    """Number of readings that are later than all readings of an earlier snapshot; reads only the time column."""
     return count_after(case.name, "readings", case.time, pd.Timestamp(snapshot.last_at).to_pydatetime())
 
 
@@ -166,7 +166,7 @@ def snapshot_number(case: Case) -> int | None:
 
 
 def count_quarantined(case: Case) -> int:
-    """Rows refused so far; reads none of them."""
+    """Number of refused rows; reads none of them."""
     return count_rows(case.name, "quarantine")
 
 
@@ -186,7 +186,7 @@ def _merge_readings(case: Case, changed: pd.DataFrame) -> None:
 
 
 def _measure(case: Case, frame: pd.DataFrame) -> dict[str, Any]:
-    """What names a snapshot of these readings: digest, rows, first_at and last_at."""
+    """Identity of a snapshot of these readings: digest, rows, first_at and last_at."""
     at = frame[case.time]
     return {
         "digest": _digest(frame[list(case.layout.list_digested(case.time, case.known_names))]),

@@ -1,7 +1,7 @@
 """The version of the state folder: which layout of tables, tags and journals it holds.
 
-`state.json` is written when the state folder is first used. State of another version is refused with what to do; each
-change of the layout ships a step in `STEPS`, which `okawari migrate` takes.
+`state.json` is written when the state folder is first used. State of another version raises an error that names the
+command to run; each change of the layout adds a step to `STEPS`, and `okawari migrate` runs these steps.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ STATE_VERSION = 1
 STATE_FILE = "state.json"
 
 STEPS: tuple[Callable[[Path], None], ...] = ()
-"""Step n takes a state folder from version n + 1 to n + 2."""
+"""Step n migrates a state folder from version n + 1 to n + 2."""
 
 _HELD = "data"
-"""Folder that says that a state folder is in use: tables are written before anything else is worth keeping."""
+"""Folder that exists in every used state folder: tables are written before all other state."""
 
 
 @lru_cache(maxsize=64)
 def ensure_state(folder: Path) -> None:
-    """Mark a new state folder with this version; looked at once in a process.
+    """Mark a new state folder with this version; each folder is checked once per process.
 
     Raises:
         InvalidInput: it holds state of another version, or state from before versions were kept.
     """
-    is_used = (folder / _HELD).exists()  # looked at first: another process may mark and fill the folder meanwhile
+    is_used = (folder / _HELD).exists()  # checked first: another process may mark and fill the folder meanwhile
     found = read_state_version(folder)
     if found is None and not is_used:
         write_state_version(folder, STATE_VERSION)
@@ -60,17 +60,17 @@ def read_state_version(folder: Path) -> int | None:
 
 
 def write_state_version(folder: Path, version: int) -> None:
-    """Mark a state folder, which is made where it is missing."""
+    """Mark a state folder with a version; a missing folder is created."""
     folder.mkdir(parents=True, exist_ok=True)
-    passing = folder / f".{STATE_FILE}.{uuid.uuid4().hex}"
-    passing.write_text(json.dumps({"version": version, "okawari": __version__}) + "\n")
-    passing.replace(folder / STATE_FILE)
+    temporary = folder / f".{STATE_FILE}.{uuid.uuid4().hex}"
+    temporary.write_text(json.dumps({"version": version, "okawari": __version__}) + "\n")
+    temporary.replace(folder / STATE_FILE)
 
 
 def migrate_state(steps: tuple[Callable[[Path], None], ...] = STEPS) -> tuple[int, int]:
-    """Take the state folder to this version, step by step; returns the versions before and after.
+    """Migrate the state folder to this version, step by step; returns the versions before and after.
 
-    The mark is written after each step, so a migration that was killed goes on where it was.
+    The mark is written after each step, so a killed migration continues with the interrupted step.
 
     Raises:
         InvalidInput: the state has no version, or is newer than this program.

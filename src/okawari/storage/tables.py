@@ -1,13 +1,13 @@
-"""Delta tables: open, read at a version, ask, merge by key. Only home of deltalake.
+"""Delta tables: open, read at a version, query, merge by key. Only home of deltalake.
 
-Each case owns five tables under `Settings.data_base`; every write is a version. All writes are merges by key,
-so doing one twice changes nothing. A commit can carry notes about the rows of its version, so that these are known
-without reading them.
+Each case owns five tables under `Settings.data_base`; every write makes a version. All writes are merges by key, so a
+repeated write changes nothing. A commit can carry notes about the rows of its version, which are available without
+reading the rows.
 
     readings     key time            the validated data; a version of it is a snapshot
     quarantine   key row_sha256      refused rows with their reasons
-    predictions  key id, index       what was answered
-    outcomes     key id, index, step, target   the truth that arrived later; target is "" where there is only one
+    predictions  key id, index       the service's answers
+    outcomes     key id, index, step, target   true values that arrived later; target is "" for tasks with one target
     decisions    key id              verdicts and decisions, with the cause of each
 """
 
@@ -36,9 +36,9 @@ _NUMBERS = pa.list_(pa.float64())
 _ATTEMPTS, _PAUSE_S = 6, 0.3
 _MANY_FILES = 64
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
-"""A hundred years: by default Delta forgets how to read versions that are older than 30 days."""
+"""A hundred years; by default Delta deletes the log of versions older than 30 days, which then cannot be read."""
 _NOTE = "okawari."
-"""Prefix of our notes among the facts that Delta keeps of a commit."""
+"""Prefix of our notes in the metadata of a commit."""
 
 Describe = Callable[[pd.DataFrame | None], Mapping[str, str]]
 """Notes on a table's rows after a merge, from its rows before (None where there is no table yet)."""
@@ -102,7 +102,7 @@ KEYS: dict[Table, tuple[str, ...]] = {
 class Change:
     """Rows to merge by `keys`: new ones are inserted and, with `update`, known ones replaced.
 
-    `describe` gives the notes that the commit carries; it is called again where another writer was first.
+    `describe` computes the notes of the commit; it is called again after a conflict with another writer.
     """
 
     rows: pa.Table
@@ -145,7 +145,7 @@ def load_or_empty(case_name: str, table: Table) -> pd.DataFrame:
 
 def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dict[str, Any]]:
     """The rows whose column has a value, found without reading the others."""
-    return [] if (found := _ask(case_name, table, _where(column, value))) is None else list(found.to_pylist())
+    return [] if (found := _query(case_name, table, _where(column, value))) is None else list(found.to_pylist())
 
 
 def load_newest(
@@ -154,14 +154,14 @@ def load_newest(
     """The `limit` rows with the largest values of column `by`, descending; None where the table was never written.
 
     Args:
-        case_name: whose table.
+        case_name: the case that owns the table.
         table: its name.
-        by: the column that says what is newest.
-        limit: how many rows at most; no more are kept in memory.
-        only: a column and the value that the rows have in it.
+        by: the column to sort by.
+        limit: the largest number of rows; no more are loaded.
+        only: a column and the value that rows must have in it.
     """
     condition = "" if only is None else _where(*only)
-    found = _ask(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}')
+    found = _query(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}')
     return None if found is None else found.to_pandas()
 
 
@@ -172,9 +172,9 @@ def count_rows(case_name: str, table: Table) -> int:
 
 
 def count_after(case_name: str, table: Table, column: str, after: datetime) -> int:
-    """Number of rows whose time (UTC, to the microsecond) is later than a given one; reads that column alone."""
+    """Number of rows whose time (UTC, to the microsecond) is later than a given one; reads only that column."""
     moment = f"arrow_cast('{after:%Y-%m-%dT%H:%M:%S.%f}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-    found = _ask(case_name, table, f'WHERE "{column}" > {moment}', select="count(*) AS n")
+    found = _query(case_name, table, f'WHERE "{column}" > {moment}', select="count(*) AS n")
     return 0 if found is None else int(found["n"][0].as_py())
 
 
@@ -186,9 +186,9 @@ def read_notes(opened: DeltaTable) -> dict[str, str]:
 
 
 def compact_table(case_name: str, table: Table) -> bool:
-    """Join the small files that many merges leave behind; older versions stay readable. Tells whether it did.
+    """Join the small files that many merges leave behind; returns whether it did. Older versions stay readable.
 
-    The rows stay as they are, so the new version keeps the notes of the one before.
+    The rows do not change, so the new version keeps the notes of the one before.
     """
     opened = open_table(case_name, table)
     if opened is None or len(opened.file_uris()) < _MANY_FILES:
@@ -203,7 +203,7 @@ def compact_table(case_name: str, table: Table) -> bool:
 def merge_rows(case_name: str, table: Table, change: Change) -> None:
     """Insert rows whose key is new and, where the change updates, replace those whose key is known.
 
-    Two writers at once are no error: the one that comes second merges again onto what the first has written.
+    Several writers may merge at the same time: after a conflict, a writer merges again into the newest version.
     """
     retry_with_backoff(
         lambda: _merge_once(case_name, table, change),
@@ -239,18 +239,18 @@ def _load_before(opened: DeltaTable | None) -> pd.DataFrame | None:
 
 
 def _write_notes(notes: Mapping[str, str]) -> CommitProperties:
-    """Facts of a commit that fails where another writer was first.
+    """Metadata of a commit that fails if another writer was first.
 
-    Delta would put a merge after another one that it did not see: a key that both insert would be there twice, and
-    the notes would be about other rows.
+    With retries, Delta would commit the merge after another one that it has not read: a key that both insert would be
+    stored twice, and the notes would describe other rows.
     """
     return CommitProperties(
         custom_metadata={f"{_NOTE}{name}": value for name, value in notes.items()}, max_commit_retries=0
     )
 
 
-def _ask(case_name: str, table: Table, conditions: str, *, select: str = "*") -> pa.Table | None:
-    """Answer of a query on the newest version; None where the table was never written."""
+def _query(case_name: str, table: Table, conditions: str, *, select: str = "*") -> pa.Table | None:
+    """Result of a query on the newest version; None where the table was never written."""
     opened = open_table(case_name, table)
     if opened is None:
         return None
@@ -278,5 +278,5 @@ def _uri(case_name: str, table: Table) -> str:
 
 
 def compact_records(case_name: str) -> list[str]:
-    """Join the small files of the tables that grow with every merge; returns the names of those that needed it."""
+    """Join the small files of the tables that grow with every merge; returns the names of the joined tables."""
     return [name for name in KEYS if compact_table(case_name, name)]

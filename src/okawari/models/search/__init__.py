@@ -1,1 +1,1 @@
-"""Hyperparameter search as a recipe among others."""
+"""Hyperparameter search as a recipe."""

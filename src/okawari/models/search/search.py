@@ -1,7 +1,7 @@
-"""A search for the settings of a recipe, itself a recipe: only home of optuna, which is imported inside `fit`.
+"""A recipe that searches for the settings of another recipe. Only home of optuna, which is imported inside `fit`.
 
-Each trial fits the recipe with other settings on the train part, and the validation part says how good they are.
-Nothing else is seen, so what is found still has to prove itself on the holdout like any candidate.
+Each trial fits the recipe with other settings on the train part and measures its loss on the validation part. The
+search uses no other data, so its result is tested on the holdout like every candidate.
 
 Shapes: B windows, H columns of an answer.
 """
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _STARTUP_TRIALS = 5
-"""Trials drawn at random before the sampler learns from them, and trials that end before one can be pruned."""
+"""Random trials before the sampler uses their results, and finished trials before one can be pruned."""
 _REFUSED = "refused"
-"""Attribute of a trial whose settings led to no model; it holds the reason."""
+"""Attribute with the reason why the settings of a trial led to no model."""
 
 
 # --- recipe -------------------------------------------------------------------------------------------------------
@@ -45,15 +45,15 @@ _REFUSED = "refused"
 class Search:
     """Recipe that tries settings of another recipe within a `space` and keeps the best of its models.
 
-    The first trial tries the recipe as it is, so that what is found is no worse on the validation part; where a
-    field's value lies outside of the space, another one is drawn. Further settings are proposed by a tree-structured
-    Parzen estimator (Bergstra, Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, 2011). A trial
-    is given up when, after `warmup_epochs`, its best validation loss so far is above the median of what earlier
-    trials had in the same epoch (median stopping: Golovin et al., Google Vizier, 2017, section 3.2.2).
+    The first trial uses the recipe's own settings, so the result is no worse on the validation part; a value outside
+    of the space is replaced by a drawn one. A tree-structured Parzen estimator proposes further settings (Bergstra,
+    Bardenet, Bengio and Kegl, Algorithms for Hyper-Parameter Optimization, 2011). A trial is pruned if, after
+    `warmup_epochs`, its best validation loss so far is above the median of earlier trials in the same epoch (median
+    stopping: Golovin et al., Google Vizier, 2017, section 3.2.2).
 
-    Where `TrainingData.study` names a file, trials are kept there, and a search that was killed goes on with them: it
-    repeats none that ended, and it finds what it would have found. With `timeout_s` no trial begins after that many
-    seconds; how many fit in depends on the machine, so equal seeds then give equal numbers only by luck.
+    If `Workbench.study` names a file, trials are stored there. A killed search then resumes: it repeats no ended trial
+    and has the same result as without the interruption. With `timeout_s`, no trial starts after that many seconds; the
+    number of trials then depends on the machine, so equal seeds do not guarantee equal results.
 
     Example:
         >>> from okawari.models.dense import Mlp
@@ -78,12 +78,12 @@ class Search:
                 f"Search.space names {dimension.field!r}, which {kind} does not have; its fields are {known}.",
             )
             for value in dimension.extremes:
-                replace(cast(Any, self.recipe), **{dimension.field: value})  # the recipe refuses what it cannot take
+                replace(cast(Any, self.recipe), **{dimension.field: value})  # the recipe checks its settings
         named = [dimension.field for dimension in self.space]
         require(len(set(named)) == len(named), f"Search.space names a field twice: {named}; name each once.")
         require(
             not getattr(self.recipe, "warm", False),
-            f"Search.recipe is a warm {kind}; trials are compared, so each begins anew. Leave warm out.",
+            f"Search.recipe is a warm {kind}; trials are compared, so each starts from random weights. Leave warm out.",
         )
         require(self.trials >= 1, f"Search.trials is {self.trials}; it is a count of at least 1.")
         require(
@@ -98,7 +98,7 @@ class Search:
         return f"search_{type(self.recipe).__name__.lower()}"
 
     def fit(self, data: TrainingData, progress: Progress) -> SearchedModel:
-        """Try settings on `data.train`, judge them by `data.validation`, and return the best model; a step is a trial.
+        """Fit settings on `data.train`, score them on `data.validation`, and return the best model; a step is a trial.
 
         Raises:
             InvalidInput: no settings led to a model.
@@ -111,7 +111,7 @@ class Search:
                 number, model = _try_settings(self, study, data, n_done)
                 if model is not None and _find_best(study).number == number:
                     best = number, model
-                progress(n_done + 1, self.trials, _tell_losses(study))
+                progress(n_done + 1, self.trials, _list_losses(study))
             return self._conclude(study, data, best)
 
     def _is_over(self, n_done: int, started: float) -> bool:
@@ -127,7 +127,7 @@ class Search:
             )
         found = _find_best(study)
         chosen = self._settle(found.params)
-        # The best model may have been that of a process that was killed: equal settings and seed give it back.
+        # A killed process may have fitted the best model; the same settings and seed fit an equal one.
         model = best[1] if best and best[0] == found.number else chosen.fit(data, no_progress)
         return SearchedModel(best=model, recipe=chosen, trials=trials)
 
@@ -150,9 +150,9 @@ class Search:
         )
 
     def _identify(self, data: TrainingData) -> str:
-        """Name of the study: another one for other settings, data or seed. More trials, or more time, go on with it."""
-        told = {name: value for name, value in self.describe().items() if name not in ("trials", "timeout_s")}
-        digest = hashlib.sha256(json.dumps([told, data.seed, repr(data.heads)], sort_keys=True).encode())
+        """Name of the study. It depends on settings, data and seed, but not on the number of trials or the time-out."""
+        settings = {name: value for name, value in self.describe().items() if name not in ("trials", "timeout_s")}
+        digest = hashlib.sha256(json.dumps([settings, data.seed, repr(data.heads)], sort_keys=True).encode())
         for part in (data.train, data.validation):
             for values in (part.x_BTF, part.r_BH):
                 digest.update(values.tobytes())
@@ -175,10 +175,10 @@ class Search:
 
 @contextmanager
 def _open_study(name: str, file: Path | None, warmup_epochs: int) -> Iterator[optuna.Study]:
-    """The study of that name: in a SQLite file, which a kill cannot tear, or in memory where there is no file."""
+    """The study of that name: in a SQLite file, which survives a kill, or in memory if there is no file."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # progress is told by us
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # `progress` reports it instead
     storage: Any = optuna.storages.InMemoryStorage()
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def _open_study(name: str, file: Path | None, warmup_epochs: int) -> Iterator[op
 
 
 def _close_interrupted(study: optuna.Study) -> None:
-    """Mark trials that still say RUNNING as failed. Only one training of a case runs at a time, so they are dead."""
+    """Mark trials in the state RUNNING as failed. Only one training of a case runs at a time, so they are dead."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -200,7 +200,7 @@ def _close_interrupted(study: optuna.Study) -> None:
 
 
 def _enqueue_own(search: Search, study: optuna.Study) -> None:
-    """Let the recipe's own settings be asked for next, unless a process that was killed has left them waiting."""
+    """Make the recipe's own settings those of the next trial, unless a killed process has left them in the queue."""
     from optuna.trial import TrialState
 
     if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
@@ -209,10 +209,10 @@ def _enqueue_own(search: Search, study: optuna.Study) -> None:
 
 
 def _try_settings(search: Search, study: optuna.Study, data: TrainingData, n_done: int) -> tuple[int, Model | None]:
-    """Run one trial; its number, and its model if it ended with one."""
+    """Run one trial; returns its number, and its model if the trial ended with one."""
     import optuna
 
-    # A sampler anew for each trial, seeded by how many are done: a search that goes on draws what it would have drawn.
+    # A new sampler for each trial, seeded by the number of ended trials: a resumed search draws the same values.
     seed = int(np.random.SeedSequence((data.seed, n_done)).generate_state(1)[0])
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=_STARTUP_TRIALS, seed=seed, constant_liar=False)
     if n_done == 0:
@@ -249,27 +249,27 @@ def _name_state(trial: FrozenTrial) -> State:
 
 
 def _count_done(study: optuna.Study) -> int:
-    """Trials that came to an end of their own."""
+    """Number of trials that ended without being killed."""
     return sum(_name_state(trial) != "killed" for trial in study.get_trials(deepcopy=False))
 
 
 def _find_best(study: optuna.Study) -> FrozenTrial:
-    """The trial with the smallest loss, the first of equals."""
+    """The trial with the smallest loss; the first of several with equal losses."""
     finished = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
     return min(finished, key=lambda trial: (trial.value, trial.number))
 
 
-def _tell_losses(study: optuna.Study) -> dict[str, float]:
-    """The last trial's loss and the best so far, for the one who waits; no loss of a trial without model."""
+def _list_losses(study: optuna.Study) -> dict[str, float]:
+    """The last trial's loss and the best loss so far, for progress; trials without a model have no loss."""
     values = [trial.value for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
     last = study.get_trials(deepcopy=False)[-1].value
-    told = {"loss": last, "best_loss": min((value for value in values if value is not None), default=None)}
-    return {name: value for name, value in told.items() if value is not None}
+    losses = {"loss": last, "best_loss": min((value for value in values if value is not None), default=None)}
+    return {name: value for name, value in losses.items() if value is not None}
 
 
 def measure_loss(model: Model, data: TrainingData) -> float:
-    """Loss on the validation part, as the torch loop counts it: the sum over the heads of mean squared errors in
-    training variances, and of cross entropies in nats.
+    """Loss on the validation part, as in the torch loop: the sum over the heads of mean squared errors (in training
+    variances) and cross entropies (in nats).
     """
     width = data.train.r_BH.shape[1]
     spread_H = data.train.r_BH.std(axis=0, ddof=1, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Where a search may look: for each field of a recipe the values that it may take. Knows optuna by type alone."""
+"""The space of a search: the values that fields of a recipe may take. Imports optuna for types only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Range:
-    """Any number from `low` to `high` for a field of the recipe; `log` tries every order of magnitude as often."""
+    """Any number from `low` to `high` for a field of the recipe; with `log`, uniform on a logarithmic scale."""
 
     field: str
     low: float
@@ -25,7 +25,7 @@ class Range:
 
     @property
     def extremes(self) -> tuple[Any, ...]:
-        """Values that the recipe has to take, if it takes all."""
+        """Values to check against the recipe: if it accepts these, it accepts all."""
         return self.low, self.high
 
     def suggest(self, trial: optuna.Trial) -> Any:
@@ -33,21 +33,21 @@ class Range:
         return trial.suggest_float(self.field, self.low, self.high, log=self.log)
 
     def holds(self, value: Any) -> bool:
-        """Whether the space has this value."""
+        """Whether the space contains this value."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def read(self, stored: Any) -> Any:
-        """The value that a study has stored."""
+        """The value from its stored form."""
         return stored
 
     def write(self, value: Any) -> Any:
-        """What a study stores of a value."""
+        """The form of a value that a study stores."""
         return value
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number from `low` to `high`, both included; `log` as in `Range`."""
+    """An integer from `low` to `high`, both included; `log` as in `Range`."""
 
     field: str
     low: int
@@ -67,21 +67,21 @@ class Whole:
         return trial.suggest_int(self.field, self.low, self.high, log=self.log)
 
     def holds(self, value: Any) -> bool:
-        """Whether the space has this value."""
+        """Whether the space contains this value."""
         return isinstance(value, int) and self.low <= value <= self.high
 
     def read(self, stored: Any) -> Any:
-        """The value that a study has stored."""
+        """The value from its stored form."""
         return stored
 
     def write(self, value: Any) -> Any:
-        """What a study stores of a value."""
+        """The form of a value that a study stores."""
         return value
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values that have no order, such as the sizes of layers."""
+    """One of several values without an order, such as the sizes of layers."""
 
     field: str
     options: tuple[Any, ...]
@@ -90,7 +90,7 @@ class Choice:
         require(len(self.options) >= 2, f"Choice {self.field} has options {self.options}; name at least two.")
         require(
             len({str(option) for option in self.options}) == len(self.options),
-            f"Choice {self.field} has options {self.options}, two of which look alike; name each once.",
+            f"Choice {self.field} has options {self.options}, two of which have equal text; name each once.",
         )
 
     @property
@@ -99,24 +99,24 @@ class Choice:
         return self.options
 
     def suggest(self, trial: optuna.Trial) -> Any:
-        """The value to try next; a study stores what it looks like, because tuples do not survive storing."""
+        """The value to try next; a study stores its text, because it cannot store tuples."""
         return self.read(trial.suggest_categorical(self.field, [self.write(option) for option in self.options]))
 
     def holds(self, value: Any) -> bool:
-        """Whether the space has this value."""
+        """Whether the space contains this value."""
         return value in self.options
 
     def read(self, stored: Any) -> Any:
-        """The value that a study has stored."""
+        """The value from its stored form."""
         return next(option for option in self.options if self.write(option) == stored)
 
     def write(self, value: Any) -> Any:
-        """What a study stores of a value: how it looks."""
+        """The text of a value, which a study stores."""
         return str(value)
 
 
 Dimension = Range | Whole | Choice
-"""A field of the recipe, and what may stand there."""
+"""A field of the recipe, and its possible values."""
 
 
 def _check_ends(dimension: Range | Whole) -> None:

@@ -1,4 +1,4 @@
-"""What a search leaves: its trials, and the best of their models. Knows nothing of how settings are proposed."""
+"""The result of a search: its trials and the best model. Independent of how settings are proposed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from okawari.models.protocols import Model, Recipe, Storable
 from okawari.models.windows import Floats, WindowSet
 
 State = Literal["finished", "pruned", "refused", "killed"]
-"""How a trial ended: with a model; given up as no better than others; without a model; with its process."""
+"""How a trial ended: with a model; with a loss above the median of others; with refused settings; by a kill."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What became of one trial: `loss` is that of its model, `valid_losses` those after each epoch."""
+    """The result of one trial: the `loss` of its model, and the `valid_losses` after each epoch."""
 
     number: int
     state: State
@@ -25,14 +25,14 @@ class Trial:
     loss: float | None
     valid_losses: tuple[float, ...]
     reason: str | None
-    """Why its settings led to no model, where they did not."""
+    """Why its settings led to no model; None for other trials."""
     started_at: datetime | None
     ended_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchedModel:
-    """The best model of a search, the recipe that it comes from, and all trials."""
+    """The best model of a search, the recipe that made it, and all trials."""
 
     best: Model
     recipe: Recipe
@@ -44,7 +44,7 @@ class SearchedModel:
         return self.best.history
 
     def predict(self, windows: WindowSet) -> Floats:
-        """`r_BH` by the best model."""
+        """`r_BH`, predicted by the best model."""
         return self.best.predict(windows)
 
     def core(self) -> Core:
@@ -53,6 +53,6 @@ class SearchedModel:
 
 
 def find_storable(model: Model) -> Storable | None:
-    """Whose weights are kept of a model: its own, or those of a search's best; None where there are none."""
+    """The model whose weights can be saved: the model itself, or the best one of a search; None without weights."""
     whole = model.best if isinstance(model, SearchedModel) else model
     return whole if isinstance(whole, Storable) else None

@@ -1,1 +1,1 @@
-"""What is to be predicted, one file for each kind of task."""
+"""Tasks, one file for each kind."""

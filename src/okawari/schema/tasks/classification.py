@@ -1,4 +1,4 @@
-"""Classify: one of some labels, from one record."""
+"""Classify: one of several labels, from one record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from okawari.schema.tasks.task import Parts
 
 @dataclass(frozen=True, kw_only=True)
 class Classify(RecordTask):
-    """Predict which label `target` of a record has from its other columns; `target` is no input."""
+    """Predict the label `target` of a record from its other columns; `target` is not an input."""
 
     def __post_init__(self) -> None:
         require(
@@ -21,7 +21,7 @@ class Classify(RecordTask):
         )
 
     def name_answers(self, parts: Parts) -> dict[str, int | Head]:
-        """`label`, and `p_<label>` for each."""
+        """`label`, and `p_<label>` for each label."""
         shares = {f"p_{label}": place for place, label in enumerate(self.target.labels)}
         return {"label": self.heads[0], **shares}
 

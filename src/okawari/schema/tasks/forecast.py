@@ -1,4 +1,4 @@
-"""Forecast: the next values of one of the columns, from a window of readings in the order of time."""
+"""Forecast: the next values of one of the columns, from a window of readings in order of time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from okawari.schema.transforms import TRANSFORMS, Learns, Transform
 class Forecast(Task):
     """Predict the next `horizon` values of `target` from the last `history` readings.
 
-    What models learn of `target[t+h]`, h = 1..horizon, is how it moves from the last level, and the answer is turned
-    back into the target's own unit (`okawari.schema.transforms`):
+    Models learn the move of `target[t+h]`, h = 1..horizon, from the last level; answers are converted back to the
+    target's own unit (`okawari.schema.transforms`):
 
-        learns="growth"       log(target[t+h] / target[t]), because levels do not generalise when they grow tenfold
-        learns="difference"   target[t+h] - target[t], where the target may be 0 or below: sales with days without any,
-                              temperatures, net flows. Answers then keep to the target column's `minimum` and `maximum`.
+        learns="growth"       log(target[t+h] / target[t]); models of levels that grow tenfold do not generalise
+        learns="difference"   target[t+h] - target[t], for targets that may be 0 or below: sales that are 0 on some
+                              days, temperatures, net flows. Answers are limited to the target column's `minimum` and
+                              `maximum`.
     """
 
     target: str
@@ -54,13 +55,13 @@ class Forecast(Task):
         return (NumberHead(name=self.target, start=0, n_steps=self.horizon),)
 
     @property
-    def question_length(self) -> int:
-        """The window."""
+    def input_length(self) -> int:
+        """The readings of the window."""
         return self.history
 
     @property
     def truth_delay(self) -> int:
-        """The last step ahead."""
+        """The number of steps ahead."""
         return self.horizon
 
     @property
@@ -70,7 +71,7 @@ class Forecast(Task):
 
     @property
     def transform(self) -> Transform:
-        """What `learns` names."""
+        """The transform that `learns` names."""
         return TRANSFORMS[self.learns]
 
     @property
@@ -84,7 +85,7 @@ class Forecast(Task):
 
     @property
     def logged_columns(self) -> tuple[str, ...]:
-        """The target, where its transform needs levels above 0."""
+        """The target, if its transform needs levels above 0."""
         return (self.target,) * self.transform.needs_positive
 
     @property
@@ -93,7 +94,7 @@ class Forecast(Task):
         return {"task.target": {self.target}}
 
     def check_case(self, name: str, time: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-        """A series has features, and numbers alone."""
+        """Check that a series has features and only numbers."""
         check_series(name, columns, features)
 
     def name_answers(self, parts: Parts) -> dict[str, int | Head]:

@@ -1,4 +1,4 @@
-"""Anticipate: several things at once about the next value of one of the columns, numbers and labels, from a window."""
+"""Anticipate: several numbers and labels at once about the next value of one of the columns, from a window."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from okawari.schema.transforms import LogReturn, Transform
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """How fast a column x grows or, with `change`, how that has changed since the reading before.
+    """Growth of a column x or, with `change`, the change of that growth since the reading before.
 
         g[t] = factor * log(x[t] / x[t - lag])        change: g[t] - g[t - 1]
 
-    A `factor` of 100 gives percent over `lag` readings, one of 400 percent a year where a reading is a quarter (both of
-    continuous growth). With `labels`, it is the word of the band that it lies in: the first below `bounds[0]`, the next
+    A `factor` of 100 gives percent over `lag` readings; for quarterly readings, 400 gives percent a year (both for
+    continuous growth). With `labels`, the value is the label of its band: the first label below `bounds[0]`, the next
     from there to below `bounds[1]`, the last from the last bound on.
 
     Example:
@@ -54,21 +54,23 @@ class Growth:
         n_bounds, n_labels = len(self.bounds), len(self.labels)
         require(
             n_bounds == max(0, n_labels - 1) and n_labels != 1,
-            f"Growth {self.name} has {n_labels} labels and {n_bounds} bounds; one bound stands between two labels.",
+            f"Growth {self.name} has {n_labels} labels and {n_bounds} bounds; N labels take N - 1 bounds.",
         )
         ascending = all(lower < upper for lower, upper in pairwise((-inf, *self.bounds, inf)))
         require(
             ascending, f"Growth.bounds of {self.name} are {self.bounds}; write numbers from the lowest to the highest."
         )
-        require(len(set(self.labels)) == n_labels, f"Growth {self.name} names a label twice: {self.labels}.")
+        require(
+            len(set(self.labels)) == n_labels, f"Growth {self.name} names a label twice: {self.labels}; name each once."
+        )
 
     @property
     def reach(self) -> int:
-        """How many readings back it looks."""
+        """Number of earlier readings that it uses."""
         return self.lag + self.change
 
     def measure(self, levels_N: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The number itself for each reading of a series, NaN where it reaches back beyond the first."""
+        """The number for each reading of a series; NaN where it needs readings before the first one."""
         logs_N = np.log(levels_N)
         values_N = np.full(len(logs_N), np.nan)
         values_N[self.lag :] = self.factor * (logs_N[self.lag :] - logs_N[: -self.lag])
@@ -76,11 +78,11 @@ class Growth:
 
     @property
     def answer_names(self) -> tuple[str, ...]:
-        """Its columns in a table of answers: itself with its probabilities or its interval."""
+        """Its columns in a table of answers: the answer itself, and its probabilities or interval."""
         return (self.name, *(f"{self.name}_{part}" for part in self.labels or ("lower", "upper")))
 
     def name_answers(self, head: Head, parts: Parts) -> dict[str, int | Head]:
-        """Its columns in a table of answers, with the number of the graph that each holds."""
+        """Its columns in a table of answers, each with its column of the graph's answer."""
         if self.labels:
             shares = {f"{self.name}_{label}": head.start + place for place, label in enumerate(self.labels)}
             return {self.name: head, **shares}
@@ -88,7 +90,7 @@ class Growth:
         return {named[part]: start + head.start for part, start in parts.items()}
 
     def describe(self) -> dict[str, Any]:
-        """What its columns of an answer stand for, as plain JSON values."""
+        """Its definition as plain JSON values."""
         return {
             "name": self.name,
             "lag": self.lag,
@@ -100,16 +102,16 @@ class Growth:
 
     @property
     def column(self) -> Column:
-        """The same as a column: its unit, or its labels."""
+        """The target as a column, with its unit or its labels."""
         unit = "" if self.labels else self.unit
         return Column(name=self.name, unit=unit, labels=self.labels, description=self.description)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Anticipate(Task):
-    """Predict where each of `targets` will stand after the next reading of `column`, from the last `history` readings.
+    """Predict the next value of each of `targets`, all computed from `column`, from the last `history` readings.
 
-    One model answers all of them: each is a head of its answer.
+    One model predicts all targets; each target is a head of its answer.
     """
 
     column: str
@@ -118,16 +120,17 @@ class Anticipate(Task):
     coverage_share: float = 0.9
 
     def __post_init__(self) -> None:
-        require(bool(self.targets), "Anticipate.targets is empty; name what is to be predicted, at least one Growth.")
+        require(bool(self.targets), "Anticipate.targets is empty; name at least one Growth.")
         names = [target.name for target in self.targets]
-        require(len(set(names)) == len(names), f"Anticipate.targets has two of one name: {names}.")
-        told = [*RESERVED, *(name for target in self.targets for name in target.answer_names)]
-        twice = sorted({name for name in told if told.count(name) > 1})
-        require(not twice, f"Anticipate.targets would call two columns of a table of answers {twice}; rename one.")
+        require(len(set(names)) == len(names), f"Anticipate.targets has two of one name: {names}; rename one.")
+        columns = [*RESERVED, *(name for target in self.targets for name in target.answer_names)]
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        require(not twice, f"Anticipate.targets gives two columns of a table of answers one name: {twice}. Rename one.")
         needed = 1 + max(target.reach for target in self.targets)
         require(
             self.history >= needed,
-            f"Anticipate.history is {self.history}; its targets look {needed - 1} readings back; use {needed} or more.",
+            f"Anticipate.history is {self.history}; its targets use {needed - 1} earlier readings. Use {needed} or "
+            "more.",
         )
         check_coverage("Anticipate", self.coverage_share)
 
@@ -145,13 +148,13 @@ class Anticipate(Task):
         return tuple(heads)
 
     @property
-    def question_length(self) -> int:
-        """The window."""
+    def input_length(self) -> int:
+        """The readings of the window."""
         return self.history
 
     @property
     def truth_delay(self) -> int:
-        """The next reading."""
+        """1: the next reading."""
         return 1
 
     @property
@@ -161,11 +164,11 @@ class Anticipate(Task):
 
     @property
     def series_column(self) -> str | None:
-        """The column whose growth is asked for."""
+        """The column whose growth is predicted."""
         return self.column
 
     def find_target(self, columns: Sequence[Column]) -> Column:
-        """The column whose growth is asked for."""
+        """The column whose growth is predicted."""
         return next(column for column in columns if column.name == self.column)
 
     @property
@@ -179,13 +182,13 @@ class Anticipate(Task):
         return {"task.column": {self.column}}
 
     def check_case(self, name: str, time: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-        """A series of numbers, and a column that is always above 0."""
+        """Check that a series has features and only numbers, and that the column is always above 0."""
         check_series(name, columns, features)
         column = self.find_target(columns)
         is_positive = (column.above is not None and column.above >= 0) or (column.minimum or 0) > 0
         require(
             is_positive,
-            f"Case {name} asks for the growth of {column.name}, which may be zero or below; growth takes numbers "
+            f"Case {name} predicts the growth of {column.name}, which may be zero or below; growth takes numbers "
             "above 0. Give the column above=0.",
         )
 

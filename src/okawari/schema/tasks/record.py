@@ -1,4 +1,4 @@
-"""What tasks about one record have in common."""
+"""The common base of tasks about one record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from okawari.schema.tasks.task import ARRIVED, Task
 
 @dataclass(frozen=True, kw_only=True)
 class RecordTask(Task):
-    """Predict `target` of a record from its other columns; `target` is no input."""
+    """Predict `target` of a record from its other columns; `target` is not an input."""
 
     target: Column
 
@@ -26,17 +26,17 @@ class RecordTask(Task):
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """The target's."""
+        """The head of the target."""
         return (self.target.head,)
 
     @property
-    def question_length(self) -> int:
-        """The record."""
+    def input_length(self) -> int:
+        """1: the record."""
         return 1
 
     @property
     def truth_delay(self) -> int:
-        """None: the truth comes with the record."""
+        """0: the true value arrives with the record."""
         return 0
 
     @property
@@ -49,9 +49,9 @@ class RecordTask(Task):
         return self.target
 
     def check_case(self, name: str, time: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-        """Records have no features and no time of their own, and the target is no input."""
+        """Check that a case of records has no features and no times, and that the target is not an input."""
         names, target = [column.name for column in columns], self.target.name
         require(target not in names, f"Case {name} lists its target {target} as a column; leave it out.")
-        require(not features, f"Case {name} has features; a record's columns are its features. Leave them out.")
-        require(ARRIVED not in (*names, target), f"Case {name} has a column {ARRIVED!r}, a name of ours; rename it.")
+        require(not features, f"Case {name} has features; the columns of records are their features. Leave them out.")
+        require(ARRIVED not in (*names, target), f"Case {name} has a column {ARRIVED!r}, a reserved name; rename it.")
         require(time == ARRIVED, f"Case {name} has the time {time!r}; records have none. Write time=ARRIVED.")

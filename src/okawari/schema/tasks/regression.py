@@ -13,7 +13,7 @@ from okawari.schema.tasks.task import Parts, check_coverage
 
 @dataclass(frozen=True, kw_only=True)
 class Regress(RecordTask):
-    """Predict the number `target` of a record from its other columns; `target` is no input."""
+    """Predict the number `target` of a record from its other columns; `target` is not an input."""
 
     coverage_share: float = 0.9
 

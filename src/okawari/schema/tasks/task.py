@@ -1,12 +1,12 @@
 """A task defines the input of a model, the parts of its answer, and what models learn.
 
-    Forecast    the next values of one of the columns, from a window of readings in the order of time
-    Anticipate  several things at once about the next value of one of the columns, numbers and labels, from a window
+    Forecast    the next values of one of the columns, from a window of readings in order of time
+    Anticipate  several numbers and labels at once about the next value of one of the columns, from a window
     Regress     a number, from one record
-    Classify    one of some labels, from one record
+    Classify    one of several labels, from one record
 
 An answer is a row of numbers, one column for each step ahead, number or label; `heads` names those columns. A label's
-number is its probability, which is the mean of "it is this label"; so an answer is a row of means whatever the task.
+number is its probability, the mean of its indicator (1 or 0), so an answer is a row of means for every task.
 """
 
 from __future__ import annotations
@@ -25,75 +25,75 @@ from okawari.schema.layout import DataLayout
 from okawari.schema.transforms import NoTransform, Transform
 
 RESERVED = ("as_of", "level", "model_version", "graph_sha256")
-"""Columns of a table of answers beside the answers themselves; no target has such a name."""
+"""Further columns of a table of answers; no target may have such a name."""
 ARRIVED = "arrived"
-"""Time column of a case whose records have none of their own: when a record was first seen."""
+"""Time column of a case of records: the time when a record arrived."""
 
 Parts = Mapping[str, int]
-"""First column of each part of a graph's answer (mean, lower, upper) when all parts stand side by side."""
+"""First column of each part of a graph's answer (mean, lower, upper) in one row of all parts."""
 
 
 class Task(ABC):
-    """What every kind of task answers for itself."""
+    """The base of all kinds of tasks."""
 
     @property
     @abstractmethod
     def layout(self) -> DataLayout:
-        """How readings lie in a table."""
+        """The layout of readings in a table."""
 
     @property
     @abstractmethod
     def heads(self) -> tuple[Head, ...]:
-        """What an answer consists of, in the order of its columns."""
+        """The heads of an answer, in the order of its columns."""
 
     @property
     def width(self) -> int:
-        """Columns of an answer."""
+        """Number of columns of an answer."""
         return self.heads[-1].stop
 
     @property
     @abstractmethod
-    def question_length(self) -> int:
-        """Readings in a question: those of a window, or the one record."""
+    def input_length(self) -> int:
+        """Number of readings in an input: those of a window, or 1 for a record."""
 
     @property
     @abstractmethod
     def truth_delay(self) -> int:
-        """Readings after a question until its truth is known; 0 where the truth comes with the record."""
+        """Number of readings after an input until its true value is known; 0 if it arrives with the record."""
 
     @property
     def n_steps(self) -> int | None:
-        """Steps ahead of a forecast; None where answers are no steps."""
+        """Number of steps ahead of a forecast; None for other tasks."""
         return None
 
     @property
     def transform(self) -> Transform:
-        """What models learn of the target."""
+        """The transform from the target to what models learn."""
         return NoTransform()
 
     @property
     def window_transform(self) -> Transform:
-        """How levels in a window are read by models that go by levels."""
+        """The transform of a window's levels for models that use levels."""
         return self.transform
 
     @property
     def promised_share(self) -> float | None:
-        """Share of truths that intervals are meant to hold; None where no head has an interval."""
+        """Share of true values that intervals are meant to contain; None where no head has an interval."""
         return getattr(self, "coverage_share", None) if any(head.has_interval for head in self.heads) else None
 
     @property
     def series_column(self) -> str | None:
-        """The column of a reading that answers are about; None where the target is a column of its own."""
+        """The column of a reading that is predicted; None where the target is not a column of the input."""
         return None
 
     @property
     def own_columns(self) -> tuple[Column, ...]:
-        """Columns of a reading that no question holds: a record's target."""
+        """Columns of a reading that are not in the input: a record's target."""
         return ()
 
     @abstractmethod
     def find_target(self, columns: Sequence[Column]) -> Column:
-        """The column that answers are about."""
+        """The column that is predicted."""
 
     @property
     def logged_columns(self) -> tuple[str, ...]:
@@ -107,39 +107,41 @@ class Task(ABC):
 
     @abstractmethod
     def check_case(self, name: str, time: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-        """Refuse a case that this task cannot be asked of.
+        """Check that a case fits this task.
 
         Raises:
-            InvalidInput: the message names the case and the setting.
+            InvalidInput: it does not; the message names the case and the setting.
         """
 
     @property
     def named_targets(self) -> tuple[Column, ...]:
-        """Targets that an outcome has to name, each as a column; empty where there is only one."""
+        """Targets that an outcome must name, each as a column; empty for tasks with one target."""
         return ()
 
     @abstractmethod
     def name_answers(self, parts: Parts) -> dict[str, int | Head]:
-        """Columns of a table of answers: each holds one number of the graph, or a head's most probable label."""
+        """Columns of a table of answers: each is a column of the graph's answer, or a head's most probable label."""
 
     @abstractmethod
     def describe_answers(self) -> list[dict[str, Any]]:
-        """What the columns of an answer stand for, as plain JSON values."""
+        """The meaning of the columns of an answer, as plain JSON values."""
 
     @property
     def answers_sha256(self) -> str:
-        """Digest of `describe_answers` as canonical JSON: graphs that carry the same one may answer for the task."""
+        """Digest of `describe_answers` as canonical JSON; a graph for this task must have the same digest."""
         content = json.dumps(self.describe_answers(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
 def check_coverage(task: str, share: float) -> None:
-    """Refuse a coverage that no interval should promise."""
+    """Check the coverage of an interval."""
     require(0.5 <= share < 1, f"{task}.coverage_share is {share}; use 0.5 to below 1.")
 
 
 def check_series(name: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-    """What a series needs: features, and numbers alone."""
-    require(bool(features), f"Case {name} has no features; a series is learned by some, so name one.")
+    """Check that a series has features and only numbers."""
+    require(bool(features), f"Case {name} has no features; a series needs at least one. Name one.")
     labelled = [column.name for column in columns if column.labels]
-    require(not labelled, f"Case {name} has the labels of {labelled} in a series; use numbers there.")
+    require(
+        not labelled, f"Case {name} is a series with labels in {labelled}; a series takes numbers. Use numbers there."
+    )
