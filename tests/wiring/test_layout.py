@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -91,6 +92,16 @@ def test_git_ignores_no_file_of_ours() -> None:
 def test_nothing_generated_is_tracked() -> None:
     endings = (".db", ".log", ".onnx", ".parquet", ".pyc", ".pkl", ".pt", ".html")
     assert [name for name in _list_tracked() if name.endswith(endings)] == []
+
+
+def test_the_architecture_page_names_every_package_and_each_of_its_modules() -> None:
+    """So that a reader finds the file of any behaviour in two steps: the package, then the module."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", page, re.MULTILINE)}
+    for package in (path for path in (ROOT / "src" / "okawari").iterdir() if path.is_dir() and list(path.glob("*.py"))):
+        modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+        missing = {module for module in modules if f"`{module}`" not in rows[package.name]}
+        assert missing == set(), f"docs/architecture.md, {package.name}"
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
