@@ -41,13 +41,14 @@ from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
 from tests.tables import draw_counts
 
+AN_LSTM = Lstm(hidden=16, layers=2, epochs=2)
 CANDIDATES: tuple[Recipe, ...] = (
     RandomWalk(),
     SeasonalNaive(season=5),
     SeasonalNaive(season=2),
     Sarima(),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0)),
-    Lstm(hidden=16, layers=2, epochs=2),
+    AN_LSTM,
     Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=8),
@@ -105,7 +106,8 @@ def _split(case: Case) -> Split:
 
 def _sign(case: Case | None, name: str, recipe: Recipe) -> Any:
     """A candidate for a case; of those that take seconds to fit or export, `make test-fast` checks one LSTM."""
-    is_slow = isinstance(recipe, (KerasLstm, PriceLevelLstm, Search)) or (isinstance(recipe, Lstm) and case is not None)
+    is_further_lstm = isinstance(recipe, Lstm) and (recipe, case) != (AN_LSTM, None)
+    is_slow = is_further_lstm or isinstance(recipe, (KerasLstm, PriceLevelLstm, Search))
     slow = [pytest.mark.slow] if is_slow else []
     return pytest.param((case, recipe), id=f"{name}-{recipe.name}", marks=slow)
 

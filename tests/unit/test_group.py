@@ -98,6 +98,7 @@ def test_servers_answer_before_runners_start_and_nothing_is_left_after_stop(
         httpx.get(settings.prefect_base)
 
 
+@pytest.mark.slow
 def test_what_a_program_started_on_its_own_is_stopped_too(group: Group, settings: Settings) -> None:
     child = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {FOREVER!r}], start_new_session=True)"
     group.start([_server("prefect", settings.prefect_port), _program("worker", "-c", child)])
@@ -157,6 +158,7 @@ def test_a_dead_program_is_started_again_and_a_living_one_left_alone(
     assert psutil.pid_exists(group.pid("worker"))
 
 
+@pytest.mark.slow
 def test_a_server_comes_back_though_a_worker_of_the_killed_one_still_holds_its_port(
     group: Group, settings: Settings
 ) -> None:

@@ -154,7 +154,7 @@ class TorchFitted:
         (FromSklearn(_neighbours), {"drawn_series", "drawn_records"}),
         (FromSklearn(_logistic, shares=True), {"drawn_records"}),
         (FromSklearn(_gradient_boosting, shares=True), {"drawn_records"}),
-        (FromTorch(), {"drawn_series", "drawn_records"}),
+        pytest.param(FromTorch(), {"drawn_series", "drawn_records"}, marks=pytest.mark.slow),
     ],
     ids=lambda each: each.make.__name__.strip("_") if isinstance(each, FromSklearn) else None,
 )

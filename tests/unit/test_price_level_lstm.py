@@ -59,6 +59,7 @@ def _answer_always(level: float, horizon: int) -> LevelNetwork:
     return LevelNetwork(network).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [-3.0, 0.0, 1e-6])
 def test_a_level_that_has_no_log_becomes_a_small_share_of_the_last_one(
     level: float, small_case: Case, split: Split
@@ -69,12 +70,14 @@ def test_a_level_that_has_no_log_becomes_a_small_share_of_the_last_one(
     np.testing.assert_allclose(answer.mean_BH, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_positive_level_is_answered_as_it_is(small_case: Case, split: Split) -> None:
     module = _answer_always(3.5, small_case.task.horizon)
     answer = Graph.load(build_graph(TorchCore(module, reads="levels"), small_case, None)).answer(split.holdout.x_BTF)
     np.testing.assert_allclose(answer.mean_BH, 3.5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_loop_learns_levels_from_levels(split: Split) -> None:
     taken, learnt = torch_training.to_tensors(split.train, torch.device("cpu"), "levels")
     assert taken.shape == (len(split.train), 12, 1) and learnt.shape == (len(split.train), 3)

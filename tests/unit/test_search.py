@@ -100,6 +100,7 @@ def _strip(trial: Any) -> Any:
 # --- what it finds ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_best_model_is_that_of_the_trial_with_the_smallest_validation_loss() -> None:
     model = SEARCH.fit(DATA, no_progress)
     best = min((trial for trial in model.trials if trial.loss is not None), key=lambda trial: trial.loss or 0.0)
@@ -229,6 +230,7 @@ def test_a_killed_search_goes_on_and_finds_what_it_would_have_found(tmp_path: Pa
     np.testing.assert_array_equal(model.predict(DATA.validation), whole.predict(DATA.validation))
 
 
+@pytest.mark.slow
 def test_a_search_that_is_over_is_not_repeated_and_gives_the_same_model(tmp_path: Path) -> None:
     kept = replace(DATA, bench=Workbench(study=tmp_path / "study.db"))
     first, seen = SEARCH.fit(kept, no_progress), []
@@ -237,6 +239,7 @@ def test_a_search_that_is_over_is_not_repeated_and_gives_the_same_model(tmp_path
     np.testing.assert_array_equal(again.predict(DATA.validation), first.predict(DATA.validation))
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_and_other_data_seed_or_space_begin_anew(tmp_path: Path) -> None:
     few, kept = replace(SEARCH, trials=2), replace(DATA, bench=Workbench(study=tmp_path / "study.db"))
     few.fit(kept, no_progress)

@@ -163,6 +163,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return seen
 
 
+@pytest.mark.slow
 def test_each_training_reads_the_readings_once_and_counts_new_ones_by_their_times(
     ingested: pd.DataFrame, case: Case, reads: list[str]
 ) -> None:
@@ -243,6 +244,7 @@ def test_quantizing_what_a_training_left_gives_what_the_training_got(first: Firs
     assert chosen.graph == runs.load_file(run_id, f"variants/{chosen.variant}.onnx")
 
 
+@pytest.mark.slow
 def test_packaging_from_the_registry_stores_what_the_training_stored(first: First, case: Case) -> None:
     done = package_version(load_packaging(case), Notebook())
     assert (done["added"], len(list((first.models / "aapl").glob(f"*/{MANIFEST_FILE}")))) == (False, 1)
