@@ -16,14 +16,14 @@ ARGS    ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/all.stamp ## Install, start everything, take each case once round the loop, serve until Ctrl-C
+up: $(VENV)/all.stamp ## Install, start everything, run each case once through the loop, serve until Ctrl-C
 	@exec $(BIN)/okawari up
 
 loop: $(VENV)/all.stamp ## Prove that the loop closes on real drift (a few minutes, no browser needed)
 	@exec $(BIN)/okawari loop
 
 cases: export OKAWARI_CASES = aapl,blobs,cpi,diabetes,digits
-cases: $(VENV)/all.stamp ## Take all bundled cases round the loop, print their leaderboards, stop
+cases: $(VENV)/all.stamp ## Run all bundled cases through the loop, print their leaderboards, stop
 	@exec $(BIN)/okawari up --once
 
 test: $(VENV)/dev.stamp ## Run all tests (under 12 minutes on two cores)
@@ -38,7 +38,7 @@ check: $(VENV)/dev.stamp ## Format, lint, types (strict) and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/dev.stamp ## Format and mend what can be mended
+format: $(VENV)/dev.stamp ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

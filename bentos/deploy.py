@@ -97,12 +97,27 @@ def build() -> dict[str, Any]:
 
 
 def _replace_cases(copied: Path, settings: Settings) -> None:
-    """Copy the user's own cases and recipes into a Bento if they lie outside the folder that it is built from."""
+    """Copy the user's own cases and recipes into a Bento if they lie outside the folder that it is built from.
+
+    Only Python files are copied, as from inside that folder; hidden folders and the state are left out.
+    """
     own = settings.cases_dir.resolve()
     if own == settings.root.resolve() / "cases" or not own.is_dir():
         return
     shutil.rmtree(copied, ignore_errors=True)
-    shutil.copytree(own, copied, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for path in _list_modules(own, settings.state_dir.resolve()):
+        place = copied / path.relative_to(own)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+
+
+def _list_modules(folder: Path, state: Path) -> list[Path]:
+    found = []
+    for path in folder.rglob("*.py"):
+        is_hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
+        if not is_hidden and not path.is_relative_to(state):
+            found.append(path)
+    return sorted(found)
 
 
 def _label(manifest: Manifest) -> dict[str, str]:

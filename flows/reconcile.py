@@ -1,7 +1,8 @@
 """Reconcile: compare the state of the loop with its records and start the missing steps.
 
-Events make the loop fast; reconcile makes it correct. It starts the same deployments as events. A repeated start is
-harmless, because each run first checks the records and stops if it is no longer needed.
+Events make the loop fast; reconcile makes it correct. It starts the same deployments as events, and only after an event
+had `grace_s` seconds to do so. A repeated `train` is skipped by its limits; a repeated `monitor` or `package` has the
+same result again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,11 @@ def own(tmp_path: Path) -> Path:
     """A folder of cases outside of the checkout."""
     folder = tmp_path / "elsewhere"
     (folder / "__pycache__").mkdir(parents=True)
-    for name in ("harbour.py", "neighbours.py", "__pycache__/harbour.pyc"):
+    for name in (
+        "harbour.py", "neighbours.py", "nets/layers.py", "sales.csv", ".venv/library.py", "__pycache__/harbour.pyc",
+        "state/bentoml/bentos/okawari/1/src/cases/old.py",
+    ):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
     return folder
 
@@ -47,8 +51,8 @@ def test_a_folder_of_cases_outside_of_the_checkout_takes_the_place_of_the_one_in
     copied = tmp_path / "bento" / "cases"
     copied.mkdir(parents=True)
     (copied / "of_the_checkout.py").write_text("")
-    _replace_cases(copied, Settings(root=tmp_path / "checkout", cases_dir=own))
-    assert _list(copied) == ["harbour.py", "neighbours.py"]
+    _replace_cases(copied, Settings(root=tmp_path / "checkout", cases_dir=own, home=own / "state"))
+    assert _list(copied) == ["harbour.py", "neighbours.py", "nets/layers.py"]
 
 
 def test_the_folder_of_the_checkout_stays_as_it_was_copied(own: Path, tmp_path: Path) -> None:

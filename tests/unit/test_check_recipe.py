@@ -111,20 +111,52 @@ def test_a_recipe_may_refuse_a_task_with_its_reason() -> None:
         ("describe", "not plain JSON"),
         ("nan", "not finite"),
         ("shape", r"predict gives \(\d+, 1\)"),
-        ("batch", "predict of one window differs"),
+        ("batch", "the prediction of single windows differs from that of a batch"),
         ("seed", "a second fit differs"),
         ("input", "fit changes its input r_BH"),
-        ("graph", "the graph differs from the model"),
+        ("graph", "the graph's answer differs from the model's"),
         ("dtype", "predict gives float64, not float32"),
         ("draws", "changes the global state of random"),
         ("seeds", r"changes the global state of numpy\.random"),
         ("times", "fit changes its input at_B of the validation part"),
-        ("graph_batch", "the graph's answer to one window differs from to many"),
+        ("graph_batch", "the graph's answer to single windows differs from that to a batch"),
     ],
 )
 def test_a_fault_is_named(fault: str, told: str) -> None:
     with pytest.raises(RecipeBroken, match=told):
         okawari.check_recipe(Faulty(fault))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class NoGraph:
+    """A model that predicts, but whose core is no model."""
+
+    model: Any
+
+    def predict(self, windows: Any) -> Any:
+        return self.model.predict(windows)
+
+    def core(self) -> OnnxCore:
+        return OnnxCore(b"garbage")
+
+
+@dataclass(frozen=True)
+class BrokenGraph:
+    """A constant whose core is no model, for one of the tasks alone."""
+
+    name: str = "broken_graph"
+
+    def describe(self) -> dict[str, object]:
+        return {"recipe": "BrokenGraph"}
+
+    def fit(self, data: TrainingData, progress: Progress) -> Any:
+        model = Constant().fit(data, progress)
+        return NoGraph(model) if data.heads[0].is_share else model
+
+
+def test_a_graph_that_cannot_be_built_is_a_fault_and_no_refusal() -> None:
+    with pytest.raises(RecipeBroken, match=r"drawn_records: its graph cannot be built and run: .* not an ONNX model"):
+        okawari.check_recipe(BrokenGraph())
 
 
 def test_a_recipe_without_fault_passes() -> None:

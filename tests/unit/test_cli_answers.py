@@ -466,7 +466,7 @@ def test_what_no_event_starts_is_asked_for_once(
     said = call("run", "aapl")
     asked = [body["parameters"] for body in flows.asked["POST /api/deployments/reconcile/create_flow_run"]]
     assert asked == [{"case": "aapl", "grace_s": 0}, {"case": "aapl"}]
-    assert "aapl: the loop is not at rest yet" in said.out
+    assert "aapl: some work is still open" in said.out
 
 
 def test_a_failed_training_of_an_event_ends_the_round_with_its_reason(
@@ -534,3 +534,23 @@ def test_a_leaderboard_shows_a_forecasts_last_step_in_a_table_of_its_own(capsys:
     )
     assert (title, names, numbers) == (["the", "training"], ["candidate", "rmse", "graph_bytes"], ["lstm", "1.25", "7"])
     assert (later, names_later, numbers_later) == (["5", "steps", "ahead"], ["candidate", "rmse"], ["lstm", "3.5"])
+
+
+def test_a_case_that_fails_keeps_no_other_from_being_served(
+    flows: SmallServer, train_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from okawari.cli.main import _take_rounds
+
+    def take_round(name: str, report: object) -> None:
+        done.append(name)
+        if name != "cpi":
+            raise orchestrator.RunFailed(f"train {name} failed: the disk is full")
+
+    done: list[str] = []
+    monkeypatch.setattr(round, "take_round", take_round)
+    with pytest.raises(orchestrator.RunFailed, match="train aapl failed"):
+        _take_rounds(["aapl"], None)
+    versions.set_champion("aapl", train_version().version)
+    failed = _take_rounds(["aapl", "blobs", "cpi"], None)
+    assert list(failed) == ["aapl", "blobs"]
+    assert done == ["aapl", "aapl", "blobs", "cpi"]

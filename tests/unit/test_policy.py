@@ -214,7 +214,8 @@ def _variant(name: str = "uint8", bytes: int = 300, latency_ms: float = 1.0, los
         ([], "fp32", "the graph has no weights worth quantizing"),
         ([_variant()], "uint8", "uint8 takes 30% of fp32's size and 100% of its time; its loss is equal to fp32's"),
         ([_variant(loss=1.005)], "uint8", "uint8 takes 30%"),
-        ([_variant(loss=1.006)], "fp32", "uint8 raises the loss by 0.60% (at most 0.50%)"),
+        ([_variant(loss=1.006)], "fp32", "uint8 has a loss that is 0.60% higher than fp32's (at most 0.50% higher)"),
+        ([_variant(loss=NAN)], "fp32", "uint8 has a loss that is not comparable with fp32's"),
         ([_variant(latency_ms=1.1)], "uint8", "uint8 takes 30%"),
         ([_variant(latency_ms=1.2)], "fp32", "uint8 takes 1.20 times as long"),
         ([_variant(bytes=800)], "fp32", "uint8 takes 80% of fp32's size and 100% of its time; it must save "),
@@ -237,7 +238,7 @@ def test_every_refused_variant_is_told_with_its_reason() -> None:
     decision = decide_variant(FP32, [_variant(bytes=900), _variant("int8", loss=2.0)], STRICT)
     assert decision.reason == (
         "uint8 takes 90% of fp32's size and 100% of its time; it must save 30% of one of them; "
-        "int8 raises the loss by 100.00% (at most 0.50%)"
+        "int8 has a loss that is 100.00% higher than fp32's (at most 0.50% higher)"
     )
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from okawari.case import Case, Column, Forecast, LogRatio
+from okawari.data import csv_reader
 from okawari.data.datasets import BundledMacro, BundledStock
 from okawari.data.files import TableFile
 from okawari.data.validation import check_readings
@@ -268,6 +269,10 @@ FAULTS = {
         b'date,close\n2008-01-02,"1\n2008-01-03,2\n',
         "row 1 opens a quote and does not close it: '1\\n2008-01-03,2\\n'; close the open quote",
     ),
+    "two open quotes around many lines": (
+        b'date,close\n2008-01-02,"1\n' + b"2008-01-03,2\n" * 5 + b'2008-01-09",3\n2008-01-10,4\n',
+        "row 1 spans 7 lines",
+    ),
     "an open quote in the first field": (
         b'date,close\n2008-01-01,1\n"2008-01-02,1\n2008-01-03,2\n',
         "row 2 opens a quote and does not close it",
@@ -322,3 +327,12 @@ def test_the_bundled_economy_has_a_reading_for_each_quarter_from_1959_to_2009() 
 def test_the_bundled_economy_is_read_until_the_last_quarter_that_had_ended() -> None:
     assert BundledMacro().read(until=date(2008, 6, 29))["date"].iloc[-1] == pd.Timestamp("2008-03-31")
     assert BundledMacro().read(until=date(2008, 6, 30))["date"].iloc[-1] == pd.Timestamp("2008-06-30")
+
+
+def test_a_broken_row_with_closed_quotes_is_refused_alone(tmp_path: Path) -> None:
+    """A line break inside of quotes is text; only the number of fields is wrong."""
+    (tmp_path / "notes.csv").write_text('a,b\n1,2\n3,"x\ny",4\n5,6\n')
+    table = csv_reader.read_table(tmp_path / "notes.csv")
+    assert table.frame["a"].tolist() == ["1", "5"]
+    assert list(table.broken) == [2]
+    assert "3 fields, the header 2" in table.broken[2] and "it spans 2 lines" in table.broken[2]

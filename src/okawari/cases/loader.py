@@ -83,8 +83,11 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look up the module that a class is written in
     try:
         spec.loader.exec_module(module)
-    except ImportError as error:
-        raise InvalidInput(_explain_import(path, error)) from error
+    except BaseException as error:
+        del sys.modules[name]  # a module that ran half would be given to the next import
+        if isinstance(error, ImportError):
+            raise InvalidInput(_explain_import(path, error)) from error
+        raise
     return module
 
 

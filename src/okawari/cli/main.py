@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -70,20 +70,20 @@ def up(
     State is stored in OKAWARI_HOME (./.okawari). A case that has a champion is trained again only if there is a reason.
     """
     from okawari.cli.output import report_progress, show_urls
-    from okawari.cli.round import take_round
     from okawari.local.supervisor import run_group
 
     settings = load_settings()
     with _stop_on_sigterm(), ExitStack() as running:
         with report_progress() as report:
             group = running.enter_context(run_group(settings, report))
-            for name in settings.case_names:
-                take_round(name, report)
+            failed = _take_rounds(settings.case_names, report)
         for name in settings.case_names:
             _show_leaderboard(name)
         show_urls(_list_urls(settings))
+        for name, error in failed.items():
+            print(f"okawari: {name}: {error}", file=sys.stderr)
         if once:
-            return
+            raise typer.Exit(1 if failed else 0)
         print("All servers are running; press Ctrl-C to stop them.")
         while True:
             time.sleep(1)
@@ -121,6 +121,7 @@ def run(
             take_round(name, report, retrain=retrain, **{key: value for key, value in given.items() if value})
     for name in names:
         _show_leaderboard(name)
+    for name in names:
         status(name)
 
 
@@ -169,6 +170,27 @@ def loop(
     if not all(link.held for link in links):
         raise typer.Exit(1)
     (settings.state_dir / "finished").touch()
+
+
+def _take_rounds(names: Sequence[str], report: Any) -> dict[str, OkawariError]:
+    """Run each case once through the loop; returns the failed ones, so that the others are served all the same.
+
+    Raises:
+        RunFailed: all cases failed, and none of them has a champion to serve.
+    """
+    from okawari.cli.round import take_round
+    from okawari.clients.orchestrator import RunFailed
+    from okawari.registry import versions
+
+    failed: dict[str, OkawariError] = {}
+    for name in names:
+        try:
+            take_round(name, report)
+        except RunFailed as error:
+            failed[name] = error
+    if len(failed) == len(names) and not any(versions.load_champion(name) for name in names):
+        raise next(iter(failed.values()))
+    return failed
 
 
 def _show_leaderboard(name: str) -> None:

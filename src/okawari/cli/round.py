@@ -1,4 +1,4 @@
-"""One round of a case's loop, as `okawari up` and `okawari run` take it: every run that it causes is followed."""
+"""One round of a case's loop, for `okawari up` and `okawari run`; follows the runs that it causes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POLL_S = 0.5
 
 
 def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: Any) -> None:
-    """Ingest; train if asked for or if there is no champion; follow what that causes until the loop is at rest.
+    """Ingest, train on request or without a champion, and follow the resulting runs until none is active.
 
     Args:
         name: name of the case.
@@ -39,21 +39,21 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
         _run(case, report, "train", cause="missing", reason="the first round")
     _settle(case, report)
     _run(case, report, "reconcile")
-    while (active := _find_active(case, "train", "package")) is not None:
+    while (active := _find_active(case, *orchestrator.LOOP_FLOWS)) is not None:
         _follow(active, case, report)
 
 
 def _settle(case: Case, report: Reporter) -> None:
-    """Follow the runs that events start, until the newest snapshot is watched and no verdict waits for its training.
+    """Follow event-started runs until the newest snapshot has a verdict and no training request is open.
 
-    What no event has started after `GRACE_S` is asked for once from `reconcile`; later passes of its schedule go on.
+    If nothing starts within `GRACE_S`, run `reconcile` once.
     """
     repaired = False
     while (found := _await_change(case)) is not True:
         if found is not None:
             _follow(found, case, report)
         elif repaired:
-            report(f"{case.name}: the loop is not at rest yet; look at its runs on the Prefect page")
+            report(f"{case.name}: some work is still open; see the runs on the Prefect page")
             return
         else:
             _run(case, report, "reconcile", grace_s=0)

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -22,6 +22,8 @@ from okawari.settings import load_settings
 
 LOOP_FLOWS = ("monitor", "train", "package")
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
+_CLOCK_SKEW = timedelta(seconds=60)
+"""How far the server's clock may be ahead of this one; a run that was just created is due at the server's time."""
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _ENGINE_PREFIX = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 _PAGE = 200
@@ -111,7 +113,7 @@ def list_active_runs(flow: str, case_name: str) -> list[Run]:
         "flow_runs": {
             "deployment_id": {"is_null_": False},
             "state": {"type": {"any_": list(_ACTIVE)}},
-            "expected_start_time": {"before_": datetime.now(UTC).isoformat()},
+            "expected_start_time": {"before_": (datetime.now(UTC) + _CLOCK_SKEW).isoformat()},
         },
         "sort": "EXPECTED_START_TIME_DESC",
         "limit": 200,

@@ -21,6 +21,8 @@ from pyarrow import compute
 from okawari.data.tabular import RawTable, find_repeats
 
 BLOCK_BYTES = 1 << 20
+_MOST_LINES = 4
+"""A broken row that spans more lines has two stray quotes, and good rows between them; the file is not read then."""
 _MOST_BROKEN = 100_000
 """Most broken lines held in memory; more of them mean that the header is wrong, not the lines."""
 _MISSING = (
@@ -107,8 +109,13 @@ class _BrokenLines:
         self.shapes.add(shape)
         self.first = self.first or text
         self.all_end_in_comma &= row.text.endswith(",")
-        if "\n" in row.text:
+        n_lines = row.text.count("\n") + 1
+        if n_lines > 1:
+            self.reasons[number] += f"; it spans {n_lines} lines, so look for an open quote"
+        if row.text.count('"') % 2:
             self.stop = CsvError(f"row {number} opens a quote and does not close it: {text!r}; close the open quote")
+        elif n_lines > _MOST_LINES:
+            self.stop = CsvError(f"row {number} spans {n_lines} lines: {text!r}; look for an open quote and close it")
         elif len(self.reasons) >= _MOST_BROKEN:
             self.stop = CsvError(f"{self.explain()}; so many broken lines mean a wrong header; correct the header")
         return "skip" if self.stop is None else "error"

@@ -1,4 +1,4 @@
-"""What the records say of a case's past: the facts that pure decisions rest on."""
+"""Facts from the records of a case, as inputs of pure decisions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> L
 
     Args:
         case: whose loop.
-        serving: the version that the service says it serves; None where it cannot be asked.
+        serving: the version that the service serves; None if the service does not answer.
         active: the flows that have a run of this case that waits or runs.
     """
     champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
@@ -53,7 +53,7 @@ def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> L
 
 
 def is_settled(case: Case) -> bool:
-    """Whether the newest snapshot has been looked at by `monitor`, and each request for a training has its answer."""
+    """Whether `monitor` has a verdict on the newest snapshot and no training request is open."""
     newest = snapshots.snapshot_number(case)
     return newest is None or (_is_watched(case, newest) and _find_unanswered(case) is None)
 
@@ -108,9 +108,9 @@ def _age_s(record: dict[str, Any] | None) -> float:
 
 
 def _find_unanswered(case: Case) -> Unanswered | None:
-    """The newest verdict that asked for a training and got no decision, or decision that got no training."""
+    """The newest verdict that requested a training without a decision, or decision to train without a result."""
     decisions = decision_log.load_decisions(case.name, _LOOK_BACK)
-    # A verdict is answered by a decision, a decision by its training's end; nothing in between counts.
+    # A decision answers a verdict; only a promotion record answers a decision.
     answered = {row["cause"] for row in decisions if row["kind"] in (Kind.RETRAIN, Kind.PROMOTION)}
     asked: dict[tuple[str, str], Cause] = {
         (Kind.DRIFT, Verdict.DRIFTED): "drift",
@@ -118,7 +118,7 @@ def _find_unanswered(case: Case) -> Unanswered | None:
     }
     for row in decisions:
         if row["kind"] == "promotion":
-            return None  # a training has come to its end since; whatever was asked before is settled
+            return None  # a training has finished since; older requests are closed
         cause = asked.get((row["kind"], row["action"]))
         if cause is not None and row["cause"] is None and row["id"] not in answered:
             return Unanswered(cause, str(row["id"]), _age_s(row))

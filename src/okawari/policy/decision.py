@@ -91,7 +91,7 @@ def describe_outcome(kind: str, action: str) -> str:
 
 
 def measure_gain(new: float, old: float) -> float:
-    """Share by which `new` is smaller than `old`; positive is better. Nothing is better than 0, and all else is worse.
+    """Share by which `new` is smaller than `old`; positive is better. If `old` is 0: 0 for an equal value, else -inf.
 
     >>> measure_gain(0.75, 1.0), measure_gain(0.0, 0.0), measure_gain(0.5, 0.0)
     (0.25, 0.0, -inf)

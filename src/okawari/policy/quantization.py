@@ -42,9 +42,10 @@ def decide_variant(fp32: VariantFacts, quantized: Sequence[VariantFacts], gate: 
 
 def _judge_variant(fp32: VariantFacts, each: VariantFacts, gate: Gate) -> str | None:
     """Why a variant is refused; None if it passes."""
-    loss = -measure_gain(each.loss, fp32.loss)
-    if loss > gate.quantized_loss_share:
-        return f"raises the loss by {format_share(loss, 2)} (at most {format_share(gate.quantized_loss_share, 2)})"
+    gain = measure_gain(each.loss, fp32.loss)
+    if not -gain <= gate.quantized_loss_share:  # a loss that is not a number is refused, too
+        loss = format_gain(gain, 2, than="fp32's")
+        return f"has a loss that is {loss} (at most {format_share(gate.quantized_loss_share, 2)} higher)"
     if each.latency_ms > fp32.latency_ms * (1 + gate.max_slowdown_share):
         return f"takes {each.latency_ms / fp32.latency_ms:.2f} times as long as fp32"
     size_gain, time_gain = measure_gain(each.bytes, fp32.bytes), measure_gain(each.latency_ms, fp32.latency_ms)

@@ -10,7 +10,7 @@ from typing import Any
 from okawari.policy.decision import Action, Cause
 
 GRACE_S = 60.0
-"""Seconds that the event of a new record may take to start its run before it counts as lost."""
+"""Time in seconds for an event to start its run; after that the event counts as lost."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Repair:
 def decide_repairs(loop: Loop, grace_s: float = GRACE_S) -> list[Repair]:
     """Decide the repairs of the loop of a case. All of them are idempotent.
 
-    A record younger than `grace_s` seconds is left to its event: a repair beside it would do the work twice.
+    Records younger than `grace_s` seconds are skipped, because their event may still start the work.
     """
     if loop.snapshot is None:
         return []
@@ -66,7 +66,7 @@ def decide_repairs(loop: Loop, grace_s: float = GRACE_S) -> list[Repair]:
 
 
 def _repair_serving(loop: Loop, grace_s: float) -> list[Repair]:
-    # A training packages what it promotes, and the service takes a moment to load it.
+    # A training packages the promoted version itself, and the service needs a moment to load it.
     is_on_its_way = bool(loop.active & {"train", "package"}) or loop.promoted_s < grace_s
     if loop.serving == loop.champion or loop.champion is None or is_on_its_way:
         return []
@@ -75,7 +75,7 @@ def _repair_serving(loop: Loop, grace_s: float) -> list[Repair]:
 
 
 def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:
-    """Start the training that was asked for, or `monitor`, which may ask for one."""
+    """Start the requested training, or `monitor`, which may request one."""
     if (asked := loop.unanswered) is not None:
         reason = f"no training followed a request for one ({asked.cause})"
         return [] if asked.age_s < grace_s else _repair_training(loop, asked.cause, asked.record, reason)

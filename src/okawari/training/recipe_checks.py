@@ -1,7 +1,7 @@
-"""The contract that every recipe signs, for the bundled ones and for a user's own: `okawari.check_recipe`.
+"""Checks that every recipe must pass, bundled or a user's own: `okawari.check_recipe`.
 
-Each check fits for real, on a short drawn series or on drawn records, or on a case that is given. A recipe may
-refuse a task that it does not know with `InvalidInput`; it has to sign for at least one.
+Each check fits the recipe, on a short drawn series and drawn records or on a given case. `fit` may raise `InvalidInput`
+for a task that the recipe does not support; the recipe must support at least one.
 
 Shapes: B windows, H columns of an answer.
 """
@@ -27,19 +27,19 @@ from okawari.models.windows import Floats
 from okawari.schema.columns import NAME
 from okawari.schema.heads import Head
 from okawari.training.drawn_cases import draw_records, draw_series
-from okawari.training.recipe_trial import Trial, fit_trial, split_source
+from okawari.training.recipe_trial import CaseRefused, Trial, fit_trial, split_source
 
 SUM_TOLERANCE = 1e-5
 """Largest error of the sum of the probabilities of a label: float32 arithmetic."""
 
 
 class RecipeBroken(OkawariError, ValueError):
-    """A recipe does not keep its contract; the message names each check that failed."""
+    """A recipe fails its checks; the message lists each failure."""
 
 
 @dataclass(frozen=True)
 class CheckedRecipe:
-    """What was checked: the cases that the recipe signed for, and those that it refused with its reason."""
+    """The result of the checks: the supported cases, and the refused ones with the reasons."""
 
     signed: tuple[str, ...]
     refused: dict[str, str]
@@ -66,12 +66,15 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
         split = split_source(each)
         try:
             trial = fit_trial(recipe, each, split)
-        except InvalidInput as reason:
+        except CaseRefused as reason:
             refused[each.name] = str(reason)
+            continue
+        except InvalidInput as reason:
+            problems.append(f"{each.name}: its graph cannot be built and run: {reason}")
             continue
         signed.append(each.name)
         problems += [f"{each.name}: {problem}" for check in CHECKS for problem in check(trial)]
-    if not signed:
+    if not signed and not problems:
         problems.append(f"it refuses every case: {'; '.join(refused.values())}")
     if problems:
         raise RecipeBroken(f"Recipe {recipe.name!r} breaks its contract. " + "; ".join(problems) + ".")
@@ -82,7 +85,7 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
 
 
 def find_plain_problems(recipe: Recipe) -> list[str]:
-    """What is wrong with a recipe before it is fitted: its name, its description, its text in a case's record."""
+    """Problems that are found without a fit: name, description, repr."""
     problems = []
     if not NAME.match(recipe.name):
         problems.append(f"its name is {recipe.name!r}; use lower-case letters, digits and _")
@@ -110,22 +113,24 @@ def check_answers(trial: Trial) -> Iterator[str]:
 
 
 def check_batches(trial: Trial) -> Iterator[str]:
-    """One window at a time is predicted as all at once."""
+    """Single windows get the same predictions as a batch."""
     windows = trial.split.holdout[:7]
     single_BH = np.concatenate([trial.model.predict(windows[row : row + 1]) for row in range(len(windows))])
-    yield from _compare("predict of one window", single_BH, "of many", trial.model.predict(windows), trial.tolerance)
+    batch_BH = trial.model.predict(windows)
+    yield from _compare("the prediction of single windows", single_BH, "that of a batch", batch_BH, trial.tolerance)
 
 
 def check_second_fit(trial: Trial) -> Iterator[str]:
     """Equal seeds give equal numbers and equal graphs, exactly."""
-    yield from _compare("a second fit", trial.again.predict(trial.split.holdout), "the first", trial.said_BH, 0.0)
+    again_BH = trial.again.predict(trial.split.holdout)
+    yield from _compare("the prediction after a second fit", again_BH, "that after the first", trial.said_BH, 0.0)
     interval = calibrate(trial.again, trial.split.calibration, trial.case)
     if build_graph(trial.again.core(), trial.case, interval) != trial.graph:
         yield "equal seeds give graphs of other bytes"
 
 
 def check_input(trial: Trial) -> Iterator[str]:
-    """A fit leaves what it is given as it is."""
+    """A fit does not change its input."""
     for part in ("train", "validation"):
         after, before = getattr(trial.data, part), getattr(trial.before, part)
         for name in ("x_BTF", "z_BSK", "r_BH", "level_B", "at_B"):
@@ -134,30 +139,30 @@ def check_input(trial: Trial) -> Iterator[str]:
 
 
 def check_generators(trial: Trial) -> Iterator[str]:
-    """A fit neither draws from nor seeds a random generator that others draw from."""
+    """A fit does not use or seed the global random generators."""
     for name in trial.moved:
         yield f"fit changes the global state of {name}; draw from a generator of its own, seeded with data.seed"
 
 
 def check_graph(trial: Trial) -> Iterator[str]:
-    """The graph answers as the model does."""
+    """The graph gives the same answers as the model."""
     expected_BH = _lead_back(trial, trial.said_BH.astype(np.float64))
     for head in trial.case.task.heads:
         answered = head.answer(expected_BH[:, head.columns])
-        yield from _compare("the graph", trial.answer.mean_BH[:, head.columns], "the model", answered, trial.tolerance)
+        mean_BC = trial.answer.mean_BH[:, head.columns]
+        yield from _compare("the graph's answer", mean_BC, "the model's", answered, trial.tolerance)
 
 
 def check_graph_batches(trial: Trial) -> Iterator[str]:
-    """The graph answers one window as it answers many."""
+    """The graph gives single windows the same answers as a batch."""
     graph, x_BTF = Graph.load(trial.graph), trial.split.holdout.x_BTF[:5]
     single_BH = np.concatenate([graph.answer(x_BTF[row : row + 1]).mean_BH for row in range(len(x_BTF))])
-    yield from _compare(
-        "the graph's answer to one window", single_BH, "to many", graph.answer(x_BTF).mean_BH, trial.tolerance
-    )
+    batch_BH = graph.answer(x_BTF).mean_BH
+    yield from _compare("the graph's answer to single windows", single_BH, "that to a batch", batch_BH, trial.tolerance)
 
 
 def check_interval(trial: Trial) -> Iterator[str]:
-    """The graph's interval is that of the model and holds the mean; labels alone have none."""
+    """The graph has the model's interval, which contains the mean; cases with only labels have none."""
     answer, numbers = trial.answer, [head for head in trial.case.task.heads if not head.is_share]
     if trial.interval is None or answer.lower_BH is None or answer.upper_BH is None:
         if numbers:
@@ -215,7 +220,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _lead_back(trial: Trial, r_BH: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moves as levels in the target's own unit, within the bounds that answers keep to; other outputs as they are."""
+    """Convert moves to clipped levels in the target's unit; other outputs are unchanged."""
     transform, target = trial.case.task.transform, trial.case.target
     levels_BH: NDArray[np.float64] = transform.clip(
         transform.backward(trial.split.holdout.level_B[:, None], r_BH), target.minimum, target.maximum
@@ -229,4 +234,4 @@ def _compare(what: str, one: Floats, other_what: str, other: NDArray[Any], toler
         return
     far = float(np.max(np.abs(one - other))) / (float(np.max(np.abs(other))) or 1.0)
     if not far <= tolerance:
-        yield f"{what} differs from {other_what} by {far:.2g} of the largest number, at most {tolerance:g}"
+        yield f"{what} differs from {other_what} by {far:.2g} of the largest number; at most {tolerance:g} is allowed"

@@ -1,6 +1,6 @@
 """A trial of a recipe on a case: it is fitted twice, and the graph of the first model is built and run.
 
-`okawari.training.recipe_checks` judges what comes out.
+`okawari.training.recipe_checks` checks the result.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from okawari.case import Case
 from okawari.data.validation import check_readings
 from okawari.dataset.splits import Split, split_windows
 from okawari.dataset.windows import cut_windows
+from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Answer, Graph
@@ -27,6 +28,10 @@ from okawari.models.windows import Floats
 
 TOLERANCE = 1e-4
 """Largest difference of two answers, as a share of the largest: float32 arithmetic in another order."""
+
+
+class CaseRefused(InvalidInput):
+    """The fit of a recipe refused the case; the message is the recipe's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +72,16 @@ def fit_trial(recipe: Recipe, case: Case, split: Split, tolerance: float = TOLER
     """Fit a recipe twice, and build and run the graph of the first model.
 
     Raises:
-        InvalidInput: the recipe refuses the case.
+        CaseRefused: the fit of the recipe raised `InvalidInput`.
+        InvalidInput: the fitted model gives no graph that can be built and run.
     """
     data = TrainingData(split.train, split.validation, seed=case.seed, heads=case.task.heads)
     before, generators = copy.deepcopy(data), _read_generators()
-    model, again = recipe.fit(data, no_progress), recipe.fit(data, no_progress)
+    try:
+        model = recipe.fit(data, no_progress)
+    except InvalidInput as reason:
+        raise CaseRefused(str(reason)) from reason
+    again = recipe.fit(data, no_progress)
     moved = tuple(name for name, state in _read_generators().items() if state != generators[name])
     interval = calibrate(model, split.calibration, case)
     graph = build_graph(model.core(), case, interval)
@@ -83,6 +93,6 @@ def fit_trial(recipe: Recipe, case: Case, split: Split, tolerance: float = TOLER
 
 
 def _read_generators() -> dict[str, Any]:
-    """The states of the global random generators; that of numpy with its numbers as a tuple, so that it compares."""
+    """The states of the global random generators. Numpy's numbers are a tuple, so that states can be compared."""
     kind, keys, *rest = np.random.get_state()
     return {"numpy.random": (kind, tuple(keys), *rest), "random": random.getstate()}
