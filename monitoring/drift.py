@@ -275,4 +275,5 @@ def _describe(columns: tuple[ColumnDrift, ...], rule: Drift) -> str:
     )
     if drifted:
         return f"{len(drifted)} of {len(columns)} features drifted: {numbers}."
-    return f"No feature drifted; the smallest p-value has {numbers}. Distances count from {rule.min_effect:g}."
+    floor = f"A distance below {rule.min_effect:g} never counts as drift."
+    return f"No feature drifted; the smallest p-value: {numbers}. {floor}"

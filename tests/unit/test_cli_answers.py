@@ -532,7 +532,11 @@ def test_a_leaderboard_shows_a_forecasts_last_step_in_a_table_of_its_own(capsys:
     title, names, numbers, later, names_later, numbers_later = (
         line.split() for line in capsys.readouterr().out.strip().splitlines()
     )
-    assert (title, names, numbers) == (["the", "training"], ["candidate", "rmse", "graph_bytes"], ["lstm", "1.25", "7"])
+    assert (title, names, numbers) == (
+        ["the", "training"],
+        ["candidate", "rmse", "graph", "bytes"],
+        ["lstm", "1.25", "7"],
+    )
     assert (later, names_later, numbers_later) == (["5", "steps", "ahead"], ["candidate", "rmse"], ["lstm", "3.5"])
 
 

@@ -254,7 +254,7 @@ def test_the_drift_card_names_the_features_that_moved_first(full: Facts) -> None
     ]
     drift = {**VERDICT, "verdict": "drifted", "facts": {"columns": columns}}
     cards = write_cards(replace(full, state=replace(full.state, drift=drift)))
-    assert "p &lt; 0.001, moved" in cards
+    assert "p &lt; 0.001, drifted" in cards
     assert cards.index("log range") < cards.index("log return")
 
 

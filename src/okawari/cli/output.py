@@ -96,8 +96,11 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         justify: Literal["left", "right"] = "right" if is_number else "left"
         # A truncated name or number could be mistaken for another one, so both stay on one line, even if the table
         # becomes wider than the terminal. Other text wraps.
-        widest = max(len(_format(row[name])) for row in rows) if is_number else None
-        table.add_column(str(name), justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
+        # A heading breaks between its words only.
+        heading = str(name).replace("_", " ")
+        values = [_format(row[name]) for row in rows] if is_number else []
+        widest = max(map(len, [*values, *heading.split()]))
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
         table.add_row(*(_format(value) for value in row.values()))
     console.print(table, crop=False)

@@ -80,7 +80,7 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
 
 
 def describe_outcome(kind: str, action: str) -> str:
-    """A decision's outcome in words that stand beside its kind without repeating it.
+    """The outcome of a decision as text, without repeating its kind.
 
     Verdicts and names of variants describe themselves.
 

@@ -45,7 +45,7 @@ class Transform(Protocol):
         ...
 
     def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
-        """Levels as they are answered where the target's column has these bounds."""
+        """Levels, clipped to the bounds of the target's column."""
         ...
 
     def straighten(self, levels: NDArray[Any]) -> Array:

@@ -35,7 +35,7 @@ from okawari.training.quantize import Quantizing, quantize_graph
 
 @dataclass(frozen=True)
 class Request:
-    """A request for a training: its cause, which is rationed unless it is `asked`, and its reason in words.
+    """A request for a training: its cause (all causes but `asked` have limits) and its reason as text.
 
     `cause_id` is the id of the recorded verdict behind the request.
     """
