@@ -159,12 +159,12 @@ def test_the_terminal_shows_a_table_for_each_target(
     lines = _list_tables(capsys)
     assert lines[:2] == [
         ["the", "training"],
-        ["candidate", "joint_loss", "skill_share", "p_value", "fit_s", "graph_bytes"],
+        ["candidate", "joint", "loss", "skill", "share", "p", "value", "fit", "s", "graph", "bytes"],
     ]
     headings = [place for place, line in enumerate(lines) if len(line) == 1]
     assert [lines[place][0] for place in headings] == ["trend", "acceleration", "regime"]
-    assert lines[headings[0] + 1] == ["candidate", "log_loss", "skill_share", "accuracy", "balanced_accuracy"]
-    assert lines[headings[1] + 1][:3] == ["candidate", "rmse", "skill_share"]
+    assert lines[headings[0] + 1] == ["candidate", "log", "loss", "skill", "share", "accuracy", "balanced", "accuracy"]
+    assert lines[headings[1] + 1][:4] == ["candidate", "rmse", "skill", "share"]
 
 
 def test_a_target_may_be_called_as_another_begins_or_as_a_column_of_all(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,10 +176,10 @@ def test_a_target_may_be_called_as_another_begins_or_as_a_column_of_all(capsys: 
     }  # fmt: skip
     show_leaderboard([row], "the training")
     assert _list_tables(capsys)[1:] == [
-        ["candidate", "joint_loss", "skill_share", "p_value", "fit_s", "graph_bytes"],
+        ["candidate", "joint", "loss", "skill", "share", "p", "value", "fit", "s", "graph", "bytes"],
         ["linear", "0.5", "0.1", "0.04", "2", "7"],
-        ["p"], ["candidate", "rmse", "skill_share"], ["linear", "1", "0.2"],
-        ["p_next_step"], ["candidate", "rmse", "skill_share"], ["linear", "3", "0.3"],
+        ["p"], ["candidate", "rmse", "skill", "share"], ["linear", "1", "0.2"],
+        ["p_next_step"], ["candidate", "rmse", "skill", "share"], ["linear", "3", "0.3"],
     ]  # fmt: skip
 
 

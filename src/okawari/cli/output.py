@@ -99,7 +99,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         # A heading breaks between its words only.
         heading = str(name).replace("_", " ")
         values = [_format(row[name]) for row in rows] if is_number else []
-        widest = max(map(len, [*values, *heading.split()]))
+        widest = max(map(len, [*values, *heading.split()]), default=None)
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
         table.add_row(*(_format(value) for value in row.values()))
