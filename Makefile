@@ -26,7 +26,7 @@ cases: export OKAWARI_CASES = aapl,blobs,cpi,diabetes,digits
 cases: $(VENV)/all.stamp ## Run all bundled cases through the loop, print their leaderboards, stop
 	@exec $(BIN)/okawari up --once
 
-test: $(VENV)/dev.stamp ## Run all tests (about 12 minutes on two cores)
+test: $(VENV)/dev.stamp ## Run all tests (under 12 minutes on two cores)
 	@exec $(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/dev.stamp ## Run the tests without servers (under 2 minutes on two cores)

@@ -178,6 +178,8 @@ def test_ctrl_c_leaves_nothing_and_the_next_up_trains_nothing(
 
 def test_a_taken_port_gets_a_sentence(installation: Installation) -> None:
     with socket.socket() as holder:
+        # Connections of the service before may still be in TIME_WAIT on this port.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", int(installation.environment["OKAWARI_SERVICE_PORT"])))
         holder.listen()
         code, told = installation.run("up")
