@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     candidates: str = Field("", description="Comma-separated recipes to train beside the baseline; empty for all.")
     cases_dir: Path = Field(Path("cases"), description="Folder of the user's own case files.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Device for training torch models.")
+    secret: str = Field(
+        "", repr=False, description="Secret that all replicas of an installation share; empty for one in `home`."
+    )
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
     @property
