@@ -11,7 +11,7 @@ PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up loop cases test test-fast check format bench lock clean
+.PHONY: help up loop cases test faults test-fast check format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +27,13 @@ cases: $(VENV)/all.stamp ## Run all bundled cases through the loop, print their 
 	@exec $(BIN)/okawari up --once
 
 test: $(VENV)/dev.stamp ## Run all tests (under 12 minutes on two cores)
-	@exec $(PYTEST) $(ARGS)
+	@exec $(PYTEST) -m 'not heavy' $(ARGS)
+
+faults: $(VENV)/dev.stamp ## Cause every fault and attack that the software has to bear (under 15 minutes on two cores)
+	@exec $(PYTEST) -m fault $(ARGS)
 
 test-fast: $(VENV)/dev.stamp ## Run the tests without servers (under 2 minutes on two cores)
-	@exec $(PYTEST) -m 'not slow' tests/unit tests/wiring tests/contract $(ARGS)
+	@exec $(PYTEST) -m 'not slow and not heavy' tests/unit tests/wiring tests/contract $(ARGS)
 
 check: $(VENV)/dev.stamp ## Format, lint, types (strict) and import contracts
 	$(BIN)/ruff format --check .
