@@ -45,9 +45,18 @@ class Watched:
 
 @flow(name="monitor", flow_run_name="monitor {case}")
 def monitor(case: str) -> dict[str, Any]:
-    """Record the drift and the performance verdict on a case's newest snapshot."""
+    """Record the drift and the performance verdict on a case's newest snapshot; again if a newer one came meanwhile."""
     problem = load_case(case)
     prediction_log.absorb_journal(case)
+    while True:
+        seen = snapshots.snapshot_number(problem)
+        found = _judge(problem)
+        if snapshots.snapshot_number(problem) == seen:
+            return found
+
+
+def _judge(problem: Case) -> dict[str, Any]:
+    case = problem.name
     snapshot, champion = snapshots.load_snapshot(problem), versions.load_champion(case)
     if snapshot is None:
         get_run_logger().info("%s: nothing ingested yet, so there is nothing to monitor", case)

@@ -16,6 +16,7 @@ from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
 from okawari.errors import OkawariError
+from okawari.loop import turns
 from okawari.loop.facts import gather_loop
 from okawari.policy.decision import Action, Decision, Kind
 from okawari.policy.repair import GRACE_S, Repair, decide_repairs
@@ -41,7 +42,9 @@ def reconcile(case: str | None = None, grace_s: float = GRACE_S) -> dict[str, li
 
 def _reconcile_case(case: Case, grace_s: float) -> list[str]:
     prediction_log.absorb_journal(case.name)
-    loop = gather_loop(case, serving=_load_serving(case), active=orchestrator.list_active_flows(case.name))
+    active, names = orchestrator.list_active_flows(case.name), {*load_settings().case_names, case.name}
+    may_train = turns.may_start(case.name, names)
+    loop = gather_loop(case, serving=_load_serving(case), active=active, may_train=may_train)
     repairs = decide_repairs(loop, grace_s)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
@@ -62,7 +65,8 @@ def _perform(case: Case, repair: Repair) -> None:
         return
     now = datetime.now(UTC)
     bucket = now.replace(minute=now.minute - now.minute % _BUCKET_MINUTES)
-    key = f"{repair.action}-{case.name}-{repair.reason}-{bucket:%Y%m%d%H%M}"
+    record = repair.parameters.get("cause_id")
+    key = f"{repair.action}-{case.name}-{repair.reason}-{record}-{bucket:%Y%m%d%H%M}"
     orchestrator.start_run(repair.action, {"case": case.name, **repair.parameters}, idempotency_key=key)
 
 

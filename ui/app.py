@@ -17,9 +17,10 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from okawari.cases.loader import load_case
-from okawari.clients.orchestrator import Run, list_active_runs, load_run, request_retrain
+from okawari.clients.orchestrator import Run, list_active_runs, load_run
 from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable
+from okawari.loop.turns import follow_request, request_training
 from okawari.registry.client import limit_waiting
 from okawari.settings import load_settings
 from ui.pages.chart import Figure, draw_ahead, draw_history
@@ -170,7 +171,7 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
     outputs = [run_id, line, button, clock]
 
     def show(run: Run | None) -> list[Any]:
-        busy = run is not None and not run.ended
+        busy = run is not None and (run.queued or not run.ended)
         text = write_run(run, load_links().prefect) if run else ""
         return [run.id if run and busy else "", text, gr.Button(interactive=not busy), gr.Timer(active=busy)]
 
@@ -187,9 +188,9 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
         return load_and_show
 
     button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(
-        guarded(lambda name: load_run(request_retrain(name, "requested on the page"))), case, outputs, **_QUIET
+        guarded(lambda name: request_training(name, "asked", "requested on the page")), case, outputs, **_QUIET
     )
-    clock.tick(guarded(lambda known: load_run(known) if known else None), run_id, outputs, **_QUIET)
+    clock.tick(guarded(lambda known: follow_request(load_run(known)) if known else None), run_id, outputs, **_QUIET)
     page.load(guarded(_find_unfinished), case, outputs, **_QUIET)
     case.change(guarded(_find_unfinished), case, outputs, **_QUIET)
 

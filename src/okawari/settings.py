@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     secret: str = Field(
         "", repr=False, description="Secret that all replicas of an installation share; empty for one in `home`."
     )
+    trainings: int = Field(1, ge=1, le=64, description="Trainings of different cases that may run at a time.")
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
     @property

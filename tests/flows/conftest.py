@@ -31,7 +31,7 @@ from flows.ingest import ingest
 from flows.train import train
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.clients import orchestrator
+from okawari.clients import run_queue
 from okawari.local.programs import WORK_POOL, build_environment
 from okawari.registry import client
 from okawari.settings import load_settings
@@ -177,7 +177,7 @@ def trained(server: str, first: First, tmp_path: Path) -> Iterator[Case]:
 def applied(server: str, _blank: Path) -> None:
     """The deployments and triggers of prefect.yaml, applied to the server as `okawari up` does it."""
     with _enter(_blank, server):
-        orchestrator.ensure_work_pool(WORK_POOL)
+        run_queue.ensure_work_pool(WORK_POOL)
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         environment = build_environment(load_settings())
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEPLOY_S)

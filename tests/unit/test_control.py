@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okawari.clients import orchestrator
+from okawari.clients import orchestrator, run_queue
 from okawari.clients.orchestrator import Run, RunFailed
 from okawari.errors import InvalidInput, ServerUnreachable
 from okawari.progress import Step
@@ -22,6 +23,8 @@ RUNS = "POST /api/flow_runs/filter"
 LOGS = "POST /api/logs/filter"
 ARTIFACTS = "POST /api/artifacts/filter"
 POOLS = "POST /api/work_pools/filter"
+QUEUES = "POST /api/work_pools/local/queues/filter"
+BULK = "POST /api/flow_runs/bulk_set_state"
 
 
 @pytest.fixture
@@ -57,17 +60,40 @@ def test_a_run_is_started_on_its_flows_deployment_with_its_parameters(server: Sm
     assert server.asked[CREATE] == [{"parameters": {"case": "aapl", "cause": "asked"}, "idempotency_key": "once"}]
 
 
-def test_a_person_who_asks_for_a_training_is_told_its_run(server: SmallServer) -> None:
+def test_an_urgent_run_is_started_in_the_urgent_queue(server: SmallServer) -> None:
     server.tell(TRAIN, {"id": "d1"})
+    server.tell(RUNS, [])
     server.tell(CREATE, _run())
-    assert orchestrator.request_retrain("aapl", "I want to") == "r1"
+    orchestrator.start_run("train", {"case": "aapl"}, urgent=True)
     (asked,) = server.asked[CREATE]
-    assert asked["parameters"] == {"case": "aapl", "cause": "asked", "reason": "I want to"}
+    assert asked["work_queue_name"] == orchestrator.URGENT_QUEUE
+
+
+@pytest.mark.parametrize(
+    ("waiting", "urgent", "is_joined"),
+    [
+        ({"parameters": {"case": "aapl", "until": "2008-01-31"}}, False, True),
+        ({"parameters": {"case": "aapl"}}, False, False),
+        ({"parameters": {"case": "aapl", "until": "2008-01-31"}, "work_queue_name": "default"}, True, False),
+        ({"parameters": {"case": "aapl", "until": "2008-01-31"}, "work_queue_name": "urgent"}, True, True),
+    ],
+)
+def test_a_run_that_waits_with_equal_parameters_is_joined(
+    waiting: dict[str, Any], urgent: bool, is_joined: bool, server: SmallServer
+) -> None:
+    server.tell(TRAIN, {"id": "d1"})
+    server.tell(RUNS, [_run("SCHEDULED", id="waiting", **waiting)])
+    server.tell(CREATE, _run(id="new"))
+    run = orchestrator.start_run("train", {"case": "aapl", "until": date(2008, 1, 31)}, urgent=urgent)
+    assert run.id == ("waiting" if is_joined else "new")
+    (query,) = server.asked[RUNS]
+    assert query["flow_runs"]["state"] == {"type": {"any_": ["SCHEDULED"]}}
 
 
 def test_a_busy_server_is_asked_again_until_it_answers(server: SmallServer) -> None:
     server.tell(TRAIN, None, None, status=503)
     server.tell(TRAIN, {"id": "d1"})
+    server.tell(RUNS, [])
     server.tell(CREATE, None, status=503)
     server.tell(CREATE, _run())
     assert orchestrator.start_run("train", {"case": "aapl"}).id == "r1"
@@ -76,6 +102,7 @@ def test_a_busy_server_is_asked_again_until_it_answers(server: SmallServer) -> N
 
 def test_a_question_that_is_asked_again_starts_no_second_run(server: SmallServer) -> None:
     server.tell(TRAIN, {"id": "d1"})
+    server.tell(RUNS, [])
     server.tell(CREATE, None, status=503)
     server.tell(CREATE, _run())
     orchestrator.start_run("train", {"case": "aapl"})
@@ -99,6 +126,7 @@ def test_a_flow_that_is_not_deployed_is_said_so_with_the_cure(server: SmallServe
 
 def test_parameters_that_do_not_fit_are_told_in_the_servers_words(server: SmallServer) -> None:
     server.tell(TRAIN, {"id": "d1"})
+    server.tell(RUNS, [])
     server.tell(CREATE, {"detail": "case is required"}, status=409)
     with pytest.raises(
         InvalidInput, match=r"Prefect refused /api/deployments/d1/create_flow_run: 409 .*case is required"
@@ -219,15 +247,15 @@ def test_the_work_pool_is_created_unless_it_is_there(
 ) -> None:
     server.tell(POOLS, known)
     server.tell("POST /api/work_pools/", {"name": "local"}, status=201)
-    orchestrator.ensure_work_pool("local")
+    server.tell(QUEUES, [{"name": "default"}])
+    server.tell("POST /api/work_pools/local/queues", {}, status=201)
+    run_queue.ensure_work_pool("local")
     assert server.asked["POST /api/work_pools/"] == created
+    assert server.asked["POST /api/work_pools/local/queues"] == [{"name": "urgent", "priority": 1}]
 
 
-def test_runs_whose_runner_is_dead_are_marked_as_crashed(server: SmallServer) -> None:
-    server.tell(RUNS, [{"id": "a"}, {"id": "b"}])
-    for run_id in "ab":
-        server.tell(f"POST /api/flow_runs/{run_id}/set_state", {})
-    assert orchestrator.abandon_dead_runs() == 2
-    for run_id in "ab":
-        (asked,) = server.asked[f"POST /api/flow_runs/{run_id}/set_state"]
-        assert (asked["state"]["type"], asked["force"]) == ("CRASHED", True)
+def test_the_training_of_a_dead_process_is_told_from_one_that_failed() -> None:
+    died = [_ended("CRASHED", "SIGKILL"), _ended("FAILED", "exception: ServerUnreachable: The MLflow server at")]
+    assert all(orchestrator.is_training_interrupted(run) for run in died)
+    own = [_ended("FAILED", "exception: InvalidInput: no rows"), _ended("COMPLETED"), _ended("CANCELLED")]
+    assert not any(orchestrator.is_training_interrupted(run) for run in own)

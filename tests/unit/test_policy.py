@@ -49,7 +49,9 @@ def _facts(**change: Any) -> RetrainFacts:
             "train",
             "a person requested",
         ),
-        (_facts(has_champion=False, new_readings=0, trainings_today=9), "train", "the case has no champion yet"),
+        (_facts(has_champion=False, new_readings=0, trainings_today=2), "train", "the case has no champion yet"),
+        (_facts(has_champion=False, trainings_today=3), "skip", "3 trainings today brought no champion and reach"),
+        (_facts(has_champion=False, cause="asked", trainings_today=9), "train", "the case has no champion yet"),
         (_facts(has_champion=False, cause="schedule", rejections_in_a_row=9), "train", "the case has no champion yet"),
     ],
 )

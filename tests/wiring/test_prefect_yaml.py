@@ -30,7 +30,9 @@ from pydantic import ValidationError
 from flows.publish import build_resource
 from okawari import events
 from okawari.cases.loader import load_case
-from okawari.local.programs import WORK_POOL, build_environment
+from okawari.clients.orchestrator import URGENT_QUEUE
+from okawari.clients.run_queue import DERIVED_FLOWS
+from okawari.local.programs import WORK_POOL, build_environment, list_programs
 from okawari.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -88,14 +90,33 @@ def test_a_deployment_has_only_keys_that_prefect_knows(name: str) -> None:
     deployment = DEPLOYMENTS[name]
     assert set(deployment) <= set(DeploymentConfig.model_fields)
     assert set(deployment["work_pool"]) <= set(WorkPoolConfig.model_fields)
-    assert set(deployment["concurrency_limit"]) <= set(ConcurrencyLimitSpec.model_fields)
+    assert set(deployment.get("concurrency_limit", {})) <= set(ConcurrencyLimitSpec.model_fields)
     DeploymentConfig.model_validate(deployment)
 
 
 @each_deployment
 def test_a_deployment_runs_one_at_a_time_in_our_work_pool(name: str) -> None:
-    assert DEPLOYMENTS[name]["work_pool"]["name"] == WORK_POOL
-    assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+    """A run of `train` finds out by itself whether it may train, and ends otherwise: it must never wait for another."""
+    assert DEPLOYMENTS[name]["work_pool"] == {"name": WORK_POOL, "work_queue_name": "default"}
+    limit = None if name == "train" else {"limit": 1, "collision_strategy": "ENQUEUE"}
+    assert DEPLOYMENTS[name].get("concurrency_limit") == limit
+
+
+def test_what_a_person_waits_for_has_a_queue_of_its_own() -> None:
+    queues = {deployment["work_pool"]["work_queue_name"] for deployment in DEPLOYMENTS.values()}
+    assert URGENT_QUEUE not in queues
+
+
+def test_only_flows_that_the_records_start_again_are_cleared() -> None:
+    """An ingest may read a file that nothing names again, and a person asked for a score or a quantization."""
+    assert set(DEPLOYMENTS) - set(DERIVED_FLOWS) == {"ingest", "quantize", "score"}
+
+
+@pytest.mark.parametrize("trainings", [1, 4])
+def test_the_runner_has_room_for_other_runs_beside_all_trainings(trainings: int) -> None:
+    [worker] = [each for each in list_programs(Settings(trainings=trainings)) if each.name == "worker"]
+    limit = int(worker.command[worker.command.index("--limit") + 1])
+    assert limit >= trainings + 3
 
 
 def test_every_variable_of_the_file_is_in_the_environment_that_it_is_applied_in() -> None:
@@ -142,6 +163,7 @@ def test_a_trigger_expects_events_that_exist_of_one_case_at_a_time(name: str, tr
     assert known.expect <= set(events.ALL)
     assert known.for_each == {"prefect.resource.id"}
     assert (known.posture.value, known.threshold) == ("Reactive", 1)
+    assert known.within.total_seconds() >= 5, "a storm of events would start a run for each of them"
 
 
 def _emit_sample(trigger: dict[str, Any], *, is_duplicate: bool = False) -> ReceivedEvent:

@@ -22,10 +22,10 @@ def write_run(run: Run, prefect: str) -> str:
     return render(
         "run",
         run=run,
-        words=_WORDS.get(run.state, run.state.lower()),
+        words=run.message if run.queued else _WORDS.get(run.state, run.state.lower()),
         address=f"{prefect}/runs/flow-run/{run.id}",
         message=run.message if run.ended and not run.succeeded else "",
-        tone="busy" if not run.ended else "good" if run.succeeded else "bad",
+        tone="busy" if run.queued or not run.ended else "good" if run.succeeded else "bad",
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
+from okawari.loop import requests, turns
 from okawari.loop.facts import is_settled
 from okawari.policy.repair import GRACE_S
 from okawari.polling import poll
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
     from okawari.case import Case
     from okawari.cli.output import Reporter
     from okawari.clients.orchestrator import Run
+    from okawari.policy.decision import Cause
 
 _POLL_S = 0.5
+_POSITION_S = 10.0
+"""How often the position of a waiting request is looked up."""
+_TAKE_UPS = 2
+"""How often one command takes up a training that was interrupted."""
 
 
 def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: Any) -> None:
@@ -34,13 +40,38 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
     case = load_case(name)
     _run(case, report, "ingest", **source)
     if retrain:
-        _run(case, report, "train", cause="asked", reason="okawari run --retrain")
+        _train(case, report, "asked", "okawari run --retrain")
     elif versions.load_champion(name) is None:
-        _run(case, report, "train", cause="missing", reason="the first round")
+        _train(case, report, "missing", "the first round")
     _settle(case, report)
     _run(case, report, "reconcile")
     while (active := _find_active(case, *orchestrator.LOOP_FLOWS)) is not None:
         _follow(active, case, report)
+
+
+def _train(case: Case, report: Reporter, cause: Cause, reason: str) -> None:
+    """Request a training and follow it, also through the time in which it waits for a slot."""
+    run = turns.request_training(case.name, cause, reason)
+    record = run.parameters["cause_id"]
+    _follow(run, case, report)
+    while requests.is_open(case.name, record):
+        _follow(_await_turn(case, report, record), case, report)
+
+
+def _await_turn(case: Case, report: Reporter, record: str) -> Run:
+    """The run that takes up a waiting request; the position in the queue is shown whenever it changes.
+
+    If nothing trains and nothing starts, `reconcile` starts what waits.
+    """
+    shown = ""
+    while True:
+        if (found := poll(lambda: _find_active(case, "train"), every_s=_POLL_S, timeout_s=_POSITION_S)) is not None:
+            return found
+        if not requests.is_open(case.name, record) or not turns.list_running():
+            return _run(case, report, "reconcile", grace_s=0)
+        if (position := turns.describe_wait(case.name)) != shown:
+            report(f"{case.name}: {position}")
+            shown = position
 
 
 def _settle(case: Case, report: Reporter) -> None:
@@ -73,10 +104,28 @@ def _find_active(case: Case, *flows: str) -> Run | None:
     return next((run for flow in flows for run in orchestrator.list_active_runs(flow, case.name)), None)
 
 
-def _run(case: Case, report: Reporter, flow: str, **parameters: Any) -> None:
-    _follow(orchestrator.start_run(flow, {"case": case.name, **parameters}), case, report)
+def _run(case: Case, report: Reporter, flow: str, **parameters: Any) -> Run:
+    return _follow(orchestrator.start_run(flow, {"case": case.name, **parameters}, urgent=True), case, report)
 
 
-def _follow(run: Run, case: Case, report: Reporter) -> None:
+def _follow(run: Run, case: Case, report: Reporter) -> Run:
+    """Follow a run to its end. A training that died with its process or with a server is taken up again, twice."""
+    for _ in range(_TAKE_UPS):
+        ended = _watch(run, case, report)
+        if not orchestrator.is_training_interrupted(ended):
+            return orchestrator.require_success(ended)
+        report(f"{case.name}: {orchestrator.describe_end(ended)}; it is started again")
+        orchestrator.require_success(_watch(_start_reconcile(case), case, report))
+        if (next_run := _find_active(case, "train")) is None:
+            return orchestrator.require_success(ended)
+        run = next_run
+    return orchestrator.require_success(_watch(run, case, report))
+
+
+def _start_reconcile(case: Case) -> Run:
+    return orchestrator.start_run("reconcile", {"case": case.name, "grace_s": 0}, urgent=True)
+
+
+def _watch(run: Run, case: Case, report: Reporter) -> Run:
     report.pause_text(f"{case.name}: {run.name}")
-    orchestrator.require_success(orchestrator.follow_run(run.id, report, watch=report.show_step))
+    return orchestrator.follow_run(run.id, report, watch=report.show_step)

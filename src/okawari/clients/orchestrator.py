@@ -5,6 +5,7 @@ The command line, the page and the simulation use this client; flows use Prefect
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
@@ -21,6 +22,10 @@ from okawari.progress import Step, Watch, ignore_step
 from okawari.settings import load_settings
 
 LOOP_FLOWS = ("monitor", "train", "package")
+URGENT_QUEUE = "urgent"
+"""Queue of the work pool for runs that a person waits for; the runner takes them before those of other queues."""
+QUEUED = "Queued"
+"""Name of the state of a run that ended because its training has to wait."""
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
 _CLOCK_SKEW = timedelta(seconds=60)
 """How far the server's clock may be ahead of this one; a run that was just created is due at the server's time."""
@@ -44,7 +49,11 @@ class RunOverdue(OkawariError, TimeoutError):
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run as the server reports it. `automated` is true for runs that an event started."""
+    """A flow run as the server reports it.
+
+    `automated` is true for runs that an event started. `started_at` is ISO text, and empty before the start. A run that
+    is `queued` ended because its training has to wait.
+    """
 
     id: str
     name: str
@@ -52,6 +61,8 @@ class Run:
     message: str
     parameters: Mapping[str, Any]
     automated: bool
+    started_at: str = ""
+    queued: bool = False
 
     @property
     def ended(self) -> bool:
@@ -64,28 +75,59 @@ class Run:
         return self.state == "COMPLETED"
 
 
-def start_run(flow: str, parameters: Mapping[str, Any], *, idempotency_key: str | None = None) -> Run:
-    """Start a run of a flow's deployment; calls with equal idempotency keys return the same run.
+def start_run(
+    flow: str, parameters: Mapping[str, Any], *, idempotency_key: str | None = None, urgent: bool = False
+) -> Run:
+    """Start a run of a flow's deployment.
+
+    Without a key, a run that waits with equal parameters is returned instead, because it will do the same work. Calls
+    with equal idempotency keys return the same run.
+
+    Args:
+        flow: name of the flow and of its deployment.
+        parameters: values that can be written as JSON.
+        idempotency_key: makes a repeated call return the first call's run.
+        urgent: a person waits for the run, so it starts before those that wait in other queues.
 
     Raises:
         ServerUnreachable: no Prefect server answers.
         InvalidInput: the flow is not deployed, or its parameters are invalid.
     """
     missing = f"Flow {flow} is not deployed; run: okawari up."
-    found = _request("GET", f"/deployments/name/{flow}/{flow}", missing=missing)
+    found = send_request("GET", f"/deployments/name/{flow}/{flow}", missing=missing)
+    given = json.loads(json.dumps(parameters, default=str))
+    waiting = None if idempotency_key else _find_waiting(found["id"], given, urgent)
+    if waiting is not None:
+        return waiting
     # Without a key from the caller, a call that is repeated after a time-out must also start only one run.
-    body = {"parameters": dict(parameters), "idempotency_key": idempotency_key or uuid.uuid4().hex}
-    return _to_run(_request("POST", f"/deployments/{found['id']}/create_flow_run", body))
+    body = {"parameters": given, "idempotency_key": idempotency_key or uuid.uuid4().hex}
+    queue = {"work_queue_name": URGENT_QUEUE} if urgent else {}
+    return _to_run(send_request("POST", f"/deployments/{found['id']}/create_flow_run", {**body, **queue}))
 
 
-def request_retrain(case_name: str, reason: str) -> str:
-    """Start a training of the case on a person's request; returns the run's id."""
-    return start_run("train", {"case": case_name, "cause": "asked", "reason": reason}).id
+def _find_waiting(deployment_id: str, parameters: Mapping[str, Any], urgent: bool) -> Run | None:
+    """The oldest waiting run with equal parameters; for an urgent request, one of the urgent queue."""
+    query = {
+        "flow_runs": {
+            "deployment_id": {"any_": [deployment_id]},
+            "state": {"type": {"any_": ["SCHEDULED"]}},
+            "expected_start_time": _due(),
+        },
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": _PAGE,
+    }
+    found = send_request("POST", "/flow_runs/filter", query)
+    same = [run for run in found if run.get("parameters") == parameters]
+    return next((_to_run(run) for run in same if not urgent or run.get("work_queue_name") == URGENT_QUEUE), None)
+
+
+def _due() -> dict[str, str]:
+    return {"before_": (datetime.now(UTC) + _CLOCK_SKEW).isoformat()}
 
 
 def load_run(run_id: str) -> Run:
     """The run in its current state."""
-    return _to_run(_request("GET", f"/flow_runs/{run_id}", missing=f"There is no flow run {run_id}."))
+    return _to_run(send_request("GET", f"/flow_runs/{run_id}", missing=f"There is no flow run {run_id}."))
 
 
 def run_state(run_id: str) -> str:
@@ -103,7 +145,7 @@ def list_runs(flow: str, *, states: tuple[str, ...] = (), limit: int = 50) -> li
     }
     if states:
         query["flow_runs"]["state"] = {"type": {"any_": list(states)}}
-    return [_to_run(found) for found in _request("POST", "/flow_runs/filter", query)]
+    return [_to_run(found) for found in send_request("POST", "/flow_runs/filter", query)]
 
 
 def list_active_runs(flow: str, case_name: str) -> list[Run]:
@@ -113,12 +155,12 @@ def list_active_runs(flow: str, case_name: str) -> list[Run]:
         "flow_runs": {
             "deployment_id": {"is_null_": False},
             "state": {"type": {"any_": list(_ACTIVE)}},
-            "expected_start_time": {"before_": (datetime.now(UTC) + _CLOCK_SKEW).isoformat()},
+            "expected_start_time": _due(),
         },
         "sort": "EXPECTED_START_TIME_DESC",
         "limit": 200,
     }
-    runs = [_to_run(found) for found in _request("POST", "/flow_runs/filter", query)]
+    runs = [_to_run(found) for found in send_request("POST", "/flow_runs/filter", query)]
     return [run for run in runs if run.parameters.get("case") == case_name]
 
 
@@ -183,37 +225,31 @@ def require_success(run: Run) -> Run:
         RunFailed: the run ended without success.
     """
     if not run.succeeded:
-        raise RunFailed(f"{run.name} {run.state.lower()}: {_ENGINE_PREFIX.sub('', run.message) or 'no message'}")
+        raise RunFailed(describe_end(run))
     return run
 
 
-def abandon_dead_runs() -> int:
-    """Mark every pending or running run as crashed. Call it only while no worker runs, such as after a kill."""
-    states = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
-    found = _request("POST", "/flow_runs/filter", {"flow_runs": {"state": states}, "limit": 200})
-    crashed = {"state": {"type": "CRASHED", "name": "Crashed", "message": "its runner is gone"}, "force": True}
-    for run in found:
-        _request("POST", f"/flow_runs/{run['id']}/set_state", crashed)
-    return len(found)
+def describe_end(run: Run) -> str:
+    """How a run ended without success, with its message."""
+    return f"{run.name} {run.state.lower()}: {_ENGINE_PREFIX.sub('', run.message) or 'no message'}"
 
 
-def ensure_work_pool(name: str) -> None:
-    """Create the process work pool if it does not exist."""
-    known = _request("POST", "/work_pools/filter", {"limit": 200})
-    if name not in {pool["name"] for pool in known}:
-        _request("POST", "/work_pools/", {"name": name, "type": "process"})
+def is_training_interrupted(run: Run) -> bool:
+    """Whether a training ended because its process or a server died, and not for its own reason."""
+    is_training = run.name.startswith("train ")
+    return is_training and (run.state == "CRASHED" or (run.state == "FAILED" and "ServerUnreachable" in run.message))
 
 
 def _list_family(run_id: str) -> list[str]:
     """Ids of the run and its subflows."""
-    children = _request("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
+    children = send_request("POST", "/flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}})
     return [run_id, *(run["id"] for run in children)]
 
 
 def _read_steps(ids: list[str]) -> list[Step]:
     """The newest progress of each piece of work; an artefact's description is its name and text."""
     query = {"artifacts": {"flow_run_id": {"any_": ids}, "type": {"any_": ["progress"]}}}
-    found = [entry for entry in _request("POST", "/artifacts/filter", query) if entry.get("data") is not None]
+    found = [entry for entry in send_request("POST", "/artifacts/filter", query) if entry.get("data") is not None]
     named = [(str(entry.get("description") or "").partition(": "), float(entry["data"])) for entry in found]
     return [Step(what, percent / 100, text) for (what, _, text), percent in named]
 
@@ -221,14 +257,14 @@ def _read_steps(ids: list[str]) -> list[Step]:
 def _read_log(ids: list[str], seen: int) -> Iterator[str]:
     query = {"logs": {"flow_run_id": {"any_": ids}, "level": {"ge_": 20}}, "sort": "TIMESTAMP_ASC", "limit": _PAGE}
     while True:
-        page = _request("POST", "/logs/filter", {**query, "offset": seen})
+        page = send_request("POST", "/logs/filter", {**query, "offset": seen})
         yield from (str(entry["message"]) for entry in page)
         seen += len(page)
         if len(page) < _PAGE:
             return
 
 
-def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
+def send_request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
     """Send a request, and repeat it while the server is busy (status 503, at times caused by its SQLite database)."""
     base = load_settings().prefect_base
     answer = poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
@@ -268,4 +304,6 @@ def _to_run(found: Mapping[str, Any]) -> Run:
         message=str(state.get("message") or ""),
         parameters=found.get("parameters") or {},
         automated=author.get("type") == "AUTOMATION",
+        started_at=str(found.get("start_time") or ""),
+        queued=state.get("name") == QUEUED,
     )

@@ -20,6 +20,9 @@ PROGRAM_MARK = "OKAWARI_PROGRAM"
 
 WORK_POOL = "local"
 
+_OTHER_RUNS = 3
+"""Runs beside the trainings: an ingest, a monitor or reconcile, and a training request that finds no free slot."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
@@ -96,6 +99,9 @@ def _engine_homes(settings: Settings) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_PREFETCH_SECONDS": "5",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # A run that finds its flow running asks again so many seconds later (30 by default), so that urgent ones are
+        # due when the other run ends.
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
         "BENTOML_HOME": str(state / "bentoml"),
@@ -140,7 +146,8 @@ def _service(settings: Settings) -> Program:
 
 
 def _worker(settings: Settings) -> Program:
-    options = ("--pool", WORK_POOL, "--type", "process", "--limit", "3", "--install-policy", "never")
+    limit = str(settings.trainings + _OTHER_RUNS)
+    options = ("--pool", WORK_POOL, "--type", "process", "--limit", limit, "--install-policy", "never")
     return Program(name="worker", title="flow runner", command=_python("prefect", "worker", "start", *options))
 
 

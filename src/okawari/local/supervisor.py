@@ -20,7 +20,7 @@ from typing import IO, Any
 import httpx
 import psutil
 
-from okawari.clients import orchestrator
+from okawari.clients import run_queue
 from okawari.errors import OkawariError
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.polling import poll
@@ -141,12 +141,13 @@ class Group:
     def _deploy(self) -> None:
         """Apply prefect.yaml.
 
-        The local worker has not started yet, so all runs in the state RUNNING on the local server are dead. A remote
-        server has other workers, so its runs are left alone.
+        The local worker has not started yet, so all running runs of the local server are dead, and nothing will take up
+        the waiting ones but this group. A remote server has other workers, so its runs are left alone.
         """
-        orchestrator.ensure_work_pool(WORK_POOL)
+        run_queue.ensure_work_pool(WORK_POOL)
         if not self.settings.prefect_url:
-            orchestrator.abandon_dead_runs()
+            run_queue.clear_runs()
+            run_queue.ensure_death_rule()
         self.show("Applying prefect.yaml")
         prefect = next(child.program for child in self.children if child.program.name == "prefect")
         command = (*prefect.command[:3], "--no-prompt", "deploy", "--all")

@@ -7,7 +7,8 @@ from math import inf
 from typing import Any
 
 from okawari.case import Case
-from okawari.policy.decision import Action, Cause, Kind, Verdict
+from okawari.loop import requests
+from okawari.policy.decision import Action, Cause, Kind
 from okawari.policy.repair import Loop, Unanswered
 from okawari.policy.retraining import RetrainFacts
 from okawari.registry import versions
@@ -24,18 +25,19 @@ def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
         cause=cause,
         has_champion=versions.load_champion(case.name) is not None,
         new_readings=_count_new_readings(case, trainings),
-        trainings_today=sum(training["at"].date() == today for training in trainings),
+        trainings_today=sum(at.date() == today for at in requests.load_history(case.name).started_at),
         rejections_in_a_row=_count_rejections(trainings),
     )
 
 
-def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> Loop:
+def gather_loop(case: Case, *, serving: str | None, active: frozenset[str], may_train: bool = True) -> Loop:
     """The facts for `decide_repairs`, as of now.
 
     Args:
         case: whose loop.
         serving: the version that the service serves; None if the service does not answer.
         active: the flows that have a run of this case that waits or runs.
+        may_train: whether a training of this case may start now.
     """
     champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
     promotion = _newest(case, Kind.PROMOTION, action=Action.PROMOTE)
@@ -47,6 +49,7 @@ def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> L
         is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
         unanswered=_find_unanswered(case),
         active=active,
+        may_train=may_train,
         ingested_s=_age_s(_find_ingest(case, newest)),
         promoted_s=_age_s(promotion),
     )
@@ -55,7 +58,7 @@ def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> L
 def is_settled(case: Case) -> bool:
     """Whether `monitor` has a verdict on the newest snapshot and no training request is open."""
     newest = snapshots.snapshot_number(case)
-    return newest is None or (_is_watched(case, newest) and _find_unanswered(case) is None)
+    return newest is None or (_is_watched(case, newest) and not requests.load_history(case.name).open)
 
 
 def _count_new_readings(case: Case, trainings: list[dict[str, Any]]) -> int:
@@ -108,20 +111,8 @@ def _age_s(record: dict[str, Any] | None) -> float:
 
 
 def _find_unanswered(case: Case) -> Unanswered | None:
-    """The newest verdict that requested a training without a decision, or decision to train without a result."""
-    decisions = decision_log.load_decisions(case.name, _LOOK_BACK)
-    # A decision answers a verdict; only a promotion record answers a decision.
-    answered = {row["cause"] for row in decisions if row["kind"] in (Kind.RETRAIN, Kind.PROMOTION)}
-    asked: dict[tuple[str, str], Cause] = {
-        (Kind.DRIFT, Verdict.DRIFTED): "drift",
-        (Kind.PERFORMANCE, Verdict.DEGRADED): "performance",
-    }
-    for row in decisions:
-        if row["kind"] == "promotion":
-            return None  # a training has finished since; older requests are closed
-        cause = asked.get((row["kind"], row["action"]))
-        if cause is not None and row["cause"] is None and row["id"] not in answered:
-            return Unanswered(cause, str(row["id"]), _age_s(row))
-        if (row["kind"], row["action"]) == (Kind.RETRAIN, Action.TRAIN) and row["id"] not in answered:
-            return Unanswered(row["facts"]["cause"], str(row["id"]), _age_s(row))
-    return None
+    """The open request for a training that comes next in this case; one that may not start yet is left out."""
+    waiting = requests.find_waiting(case.name)
+    if waiting is None or waiting.record is None or waiting.due_in_s > 0:
+        return None
+    return Unanswered(waiting.cause, waiting.record, (datetime.now(UTC) - waiting.newest).total_seconds())

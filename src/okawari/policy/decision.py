@@ -23,6 +23,7 @@ class Kind(StrEnum):
     PROMOTION = "promotion"
     DEPLOYMENT = "deployment"
     REPAIR = "repair"
+    REQUEST = "request"
 
 
 class Verdict(StrEnum):
@@ -50,6 +51,9 @@ class Action(StrEnum):
     SET_CHAMPION = "set champion"
     PACKAGE = "package"
     MONITOR = "monitor"
+    FAIL = "fail"
+    WAIT = "wait"
+    JOIN = "join"
 
 
 Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
@@ -71,6 +75,8 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.PROMOTION, Action.KEEP): "champion kept",
     (Kind.RETRAIN, Action.TRAIN): "training started",
     (Kind.RETRAIN, Action.SKIP): "training skipped",
+    (Kind.RETRAIN, Action.FAIL): "training failed",
+    (Kind.REQUEST, Action.TRAIN): "training requested",
     (Kind.DEPLOYMENT, Action.DEPLOYED): "version deployed",
     (Kind.REPAIR, Action.TRAIN): "training requested",
     (Kind.REPAIR, Action.SET_CHAMPION): "champion alias corrected",

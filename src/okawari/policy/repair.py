@@ -37,6 +37,8 @@ class Loop:
     unanswered: Unanswered | None
     active: frozenset[str] = frozenset()
     """Flows (`train`, `monitor`, `package`) that have a run of this case that waits or runs now."""
+    may_train: bool = True
+    """Whether a training may start now: a slot is free, and the wait after trainings without a result is over."""
     ingested_s: float = inf
     """Seconds since the newest snapshot was recorded."""
     promoted_s: float = inf
@@ -89,6 +91,6 @@ def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:
 
 
 def _repair_training(loop: Loop, cause: Cause, record: str | None, reason: str) -> list[Repair]:
-    if "train" in loop.active:
+    if "train" in loop.active or not loop.may_train:
         return []
     return [Repair(Action.TRAIN, reason, {"cause": cause, "reason": reason, "cause_id": record})]

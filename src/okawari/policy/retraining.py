@@ -18,18 +18,27 @@ class RetrainFacts:
     new_readings: int
     """Readings newer than the snapshot of the last finished training."""
     trainings_today: int
+    """Trainings that began today, with or without a result."""
     rejections_in_a_row: int
 
 
 def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
-    """Train or skip. A request by a person, and a case without champion, always train; the other causes have limits."""
+    """Train or skip. A request by a person always trains; the other causes have limits.
+
+    Without a champion only the daily limit holds.
+    """
     action, reason = _apply_limits(facts, rule)
     return Decision(Kind.RETRAIN, action, reason, asdict(facts))
 
 
 def _apply_limits(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
-    if not facts.has_champion:
+    if not facts.has_champion and (facts.cause == "asked" or facts.trainings_today < rule.daily_budget):
         return Action.TRAIN, "the case has no champion yet"
+    if not facts.has_champion:
+        return Action.SKIP, (
+            f"{facts.trainings_today} trainings today brought no champion and reach the daily limit of "
+            f"{rule.daily_budget}; a person may start another one with --retrain"
+        )
     if facts.cause == "asked":
         return Action.TRAIN, "a person requested it"
     if facts.cause == "missing":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from okawari.errors import NotYet, ServerUnreachable
+from okawari.errors import NotYet, OkawariError, ServerUnreachable
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _HEALTH_TIMEOUT_S = 2.0
 _INTERACTIVE_TIMEOUT_S = 2
+_PATIENCE_S = 62.0
+"""Sum of the waits between the attempts of one request: 0, 2, 4, 8, 16 and 32 s. A restart takes about 10 s."""
+_OUTAGE_SIGNS = ("Max retries exceeded", "Connection refused", "Connection aborted", "timed out", "RemoteDisconnected")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
@@ -70,11 +73,42 @@ def translate_errors(missing: str = "not there") -> Iterator[None]:
         raise
 
 
+@contextmanager
+def name_outage() -> Iterator[None]:
+    """Raise our own error if MLflow stays away for longer than its client repeats a request; other errors pass.
+
+    Raises:
+        ServerUnreachable: the server does not answer.
+    """
+    try:
+        yield
+    except Exception as failed:
+        if not _is_outage(failed):
+            raise
+        base = load_settings().mlflow_base
+        raise ServerUnreachable(
+            f"The MLflow server at {base} has not answered for about {_PATIENCE_S:.0f} s, so the training stopped. It "
+            "is started again within minutes; if not, look at the log of MLflow in the folder logs of OKAWARI_HOME."
+        ) from failed
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Whether an error, or one that caused it, is a connection that failed."""
+    if error is None:
+        return False
+    if isinstance(error, OkawariError):
+        return False
+    text = f"{type(error).__name__}: {error}"
+    return any(sign in text for sign in _OUTAGE_SIGNS) or _is_outage(error.__cause__)
+
+
 @cache
 def load_mlflow() -> Any:
-    """MLflow, set up for our server, without telemetry, and with time-outs of seconds."""
+    """MLflow, set up for our server, without telemetry; a request is repeated for `_PATIENCE_S` while it restarts."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

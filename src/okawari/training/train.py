@@ -15,15 +15,17 @@ from okawari import events
 from okawari.case import Case
 from okawari.dataset.splits import split_windows
 from okawari.dataset.windows import cut_windows
-from okawari.errors import NotYet
+from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
 from okawari.evaluation.leaderboard import build_cards, build_leaderboard
 from okawari.loop.facts import gather_retrain_facts
+from okawari.loop.requests import is_open
 from okawari.models.protocols import Recipe
-from okawari.policy.decision import Action, Cause
+from okawari.policy.decision import Action, Cause, Decision, Kind
 from okawari.policy.promotion import choose_challenger
 from okawari.policy.retraining import decide_retrain
 from okawari.registry import runs, versions
+from okawari.registry.client import name_outage
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.training.fitting import Training, fit_candidate
@@ -31,6 +33,9 @@ from okawari.training.gate import Judged, judge_challenger
 from okawari.training.host import Host
 from okawari.training.package import Packaging, package_version
 from okawari.training.quantize import Quantizing, quantize_graph
+
+_REASON_LIMIT = 500
+"""Longest error message that is recorded, in characters."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,9 @@ def train_case(request: Request, host: Host) -> dict[str, Any]:
     case, snapshot = request.case, snapshots.load_snapshot(request.case)
     if snapshot is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
-    decision = decide_retrain(gather_retrain_facts(case, request.cause), case.retrain)
-    needless = decision.action == Action.SKIP and request.cause == "missing"
+    with name_outage():
+        decision = decide_retrain(gather_retrain_facts(case, request.cause), case.retrain)
+    needless = decision.action == Action.SKIP and request.cause == "missing" and not _is_recorded(request)
     if request.reason and not needless:
         decision = replace(decision, reason=f"{decision.reason} ({request.reason})")
     host.log(f"{case.name}: {decision.action}: {decision.reason}")
@@ -70,9 +76,31 @@ def train_case(request: Request, host: Host) -> dict[str, Any]:
     retrain_id = decision_log.record_decision(case.name, decision, **links)
     if decision.action == "skip":
         return {"action": Action.SKIP, "reason": decision.reason}
-    with _open_training(request, snapshot, retrain_id, host) as training:
-        judged = _compare_candidates(training, host)
-    return _conclude(training, judged, host)
+    with _record_failure(request, retrain_id), name_outage():
+        with _open_training(request, snapshot, retrain_id, host) as training:
+            judged = _compare_candidates(training, host)
+        return _conclude(training, judged, host)
+
+
+def _is_recorded(request: Request) -> bool:
+    return request.cause_id is not None and is_open(request.case.name, request.cause_id)
+
+
+@contextmanager
+def _record_failure(request: Request, retrain_id: str) -> Iterator[None]:
+    """Record that a training failed for its own reason, so that `reconcile` does not start it again.
+
+    A training that dies with its process or with a server leaves no such record; `reconcile` takes it up.
+    """
+    try:
+        yield
+    except ServerUnreachable:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:_REASON_LIMIT]
+        decision = Decision(Kind.RETRAIN, Action.FAIL, reason, {"cause": request.cause})
+        decision_log.record_decision(request.case.name, decision, cause=retrain_id)
+        raise
 
 
 @contextmanager
