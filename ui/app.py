@@ -17,10 +17,10 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 
 from okawari.cases.loader import load_case
-from okawari.clients.orchestrator import Run, list_active_runs, load_run
+from okawari.clients.orchestrator import Run, load_run
 from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable
-from okawari.loop.turns import follow_request, request_training
+from okawari.loop.turns import find_unfinished, follow_request, request_training
 from okawari.registry.client import limit_waiting
 from okawari.settings import load_settings
 from ui.pages.chart import Figure, draw_ahead, draw_history
@@ -196,12 +196,11 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
 
 
 def _find_unfinished(name: str) -> Run | None:
-    """The unfinished training of a case, however it was started; None if Prefect does not answer."""
+    """The unfinished training of a case, however it was requested; None if Prefect does not answer."""
     try:
-        runs = list_active_runs("train", name)
+        return find_unfinished(name)
     except ServerUnreachable:
         return None
-    return runs[0] if runs else None
 
 
 def _show(content: str | Figure | None) -> Any:

@@ -164,7 +164,9 @@ def test_a_person_starts_before_all_who_wait_and_the_earlier_run_gives_way(
     verdict = next(iter(requests.load_history("small").open))
     assert train("small", cause="drift", cause_id=verdict)["action"] == "wait"
     assert turns.start_next(load_settings().case_names) == [], "the run of the person is on its way"
-    assert [run["parameters"]["case"] for run in _list_due(client)] == ["third", "small"]
+    first, *later = [run["parameters"]["case"] for run in _list_due(client)]
+    assert first == "third"
+    assert "small" in later
     assert asked.parameters["cause_id"] in requests.load_history("third").open
 
 

@@ -84,7 +84,8 @@ def _settle(case: Case, report: Reporter) -> None:
         if found is not None:
             _follow(found, case, report)
         elif repaired:
-            report(f"{case.name}: some work is still open; see the runs on the Prefect page")
+            waits = turns.describe_wait(case.name) or "some work is still open; see the runs on the Prefect page"
+            report(f"{case.name}: {waits}")
             return
         else:
             _run(case, report, "reconcile", grace_s=0)

@@ -16,8 +16,8 @@ _BULK = 50
 """Most runs that Prefect changes in one request."""
 _CLEAR_TIMEOUT_S = 60.0
 """Longest time for clearing; what is left waits behind the urgent runs and ends quickly."""
-_DEAD_AFTER_S = 90
-"""Seconds without a heartbeat (every 30 s) after which a run counts as dead."""
+_DEAD_AFTER_S = 180
+"""Seconds without a heartbeat (every 30 s) after which a run counts as dead; a busy server is up to a minute late."""
 
 Filter = Mapping[str, Any]
 

@@ -1,1 +1,1 @@
-"""The state of the loop, read only: status, facts for decisions, lineage."""
+"""The state of the loop: status, facts for decisions, lineage, and the requests for a training and their turns."""

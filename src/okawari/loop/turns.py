@@ -109,6 +109,17 @@ def follow_request(run: Run) -> Run:
     return next((each for each in orchestrator.list_runs("train") if _answers(each, run)), run)
 
 
+def find_unfinished(case_name: str) -> Run | None:
+    """The training of a case that runs, is about to start or waits for its turn, however it was requested."""
+    active = orchestrator.list_active_runs("train", case_name)
+    if active:
+        return active[0]
+    runs = [run for run in orchestrator.list_runs("train") if run.parameters.get("case") == case_name]
+    if not runs or not runs[0].queued or not is_open(case_name, str(runs[0].parameters.get("cause_id"))):
+        return None
+    return follow_request(runs[0])
+
+
 def _answers(later: Run, run: Run) -> bool:
     return (
         not later.queued

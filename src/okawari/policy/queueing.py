@@ -95,10 +95,10 @@ def describe_position(own: Waiting, others: Sequence[Waiting], training: Sequenc
     """What a request waits for, and its position among the waiting ones, from 1."""
     due = [each for each in others if each.due_in_s <= 0 and each.case not in training]
     ahead = order_waiting([*due, own]).index(own)
-    reason = f"waits behind the training of {' and '.join(training) or 'another case'}"
+    behind = [f"the training of {case}" for case in training]
     if ahead:
-        reason += f" and {ahead} earlier request{'s' if ahead > 1 else ''}"
-    return f"{reason}; position {ahead + 1} in the queue (OKAWARI_TRAININGS={limit})"
+        behind.append(f"{ahead} earlier request{'s' if ahead > 1 else ''}")
+    return f"waits behind {' and '.join(behind)}; position {ahead + 1} in the queue (OKAWARI_TRAININGS={limit})"
 
 
 def compute_wait_s(n_attempts: int, *, failed: bool) -> float:
