@@ -414,7 +414,13 @@ def test_a_first_round_ingests_trains_and_reconciles_and_ends_with_the_status(ca
     said = call("run", "aapl")
     assert said.code == 0
     assert list(_list_started(flows)) == ["ingest", "train", "reconcile"]
-    assert _list_started(flows)["train"] == {"case": "aapl", "cause": "missing", "reason": "the first round"}
+    [request] = decision_log.load_decisions("aapl", kind=Kind.REQUEST)
+    assert _list_started(flows)["train"] == {
+        "case": "aapl",
+        "cause": "missing",
+        "reason": "the first round",
+        "cause_id": request["id"],
+    }
     assert "serving version 7" in said.out
 
 

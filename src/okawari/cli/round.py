@@ -51,11 +51,10 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
 
 def _train(case: Case, report: Reporter, cause: Cause, reason: str) -> None:
     """Request a training and follow it, also through the time in which it waits for a slot."""
-    run = turns.request_training(case.name, cause, reason)
-    record = run.parameters["cause_id"]
-    _follow(run, case, report)
-    while requests.is_open(case.name, record):
-        _follow(_await_turn(case, report, record), case, report)
+    record = requests.record_request(case.name, cause, reason, by_person=True)
+    ended = _follow(turns.start_request(case.name, cause, reason, record), case, report)
+    while ended.queued and requests.is_open(case.name, record):
+        ended = _follow(_await_turn(case, report, record), case, report)
 
 
 def _await_turn(case: Case, report: Reporter, record: str) -> Run:

@@ -20,7 +20,11 @@ _log = logging.getLogger(__name__)
 
 def request_training(case_name: str, cause: Cause, reason: str) -> Run:
     """Record a request of a person, and start its run; a run that finds no free slot ends, and the request waits."""
-    record = record_request(case_name, cause, reason, by_person=True)
+    return start_request(case_name, cause, reason, record_request(case_name, cause, reason, by_person=True))
+
+
+def start_request(case_name: str, cause: Cause, reason: str, record: str) -> Run:
+    """Start the run of a person's request that is on record."""
     return _start(Waiting(case=case_name, cause=cause, record=record, by_person=True), reason)
 
 
