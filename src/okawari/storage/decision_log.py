@@ -37,6 +37,7 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
         "snapshot_version": None,
         "run_id": None,
         "model_version": None,
+        "seq": None,  # assigned by the merge
         **links,
     }
     rows = pa.Table.from_pylist([row], schema=SCHEMAS["decisions"])
@@ -45,9 +46,12 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
 
 
 def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
-    """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given."""
+    """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given.
+
+    The order is that in which they were recorded (`seq`), whatever the clock said.
+    """
     only = None if kind is None else ("kind", kind)
-    newest = load_newest(case_name, "decisions", "at", limit, only)
+    newest = load_newest(case_name, "decisions", "seq", limit, only)
     return [] if newest is None else [_plain(row.to_dict()) for _, row in newest.iterrows()]
 
 
