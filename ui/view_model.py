@@ -86,8 +86,8 @@ def _load_facts(name: str, moment: int) -> Facts:
     snapshot_version = attempt(lambda: snapshot_number(case))
     served = attempt(lambda: _find_case(name))
     state = attempt(lambda: read_state(name))
-    if state is not None and state.problem is not None:
-        trouble.append(state.problem)
+    if state is not None:
+        trouble.extend(filter(None, (state.alarm, state.problem)))
     return Facts(
         case=case,
         links=load_links(),

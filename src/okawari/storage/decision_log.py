@@ -45,6 +45,25 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
     return str(row["id"])
 
 
+def record_once(case_name: str, decision: Decision, **links: Any) -> tuple[str, bool]:
+    """Record a verdict, unless the newest one of its kind is the same: action, reason, facts and links.
+
+    Returns:
+        The id of the verdict, and whether it was recorded now.
+    """
+    newest = next(iter(load_decisions(case_name, 1, kind=decision.kind)), None)
+    if newest is not None and _is_same(newest, decision, links):
+        return str(newest["id"]), False
+    return record_decision(case_name, decision, **links), True
+
+
+def _is_same(row: Mapping[str, Any], decision: Decision, links: Mapping[str, Any]) -> bool:
+    # Compared as text, because a missing number (NaN) does not equal itself.
+    facts = json.dumps(json.loads(json.dumps(decision.facts, default=str)), sort_keys=True)
+    found = (row["action"], row["reason"], json.dumps(row["facts"], sort_keys=True))
+    return found == (decision.action, decision.reason, facts) and all(row[name] == links[name] for name in links)
+
+
 def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
     """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given.
 
