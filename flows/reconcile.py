@@ -1,8 +1,8 @@
 """Reconcile: compare the state of the loop with its records and start the missing steps.
 
 Events make the loop fast; reconcile makes it correct. It starts the same deployments as events, and only after an event
-had `grace_s` seconds to do so. A repeated `train` is skipped by its limits; a repeated `monitor` or `package` has the
-same result again.
+had `grace_s` seconds to do so. A repeated `train` is skipped by its limits; a repeated `monitor` or `package` adds
+nothing.
 """
 
 from __future__ import annotations
