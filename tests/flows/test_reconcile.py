@@ -296,8 +296,8 @@ def _start_service() -> Iterator[None]:
         assert poll(_answers, every_s=0.2, timeout_s=START_S)
         yield
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        os.killpg(process.pid, signal.SIGTERM)  # its workers end with it; killed, it would leave them
+        process.wait(START_S)
 
 
 def _answers() -> bool:

@@ -104,7 +104,8 @@ def _repair_serving(loop: Loop, grace_s: float, *, asked: bool) -> list[Repair]:
     if _is_on_its_way(loop, grace_s) or (loop.needs_person and not asked):
         return []
     if loop.packagings >= MAX_PACKAGINGS and not asked:
-        reason = f"{fault}, also after {loop.packagings} packagings; see the service's log, then run: okawari run"
+        cure = "Read the service's log, remove the cause, and run `okawari run` for this case."
+        reason = f"{fault}, also after {loop.packagings} packagings. {cure}"
         return [Repair(Action.NEEDS_PERSON, reason, facts=facts)]
     number = 1 if asked else loop.packagings + 1
     reason = f"{fault} (packaging {number} of {MAX_PACKAGINGS})"
