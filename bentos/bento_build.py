@@ -105,7 +105,7 @@ def _build(plan: Plan, made: Path) -> str:
     number = 1 + max((read_sequence(bento.info.labels) for bento in list_bentos()), default=0)
     labels = {**plan.options.get("labels", {}), _CONTENTS: plan.compute_digest(), _SEQUENCE: str(number)}
     bento = bentoml.bentos.build(
-        **{**plan.options, "labels": labels},
+        **{**plan.options, "labels": labels, "include": ["*"]},  # the folder holds what was included, and nothing else
         models=list(plan.models),
         args={"cases": plan.cases},
         build_ctx=str(plan.sources),

@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 from okawari.errors import InvalidInput
 from okawari.policy.decision import Decision
 from okawari.settings import load_settings
-from okawari.storage import decision_log, prediction_log, tables
+from okawari.storage import decision_log, prediction_log, table_schemas
 from okawari.storage.migrations import STEPS, migrate_state, number_records
 from okawari.storage.state_version import (
     STATE_FILE,
@@ -109,9 +109,9 @@ def _decide(reason: str, at: str) -> dict[str, object]:
     return {**facts, "at": datetime.fromisoformat(f"{at}+00:00")}
 
 
-def _write_old(table: tables.Table, rows: list[dict[str, object]]) -> None:
+def _write_old(table: table_schemas.Table, rows: list[dict[str, object]]) -> None:
     """A table as version 1 laid it out: without numbers."""
-    fields = [field for field in tables.SCHEMAS[table] if field.name != "seq"]
+    fields = [field for field in table_schemas.SCHEMAS[table] if field.name != "seq"]
     write_deltalake(
         f"{load_settings().data_base}/aapl/{table}",
         pa.Table.from_pylist(rows, schema=pa.schema(fields)),

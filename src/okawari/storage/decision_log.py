@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from okawari.policy.decision import Decision
-from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_newest, merge_rows
+from okawari.storage.table_schemas import KEYS, SCHEMAS
+from okawari.storage.tables import Change, find_rows, load_newest, merge_rows
 
 
 def new_id() -> str:

@@ -20,7 +20,8 @@ import pyarrow as pa
 from okawari.errors import NotYet
 from okawari.settings import load_settings
 from okawari.storage import journal
-from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_or_empty, merge_rows
+from okawari.storage.table_schemas import KEYS, SCHEMAS
+from okawari.storage.tables import Change, find_rows, load_or_empty, merge_rows
 
 Row = dict[str, Any]
 _ASKED = ("id", "index", "step", "target")

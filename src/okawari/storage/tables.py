@@ -1,15 +1,8 @@
 """Delta tables: open, read at a version, query, merge by key. Only home of deltalake.
 
-Each case owns five tables under `Settings.data_base`; every write makes a version. All writes are merges by key, so a
-repeated write changes nothing. A commit can carry notes about the rows of its version, which are available without
-reading the rows.
-
-    readings     key time            the validated data; a version of it is a snapshot
-    quarantine   key row_sha256      refused rows with their reasons
-    predictions  key id, index       the service's answers
-    outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
-                                     for tasks with one target
-    decisions    key id              verdicts and decisions, with the cause of each
+Each case owns the tables of `okawari.storage.table_schemas` under `Settings.data_base`; every write makes a version.
+All writes are merges by key, so a repeated write changes nothing. A commit can carry notes about the rows of its
+version, which are available without reading the rows.
 
 The rows of outcomes and decisions have a number, `seq`, that counts the rows of the table in the order in which they
 were stored. It is assigned in the merge itself, so no two rows have the same one; numbers may be missing. What came
@@ -22,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -33,11 +26,8 @@ from okawari.errors import OkawariError
 from okawari.polling import retry_with_backoff
 from okawari.settings import load_settings
 from okawari.storage.state_version import ensure_state
+from okawari.storage.table_schemas import KEYS, SCHEMAS, Table
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"]
-
-TIME = pa.timestamp("us", tz="UTC")
-_NUMBERS = pa.list_(pa.float64())
 _ATTEMPTS, _PAUSE_S = 6, 0.3
 _MANY_FILES = 64
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
@@ -52,62 +42,6 @@ Describe = Callable[[pd.DataFrame | None], Mapping[str, str]]
 Choose = Callable[[pd.DataFrame, Mapping[str, str]], pa.Table]
 """The rows to merge, from the stored rows whose `id` is among those of the change, and the notes of the version
 before."""
-
-SCHEMAS: dict[Table, pa.Schema] = {
-    "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
-    "predictions": pa.schema(
-        {
-            "id": pa.string(),
-            "index": pa.int64(),
-            "case": pa.string(),
-            "at": TIME,
-            "as_of": pa.string(),
-            "level": pa.float64(),
-            "mean": _NUMBERS,
-            "lower": _NUMBERS,
-            "upper": _NUMBERS,
-            "version": pa.string(),
-            "graph_sha256": pa.string(),
-            "variant": pa.string(),
-            "input_sha256": pa.string(),
-            "source": pa.string(),
-        }
-    ),
-    "outcomes": pa.schema(
-        {
-            "id": pa.string(),
-            "index": pa.int64(),
-            "step": pa.int64(),
-            "target": pa.string(),
-            "value": pa.float64(),
-            "at": TIME,
-            "case": pa.string(),
-            "seq": pa.int64(),
-        }
-    ),
-    "decisions": pa.schema(
-        {
-            "id": pa.string(),
-            "at": TIME,
-            "case": pa.string(),
-            "kind": pa.string(),
-            "action": pa.string(),
-            "reason": pa.string(),
-            "facts": pa.string(),
-            "cause": pa.string(),
-            "snapshot_version": pa.int64(),
-            "run_id": pa.string(),
-            "model_version": pa.string(),
-            "seq": pa.int64(),
-        }
-    ),
-}
-KEYS: dict[Table, tuple[str, ...]] = {
-    "quarantine": ("row_sha256",),
-    "predictions": ("id", "index"),
-    "outcomes": ("id", "index", "step", "target", "seq"),
-    "decisions": ("id",),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
