@@ -105,7 +105,7 @@ def _add_pages(app: FastAPI, services: Mapping[str, CaseService]) -> None:
     @app.get("/docs", include_in_schema=False)
     async def show_docs() -> Response:
         # BentoML bundles the page's script and style, so the page loads nothing from other hosts.
-        own = "/static_content"
+        own = "static_content"  # relative, as the service may have a path prefix
         return get_swagger_ui_html(
             openapi_url="openapi.json",
             title="Okawari API",

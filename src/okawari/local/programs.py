@@ -63,6 +63,7 @@ _SILENCE: Mapping[str, str] = {
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
+_FILES = ("tls_cert", "tls_key", "tls_ca")
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -74,7 +75,8 @@ def _own_settings(settings: Settings) -> dict[str, str]:
         "cases_dir": str(settings.cases_dir.resolve()),
         "data_url": url if not url or "://" in url else str(Path(url).resolve()),
     }
-    values = settings.model_dump(mode="json") | paths
+    files = {name: str(Path(file).resolve()) for name in _FILES if (file := getattr(settings, name))}
+    values = settings.model_dump(mode="json") | paths | files
     return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
 
 
@@ -132,7 +134,13 @@ def _service(settings: Settings) -> Program:
     return Program(
         name="service",
         title="prediction service",
-        command=_python("bentoml", "serve", "bentos.service:Okawari", *_bind(settings, settings.service_port)),
+        command=_python(
+            "bentoml",
+            "serve",
+            "bentos.service:Okawari",
+            *_bind(settings, settings.service_port),
+            *_name_certificate(settings),
+        ),
         port=settings.service_port,
         port_setting="OKAWARI_SERVICE_PORT",
         ready_path="/readyz",
@@ -161,3 +169,10 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 def _bind(settings: Settings, port: int) -> tuple[str, ...]:
     return ("--host", settings.host, "--port", str(port))
+
+
+def _name_certificate(settings: Settings) -> tuple[str, ...]:
+    if not settings.tls_cert:
+        return ()
+    certificate, key = (str(Path(file).resolve()) for file in (settings.tls_cert, settings.tls_key))
+    return ("--ssl-certfile", certificate, "--ssl-keyfile", key)
