@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         return self.service_url.rstrip("/") or f"{self.scheme}://{self.local_host}:{self.service_port}"
 
     @property
-    def ui_base(self) -> str:
+    def page_base(self) -> str:
         """Base address of the page on this machine."""
         return f"{self.scheme}://{self.local_host}:{self.ui_port}"
 

@@ -240,6 +240,13 @@ def test_a_key_itself_opens_the_page_to_a_program(page: App) -> None:
     assert ask(page, "GET", "/", headers=bear(token)).status_code == 200
 
 
+def test_the_links_to_the_engines_need_admin(page: App) -> None:
+    reader, boss = make(KeyScope.READ), make(KeyScope.ADMIN, name="boss")
+    assert ask(page, "GET", "/open/prefect", headers=bear(boss)).status_code == 200
+    refused = ask(page, "GET", "/open/prefect", headers=bear(reader))
+    assert refused.status_code == 403 and "needs admin" in refused.json()["error"]
+
+
 def test_a_wrong_key_gets_the_form_again_after_a_while(page: App) -> None:
     make(KeyScope.READ)
     predicting = make(KeyScope.PREDICT, name="predicting")

@@ -241,7 +241,7 @@ def _stop_on_sigterm() -> Iterator[None]:
 
 def _list_urls(settings: Settings) -> dict[str, str]:
     return {
-        "page": settings.ui_base,
+        "page": settings.page_base,
         "service": settings.service_base,
         "Prefect": settings.prefect_base,
         "MLflow": settings.mlflow_base,

@@ -242,7 +242,7 @@ def _hold_lock(settings: Settings) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotStart(
-                f"Okawari already runs on {settings.state_dir}; its page is {settings.ui_base}. "
+                f"Okawari already runs on {settings.state_dir}; its page is {settings.page_base}. "
                 "Stop it with Ctrl-C where it was started, or set OKAWARI_HOME to another folder."
             ) from None
         yield

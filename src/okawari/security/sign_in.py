@@ -18,6 +18,8 @@ from okawari.security.key_check import refuse_caller
 from okawari.security.reverse_proxy import read_route
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+_ADMIN_FOLDER = "/open/"
+"""Links that sign a browser in to Prefect and MLflow, where it may do everything."""
 _CALLER = "okawari.caller"
 _MAX_BODY_BYTES = 4096
 _BODY_TIMEOUT_S = 10.0
@@ -54,7 +56,7 @@ class SignIn:
             return await _handle_sign_out(scope, send)
         try:
             caller = self._access.identify(scope, with_session=True)
-            caller.require(KeyScope.READ)
+            caller.require(KeyScope.ADMIN if path.startswith(_ADMIN_FOLDER) else KeyScope.READ)
         except OkawariError as refused:
             return await _refuse(scope, send, path, refused)
         await self._app({**scope, _CALLER: caller}, receive, send)
