@@ -103,7 +103,7 @@ class Okawari:
 def _add_layers(service: Any, settings: Settings) -> None:
     """Add the layers that each request passes, the outermost first; they also cover the routes that BentoML adds."""
     service.add_asgi_middleware(ReverseProxy, trusted=settings.trusted_proxies, root_path=settings.service_prefix)
-    service.add_asgi_middleware(KeyCheck, access=Access(settings.host))
+    service.add_asgi_middleware(KeyCheck, access=Access.of(settings))
 
 
 _add_layers(Okawari, _settings)

@@ -26,7 +26,7 @@ from okawari.security.secrets import derive_password
 from okawari.security.sign_in import SignIn, read_caller
 from okawari.settings import Settings, load_settings
 
-LOCAL, REMOTE = "127.0.0.1", "0.0.0.0"
+LOCAL, REMOTE = "127.0.0.1", "203.0.113.9"
 
 
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,14 +60,14 @@ def make(*scopes: KeyScope, name: str = "shop", lifetime: timedelta | None = Non
 
 
 def test_loopback_needs_no_key_until_there_is_one(home: Path) -> None:
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
     assert ask(app, "POST", "/aapl/predict").status_code == 200
     make(KeyScope.PREDICT)
     assert ask(app, "POST", "/aapl/predict").status_code == 401
 
 
 def test_the_end_of_the_last_key_opens_nothing(home: Path) -> None:
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
     make(KeyScope.PREDICT, lifetime=timedelta(seconds=-1))
     assert ask(app, "POST", "/aapl/predict").status_code == 401
     revoke_key("shop")
@@ -76,15 +76,26 @@ def test_the_end_of_the_last_key_opens_nothing(home: Path) -> None:
     assert ask(app, "POST", "/aapl/predict").status_code == 200
 
 
-@pytest.mark.parametrize(("bound", "arrived"), [(REMOTE, LOCAL), (REMOTE, "10.0.0.5"), (LOCAL, "10.0.0.5")])
-def test_any_other_address_needs_a_key_whatever_the_setting_says(bound: str, arrived: str, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("private", "arrived", "peer"), [(False, LOCAL, LOCAL), (True, "10.0.0.5", LOCAL), (True, LOCAL, REMOTE)]
+)
+def test_what_another_machine_could_send_needs_a_key_whatever_the_settings_say(
+    private: bool, arrived: str, peer: str, home: Path
+) -> None:
     """A service that was started by hand may bind to more than OKAWARI_HOST says."""
-    app = KeyCheck(_echo, Access(bound))
-    assert ask(app, "GET", "/cases", host=arrived).status_code == 401
+    app = KeyCheck(_echo, Access(private))
+    assert ask(app, "GET", "/cases", host=arrived, peer=peer).status_code == 401
+
+
+def test_a_proxy_on_this_machine_opens_nothing_to_other_machines(home: Path) -> None:
+    app = ReverseProxy(KeyCheck(_echo, Access(True)), "127.0.0.1")
+    assert ask(app, "GET", "/cases").status_code == 200
+    assert ask(app, "GET", "/cases", headers={"X-Forwarded-For": REMOTE}).status_code == 401
+    assert ask(app, "GET", "/cases", headers={"X-Forwarded-For": f"{LOCAL}, {REMOTE}"}).status_code == 401
 
 
 def test_a_damaged_file_of_keys_closes_the_service(home: Path) -> None:
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
     token = make(KeyScope.READ)
     find_keys_file().write_text("{")
     refused = ask(app, "GET", "/cases", headers=bear(token))
@@ -93,13 +104,21 @@ def test_a_damaged_file_of_keys_closes_the_service(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "refused"),
-    [("127.0.0.1", False), ("localhost", False), ("::1", False), ("0.0.0.0", True), ("::", True), ("10.0.0.5", True)],
+    ("host", "names", "refused"),
+    [
+        ("127.0.0.1", "", ""),
+        ("localhost", "", ""),
+        ("::1", "", ""),
+        ("0.0.0.0", "", "OKAWARI_HOST"),
+        ("::", "", "OKAWARI_HOST"),
+        ("10.0.0.5", "", "OKAWARI_HOST"),
+        ("127.0.0.1", "models.example", "OKAWARI_ALLOWED_HOSTS"),
+    ],
 )
-def test_a_start_beyond_loopback_needs_keys(host: str, refused: bool, home: Path) -> None:
-    settings = Settings(host=host)
+def test_a_start_beyond_loopback_needs_keys(host: str, names: str, refused: str, home: Path) -> None:
+    settings = Settings(host=host, allowed_hosts=names)
     if refused:
-        with pytest.raises(InvalidInput, match="okawari keys create NAME"):
+        with pytest.raises(InvalidInput, match=f"{refused} is .*okawari keys create NAME"):
             require_keys_beyond_loopback(settings)
     make(KeyScope.READ)
     require_keys_beyond_loopback(settings)
@@ -114,7 +133,7 @@ def test_a_start_beyond_loopback_needs_keys(host: str, refused: bool, home: Path
 )
 def test_another_header_is_refused_with_a_challenge_and_a_sentence(value: str, home: Path) -> None:
     make(KeyScope.PREDICT)
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
     refused = ask(app, "POST", "/aapl/predict", headers=[(b"authorization", value.encode("latin-1"))])
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
@@ -123,14 +142,14 @@ def test_another_header_is_refused_with_a_challenge_and_a_sentence(value: str, h
 
 def test_two_keys_in_one_request_are_refused(home: Path) -> None:
     token = make(KeyScope.PREDICT)
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
     headers = [("Authorization", f"Bearer {token}")] * 2
     assert ask(app, "POST", "/aapl/predict", headers=headers).status_code == 401
 
 
 def test_a_refusal_names_the_scopes_and_the_body_is_not_read(home: Path) -> None:
     token = make(KeyScope.OUTCOMES)
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
 
     async def send_body() -> Any:
         raise AssertionError("the body was read")
@@ -142,14 +161,14 @@ def test_a_refusal_names_the_scopes_and_the_body_is_not_read(home: Path) -> None
 
 
 def test_the_own_token_has_every_scope_and_needs_no_key(home: Path) -> None:
-    app = KeyCheck(_echo, Access(REMOTE))
+    app = KeyCheck(_echo, Access(False))
     for method, path in (("POST", "/aapl/predict"), ("POST", "/aapl/outcomes"), ("GET", "/metrics")):
         assert ask(app, method, path, headers=bear(derive_password("internal"))).status_code == 200
 
 
 def test_the_use_of_a_key_is_recorded(home: Path) -> None:
     token = make(KeyScope.READ)
-    app = KeyCheck(_echo, Access(LOCAL))
+    app = KeyCheck(_echo, Access(True))
     for _ in range(3):
         assert ask(app, "GET", "/cases", headers=bear(token)).status_code == 200
     (key,) = load_keys()
@@ -181,7 +200,7 @@ def test_a_client_makes_no_secret_and_sends_none_to_another_installation(home: P
 @pytest.fixture
 def page(home: Path, monkeypatch: pytest.MonkeyPatch) -> App:
     monkeypatch.setattr(sign_in, "_FAILURE_DELAY_S", 0.05)
-    return SignIn(_echo, Access(LOCAL))
+    return SignIn(_echo, Access(True))
 
 
 def _sign_in(page: App, key: str, **options: Any) -> httpx.Response:
@@ -307,7 +326,7 @@ def test_a_socket_without_a_session_is_closed_before_it_opens(page: App) -> None
 
 def test_a_session_of_the_page_reads_on_the_service_and_changes_nothing(page: App) -> None:
     cookie = _sign_in(page, make(KeyScope.ADMIN)).headers["set-cookie"].partition(";")[0]
-    service = KeyCheck(_echo, Access(LOCAL))
+    service = KeyCheck(_echo, Access(True))
     assert ask(service, "GET", "/docs", headers={"Cookie": cookie}).status_code == 200
     assert ask(service, "POST", "/aapl/predict", headers={"Cookie": cookie}).status_code == 401
 
@@ -351,7 +370,7 @@ def test_the_prefix_alone_leads_to_its_folder() -> None:
 
 def test_a_prefix_opens_no_route(home: Path) -> None:
     make(KeyScope.PREDICT)
-    app = ReverseProxy(KeyCheck(_echo, Access(LOCAL)), "", "/models")
+    app = ReverseProxy(KeyCheck(_echo, Access(True)), "", "/models")
     assert ask(app, "GET", "/models/livez").status_code == 200
     for path in ("/models/metrics", "/metrics", "/models/models/livez", "/modelslivez", "/models//livez"):
         assert ask(app, "GET", path).status_code == 401, path

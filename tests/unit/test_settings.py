@@ -31,7 +31,7 @@ def test_without_any_environment_everything_is_local_and_below_one_folder(home: 
         ("PREFECT_URL", "https://prefect.example/", "prefect_base", "https://prefect.example"),
         ("MLFLOW_URL", "http://mlflow:5000", "mlflow_base", "http://mlflow:5000"),
         ("SERVICE_PORT", "3001", "service_base", "http://127.0.0.1:3001"),
-        ("HOST", "0.0.0.0", "prefect_base", "http://0.0.0.0:4200"),
+        ("HOST", "0.0.0.0", "prefect_base", "http://127.0.0.1:4200"),
         ("DATA_URL", "s3://bucket/okawari/", "data_base", "s3://bucket/okawari"),
         ("CASES", " aapl, ,pears ,", "case_names", ("aapl", "pears")),
         ("DEVICE", "cuda:1", "device", "cuda:1"),

@@ -124,6 +124,8 @@ class Client:
         try:
             return self._pool.request(verb, path, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if "[SSL" in str(error):
+                raise ServerUnreachable(_explain_tls(base, error)) from error
             raise ServerUnreachable(
                 f"No prediction service answers at {base} ({error}); start it with: okawari up."
             ) from error
@@ -133,6 +135,13 @@ class Client:
             ) from error
         except httpx.HTTPError as error:
             raise ServerUnreachable(f"The connection to the service at {base} broke ({error}); try again.") from error
+
+
+def _explain_tls(base: str, error: httpx.TransportError) -> str:
+    return (
+        f"The connection to the service at {base} cannot be trusted ({error}). For a service of this machine, set "
+        "OKAWARI_TLS_CERT to its certificate; for a private authority's, set OKAWARI_TLS_CA to the authority's."
+    )
 
 
 def _choose_signature(api_key: str, *, is_own: bool) -> Callable[[httpx.Request], httpx.Request]:

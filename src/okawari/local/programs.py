@@ -30,6 +30,7 @@ class Program:
     command: tuple[str, ...]
     port: int | None = None
     port_setting: str = ""
+    scheme: str = "http"
     ready_path: str | None = None
 
 
@@ -142,6 +143,7 @@ def _service(settings: Settings) -> Program:
             *_name_certificate(settings),
         ),
         port=settings.service_port,
+        scheme=settings.scheme,
         port_setting="OKAWARI_SERVICE_PORT",
         ready_path="/readyz",
     )
@@ -158,6 +160,7 @@ def _page(settings: Settings) -> Program:
         title="page",
         command=_python("ui.app"),
         port=settings.ui_port,
+        scheme=settings.scheme,
         port_setting="OKAWARI_UI_PORT",
         ready_path="/",
     )

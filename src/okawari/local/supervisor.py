@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import signal
 import socket
-import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from okawari.errors import OkawariError
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.polling import poll
 from okawari.security.access import require_keys_beyond_loopback
-from okawari.security.tls import check_certificate, trust_own
+from okawari.security.tls import Trust, check_certificate, trust_own
 from okawari.settings import Settings
 from okawari.storage.state_version import ensure_state
 
@@ -131,14 +130,12 @@ class Group:
         if program.ready_path is None:
             return
         child = next(each for each in self.children if each.program == program)
-        scheme = self.settings.scheme if program.name in ("service", "ui") else "http"
-        url = f"{scheme}://{self.settings.local_host}:{program.port}{program.ready_path}"
-        trust = trust_own(self.settings)
+        url = f"{program.scheme}://{self.settings.local_host}:{program.port}{program.ready_path}"
 
         def is_ready() -> bool:
             if child.process.poll() is not None:
                 raise CannotStart(self._explain_death(program))
-            return _answers(url, trust)
+            return _answers(url, trust_own(self.settings))
 
         if not poll(is_ready, every_s=0.2, timeout_s=_READY_TIMEOUT_S):
             raise CannotStart(f"The {program.title} does not answer at {url}; see {self._log_path(program)}.")
@@ -255,7 +252,7 @@ def _open_log(path: Path) -> IO[bytes]:
     return path.open("ab")
 
 
-def _answers(url: str, trust: ssl.SSLContext | bool) -> bool:
+def _answers(url: str, trust: Trust) -> bool:
     try:
         return httpx.get(url, timeout=2, verify=trust).status_code < 400
     except httpx.HTTPError:

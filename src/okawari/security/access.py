@@ -1,8 +1,8 @@
 """Who sends a request: the rule that says when a key is needed, and the check of a key.
 
-Without keys, only loopback is served. From the first key on, and on every other address, each request needs one; that
-stays so when the last key has expired or is revoked. Programs of the installation itself send a token that is derived
-from the installation's secret.
+Without keys, only loopback is served. From the first key on, and for every request that another machine sent or could
+have sent, each request needs one; that stays so when the last key has expired or is revoked. Programs of the
+installation itself send a token that is derived from the installation's secret.
 """
 
 from __future__ import annotations
@@ -64,20 +64,29 @@ OWN_PROGRAM = Caller("this installation", (KeyScope.ADMIN,))
 
 @dataclass
 class Access:
-    """The keys of a server and the rule that says when one is needed."""
+    """The keys of a server and the rule that says when one is needed; `is_private` if only this machine reaches it."""
 
-    host: str
+    is_private: bool
     ring: KeyRing = field(default_factory=lambda: KeyRing(find_keys_file()))
     _recorded: dict[str, datetime] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Access:
+        """The access of an installation's servers."""
+        return cls(is_private(settings))
 
     @cached_property
     def _own_token(self) -> str:
         return derive_password("internal")
 
     def needs_key(self, scope: Scope) -> bool:
-        """Whether a request needs a key: by the setting OKAWARI_HOST, the address it came in on, and the keys."""
-        server = scope.get("server") or ("", None)
-        return not (is_loopback(self.host) and is_loopback(server[0])) or bool(self.ring.load())
+        """Whether a request needs a key.
+
+        A server that was started by hand may bind to more than OKAWARI_HOST says, and a proxy may lead other machines
+        to loopback, so the request's own addresses count too (those that `ReverseProxy` leaves).
+        """
+        ends = (scope.get("server") or ("",))[0], (scope.get("client") or ("",))[0]
+        return not (self.is_private and all(map(is_loopback, ends))) or bool(self.ring.load())
 
     def identify(self, scope: Scope, *, with_session: bool) -> Caller:
         """The caller of a request; a session's cookie counts where `with_session`.
@@ -164,18 +173,26 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def is_private(settings: Settings) -> bool:
+    """Whether only this machine can reach an installation: it binds to loopback, and no proxy leads to it."""
+    return is_loopback(settings.host) and not settings.allowed_host_names
+
+
 def require_keys_beyond_loopback(settings: Settings) -> None:
     """Check that an installation that other machines can reach has keys.
 
     Raises:
-        InvalidInput: OKAWARI_HOST is not loopback and there are no keys.
+        InvalidInput: OKAWARI_HOST is not loopback, or OKAWARI_ALLOWED_HOSTS is set, and there are no keys.
     """
-    if not is_loopback(settings.host) and not load_keys():
-        raise InvalidInput(
-            f"OKAWARI_HOST is {settings.host!r}, which other machines can reach, and there are no API keys; without "
-            "keys, only loopback is served. Make one with: okawari keys create NAME --scope predict --scope read, or "
-            "set OKAWARI_HOST=127.0.0.1."
-        )
+    if is_private(settings) or load_keys():
+        return
+    is_bound = not is_loopback(settings.host)
+    name, value = ("HOST", settings.host) if is_bound else ("ALLOWED_HOSTS", settings.allowed_hosts)
+    raise InvalidInput(
+        f"OKAWARI_{name} is {value!r}, so other machines can reach this installation, and there are no API keys; "
+        "without keys, only loopback is served. Make one with: okawari keys create NAME --scope predict --scope read, "
+        f"or unset OKAWARI_{name}."
+    )
 
 
 def load_own_token(settings: Settings) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from okawari.errors import InvalidInput
 from okawari.settings import Settings
 
+Trust = ssl.SSLContext | bool
+"""For the `verify` of httpx."""
 _END = "-----END CERTIFICATE-----"
 
 
@@ -34,8 +36,8 @@ def check_certificate(settings: Settings) -> None:
         ) from refused
 
 
-def build_trust(settings: Settings) -> ssl.SSLContext | bool:
-    """What an HTTP client trusts, for the `verify` of httpx.
+def build_trust(settings: Settings) -> Trust:
+    """What an HTTP client trusts.
 
     For the servers of this machine: their certificate itself and nothing else. Its names need not contain 127.0.0.1,
     which no public authority certifies. For a remote service: the public authorities, and that of OKAWARI_TLS_CA.
@@ -52,7 +54,7 @@ def build_trust(settings: Settings) -> ssl.SSLContext | bool:
     return context
 
 
-def trust_own(settings: Settings) -> ssl.SSLContext | bool:
+def trust_own(settings: Settings) -> Trust:
     """What a client of this machine's own service and page trusts: exactly their certificate."""
     if not settings.tls_cert:
         return True
