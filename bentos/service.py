@@ -26,7 +26,9 @@ from bentos.model_store import home_path
 from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_case
 from okawari.security.access import Access
+from okawari.security.guard import Guard
 from okawari.security.key_check import KeyCheck
+from okawari.security.origins import Names
 from okawari.security.reverse_proxy import ReverseProxy
 from okawari.settings import Settings, load_settings
 
@@ -103,6 +105,7 @@ class Okawari:
 def _add_layers(service: Any, settings: Settings) -> None:
     """Add the layers that each request passes, the outermost first; they also cover the routes that BentoML adds."""
     service.add_asgi_middleware(ReverseProxy, trusted=settings.trusted_proxies, root_path=settings.service_prefix)
+    service.add_asgi_middleware(Guard, names=Names.of(settings))
     service.add_asgi_middleware(KeyCheck, access=Access.of(settings))
 
 

@@ -243,8 +243,8 @@ def _list_urls(settings: Settings) -> dict[str, str]:
     return {
         "page": settings.page_base,
         "service": settings.service_base,
-        "Prefect": settings.prefect_base,
-        "MLflow": settings.mlflow_base,
+        "Prefect": f"{settings.page_base}/open/prefect",
+        "MLflow": f"{settings.page_base}/open/mlflow",
     }
 
 

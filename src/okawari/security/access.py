@@ -178,6 +178,11 @@ def is_private(settings: Settings) -> bool:
     return is_loopback(settings.host) and not settings.allowed_host_names
 
 
+def needs_keys(settings: Settings) -> bool:
+    """Whether every request to service and page needs a key; raises like `load_keys`."""
+    return not is_private(settings) or bool(load_keys())
+
+
 def require_keys_beyond_loopback(settings: Settings) -> None:
     """Check that an installation that other machines can reach has keys.
 
