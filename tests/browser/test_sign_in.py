@@ -22,7 +22,7 @@ from tests.certificates import make_certificate
 from tests.ports import find_free_port
 from tests.proxies import HOST, run_nginx
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.heavy]
 WAIT_MS = 40_000
 
 
@@ -59,7 +59,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         yield Published(f"{base}/okawari", folder, keys)
 
 
-def _make_keys(home: Path, *names: str) -> dict[str, str]:
+def _make_keys(home: Path) -> dict[str, str]:
     with patch.dict("os.environ", {"OKAWARI_HOME": str(home)}):
         load_settings.cache_clear()
         made = {name: create_key(name, [KeyScope(name)])[1] for name in ("read", "admin")}

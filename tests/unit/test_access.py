@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from okawari.security.reverse_proxy import ReverseProxy, parse_networks, read_ro
 from okawari.security.secrets import derive_password
 from okawari.security.sign_in import SignIn, read_caller
 from okawari.settings import Settings, load_settings
+from tests.conftest import Said
 
 LOCAL, REMOTE = "127.0.0.1", "203.0.113.9"
 
@@ -380,3 +382,30 @@ def test_a_prefix_opens_no_route(home: Path) -> None:
 def test_a_proxy_that_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="OKAWARI_TRUSTED_PROXIES"):
         parse_networks(text)
+
+
+# --- the start ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("name", "value"), [("HOST", "0.0.0.0"), ("HOST", "::"), ("ALLOWED_HOSTS", "models.example")])
+def test_up_refuses_to_be_reachable_without_keys(
+    name: str, value: str, call: Callable[..., Said], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"OKAWARI_{name}", value)
+    load_settings.cache_clear()
+    refused = call("up")
+    assert refused.code == 1
+    assert f"OKAWARI_{name} is {value!r}" in refused.err and "okawari keys create NAME" in refused.err
+    assert not home.exists(), "nothing was started"
+
+
+@pytest.mark.fault
+def test_up_refuses_a_certificate_without_its_key(
+    call: Callable[..., Said], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OKAWARI_TLS_CERT", str(tmp_path / "models.crt"))
+    load_settings.cache_clear()
+    refused = call("up")
+    assert refused.code == 1 and "OKAWARI_TLS_" in refused.err and "Traceback" not in refused.err
+    assert not home.exists()
