@@ -11,7 +11,7 @@ from okawari.settings import Settings, adopt_settings, load_settings
 
 _OUTWARD = (
     *("prefect_url", "mlflow_url", "service_url", "data_url"),
-    *("api_key", "tls_cert", "tls_key", "tls_ca", "root_path", "ui_root_path"),
+    *("allowed_hosts", "api_key", "tls_cert", "tls_key", "tls_ca", "root_path", "ui_root_path"),
 )
 """Settings that lead to other machines or open the servers to them; a rehearsal has none of these."""
 
