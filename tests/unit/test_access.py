@@ -401,11 +401,12 @@ def test_up_refuses_to_be_reachable_without_keys(
 
 
 @pytest.mark.fault
-def test_up_refuses_a_certificate_without_its_key(
-    call: Callable[..., Said], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "value"), [("TLS_CERT", "models.crt"), ("TRUSTED_PROXIES", "localhost")])
+def test_up_refuses_a_certificate_without_its_key_and_a_proxy_that_is_no_address(
+    name: str, value: str, call: Callable[..., Said], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OKAWARI_TLS_CERT", str(tmp_path / "models.crt"))
+    monkeypatch.setenv(f"OKAWARI_{name}", value)
     load_settings.cache_clear()
     refused = call("up")
-    assert refused.code == 1 and "OKAWARI_TLS_" in refused.err and "Traceback" not in refused.err
+    assert refused.code == 1 and f"OKAWARI_{name}" in refused.err and "Traceback" not in refused.err
     assert not home.exists()

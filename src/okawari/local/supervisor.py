@@ -24,8 +24,8 @@ from okawari.clients import orchestrator
 from okawari.errors import OkawariError
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.polling import poll
-from okawari.security.access import require_keys_beyond_loopback
-from okawari.security.tls import Trust, check_certificate, trust_own
+from okawari.security.exposure import check_exposure
+from okawari.security.tls import Trust, trust_own
 from okawari.settings import Settings
 from okawari.storage.state_version import ensure_state
 
@@ -172,10 +172,9 @@ def run_group(settings: Settings, show: Show) -> Iterator[Group]:
 
     Raises:
         CannotStart: another group runs on this state folder, a port is taken, or a program fails to start.
-        InvalidInput: other machines could reach the servers without a key, or the certificate's files are refused.
+        InvalidInput: other machines could reach the servers without a key, or a setting about that is refused.
     """
-    require_keys_beyond_loopback(settings)
-    check_certificate(settings)
+    check_exposure(settings)
     with _hold_lock(settings):
         stop_leftovers(settings)
         programs = list_programs(settings)
