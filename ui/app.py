@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +23,8 @@ from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.loop.turns import find_unfinished, follow_request, request_training
 from okawari.registry.client import limit_waiting
+from okawari.security.api_keys import KeyScope
+from okawari.security.sign_in import read_caller
 from okawari.settings import load_settings
 from ui.pages.chart import Figure, draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
@@ -29,7 +32,8 @@ from ui.pages.loop import write_cards, write_decisions
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
-from ui.theme import MARK, STYLE_SHEET, build_theme, load_mark
+from ui.server import serve
+from ui.theme import load_mark
 from ui.view_model import Facts, load_facts, load_links
 
 REFRESH_S = 5.0
@@ -93,23 +97,8 @@ def build_page() -> gr.Blocks:
 
 def main() -> None:
     """Serve the page until interrupted."""
-    settings = load_settings()
     limit_waiting()
-    page = build_page().queue(default_concurrency_limit=4, max_size=64)
-    page.launch(
-        server_name=settings.host,
-        server_port=settings.ui_port,
-        theme=build_theme(),
-        css_paths=STYLE_SHEET,
-        favicon_path=MARK,
-        allowed_paths=[str(settings.reports_dir)],
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        max_file_size="1mb",
-        quiet=True,
-    )
+    serve(build_page().queue(default_concurrency_limit=4, max_size=64))
 
 
 def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:
@@ -187,12 +176,24 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
 
         return load_and_show
 
-    button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(
-        guarded(lambda name: request_training(name, "asked", "requested on the page")), case, outputs, **_QUIET
-    )
+    def retrain(name: str, request: gr.Request) -> list[Any]:
+        return guarded(partial(_request_training, request))(name)
+
+    button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(retrain, case, outputs, **_QUIET)
     clock.tick(guarded(lambda known: follow_request(load_run(known)) if known else None), run_id, outputs, **_QUIET)
     page.load(guarded(_find_unfinished), case, outputs, **_QUIET)
     case.change(guarded(_find_unfinished), case, outputs, **_QUIET)
+
+
+def _request_training(request: gr.Request, name: str) -> Run:
+    """Request a training for the person who clicked.
+
+    Raises:
+        OkawariError: this person's key has not the scope `admin`, or no Prefect server answers.
+    """
+    caller = read_caller(request.request.scope)
+    caller.require(KeyScope.ADMIN)
+    return request_training(name, "asked", "requested on the page")
 
 
 def _find_unfinished(name: str) -> Run | None:

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from okawari.errors import InvalidInput
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
+_PREFIX = r"^(/[A-Za-z0-9._~-]+)*/?$"
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Settings(BaseSettings):
@@ -26,6 +28,9 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".okawari"), description="Folder of all state: data, registry, models, logs.")
     root: Path = Field(_CHECKOUT, description="The checkout that holds flows/, bentos/, ui/ and prefect.yaml.")
     host: str = Field("127.0.0.1", description="Address that every server binds to.")
+    allowed_hosts: str = Field(
+        "", description="Comma-separated names (with port, if not the usual one) that a proxy serves us under."
+    )
     prefect_port: int = Field(4200, ge=1, le=65535, description="Prefect server and its page.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow server and its page.")
     service_port: int = Field(3000, ge=1, le=65535, description="Prediction service.")
@@ -44,6 +49,21 @@ class Settings(BaseSettings):
         "", repr=False, description="Secret that all replicas of an installation share; empty for one in `home`."
     )
     trainings: int = Field(1, ge=1, le=64, description="Trainings of different cases that may run at a time.")
+    api_key: str = Field(
+        "", repr=False, description="Key that our programs send to the service; empty for the installation's own token."
+    )
+    tls_cert: str = Field("", description="Certificate file (PEM) of service and page; empty for plain HTTP.")
+    tls_key: str = Field("", description="Private key file (PEM) of `tls_cert`.")
+    tls_ca: str = Field("", description="File (PEM) of a private authority that signed a remote service's certificate.")
+    root_path: str = Field(
+        "", pattern=_PREFIX, description="Path prefix of service and page behind a reverse proxy, such as /models."
+    )
+    ui_root_path: str = Field(
+        "", pattern=_PREFIX, description="Path prefix of the page, if it has another one than the service."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="Comma-separated addresses and networks whose X-Forwarded-* headers are believed."
+    )
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
     @property
@@ -74,22 +94,53 @@ class Settings(BaseSettings):
     @property
     def prefect_base(self) -> str:
         """Base address of the Prefect server, without `/api`."""
-        return self.prefect_url.rstrip("/") or f"http://{self.host}:{self.prefect_port}"
+        return self.prefect_url.rstrip("/") or f"http://{self.local_host}:{self.prefect_port}"
 
     @property
     def mlflow_base(self) -> str:
         """Base address of the MLflow server."""
-        return self.mlflow_url.rstrip("/") or f"http://{self.host}:{self.mlflow_port}"
+        return self.mlflow_url.rstrip("/") or f"http://{self.local_host}:{self.mlflow_port}"
 
     @property
     def service_base(self) -> str:
         """Base address of the prediction service."""
-        return self.service_url.rstrip("/") or f"http://{self.host}:{self.service_port}"
+        return self.service_url.rstrip("/") or f"{self.scheme}://{self.local_host}:{self.service_port}"
+
+    @property
+    def page_base(self) -> str:
+        """Base address of the page on this machine."""
+        return f"{self.scheme}://{self.local_host}:{self.ui_port}"
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of service and page."""
+        return "https" if self.tls_cert else "http"
+
+    @property
+    def local_host(self) -> str:
+        """The host part of addresses of servers on this machine; loopback, where they bind to every address."""
+        host = _EVERY_ADDRESS.get(self.host, self.host)
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def service_prefix(self) -> str:
+        """Path prefix of the service behind a reverse proxy, without a slash at its end."""
+        return self.root_path.rstrip("/")
+
+    @property
+    def ui_prefix(self) -> str:
+        """Path prefix of the page behind a reverse proxy, without a slash at its end."""
+        return (self.ui_root_path or self.root_path).rstrip("/")
 
     @property
     def case_names(self) -> tuple[str, ...]:
         """The cases of `cases`, in order, without blanks."""
         return _split_names(self.cases)
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """The names of `allowed_hosts`."""
+        return _split_names(self.allowed_hosts)
 
     @property
     def candidate_names(self) -> tuple[str, ...]:

@@ -6,14 +6,15 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from unittest.mock import patch
 
-import httpx
 import psutil
 import pytest
 
+from okawari.clients import orchestrator
 from okawari.local.programs import PROGRAM_MARK
-from tests.loop.test_up import PORTS, Installation, read_until
-from tests.ports import find_free_port
+from okawari.settings import load_settings
+from tests.installations import Installation, make_installation, read_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -42,20 +43,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     home, cases = tmp_path_factory.mktemp("installation"), tmp_path_factory.mktemp("cases")
     (cases / "first.py").write_text(CASE.format(name="first", epochs=12))
     (cases / "second.py").write_text(CASE.format(name="second", epochs=1))
-    ports = {f"OKAWARI_{name}_PORT": str(find_free_port()) for name in PORTS}
-    own = {
-        "OKAWARI_HOME": str(home),
-        "OKAWARI_CASES": "first,second",
-        "OKAWARI_CASES_DIR": str(cases),
-        "PYTHONUNBUFFERED": "1",
-    }
-    made = Installation(home, {**os.environ, **ports, **own})
-    yield made
-    for process in made.started:
-        process.kill()
-        process.wait()
-    for member in made.members():
-        member.kill()
+    with make_installation(home, OKAWARI_CASES="first,second", OKAWARI_CASES_DIR=str(cases)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +113,12 @@ def test_a_second_training_waits_for_the_first_and_says_so(
 def test_the_first_round_does_not_wait_for_what_an_old_queue_holds(
     running: subprocess.Popen[str], installation: Installation
 ) -> None:
-    with httpx.Client(base_url=f"{installation.url('PREFECT')}/api", timeout=60) as client:
-        for flow in ("monitor", "train"):
-            found = client.get(f"/deployments/name/{flow}/{flow}").raise_for_status().json()
-            for _ in range(OLD_RUNS // 2):
-                body = {"parameters": {"case": "first"}}
-                client.post(f"/deployments/{found['id']}/create_flow_run", json=body).raise_for_status()
+    with patch.dict(os.environ, installation.environment):
+        load_settings.cache_clear()
+        for number in range(OLD_RUNS):
+            flow = ("monitor", "train")[number % 2]
+            orchestrator.start_run(flow, {"case": "first"}, idempotency_key=f"old {number}")
+    load_settings.cache_clear()
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 130
     code, told = installation.run("up", "--once", timeout_s=240)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okawari.clients import orchestrator, run_queue
+from okawari.clients import orchestrator, prefect_api, run_queue
 from okawari.clients.orchestrator import Run, RunFailed
 from okawari.errors import InvalidInput, ServerUnreachable
 from okawari.progress import Step
@@ -30,8 +30,8 @@ BULK = "POST /api/flow_runs/bulk_set_state"
 @pytest.fixture
 def server(home: Path, small_server: SmallServer, monkeypatch: pytest.MonkeyPatch) -> SmallServer:
     """A server at the address of the settings; waiting for it is short."""
-    monkeypatch.setattr(orchestrator, "_BUSY_PAUSE_S", 0.001)
-    monkeypatch.setattr(orchestrator, "_BUSY_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(prefect_api, "_BUSY_PAUSE_S", 0.001)
+    monkeypatch.setattr(prefect_api, "_BUSY_TIMEOUT_S", 1.0)
     monkeypatch.setattr(orchestrator, "_LOG_DELAY_S", 0.001)
     adopt_settings(Settings(home=home, prefect_port=small_server.port))
     return small_server
@@ -239,18 +239,21 @@ def test_a_run_without_success_is_an_error_that_says_why(run: Run, told: str) ->
 # --- setting up ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("known", "created"), [([], [{"name": "local", "type": "process"}]), ([{"name": "local"}], [])]
-)
-def test_the_work_pool_is_created_unless_it_is_there(
-    known: list[dict[str, str]], created: list[dict[str, str]], server: SmallServer
+@pytest.mark.fault
+@pytest.mark.parametrize("known", [[], [{"name": "local"}]])
+def test_the_work_pool_admits_no_overrides_whether_it_is_new_or_known(
+    known: list[dict[str, str]], server: SmallServer
 ) -> None:
     server.tell(POOLS, known)
     server.tell("POST /api/work_pools/", {"name": "local"}, status=201)
+    server.tell("PATCH /api/work_pools/local", {}, status=200)
     server.tell(QUEUES, [{"name": "default"}])
     server.tell("POST /api/work_pools/local/queues", {}, status=201)
     run_queue.ensure_work_pool("local")
-    assert server.asked["POST /api/work_pools/"] == created
+    created, changed = server.asked["POST /api/work_pools/"], server.asked["PATCH /api/work_pools/local"]
+    assert [pool["type"] for pool in created] == ([] if known else ["process"])
+    variables = [*created, *changed][0]["base_job_template"]["variables"]
+    assert variables == {"type": "object", "properties": {}, "additionalProperties": False}
     assert server.asked["POST /api/work_pools/local/queues"] == [{"name": "urgent", "priority": 1}]
 
 

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
-
-from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
+from okawari.clients.prefect_api import send_request
+from okawari.errors import OkawariError
 from okawari.polling import poll
 from okawari.progress import Step, Watch, ignore_step
-from okawari.settings import load_settings
 
 LOOP_FLOWS = ("monitor", "train", "package")
 URGENT_QUEUE = "urgent"
@@ -34,9 +32,6 @@ _ENGINE_PREFIX = re.compile(r"^Flow run encountered an exception: (\w+: )?")
 _PAGE = 200
 _LOG_DELAY_S = 1.0
 """A run sends its log in batches every half second; the last batch may arrive after the run's end."""
-_BUSY_PAUSE_S = 0.5
-_BUSY_TIMEOUT_S = 60.0
-"""Longest time for which a busy or silent server is asked again; writes to its SQLite file may take seconds."""
 
 
 class RunFailed(OkawariError, RuntimeError):
@@ -262,37 +257,6 @@ def _read_log(ids: list[str], seen: int) -> Iterator[str]:
         seen += len(page)
         if len(page) < _PAGE:
             return
-
-
-def send_request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
-    """Send a request, and repeat it while the server is busy (status 503, at times caused by its SQLite database)."""
-    base = load_settings().prefect_base
-    answer = poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
-    if answer is None:
-        logs = load_settings().logs_dir
-        raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {logs}.")
-    return _read_answer(answer, missing)
-
-
-def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
-    """Send a request once; None where the server is busy."""
-    try:
-        answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
-    except httpx.TimeoutException:
-        return None
-    except httpx.TransportError as broken:
-        raise ServerUnreachable(
-            f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
-        ) from broken
-    return None if answer.status_code == 503 else answer
-
-
-def _read_answer(answer: httpx.Response, missing: str) -> Any:
-    if answer.status_code == 404 and missing:
-        raise InvalidInput(missing)
-    if answer.status_code >= 400:
-        raise InvalidInput(f"Prefect refused {answer.request.url.path}: {answer.status_code} {answer.text[:300]}")
-    return answer.json() if answer.content else None
 
 
 def _to_run(found: Mapping[str, Any]) -> Run:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from okawari.clients.orchestrator import URGENT_QUEUE, send_request
+from okawari.clients.orchestrator import URGENT_QUEUE
+from okawari.clients.prefect_api import send_request
 
 DERIVED_FLOWS = ("monitor", "train", "package", "reconcile")
 """Flows whose waiting runs can be started again from the records."""
@@ -19,14 +20,25 @@ _CLEAR_TIMEOUT_S = 60.0
 _DEAD_AFTER_S = 180
 """Seconds without a heartbeat (every 30 s) after which a run counts as dead; a busy server is up to a minute late."""
 
+_JOB_TEMPLATE: Mapping[str, Any] = {
+    "job_configuration": {"command": None, "env": {}, "labels": {}, "name": None, "stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+"""What the runner starts for a run. It has no variables, so no request can set the command or the environment."""
+
 Filter = Mapping[str, Any]
 
 
 def ensure_work_pool(name: str) -> None:
-    """Create the process work pool and its queue for urgent runs, if they do not exist."""
+    """Create the process work pool, or set its template, and create its queue for urgent runs.
+
+    A run cannot override anything of the template, such as the command.
+    """
     known = send_request("POST", "/work_pools/filter", {"limit": 200})
     if name not in {pool["name"] for pool in known}:
-        send_request("POST", "/work_pools/", {"name": name, "type": "process"})
+        send_request("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _JOB_TEMPLATE})
+    else:
+        send_request("PATCH", f"/work_pools/{name}", {"base_job_template": _JOB_TEMPLATE})
     queues = send_request("POST", f"/work_pools/{name}/queues/filter", {"limit": 200})
     if URGENT_QUEUE not in {queue["name"] for queue in queues}:
         send_request("POST", f"/work_pools/{name}/queues", {"name": URGENT_QUEUE, "priority": 1})

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from okawari.security.engine_access import make_auth_string
 from okawari.settings import Settings
 
 GROUP_MARK = "OKAWARI_GROUP"
@@ -26,14 +27,19 @@ _OTHER_RUNS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One program. `port` and `ready_path` are None for a program without an HTTP server."""
+    """One program. `port` and `ready_path` are None for a program without an HTTP server.
+
+    `deploy` is the command that applies prefect.yaml to the server; empty for other programs.
+    """
 
     name: str
     title: str
     command: tuple[str, ...]
     port: int | None = None
     port_setting: str = ""
+    scheme: str = "http"
     ready_path: str | None = None
+    deploy: tuple[str, ...] = ()
 
 
 def list_programs(settings: Settings) -> tuple[Program, ...]:
@@ -48,6 +54,7 @@ def build_environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         **_own_settings(settings),
         **_engine_homes(settings),
+        **_list_credentials(settings),
         **_SILENCE,
         **dict.fromkeys(_THREAD_COUNTS, str(settings.threads)),
         GROUP_MARK: str(settings.state_dir),
@@ -66,6 +73,7 @@ _SILENCE: Mapping[str, str] = {
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
+_FILES = ("tls_cert", "tls_key", "tls_ca")
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -77,7 +85,8 @@ def _own_settings(settings: Settings) -> dict[str, str]:
         "cases_dir": str(settings.cases_dir.resolve()),
         "data_url": url if not url or "://" in url else str(Path(url).resolve()),
     }
-    values = settings.model_dump(mode="json") | paths
+    files = {name: str(Path(file).resolve()) for name in _FILES if (file := getattr(settings, name))}
+    values = settings.model_dump(mode="json") | paths | files
     return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
 
 
@@ -96,6 +105,7 @@ def _engine_homes(settings: Settings) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_API_URL": f"{settings.prefect_base}/api",
+        "PREFECT_UI_API_URL": "/api",  # the page calls the server that it comes from, whatever its name
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_PREFETCH_SECONDS": "5",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
@@ -110,24 +120,39 @@ def _engine_homes(settings: Settings) -> dict[str, str]:
     }
 
 
+def _list_credentials(settings: Settings) -> dict[str, str]:
+    """Passwords of the engines on this machine. A remote engine's own credentials are those of the environment."""
+    prefect = {} if settings.prefect_url else dict.fromkeys(_PREFECT_AUTH, make_auth_string("prefect"))
+    user, _, password = make_auth_string("mlflow").partition(":")
+    mlflow = {} if settings.mlflow_url else {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+    return {**prefect, **mlflow}
+
+
+_PREFECT_AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+
+
 def _prefect(settings: Settings) -> Program:
     return Program(
         name="prefect",
         title="Prefect server",
-        command=_python("prefect", "server", "start", *_bind(settings, settings.prefect_port)),
+        command=_python(
+            "uvicorn", "--factory", "flows.prefect_server:create_app", *_bind(settings, settings.prefect_port)
+        ),
         port=settings.prefect_port,
         port_setting="OKAWARI_PREFECT_PORT",
         ready_path="/api/health",
+        deploy=_python("prefect", "--no-prompt", "deploy", "--all"),
     )
 
 
 def _mlflow(settings: Settings) -> Program:
     folder = settings.state_dir / "mlflow"
     stores = ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts")
+    options = ("--workers", "1", "--app-name", "okawari")  # the guarded application of okawari.registry.server
     return Program(
         name="mlflow",
         title="MLflow server",
-        command=_python("mlflow", "server", *stores, *_bind(settings, settings.mlflow_port), "--workers", "1"),
+        command=_python("mlflow", "server", *stores, *_bind(settings, settings.mlflow_port), *options),
         port=settings.mlflow_port,
         port_setting="OKAWARI_MLFLOW_PORT",
         ready_path="/health",
@@ -138,8 +163,15 @@ def _service(settings: Settings) -> Program:
     return Program(
         name="service",
         title="prediction service",
-        command=_python("bentoml", "serve", "bentos.service:Okawari", *_bind(settings, settings.service_port)),
+        command=_python(
+            "bentoml",
+            "serve",
+            "bentos.service:Okawari",
+            *_bind(settings, settings.service_port),
+            *_name_certificate(settings),
+        ),
         port=settings.service_port,
+        scheme=settings.scheme,
         port_setting="OKAWARI_SERVICE_PORT",
         ready_path="/readyz",
     )
@@ -157,6 +189,7 @@ def _page(settings: Settings) -> Program:
         title="page",
         command=_python("ui.app"),
         port=settings.ui_port,
+        scheme=settings.scheme,
         port_setting="OKAWARI_UI_PORT",
         ready_path="/",
     )
@@ -168,3 +201,10 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 def _bind(settings: Settings, port: int) -> tuple[str, ...]:
     return ("--host", settings.host, "--port", str(port))
+
+
+def _name_certificate(settings: Settings) -> tuple[str, ...]:
+    if not settings.tls_cert:
+        return ()
+    certificate, key = (str(Path(file).resolve()) for file in (settings.tls_cert, settings.tls_key))
+    return ("--ssl-certfile", certificate, "--ssl-keyfile", key)

@@ -54,6 +54,8 @@ class Action(StrEnum):
     FAIL = "fail"
     WAIT = "wait"
     JOIN = "join"
+    SERVES_AGAIN = "serves again"
+    NEEDS_PERSON = "needs a person"
 
 
 Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
@@ -82,6 +84,7 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.REPAIR, Action.SET_CHAMPION): "champion alias corrected",
     (Kind.REPAIR, Action.PACKAGE): "packaging requested",
     (Kind.REPAIR, Action.MONITOR): "monitoring requested",
+    (Kind.REPAIR, Action.NEEDS_PERSON): "a person is needed",
 }
 
 

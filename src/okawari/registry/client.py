@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from okawari.errors import NotYet, OkawariError, ServerUnreachable
+from okawari.security.engine_access import make_auth_string
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ _PATIENCE_S = 62.0
 """Sum of the waits between the attempts of one request: 0, 2, 4, 8, 16 and 32 s. A restart takes about 10 s."""
 _OUTAGE_SIGNS = ("Max retries exceeded", "Connection refused", "Connection aborted", "timed out", "RemoteDisconnected")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+_ABSENT_FILE = (None, errno.ENOENT, errno.ENOTDIR)
+"""MLflow raises an OSError without a number for an artefact that a local folder does not have."""
+_ABSENT_TEXT = "404 Client Error"
+_UNANSWERED = ("Max retries exceeded", "timed out")
+_INTERRUPTED = ("failed with exception", "Connection broken", "Connection aborted", "Response ended prematurely")
+"""Parts of messages in which MLflow repeats errors of its connections; the errors themselves are not passed on."""
+_BROKEN = "The connection to the MLflow server at {base} broke ({error}); try again, and see its log if this repeats."
 
 
 def limit_waiting() -> None:
@@ -56,21 +65,39 @@ def translate_errors(missing: str = "not there") -> Iterator[None]:
 
     Raises:
         NotYet: the requested thing does not exist; its message is `missing`.
-        ServerUnreachable: the server does not answer.
+        ServerUnreachable: the server does not answer, or the connection broke.
+        OSError: a local file cannot be read or written for another reason, such as a full disk.
     """
     from mlflow.exceptions import MlflowException
 
+    base = load_settings().mlflow_base
     try:
         yield
-    except OSError as absent:
-        raise NotYet(missing) from absent
-    except MlflowException as failed:
-        if failed.error_code in _ABSENT:
+    except OSError as failed:
+        if _is_broken_connection(failed):
+            raise ServerUnreachable(_BROKEN.format(base=base, error=failed)) from failed
+        if failed.errno in _ABSENT_FILE or hasattr(failed, "response"):
             raise NotYet(missing) from failed
-        if "Max retries exceeded" in str(failed) or "timed out" in str(failed):
-            base = load_settings().mlflow_base
-            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
         raise
+    except MlflowException as failed:
+        text = str(failed)
+        if failed.error_code in _ABSENT or _ABSENT_TEXT in text:
+            raise NotYet(missing) from failed
+        if any(sign in text for sign in _UNANSWERED):
+            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
+        if any(sign in text for sign in _INTERRUPTED):
+            raise ServerUnreachable(_BROKEN.format(base=base, error=text.splitlines()[-1])) from failed
+        raise
+
+
+def _is_broken_connection(error: OSError) -> bool:
+    """Whether a connection ended before the answer was complete, or the answer is an error of the server.
+
+    The errors of requests, MLflow's HTTP library, are OSErrors with a response, which is None for a broken connection.
+    """
+    if hasattr(error, "response"):
+        return error.response is None or error.response.status_code != httpx.codes.NOT_FOUND
+    return isinstance(error, ConnectionError | TimeoutError)
 
 
 @contextmanager
@@ -112,6 +139,9 @@ def load_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if not load_settings().mlflow_url:
+        user, _, password = make_auth_string("mlflow").partition(":")
+        os.environ.update(MLFLOW_TRACKING_USERNAME=user, MLFLOW_TRACKING_PASSWORD=password)
     import mlflow
     import mlflow.onnx
 
