@@ -35,7 +35,7 @@ CASE = replace(
     candidates=(RandomWalk(), Lstm(hidden=32, layers=1, epochs={epochs})),
 )
 '''
-OLD_RUNS = 150
+OLD_RUNS = 80
 
 
 @pytest.fixture(scope="module")
