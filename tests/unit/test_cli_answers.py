@@ -487,10 +487,11 @@ def test_a_failed_training_of_an_event_ends_the_round_with_its_reason(
 
 
 def test_a_person_can_insist_on_a_training(
-    call: Call, flows: SmallServer, train_version: Callable[..., Version]
+    call: Call, flows: SmallServer, train_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     versions.set_champion("aapl", train_version().version)
     _watch()
+    monkeypatch.setattr(round, "GRACE_S", 0.1)  # the small server's training answers no request
     call("run", "aapl", "--retrain")
     assert _list_started(flows)["train"]["cause"] == "asked"
 
