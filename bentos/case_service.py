@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from bentos.batching import Answered, Runner
+from bentos.errors import Refused
 from bentos.recent_readings import RecentReadings
 from bentos.requests import Question, Reader
 from bentos.responses import format_prediction
@@ -21,6 +21,7 @@ from bentos.schemas import describe_case
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
 from okawari.dataset.windows import last_window
+from okawari.security.answer_ids import AnswerIds
 from okawari.storage.journal import Journal, Kind, Row
 
 Source = Literal["predict", "forecast"]
@@ -43,6 +44,7 @@ class CaseService:
     def __init__(self, case: Case, runner: Runner, journal_dir: Path) -> None:
         self.case, self.runner, self.reader = case, runner, Reader(case)
         self._recent = RecentReadings(case)
+        self._ids = AnswerIds(case.name)
         self._journals: dict[Kind, Journal] = {
             "predictions": Journal(journal_dir / case.name, "predictions"),
             "outcomes": Journal(journal_dir / case.name, "outcomes"),
@@ -64,8 +66,14 @@ class CaseService:
         return {**await self._answer(question, "forecast"), "source": source}
 
     def record_outcomes(self, body: bytes) -> int:
-        """Journal the true values of an outcomes request; returns how many."""
+        """Journal the true values of an outcomes request; returns how many.
+
+        Raises:
+            Refused: the request is not valid, or an id or index is not of an answer that was issued for this case.
+        """
         outcomes = self.reader.read_outcomes(body)
+        for place, outcome in enumerate(outcomes):
+            self._require_issued(outcome, place)
         shared = {"step": 1, "target": "", "at": datetime.now(UTC).isoformat(), "case": self.case.name}
         self._record("outcomes", [{**shared, **outcome} for outcome in outcomes])
         return len(outcomes)
@@ -89,11 +97,26 @@ class CaseService:
             journal.close()
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
-        reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)
+        reply = Reply(self._ids.issue(len(question.x_BTF)), await self.runner.answer(question.x_BTF), question)
         indices = range(len(question.x_BTF))
         predictions = [format_prediction(self.case, reply.answered, question, index) for index in indices]
         self._record("predictions", self._write(reply, source))
         return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
+
+    def _require_issued(self, outcome: Row, place: int) -> None:
+        n_instances = self._ids.count_instances(outcome["id"])
+        if n_instances is None:
+            raise Refused(
+                f"outcomes[{place}].id is {outcome['id']}; no answer of {self.case.name} has it. Send the id of an "
+                "answer unchanged, to the case and installation that gave it.",
+                ("outcomes", place, "id"),
+            )
+        if outcome["index"] >= n_instances:
+            raise Refused(
+                f"outcomes[{place}].index is {outcome['index']}; the answer has {n_instances} instances, counted from "
+                "0. Correct it.",
+                ("outcomes", place, "index"),
+            )
 
     def _write(self, reply: Reply, source: Source) -> list[Row]:
         answered, question, manifest = reply.answered, reply.question, reply.answered.model.manifest

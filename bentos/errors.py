@@ -150,7 +150,7 @@ def _allowed(fault: dict[str, Any], case: Case) -> str:
     if name == "value":
         return _find_target(fault, case).allowed
     if name == "id":
-        return "it is the id of an answer, 32 digits from 0 to f"
+        return "it is the id of an answer, 40 digits from 0 to f"
     if name == "instances":
         return f"it is a list of {'instances, each a list of records, oldest first' if case.history > 1 else 'records'}"
     if name == "outcomes":
