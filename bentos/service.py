@@ -18,9 +18,11 @@ from typing import Any
 import bentoml
 from pydantic import BaseModel
 
+from bentos import connections
 from bentos.batching import Runner
 from bentos.case_service import CaseService
 from bentos.http import build_app
+from bentos.large_bodies import LargeBodies
 from bentos.loading import Engine
 from bentos.model_store import home_path
 from bentos.store_watcher import Watcher
@@ -56,11 +58,13 @@ def _choose_engine(settings: Settings) -> Engine:
     return Engine("cuda" if settings.device.startswith("cuda") else "cpu", settings.threads)
 
 
+connections.install()
 _settings = _load_settings()
 _engine = _choose_engine(_settings)
+_large_bodies = LargeBodies()
 _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
 _services = {
-    name: CaseService(case, Runner(case, _engine, _worker), _settings.state_dir / "journal")
+    name: CaseService(case, Runner(case, _engine, _worker), _settings.state_dir / "journal", _large_bodies)
     for name in _choose_cases(_settings)
     for case in [load_case(name)]
 }
@@ -70,7 +74,7 @@ _options: dict[str, Any] = {"resources": {"gpu": 1}} if _engine.device == "cuda"
 @bentoml.service(
     name="okawari",
     workers=1,
-    traffic={"timeout": 30},
+    traffic={"timeout": 60},
     http={"host": _settings.host},
     logging={"access": {"enabled": False}},
     metrics={"enabled": True},
