@@ -4,6 +4,7 @@
     python -m bentos.deploy list <case>
     python -m bentos.deploy prune <case>     keep the newest entries and every entry that a kept Bento uses
     python -m bentos.deploy build            build the Bento from bentofile.yaml and the newest model of each case
+    python -m bentos.deploy key              the public key that verifies deployables (OKAWARI_SIGNING_KEY)
 
 Each command prints one line of JSON. BentoML reads its environment on import, so functions here import it.
 """
@@ -24,9 +25,10 @@ from typing import Any
 
 import yaml
 
-from bentos.model_store import Entry, Listed, list_entries, list_wreckage, read_newest, store_path
+from bentos.model_store import KEY_FILE, Entry, Listed, list_entries, list_wreckage, read_newest, store_path
 from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput, OkawariError
+from okawari.security.signatures import find_public_key
 from okawari.settings import Settings, load_settings
 from okawari.storage.deployable import Manifest, load_deployable
 
@@ -42,7 +44,7 @@ def put(folder: Path) -> dict[str, Any]:
     An older version that is stored again becomes the newest entry: that is a rollback.
 
     Raises:
-        InvalidInput: the graph's digest differs from the one in the manifest.
+        InvalidInput: the deployable is not signed by this installation.
         OSError: a file of the deployable is missing.
     """
     import bentoml
@@ -80,7 +82,7 @@ def prune(case_name: str, keep: int = KEEP) -> dict[str, Any]:
 
 
 def build() -> dict[str, Any]:
-    """Build the Bento: `bentofile.yaml`, and the newest model of each case that has one."""
+    """Build the Bento: `bentofile.yaml`, the newest model of each case that has one, and the key that verifies them."""
     import bentoml
 
     settings = load_settings()
@@ -93,6 +95,7 @@ def build() -> dict[str, Any]:
         build_ctx=str(settings.root),
     )
     _replace_cases(Path(bento.path) / "src" / "cases", settings)
+    (Path(bento.path) / "src" / KEY_FILE).write_text(find_public_key())
     return {"bento": str(bento.tag), "models": [entry.tag for entry in newest.values()]}
 
 
@@ -189,6 +192,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     pruning.add_argument("case")
     pruning.add_argument("--keep", type=int, default=KEEP, help="how many to keep (%(default)s)")
     commands.add_parser("build", help="build the Bento")
+    commands.add_parser("key", help="the public key that verifies deployables")
     return parser.parse_args(arguments)
 
 
@@ -209,6 +213,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         return put(options.folder)
     if options.command == "list":
         return _list(options.case)
+    if options.command == "key":
+        return {"public_key": find_public_key()}
     return prune(options.case, options.keep) if options.command == "prune" else build()
 
 

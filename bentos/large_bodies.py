@@ -1,6 +1,6 @@
 """Checks large bodies in a process of its own, so that no body delays the other requests.
 
-The process (`bentos.large_body_worker`) starts with the first large body, runs at the lowest priority and checks one
+The process (`bentos.large_body_worker`) starts with the first large body, runs at a low priority and checks one
 body at a time. A process that dies or takes too long is replaced.
 """
 
@@ -25,7 +25,7 @@ Kind = Literal["question", "outcomes"]
 
 MAX_LARGE = 16
 """Large bodies in progress: one is checked, the others wait."""
-_WAIT_S, _START_S, _CHECK_S = 15.0, 20.0, 5.0
+_WAIT_S, _START_S, _CHECK_S = 15.0, 20.0, 20.0
 _WRITE_BYTES = 256 * 2**10
 
 

@@ -51,7 +51,7 @@ def _write_frame(out: BinaryIO, content: bytes) -> None:
 
 def main() -> None:
     """Check bodies until the input ends."""
-    os.nice(19)
+    os.nice(10)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     source, out = sys.stdin.buffer, sys.stdout.buffer
     _write_frame(out, b"ready")

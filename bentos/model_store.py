@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 _ENTRY_FILE = "model.yaml"
+KEY_FILE = "signing_key"
+"""The public key in a built Bento's source folder."""
 
 
 @dataclass(frozen=True)

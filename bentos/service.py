@@ -24,7 +24,7 @@ from bentos.case_service import CaseService
 from bentos.http import build_app
 from bentos.large_bodies import LargeBodies
 from bentos.loading import Engine
-from bentos.model_store import home_path
+from bentos.model_store import KEY_FILE, home_path
 from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_case
 from okawari.settings import Settings, load_settings
@@ -38,10 +38,13 @@ class Arguments(BaseModel):
 
 def _load_settings() -> Settings:
     """Settings of this process. The working directory of a built Bento is its own source folder, which must not hold
-    state: without `OKAWARI_HOME`, state is stored beside BentoML's stores.
+    state: without `OKAWARI_HOME`, state is stored beside BentoML's stores. A built Bento carries the key of its models.
     """
-    if (Path(__file__).parents[2] / "bento.yaml").is_file():
+    source = Path(__file__).parents[1]
+    if (source.parent / "bento.yaml").is_file():
         os.environ.setdefault("OKAWARI_HOME", str(home_path() / "okawari"))
+        if (key := source / KEY_FILE).is_file():
+            os.environ.setdefault("OKAWARI_SIGNING_KEY", key.read_text())
     return load_settings()
 
 

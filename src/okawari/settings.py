@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     secret: str = Field(
         "", repr=False, description="Secret that all replicas of an installation share; empty for one in `home`."
     )
+    signing_key: str = Field(
+        "", description="Public key that deployables are verified with; empty for the installation's own."
+    )
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
     @property

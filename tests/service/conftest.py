@@ -36,6 +36,7 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
 from okawari.polling import poll
+from okawari.settings import load_settings
 from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 from tests.ports import find_free_port
 
@@ -134,7 +135,8 @@ class Kitchen:
         """Write a deployable's folder."""
         self.made += 1
         folder = self.home / "made" / str(self.made)
-        deployable.save(folder)
+        with self.settings():
+            deployable.save(folder)
         return folder
 
     def put(self, deployable: Deployable) -> str:
@@ -146,14 +148,28 @@ class Kitchen:
 
     @contextmanager
     def stores(self) -> Iterator[None]:
-        """Let BentoML in this process work on this installation's stores."""
+        """Let BentoML in this process work on this installation's stores, with its settings."""
+        if self.opened:
+            yield
+            return
+        with self.settings(), self._open_stores():
+            yield
+
+    @contextmanager
+    def settings(self) -> Iterator[None]:
+        """Let this process have the settings and the secret of this installation."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OKAWARI_HOME", str(self.home))
+            load_settings.cache_clear()
+            yield
+        load_settings.cache_clear()
+
+    @contextmanager
+    def _open_stores(self) -> Iterator[None]:
         from bentoml._internal.bento import BentoStore
         from bentoml._internal.configuration.containers import BentoMLContainer
         from bentoml._internal.models import ModelStore
 
-        if self.opened:
-            yield
-            return
         for name in ("models", "bentos"):
             (self.bentoml_home / name).mkdir(parents=True, exist_ok=True)
         BentoMLContainer.model_store.set(ModelStore(self.bentoml_home / "models"))
