@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bentos.body_limits import MAX_SMALL_BYTES, format_bytes
+from bentos.body_limits import SMALL_BYTES, format_bytes
 from bentos.errors import Disconnected, Overloaded, TooLarge, TooSlow
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BUDGET_BYTES = 64 * 2**20
-"""Memory for all large bodies in progress. A body's first 256 kB are not counted: the connections bound them."""
+"""Memory for all large bodies in progress. A body's first 64 kB are not counted: the connections bound them."""
 BODY_S = 10.0
 BODY_BYTES_PER_S = 2**20
 """A body may take 10 s, and a second more for each MB that has arrived."""
@@ -54,7 +54,7 @@ class BodyReader:
                     body += part
                     if len(body) > limit:
                         raise _too_large(limit)
-                    counted += self._take(len(body) - MAX_SMALL_BYTES - counted)
+                    counted += self._take(len(body) - SMALL_BYTES - counted)
                     deadline.reschedule(started + self._body_s + len(body) / BODY_BYTES_PER_S)
             yield body
         finally:

@@ -7,13 +7,15 @@ default one before BentoML starts the server.
 from __future__ import annotations
 
 import asyncio
-import logging
+import resource
 from typing import Any, ClassVar
 
 from uvicorn import config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 1536
+"""Twelve times the requests in progress; the rest are refused with a sentence, not with a broken connection."""
+_OTHER_FILES = 256
 HEAD_S = 10.0
 """A request's head is complete this long after the connection opened or the head began."""
 REQUEST_S = 90.0
@@ -22,11 +24,11 @@ REST_S = 10.0
 """The rest of a body that was refused arrives this long after the answer."""
 MAX_HEAD_BYTES = 64 * 2**10
 
-_log = logging.getLogger("bentoml.okawari")
-
 
 def install() -> None:
-    """Use `LimitedProtocol` for every server that this process starts later."""
+    """Use `LimitedProtocol` for every server that this process starts later, and allow it as many open files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(MAX_CONNECTIONS + _OTHER_FILES, hard), hard))
     config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{LimitedProtocol.__name__}"
 
 

@@ -58,15 +58,26 @@ class LargeBodies:
         self._process = None
 
     async def _check(self, kind: Kind, case: Case, body: bytes | bytearray) -> tuple[dict[str, Any], list[bytes]]:
+        asked = {"kind": kind, "case": case.name, "size": len(body)}
         async with self._take_turn():
-            process = await self._find_process()
-            async with asyncio.timeout(_CHECK_S):
-                await _send(process, {"kind": kind, "case": case.name, "size": len(body)}, body)
-                header = json.loads(await _read_frame(process))
-                frames = [await _read_frame(process) for _ in range(header["n_frames"])]
+            was_running = self._process is not None
+            try:
+                header, frames = await self._ask(asked, body)
+            except (EOFError, ConnectionError):
+                if not was_running:
+                    raise
+                self.close()  # it died since the last body; a new one takes this body
+                header, frames = await self._ask(asked, body)
         if "error" in header:
             raise Refused(header["error"], detail=header["detail"])
         return header, frames
+
+    async def _ask(self, asked: dict[str, Any], body: bytes | bytearray) -> tuple[dict[str, Any], list[bytes]]:
+        process = await self._find_process()
+        async with asyncio.timeout(_CHECK_S):
+            await _send(process, asked, body)
+            header = json.loads(await _read_frame(process))
+            return header, [await _read_frame(process) for _ in range(header["n_frames"])]
 
     @asynccontextmanager
     async def _take_turn(self) -> AsyncIterator[None]:
