@@ -339,3 +339,33 @@ def deploy_command() -> Callable[..., dict[str, Any]]:
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
     return run
+
+
+SERVER_CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
+    "response_schema_conformance",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run_schemathesis(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Server, int], None]:
+    """Send requests that Schemathesis generates from the API's description; no answer may contradict it or be a 5xx."""
+
+    def run(server: Server, within_s: int) -> None:
+        options = {
+            "--checks": ",".join(SERVER_CHECKS), "--phases": "examples,coverage,fuzzing", "--max-time": within_s,
+            "--max-examples": 200, "--seed": 1, "--generation-database": "none", "--warnings": "off",
+        }  # fmt: skip
+        words = [str(word) for option in options.items() for word in option]
+        url = f"{server.client.base_url}/openapi.json".replace("//openapi", "/openapi")
+        done = subprocess.run(
+            [sys.executable, "-m", "schemathesis.cli", "run", url, "--no-color", "--continue-on-failure", *words],
+            cwd=tmp_path_factory.mktemp("schemathesis"),
+            capture_output=True,
+            text=True,
+            timeout=within_s + 120,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert server.client.get("/readyz").status_code == 200
+
+    return run

@@ -76,6 +76,11 @@ def test_the_worst_bodies_are_answered_and_the_others_too(server, records, kind)
     assert answer.status_code == 200 or len(answer.text) < 2000
 
 
+@pytest.mark.heavy
+def test_generated_requests_are_answered_as_the_api_describes(server, run_schemathesis):
+    run_schemathesis(server, 20)
+
+
 def test_a_large_request_is_answered_like_a_small_one(server, records):
     many = server.client.post("/aapl/predict", json={"instances": [records] * 40})
     one = server.predict(records).json()
