@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,16 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 
 def attack(port: int, kind: str) -> None:
-    """Send the body again and again; prints the status of each answer."""
+    """Send the body again and again, over a new connection when one is closed; prints the status of each answer."""
     body = KINDS[kind]()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while True:
-        connection.request("POST", f"/{CASE.name}/predict", body)
-        with connection.getresponse() as answer:
-            answer.read()
-        print(answer.status, flush=True)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with suppress(OSError, http.client.HTTPException):
+            while True:
+                connection.request("POST", f"/{CASE.name}/predict", body)
+                with connection.getresponse() as answer:
+                    answer.read()
+                print(answer.status, flush=True)
 
 
 @dataclass

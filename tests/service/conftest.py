@@ -13,6 +13,7 @@ os.environ.setdefault(
 )
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -366,6 +367,8 @@ def run_schemathesis(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Serv
             timeout=within_s + 120,
         )
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        sent = re.search(r"(\d+) generated", done.stdout)
+        assert sent and int(sent[1]) >= 10, done.stdout[-2000:]
         assert server.client.get("/readyz").status_code == 200
 
     return run
