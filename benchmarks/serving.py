@@ -114,7 +114,7 @@ def prepare_home(home: Path, readings: pd.DataFrame) -> dict[str, str]:
 def make_request(readings: pd.DataFrame) -> bytes:
     records = readings.assign(**{CASE.time: readings[CASE.time].dt.strftime("%Y-%m-%d")}).to_dict("records")
     body = json.dumps({"instances": [records]}).encode()
-    head = f"POST /{CASE.name}/predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = f"POST /{CASE.name}/predict HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

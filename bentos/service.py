@@ -27,6 +27,8 @@ from bentos.loading import Engine
 from bentos.model_store import KEY_FILE, home_path
 from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_case
+from okawari.security.guard import Guard
+from okawari.security.origins import Names
 from okawari.settings import Settings, load_settings
 
 
@@ -101,3 +103,6 @@ class Okawari:
         self._watcher.close()
         for service in _services.values():
             service.close()
+
+
+Okawari.add_asgi_middleware(Guard, names=Names.of(_settings))  # type: ignore[attr-defined]  # the class is a BentoML service now

@@ -22,7 +22,9 @@ from okawari.polling import poll
 
 pytestmark = pytest.mark.fault
 
-HEAD = "POST /aapl/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+HEAD = (
+    "POST /aapl/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
