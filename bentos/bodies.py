@@ -17,6 +17,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BUDGET_BYTES = 64 * 2**20
 """Memory for all large bodies in progress. A body's first 64 kB are not counted: the connections bound them."""
+LARGE_BYTES_PER_S = 64 * 2**20
+"""All large bodies together are read at this rate: reading 8 MB takes the event loop some 20 ms."""
 BODY_S = 10.0
 BODY_BYTES_PER_S = 2**20
 """A body may take 10 s, and a second more for each MB that has arrived."""
@@ -27,6 +29,7 @@ class BodyReader:
 
     def __init__(self, budget_bytes: int = BUDGET_BYTES, body_s: float = BODY_S) -> None:
         self._budget, self._held, self._body_s = budget_bytes, 0, body_s
+        self._pace = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self, receive: Receive, announced: str, limit: int) -> AsyncIterator[bytearray]:
@@ -54,16 +57,21 @@ class BodyReader:
                     body += part
                     if len(body) > limit:
                         raise _too_large(limit)
-                    counted += self._take(len(body) - SMALL_BYTES - counted)
+                    if (size := len(body) - SMALL_BYTES - counted) > 0:
+                        await self._wait_for_turn(size)
+                        counted += self._take(size)
                     deadline.reschedule(started + self._body_s + len(body) / BODY_BYTES_PER_S)
             yield body
         finally:
             self._held -= counted
 
+    async def _wait_for_turn(self, size: int) -> None:
+        """Wait as long as `size` bytes take at the rate for all large bodies."""
+        async with self._pace:
+            await asyncio.sleep(size / LARGE_BYTES_PER_S)
+
     def _take(self, size: int) -> int:
-        """Count `size` more bytes, if it is positive; returns the counted bytes."""
-        if size <= 0:
-            return 0
+        """Count `size` more bytes of large bodies; returns `size`."""
         if self._held + size > self._budget:
             raise Overloaded(
                 f"Bodies of {format_bytes(self._held)} are in progress, and {format_bytes(self._budget)} is the most "
