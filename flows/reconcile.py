@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 
 from prefect import flow, get_run_logger
 
+from flows.publish import PrefectHost
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
 from okawari.errors import OkawariError
 from okawari.loop.facts import gather_loop
-from okawari.policy.decision import Action, Decision, Kind
+from okawari.policy.decision import Decision, Kind
 from okawari.policy.repair import GRACE_S, Repair, decide_repairs
-from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, tables
+from okawari.training.champion import ALIAS_REPAIRS, confirm_move, repair_alias
 
 _BUCKET_MINUTES = 10
 """The same repair starts at most once in so many minutes; if that run dies too, a later pass starts it again."""
@@ -41,25 +42,26 @@ def reconcile(case: str | None = None, grace_s: float = GRACE_S) -> dict[str, li
 
 def _reconcile_case(case: Case, grace_s: float) -> list[str]:
     prediction_log.absorb_journal(case.name)
+    confirm_move(case)
     loop = gather_loop(case, serving=_load_serving(case), active=orchestrator.list_active_flows(case.name))
     repairs = decide_repairs(loop, grace_s)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
+        if repair.action in ALIAS_REPAIRS:
+            repair_alias(case, repair, PrefectHost())
+            continue
         decision_log.record_decision(case.name, Decision(Kind.REPAIR, repair.action, repair.reason, repair.parameters))
         _perform(case, repair)
     tables.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: nothing to repair", case.name)
-    # Setting the alias takes no time, so the same pass starts the repairs that follow from it.
-    is_set = any(repair.action == Action.SET_CHAMPION for repair in repairs)
+    # A repair of the alias takes no time, so the same pass starts the repairs that follow from it.
+    is_set = any(repair.action in ALIAS_REPAIRS for repair in repairs)
     follow_up = _reconcile_case(case, grace_s) if is_set else []
     return [*(repair.action for repair in repairs), *follow_up]
 
 
 def _perform(case: Case, repair: Repair) -> None:
-    if repair.action == "set champion":
-        versions.set_champion(case.name, repair.parameters["version"])
-        return
     now = datetime.now(UTC)
     bucket = now.replace(minute=now.minute - now.minute % _BUCKET_MINUTES)
     key = f"{repair.action}-{case.name}-{repair.reason}-{bucket:%Y%m%d%H%M}"

@@ -7,10 +7,11 @@ from math import inf
 from typing import Any
 
 from okawari.case import Case
+from okawari.loop.standings import gather_alias, load_standing
 from okawari.policy.decision import Action, Cause, Kind, Verdict
-from okawari.policy.repair import Loop, Unanswered
+from okawari.policy.repair import AliasFacts, Loop, Unanswered
 from okawari.policy.retraining import RetrainFacts
-from okawari.registry import versions
+from okawari.policy.standing import Ruling
 from okawari.storage import decision_log, snapshots
 
 _LOOK_BACK = 500
@@ -22,10 +23,11 @@ def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
     today = datetime.now(UTC).date()
     return RetrainFacts(
         cause=cause,
-        has_champion=versions.load_champion(case.name) is not None,
+        has_champion=_has_champion(gather_alias(case)),
         new_readings=_count_new_readings(case, trainings),
         trainings_today=sum(training["at"].date() == today for training in trainings),
         rejections_in_a_row=_count_rejections(trainings),
+        is_waiting=load_standing(case.name).waiting is not None,
     )
 
 
@@ -37,19 +39,33 @@ def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> L
         serving: the version that the service serves; None if the service does not answer.
         active: the flows that have a run of this case that waits or runs.
     """
-    champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
-    promotion = _newest(case, Kind.PROMOTION, action=Action.PROMOTE)
+    newest, alias, standing = snapshots.snapshot_number(case), gather_alias(case), load_standing(case.name)
+    champion = alias.champion
     return Loop(
         snapshot=newest,
-        champion=None if champion is None else champion.version,
-        promoted=None if promotion is None else promotion["model_version"],
+        champion=champion,
+        promoted=alias.promoted,
         serving=serving or _last_deployed(case),
-        is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
+        is_monitored=champion is not None and _is_monitored(case, newest, champion),
         unanswered=_find_unanswered(case),
         active=active,
         ingested_s=_age_s(_find_ingest(case, newest)),
-        promoted_s=_age_s(promotion),
+        promoted_s=_measure_age_s(standing.champion),
+        moved=alias.moved,
+        is_waiting=standing.waiting is not None,
     )
+
+
+def _has_champion(alias: AliasFacts) -> bool:
+    """Whether there is a champion, also while its alias is not set yet or was deleted by hand."""
+    return (alias.promoted or alias.champion) is not None
+
+
+def _measure_age_s(champion: Ruling | None) -> float:
+    """Seconds since the champion's ruling; infinite where the process that recorded it does not package."""
+    if champion is None or champion.at is None or champion.action == Action.ADOPT:
+        return inf
+    return (datetime.now(UTC) - champion.at).total_seconds()
 
 
 def is_settled(case: Case) -> bool:
@@ -71,14 +87,13 @@ def _count_new_readings(case: Case, trainings: list[dict[str, Any]]) -> int:
 
 def _count_rejections(trainings: list[dict[str, Any]]) -> int:
     for count, training in enumerate(trainings):
-        if training["action"] == "promote":
+        if training["action"] != Action.KEEP:
             return count
     return len(trainings)
 
 
-def _newest(case: Case, kind: str, *, action: str | None = None) -> dict[str, Any] | None:
-    found = decision_log.load_decisions(case.name, _LOOK_BACK, kind=kind)
-    return next((row for row in found if action is None or row["action"] == action), None)
+def _newest(case: Case, kind: str) -> dict[str, Any] | None:
+    return next(iter(decision_log.load_decisions(case.name, 1, kind=kind)), None)
 
 
 def _last_deployed(case: Case) -> str | None:

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     PROMOTION = "promotion"
     DEPLOYMENT = "deployment"
     REPAIR = "repair"
+    PERSON = "person"
+    """A person's decision about versions; `facts["by"]` names the person."""
 
 
 class Verdict(StrEnum):
@@ -50,6 +52,20 @@ class Action(StrEnum):
     SET_CHAMPION = "set champion"
     PACKAGE = "package"
     MONITOR = "monitor"
+    WAIT = "wait"
+    """The challenger passed the gate and waits for a person's approval."""
+    HOLD = "hold"
+    """The challenger passed the gate, but a person has pinned another version."""
+    ROLL_BACK = "roll back"
+    PIN = "pin"
+    UNPIN = "unpin"
+    APPROVE = "approve"
+    REJECT = "reject"
+    UNBAR = "unbar"
+    ADOPT = "adopt"
+    """The alias was moved by hand, and the decision log takes that over as a person's decision."""
+    PUT_BACK = "put back"
+    """The alias was moved by hand to a version that cannot serve, or was deleted, and is set again."""
 
 
 Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
@@ -69,6 +85,8 @@ class Decision:
 _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.PROMOTION, Action.PROMOTE): "new champion promoted",
     (Kind.PROMOTION, Action.KEEP): "champion kept",
+    (Kind.PROMOTION, Action.WAIT): "challenger waits for approval",
+    (Kind.PROMOTION, Action.HOLD): "not promoted, because a version is pinned",
     (Kind.RETRAIN, Action.TRAIN): "training started",
     (Kind.RETRAIN, Action.SKIP): "training skipped",
     (Kind.DEPLOYMENT, Action.DEPLOYED): "version deployed",
@@ -76,6 +94,15 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.REPAIR, Action.SET_CHAMPION): "champion alias corrected",
     (Kind.REPAIR, Action.PACKAGE): "packaging requested",
     (Kind.REPAIR, Action.MONITOR): "monitoring requested",
+    (Kind.REPAIR, Action.PUT_BACK): "champion alias put back",
+    (Kind.PERSON, Action.PROMOTE): "version promoted",
+    (Kind.PERSON, Action.ROLL_BACK): "rolled back",
+    (Kind.PERSON, Action.PIN): "version pinned",
+    (Kind.PERSON, Action.UNPIN): "pin removed",
+    (Kind.PERSON, Action.APPROVE): "challenger approved",
+    (Kind.PERSON, Action.REJECT): "challenger rejected",
+    (Kind.PERSON, Action.UNBAR): "bar lifted",
+    (Kind.PERSON, Action.ADOPT): "champion set by hand in MLflow",
 }
 
 

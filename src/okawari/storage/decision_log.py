@@ -44,9 +44,11 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
     return str(row["id"])
 
 
-def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
+def load_decisions(
+    case_name: str, limit: int = 20, *, kind: str | tuple[str, ...] | None = None
+) -> list[dict[str, Any]]:
     """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given."""
-    only = None if kind is None else ("kind", kind)
+    only = None if kind is None else ("kind", *((kind,) if isinstance(kind, str) else kind))
     newest = load_newest(case_name, "decisions", "at", limit, only)
     return [] if newest is None else [_plain(row.to_dict()) for _, row in newest.iterrows()]
 
