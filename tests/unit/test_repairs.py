@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okawari.policy.repair import GRACE_S, Loop, Repair, Unanswered, decide_repairs
+from okawari.policy.repair import GRACE_S, HandMove, Loop, Repair, Unanswered, decide_repairs
 
 AT_REST = Loop(snapshot=5, champion="3", promoted="3", serving="3", is_monitored=True, unanswered=None)
 DRIFT = Unanswered("drift", "d1")
@@ -30,6 +30,12 @@ def _loop(**change: Any) -> Loop:
         (_loop(champion=None, promoted=None, serving=None, is_monitored=False, active=TRAINING), []),
         (_loop(champion=None), ["set champion"]),
         (_loop(champion="2", serving="2"), ["set champion"]),
+        (_loop(champion="2", moved=HandMove()), ["adopt"]),
+        (_loop(champion="2", moved=HandMove("it has other columns")), ["put back"]),
+        (_loop(champion=None, moved=HandMove()), ["put back"]),
+        (_loop(champion="2", promoted=None, moved=HandMove()), ["adopt"]),
+        (_loop(champion=None, promoted=None, serving=None, is_waiting=True), []),
+        (_loop(champion=None, promoted=None, serving=None, is_monitored=False, is_waiting=True), []),
         (_loop(serving="2"), ["package"]),
         (_loop(serving=None), ["package"]),
         (_loop(is_monitored=False), ["monitor"]),
@@ -74,8 +80,10 @@ def test_a_repair_says_with_what_it_is_to_be_done() -> None:
 
 def _do(repair: Repair, loop: Loop, *, promotes: bool) -> Loop:
     """What a repair makes of the loop when it succeeds. A training ends with a promotion or with a rejection."""
-    if repair.action == "set champion":
-        return replace(loop, champion=repair.parameters["version"], is_monitored=False)
+    if repair.action in ("set champion", "put back"):
+        return replace(loop, champion=repair.parameters["version"], moved=None, is_monitored=False)
+    if repair.action == "adopt":
+        return replace(loop, promoted=repair.parameters["version"], moved=None)
     if repair.action == "package":
         return replace(loop, serving=repair.parameters["version"])
     if repair.action == "monitor":
@@ -97,6 +105,7 @@ _versions = st.sampled_from([None, "1", "2", "3"])
         serving=_versions,
         is_monitored=st.booleans(),
         unanswered=st.sampled_from([None, DRIFT, Unanswered("performance", "p")]),
+        moved=st.sampled_from([None, HandMove(), HandMove("it has other columns")]),
     ),
     promotes=st.booleans(),
     twice=st.booleans(),

@@ -10,6 +10,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,8 +43,8 @@ def versions(case: CaseName) -> None:
 
     The loss of each version was measured on the held-out rows of its own training.
 
-    States: serving; champion (not served yet); before (served before; `okawari rollback` returns to it); served
-    (earlier); waiting (for `okawari approve`); held (passed the gate while another version was pinned); pinned; barred.
+    States: serving; champion (the service serves another one, or does not answer); before (a rollback returns to it);
+    served (earlier); waiting (for approval); held (passed the gate while another one was pinned); pinned; barred.
 
     Example: okawari versions aapl
     """
@@ -58,7 +59,10 @@ def versions(case: CaseName) -> None:
     if not listed:
         typer.echo(f"Case {case} has no versions yet; run: okawari run {case}.")
         return
-    show_table(list_rows(facts, listed, _find_serving(case)), f"{case}: versions, newest first")
+    serving = None
+    with suppress(ServerUnreachable):  # the list is useful without the service, too
+        serving = _find_serving(case)
+    show_table(list_rows(facts, listed, serving), f"{case}: versions, newest first")
 
 
 def rollback(case: CaseName, reason: Reason = NO_REASON) -> None:

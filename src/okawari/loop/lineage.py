@@ -19,7 +19,6 @@ from okawari.storage.deployable import digest
 from okawari.storage.snapshots import Snapshot
 from okawari.storage.tables import Unreadable
 
-
 _LOOK_BACK = 10_000
 _CHOICES = (Action.PROMOTE, Action.APPROVE, Action.ADOPT, Action.ROLL_BACK, Action.PIN)
 """Decisions of a person after which a version serves."""
@@ -31,8 +30,8 @@ class BrokenChain(OkawariError, RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """The records behind one prediction. `decisions` go from the decision that made its version the champion, of a person
-    or of the gate, back to the first verdict that caused it.
+    """The records behind one prediction. `decisions` go from the one that made its version the champion, by a person or
+    by the gate, back to the first verdict that caused it.
     """
 
     prediction: Mapping[str, Any]

@@ -48,8 +48,8 @@ def carry_out(case: Case, decision: Decision, host: Host) -> None:
 
 
 def changes_champion(decision: Decision) -> bool:
-    """Whether a person's decision names a version that has to serve."""
-    return decision.action not in _RECORDED_ONLY
+    """Whether a person's decision makes another version the champion."""
+    return decision.action not in _RECORDED_ONLY and decision.facts["version"] != decision.facts["replaced"]
 
 
 def finish_move(case: Case, host: Host) -> str | None:
