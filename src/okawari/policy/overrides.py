@@ -50,7 +50,7 @@ def decide_rollback(facts: VersionFacts, order: Order) -> Decision:
             f"No version of case {facts.case} served before version {current} and is neither barred nor equal to it; "
             f"choose one of okawari versions {facts.case} and run: okawari promote {facts.case} VERSION."
         )
-    return _rule(facts, order, Action.ROLL_BACK, previous, f"version {previous} instead of {current}", barred=current)
+    return _rule(facts, order, Action.ROLL_BACK, previous, _describe_change(facts, previous), barred=current)
 
 
 def find_previous(facts: VersionFacts) -> str | None:
@@ -76,7 +76,7 @@ def decide_promote(facts: VersionFacts, order: Order, version: str) -> Decision:
             f"okawari pin {facts.case} {version}."
         )
     _require_unpinned(facts)
-    return _rule(facts, order, Action.PROMOTE, version, f"version {version} instead of {facts.champion}")
+    return _rule(facts, order, Action.PROMOTE, version, _describe_change(facts, version))
 
 
 def decide_pin(facts: VersionFacts, order: Order, version: str) -> Decision:
@@ -129,7 +129,8 @@ def adopt_alias(facts: VersionFacts, version: str) -> Decision:
     """The record of a move of the alias that was made by hand."""
     order = Order(by="a person in MLflow", reason="the alias was moved by hand")
     replaced = None if facts.standing.champion is None else facts.standing.champion.version
-    return _rule(facts, order, Action.ADOPT, version, f"version {version} instead of {replaced}")
+    before = replace(facts, champion=replaced)
+    return _rule(before, order, Action.ADOPT, version, _describe_change(before, version))
 
 
 def limit_promotion(decision: Decision, challenger: Identity, standing: Standing, case: Case) -> Decision:
@@ -197,6 +198,11 @@ def _require_waiting(facts: VersionFacts, version: str | None) -> Ruling:
             f"Name that one, or run: okawari promote {case} VERSION."
         )
     return waiting
+
+
+def _describe_change(facts: VersionFacts, version: str) -> str:
+    replaced = "no version" if facts.champion is None else facts.champion
+    return f"version {version} instead of {replaced}"
 
 
 def _list_texts(versions: list[str], what: str) -> str:

@@ -42,7 +42,7 @@ def carry_out(case: Case, decision: Decision, host: Host) -> None:
         raise InvalidInput(f"Version {version} of case {case.name} cannot serve, so nothing is changed. {hindrance}")
     packaging = load_packaging(case, version)
     decision_id = _record(case, decision, version)
-    if finish_move(case, host) == version:
+    if finish_move(case) == version:
         host.emit(events.MODEL_PROMOTED, case, decision.facts, trace=decision_id)
         package_version(packaging, host)
 
@@ -52,7 +52,7 @@ def changes_champion(decision: Decision) -> bool:
     return decision.action not in _RECORDED_ONLY and decision.facts["version"] != decision.facts["replaced"]
 
 
-def finish_move(case: Case, host: Host) -> str | None:
+def finish_move(case: Case) -> str | None:
     """Move the alias to the version of the newest ruling, and note it; returns that version.
 
     It may be another one than the caller has recorded: of processes that rule at the same time, the last one wins.
@@ -62,7 +62,6 @@ def finish_move(case: Case, host: Host) -> str | None:
     if champion is None or version is None:
         return None
     versions.move_champion(case.name, Move(decision_id=champion.id, version=version))
-    host.log(f"{case.name}: the champion is version {version}")
     return version
 
 
@@ -79,6 +78,7 @@ def settle_alias(case: Case, host: Host) -> None:
     """Finish, adopt or put back a move of the alias, so that the alias and the rulings agree."""
     confirm_move(case)
     if (repair := decide_alias(gather_alias(case))) is not None:
+        host.log(f"{case.name}: {repair.action}, because {repair.reason}")
         repair_alias(case, repair, host)
 
 
@@ -95,7 +95,7 @@ def repair_alias(case: Case, repair: Repair, host: Host) -> None:
     if repair.parameters["version"] is None:
         versions.clear_champion(case.name)
     else:
-        finish_move(case, host)
+        finish_move(case)
 
 
 def _adopt(case: Case, facts: VersionFacts, version: str, host: Host) -> None:
@@ -103,7 +103,6 @@ def _adopt(case: Case, facts: VersionFacts, version: str, host: Host) -> None:
     decision_id = _record(case, decision, version)
     versions.note_move(case.name, Move(decision_id=decision_id, version=version))
     host.emit(events.CHAMPION_ADOPTED, case, decision.facts, trace=decision_id)
-    host.log(f"{case.name}: {decision.reason}")
 
 
 def _record(case: Case, decision: Decision, version: str) -> str:

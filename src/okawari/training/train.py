@@ -135,7 +135,7 @@ def _conclude(training: Training, judged: Judged, host: Host) -> dict[str, Any]:
     case, decision, version = training.case, judged.decision, judged.version
     host.log(f"{case.name}: {decision.action} version {version.version}: {decision.reason}")
     facts = {"version": version.version, "candidate": version.candidate, "reason": decision.reason}
-    if decision.action == Action.PROMOTE and finish_move(case, host) == version.version:
+    if decision.action == Action.PROMOTE and finish_move(case) == version.version:
         host.emit(events.MODEL_PROMOTED, case, facts, trace=judged.decision_id)
         packaging = Packaging(case, version, judged.graph, training.recent)
         host.run_step(f"package version {version.version}", package_version, packaging, host)
