@@ -25,6 +25,8 @@ from bentos.loading import Engine
 from bentos.model_store import home_path
 from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_case
+from okawari.security.guard import Guard
+from okawari.security.origins import Names
 from okawari.settings import Settings, load_settings
 
 
@@ -94,3 +96,6 @@ class Okawari:
         self._watcher.close()
         for service in _services.values():
             service.close()
+
+
+Okawari.add_asgi_middleware(Guard, names=Names.of(_settings))  # type: ignore[attr-defined]  # the class is a BentoML service now

@@ -28,7 +28,8 @@ from ui.pages.loop import write_cards, write_decisions
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
-from ui.theme import MARK, STYLE_SHEET, build_theme, load_mark
+from ui.server import serve
+from ui.theme import load_mark
 from ui.view_model import Facts, load_facts, load_links
 
 REFRESH_S = 5.0
@@ -92,23 +93,8 @@ def build_page() -> gr.Blocks:
 
 def main() -> None:
     """Serve the page until interrupted."""
-    settings = load_settings()
     limit_waiting()
-    page = build_page().queue(default_concurrency_limit=4, max_size=64)
-    page.launch(
-        server_name=settings.host,
-        server_port=settings.ui_port,
-        theme=build_theme(),
-        css_paths=STYLE_SHEET,
-        favicon_path=MARK,
-        allowed_paths=[str(settings.reports_dir)],
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        max_file_size="1mb",
-        quiet=True,
-    )
+    serve(build_page().queue(default_concurrency_limit=4, max_size=64))
 
 
 def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:

@@ -31,7 +31,10 @@ _SHARED_S = 3.0  # below the refresh period of the page, so that shown facts are
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Addresses of the other pages, and the folder of the reports."""
+    """Addresses of the other pages, and the folder of the reports.
+
+    Those of Prefect and MLflow are on our own page, which signs the browser in there.
+    """
 
     prefect: str
     mlflow: str
@@ -60,8 +63,8 @@ def load_links() -> Links:
     """Addresses of the other pages, from the settings."""
     settings = load_settings()
     return Links(
-        prefect=settings.prefect_base,
-        mlflow=settings.mlflow_base,
+        prefect="/open/prefect",
+        mlflow="/open/mlflow",
         service=settings.service_base,
         reports=settings.reports_dir,
     )

@@ -35,6 +35,7 @@ def _program(name: str, *arguments: str, port: int | None = None) -> Program:
         port=port,
         port_setting=f"OKAWARI_{name.upper()}_PORT",
         ready_path=None if port is None else "/",
+        deploy=_python(str(PREFECT), "--no-prompt", "deploy", "--all") if name == "prefect" else (),
     )
 
 

@@ -241,10 +241,10 @@ def _stop_on_sigterm() -> Iterator[None]:
 
 def _list_urls(settings: Settings) -> dict[str, str]:
     return {
-        "page": f"http://{settings.host}:{settings.ui_port}",
+        "page": settings.page_base,
         "service": settings.service_base,
-        "Prefect": settings.prefect_base,
-        "MLflow": settings.mlflow_base,
+        "Prefect": f"{settings.page_base}/open/prefect",
+        "MLflow": f"{settings.page_base}/open/mlflow",
     }
 
 

@@ -5,6 +5,8 @@ The command line, the page and the simulation use this client; flows use Prefect
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 import time
 import uuid
@@ -18,6 +20,7 @@ import httpx
 from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
 from okawari.polling import poll
 from okawari.progress import Step, Watch, ignore_step
+from okawari.security.engine_access import make_basic_header
 from okawari.settings import load_settings
 
 LOOP_FLOWS = ("monitor", "train", "package")
@@ -32,6 +35,13 @@ _LOG_DELAY_S = 1.0
 _BUSY_PAUSE_S = 0.5
 _BUSY_TIMEOUT_S = 60.0
 """Longest time for which a busy or silent server is asked again; writes to its SQLite file may take seconds."""
+
+
+_JOB_TEMPLATE: Mapping[str, Any] = {
+    "job_configuration": {"command": None, "env": {}, "labels": {}, "name": None, "stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+"""What the runner starts for a run. It has no variables, so no request can set the command or the environment."""
 
 
 class RunFailed(OkawariError, RuntimeError):
@@ -198,10 +208,12 @@ def abandon_dead_runs() -> int:
 
 
 def ensure_work_pool(name: str) -> None:
-    """Create the process work pool if it does not exist."""
+    """Create the process work pool, or set its template; a run cannot override anything of it, such as the command."""
     known = _request("POST", "/work_pools/filter", {"limit": 200})
     if name not in {pool["name"] for pool in known}:
-        _request("POST", "/work_pools/", {"name": name, "type": "process"})
+        _request("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _JOB_TEMPLATE})
+    else:
+        _request("PATCH", f"/work_pools/{name}", {"base_job_template": _JOB_TEMPLATE})
 
 
 def _list_family(run_id: str) -> list[str]:
@@ -241,7 +253,7 @@ def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> An
 def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
     """Send a request once; None where the server is busy."""
     try:
-        answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
+        answer = httpx.request(verb, f"{base}/api{path}", json=body, headers=_authorize(), timeout=20)
     except httpx.TimeoutException:
         return None
     except httpx.TransportError as broken:
@@ -249,6 +261,16 @@ def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
             f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
         ) from broken
     return None if answer.status_code == 503 else answer
+
+
+def _authorize() -> dict[str, str]:
+    """Credentials: of this installation's server its password, of a remote one what Prefect's own settings name."""
+    if not load_settings().prefect_url:
+        return make_basic_header("prefect")
+    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"}
+    key = os.environ.get("PREFECT_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _read_answer(answer: httpx.Response, missing: str) -> Any:

@@ -148,8 +148,7 @@ class Group:
         if not self.settings.prefect_url:
             orchestrator.abandon_dead_runs()
         self.show("Applying prefect.yaml")
-        prefect = next(child.program for child in self.children if child.program.name == "prefect")
-        command = (*prefect.command[:3], "--no-prompt", "deploy", "--all")
+        command = next(child.program.deploy for child in self.children if child.program.deploy)
         done = subprocess.run(
             command, cwd=self.settings.root, env=self.environment, capture_output=True, text=True, timeout=180
         )

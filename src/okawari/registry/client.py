@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from okawari.errors import NotYet, ServerUnreachable
+from okawari.security.engine_access import make_auth_string
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def load_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if not load_settings().mlflow_url:
+        user, _, password = make_auth_string("mlflow").partition(":")
+        os.environ.update(MLFLOW_TRACKING_USERNAME=user, MLFLOW_TRACKING_PASSWORD=password)
     import mlflow
     import mlflow.onnx
 
