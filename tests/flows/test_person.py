@@ -126,7 +126,7 @@ def _need_approval() -> Case:
 def test_a_challenger_waits_for_approval_and_then_serves(worse: Case, heard: Heard) -> None:
     case = _need_approval()
     done = train("small", cause="asked")
-    assert (done["action"], done["version"], _champion()) == ("wait", "3", "2")
+    assert (done["action"], done["version"], _champion()) == ("await approval", "3", "2")
     assert done["reason"].endswith("; it waits for a person: okawari approve small 3")
     assert heard()[-1].event == events.APPROVAL_REQUESTED
     carry_out(case, decide_approve(gather_version_facts("small"), ADA), PlainHost())
@@ -144,7 +144,7 @@ def test_a_challenger_waits_for_approval_and_then_serves(worse: Case, heard: Hea
 def test_a_first_challenger_waits_too_and_is_not_trained_again(fresh: Case) -> None:
     _need_approval()
     ingest("small", until=date(2001, 12, 31))
-    assert train("small", cause="missing")["action"] == "wait"
+    assert train("small", cause="missing")["action"] == "await approval"
     assert _champion() is None
     assert reconcile("small", grace_s=0) == {"small": []}
     assert train("small", cause="missing") == {

@@ -115,7 +115,7 @@ def test_a_pin_of_the_champion_is_recorded_with_who_and_why_and_lifted_again(
 def test_a_rejected_challenger_no_longer_waits_and_is_barred_until_that_is_lifted(
     call: Call, two: tuple[Version, Version], train_version: TrainVersion
 ) -> None:
-    train_version(growth=0.03, action="wait")
+    train_version(growth=0.03, action="await approval")
     assert "waiting for approval: version 3 (" in call("status", "aapl").out
     wrong = call("reject", "aapl", "1")
     assert (wrong.code, "Version 1 of case aapl does not wait for approval; version 3 does" in wrong.err) == (1, True)
@@ -133,7 +133,7 @@ def test_a_rejected_challenger_no_longer_waits_and_is_barred_until_that_is_lifte
 def test_the_list_of_versions_names_the_state_of_each(
     call: Call, two: tuple[Version, Version], train_version: TrainVersion
 ) -> None:
-    train_version(growth=0.03, action="wait")
+    train_version(growth=0.03, action="await approval")
     call("pin", "aapl", "2")
     said = call("versions", "aapl")
     assert said.code == 0

@@ -125,7 +125,7 @@ def _summarize(standing: Standing) -> tuple[str | None, str | None, str, str | N
     )
 
 
-WAIT_4 = _gate(Action.WAIT, "4")
+WAIT_4 = _gate(Action.AWAIT_APPROVAL, "4")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ WAIT_4 = _gate(Action.WAIT, "4")
         (_rule([*_promoted("1"), WAIT_4], promote("4")), "4", None, "", None),
         (_rule([*_promoted("1"), WAIT_4], promote("3")), "3", None, "", None),
         (_rule([*_promoted("1", "2"), WAIT_4], rollback), "1", None, "2", "4"),
-        ([*_promoted("1"), _gate(Action.WAIT, "3"), WAIT_4], "1", None, "", "4"),
+        ([*_promoted("1"), _gate(Action.AWAIT_APPROVAL, "3"), WAIT_4], "1", None, "", "4"),
         # alias moved by hand
         (_rule(_promoted("1", "2"), adopt("1")), "1", None, "", None),
         (_rule(_promoted("1", "2"), rollback, adopt("2")), "2", None, "", None),
@@ -280,7 +280,13 @@ PINNED_2 = read_standing(_rule(_promoted("1", "2"), pin("2")))
     ("standing", "approval", "challenger", "action", "told"),
     [
         (Standing(), False, _identity("3"), Action.PROMOTE, "better by far"),
-        (Standing(), True, _identity("3"), Action.WAIT, "better by far; it waits for a person: okawari approve aapl 3"),
+        (
+            Standing(),
+            True,
+            _identity("3"),
+            Action.AWAIT_APPROVAL,
+            "better by far; it waits for a person: okawari approve aapl 3",
+        ),
         (PINNED_2, False, _identity("3"), Action.HOLD, "version 2 is pinned by ada@laptop"),
         (PINNED_2, True, _identity("3"), Action.HOLD, "to allow promotions run: okawari unpin aapl"),
         (BARRED_2, False, _identity("3"), Action.PROMOTE, "better by far"),
@@ -366,7 +372,9 @@ ORDERS = st.lists(
 )  # fmt: skip
 
 
-@given(orders=ORDERS, trainings=st.lists(st.sampled_from([Action.PROMOTE, Action.WAIT, Action.KEEP]), max_size=5))
+@given(
+    orders=ORDERS, trainings=st.lists(st.sampled_from([Action.PROMOTE, Action.AWAIT_APPROVAL, Action.KEEP]), max_size=5)
+)
 def test_after_any_orders_there_is_one_champion_that_no_person_has_barred(
     orders: list[Step], trainings: list[Action]
 ) -> None:

@@ -168,7 +168,7 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
         (Standing(), False, []),
         (Standing(), True, ["Nothing waits"]),
         (
-            Standing(waiting=_rule("wait", "9", "RMSE 1.1 is better; it waits"), pin=None),
+            Standing(waiting=_rule("await approval", "9", "RMSE 1.1 is better; it waits"), pin=None),
             True,
             ["Version 9 waits for approval", "RMSE 1.1 is better; it waits."],
         ),

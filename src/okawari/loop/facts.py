@@ -27,7 +27,7 @@ def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
         new_readings=_count_new_readings(case, trainings),
         trainings_today=sum(training["at"].date() == today for training in trainings),
         rejections_in_a_row=_count_rejections(trainings),
-        is_waiting=load_standing(case.name).waiting is not None,
+        awaits_approval=load_standing(case.name).waiting is not None,
     )
 
 
@@ -52,7 +52,7 @@ def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> L
         ingested_s=_age_s(_find_ingest(case, newest)),
         promoted_s=_measure_age_s(standing.champion),
         moved=alias.moved,
-        is_waiting=standing.waiting is not None,
+        awaits_approval=standing.waiting is not None,
     )
 
 

@@ -52,7 +52,7 @@ class Action(StrEnum):
     SET_CHAMPION = "set champion"
     PACKAGE = "package"
     MONITOR = "monitor"
-    WAIT = "wait"
+    AWAIT_APPROVAL = "await approval"
     """The challenger passed the gate and waits for a person's approval."""
     HOLD = "hold"
     """The challenger passed the gate, but a person has pinned another version."""
@@ -85,7 +85,7 @@ class Decision:
 _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.PROMOTION, Action.PROMOTE): "new champion promoted",
     (Kind.PROMOTION, Action.KEEP): "champion kept",
-    (Kind.PROMOTION, Action.WAIT): "challenger waits for approval",
+    (Kind.PROMOTION, Action.AWAIT_APPROVAL): "challenger awaits approval",
     (Kind.PROMOTION, Action.HOLD): "not promoted, because a version is pinned",
     (Kind.RETRAIN, Action.TRAIN): "training started",
     (Kind.RETRAIN, Action.SKIP): "training skipped",

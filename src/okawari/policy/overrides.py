@@ -152,7 +152,7 @@ def _limit(challenger: Identity, standing: Standing, case: Case) -> tuple[str, s
     if standing.pin is not None:
         return Action.HOLD, f"; but {_describe_pin(case.name, standing.pin)}"
     if case.gate.approval:
-        return Action.WAIT, f"; it waits for a person: okawari approve {case.name} {challenger.version}"
+        return Action.AWAIT_APPROVAL, f"; it waits for a person: okawari approve {case.name} {challenger.version}"
     return Action.PROMOTE, ""
 
 

@@ -60,7 +60,7 @@ class Loop:
     """Seconds since the decision on the champion was recorded by a process that also packages the version."""
     moved: HandMove | None = None
     """A person's move of the alias from `promoted` to `champion`."""
-    is_waiting: bool = False
+    awaits_approval: bool = False
     """Whether a challenger waits for a person's approval."""
 
     @property
@@ -128,7 +128,7 @@ def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:
         return [] if asked.age_s < grace_s else _repair_training(loop, asked.cause, asked.record, reason)
     if "monitor" in loop.active or loop.ingested_s < grace_s:
         return []
-    if loop.champion is None and loop.is_waiting:
+    if loop.champion is None and loop.awaits_approval:
         return []
     if loop.champion is None:
         return _repair_training(loop, "missing", None, f"snapshot {loop.snapshot} exists, but there is no champion")

@@ -19,7 +19,7 @@ class RetrainFacts:
     """Readings newer than the snapshot of the last finished training."""
     trainings_today: int
     rejections_in_a_row: int
-    is_waiting: bool = False
+    awaits_approval: bool = False
     """Whether a challenger waits for a person's approval."""
 
 
@@ -30,7 +30,7 @@ def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
 
 
 def _apply_limits(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
-    if not facts.has_champion and not facts.is_waiting:
+    if not facts.has_champion and not facts.awaits_approval:
         return Action.TRAIN, "the case has no champion yet"
     if facts.cause == "asked":
         return Action.TRAIN, "a person requested it"

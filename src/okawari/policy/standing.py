@@ -186,7 +186,7 @@ def _lift(standing: Standing, ruling: Ruling) -> Standing:
 
 _EFFECTS: Mapping[tuple[str, str], Callable[[Standing, Ruling], Standing]] = {
     (Kind.PROMOTION, Action.PROMOTE): _promote_automatically,
-    (Kind.PROMOTION, Action.WAIT): _wait,
+    (Kind.PROMOTION, Action.AWAIT_APPROVAL): _wait,
     (Kind.PROMOTION, Action.HOLD): _hold,
     (Kind.PERSON, Action.PROMOTE): _choose,
     (Kind.PERSON, Action.APPROVE): _choose,

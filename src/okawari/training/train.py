@@ -51,7 +51,7 @@ def train_case(request: Request, host: Host) -> dict[str, Any]:
     """Fit a new challenger if there is a reason, and promote it if it is better.
 
     Returns:
-        action (skip, promote, keep, wait or hold) and reason; after a training also version and candidate.
+        action (skip, promote, keep, await approval or hold) and reason; after a training also version and candidate.
 
     Raises:
         NotYet: nothing has been ingested.
@@ -140,6 +140,6 @@ def _conclude(training: Training, judged: Judged, host: Host) -> dict[str, Any]:
         packaging = Packaging(case, version, judged.graph, training.recent)
         host.run_step(f"package version {version.version}", package_version, packaging, host)
     else:
-        event = events.APPROVAL_REQUESTED if decision.action == Action.WAIT else events.MODEL_REJECTED
+        event = events.APPROVAL_REQUESTED if decision.action == Action.AWAIT_APPROVAL else events.MODEL_REJECTED
         host.emit(event, case, facts, trace=judged.decision_id)
     return {"action": decision.action, **facts}
