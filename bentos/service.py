@@ -25,8 +25,11 @@ from bentos.loading import Engine
 from bentos.model_store import home_path
 from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_case
+from okawari.security.access import Access
 from okawari.security.guard import Guard
+from okawari.security.key_check import KeyCheck
 from okawari.security.origins import Names
+from okawari.security.reverse_proxy import ReverseProxy
 from okawari.settings import Settings, load_settings
 
 
@@ -59,6 +62,7 @@ def _choose_engine(settings: Settings) -> Engine:
 
 
 _settings = _load_settings()
+os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn's own reading of X-Forwarded-*; `ReverseProxy` does it here
 _engine = _choose_engine(_settings)
 _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
 _services = {
@@ -98,4 +102,11 @@ class Okawari:
             service.close()
 
 
-Okawari.add_asgi_middleware(Guard, names=Names.of(_settings))  # type: ignore[attr-defined]  # the class is a BentoML service now
+def _add_layers(service: Any, settings: Settings) -> None:
+    """Add the layers that each request passes, the outermost first; they also cover the routes that BentoML adds."""
+    service.add_asgi_middleware(ReverseProxy, trusted=settings.trusted_proxies, root_path=settings.service_prefix)
+    service.add_asgi_middleware(Guard, names=Names.of(settings))
+    service.add_asgi_middleware(KeyCheck, access=Access.of(settings))
+
+
+_add_layers(Okawari, _settings)

@@ -42,7 +42,10 @@ def _list_page() -> Iterator[Route]:
 
     with gr.Blocks() as page:
         gr.HTML("")
-    yield from _walk(build_app(page.queue(), load_settings())._app.routes)  # type: ignore[attr-defined]
+    app: Any = build_app(page.queue(), load_settings())
+    while not hasattr(app, "routes"):  # the layers around the server
+        app = app._app
+    yield from _walk(app.routes)
 
 
 def _list_service() -> Iterator[Route]:

@@ -24,6 +24,8 @@ from okawari.clients import orchestrator
 from okawari.errors import OkawariError
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.polling import poll
+from okawari.security.exposure import check_exposure
+from okawari.security.tls import Trust, trust_own
 from okawari.settings import Settings
 from okawari.storage.state_version import ensure_state
 
@@ -128,12 +130,12 @@ class Group:
         if program.ready_path is None:
             return
         child = next(each for each in self.children if each.program == program)
-        url = f"http://{self.settings.host}:{program.port}{program.ready_path}"
+        url = f"{program.scheme}://{self.settings.local_host}:{program.port}{program.ready_path}"
 
         def is_ready() -> bool:
             if child.process.poll() is not None:
                 raise CannotStart(self._explain_death(program))
-            return _answers(url)
+            return _answers(url, trust_own(self.settings))
 
         if not poll(is_ready, every_s=0.2, timeout_s=_READY_TIMEOUT_S):
             raise CannotStart(f"The {program.title} does not answer at {url}; see {self._log_path(program)}.")
@@ -170,7 +172,9 @@ def run_group(settings: Settings, show: Show) -> Iterator[Group]:
 
     Raises:
         CannotStart: another group runs on this state folder, a port is taken, or a program fails to start.
+        InvalidInput: other machines could reach the servers without a key, or a setting about that is refused.
     """
+    check_exposure(settings)
     with _hold_lock(settings):
         stop_leftovers(settings)
         programs = list_programs(settings)
@@ -233,7 +237,7 @@ def _hold_lock(settings: Settings) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CannotStart(
-                f"Okawari already runs on {settings.state_dir}; its page is http://{settings.host}:{settings.ui_port}. "
+                f"Okawari already runs on {settings.state_dir}; its page is {settings.page_base}. "
                 "Stop it with Ctrl-C where it was started, or set OKAWARI_HOME to another folder."
             ) from None
         yield
@@ -246,9 +250,9 @@ def _open_log(path: Path) -> IO[bytes]:
     return path.open("ab")
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, trust: Trust) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code < 400
+        return httpx.get(url, timeout=2, verify=trust).status_code < 400
     except httpx.HTTPError:
         return False
 

@@ -52,6 +52,8 @@ class Action(StrEnum):
     SET_CHAMPION = "set champion"
     PACKAGE = "package"
     MONITOR = "monitor"
+    SERVES_AGAIN = "serves again"
+    NEEDS_PERSON = "needs a person"
     AWAIT_APPROVAL = "await approval"
     """The challenger passed the gate and waits for a person's approval."""
     HOLD = "hold"
@@ -94,6 +96,7 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.REPAIR, Action.SET_CHAMPION): "champion alias corrected",
     (Kind.REPAIR, Action.PACKAGE): "packaging requested",
     (Kind.REPAIR, Action.MONITOR): "monitoring requested",
+    (Kind.REPAIR, Action.NEEDS_PERSON): "a person is needed",
     (Kind.REPAIR, Action.PUT_BACK): "champion alias put back",
     (Kind.PERSON, Action.PROMOTE): "version promoted",
     (Kind.PERSON, Action.ROLL_BACK): "rolled back",

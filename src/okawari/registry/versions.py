@@ -168,6 +168,14 @@ def load_version(case_name: str, version: str) -> Version:
         return _to_version(case_name, load_client().get_model_version(case_name, version))
 
 
+def find_digest(case_name: str, version: str) -> str | None:
+    """The recorded sha256 of a version's graph; None for a version that was not registered by a training."""
+    try:
+        return load_version(case_name, version).graph_sha256
+    except InvalidInput:
+        return None
+
+
 def load_graph(version: Version) -> bytes:
     """The graph of a version, as measured."""
     return load_file(version.run_id, f"variants/{version.variant}.onnx")
