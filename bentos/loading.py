@@ -1,4 +1,4 @@
-"""Load a model from the model store and check it: digest, shapes, warm-up and golden question.
+"""Load a model from the model store and check it: signature, shapes, warm-up and golden question.
 
 Shapes: B windows, T readings, F columns, H steps ahead.
 """
@@ -43,7 +43,7 @@ class Engine:
 
 
 def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Loaded] = ()) -> Loaded:
-    """Load an entry and check it: digest, shapes, warm-up, golden question.
+    """Load an entry and check it: signature, shapes, warm-up, golden question.
 
     Args:
         entry: the entry that holds the deployable.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from okawari.errors import require
+from okawari.security.answer_ids import MAX_INSTANCES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +88,7 @@ class Serving:
 
     def __post_init__(self) -> None:
         require(self.max_batch_size >= 2, f"Serving.max_batch_size is {self.max_batch_size}; use 2 or more.")
+        require(
+            1 <= self.max_instances <= MAX_INSTANCES,
+            f"Serving.max_instances is {self.max_instances}; use 1 to {MAX_INSTANCES}.",
+        )
