@@ -15,6 +15,9 @@ class Gate:
     The newest `holdout` windows score the candidates, the `calibration` windows before them set the intervals, and the
     last `validation_share` of the others is used for early stopping. A candidate beats the baseline with a gain of at
     least `min_gain_share` that is significant: its p-value, Holm-adjusted over the candidates, is at most `alpha`.
+
+    With `approval`, a challenger that passes the gate (also the first one) does not serve before a person approves it:
+    it waits for `okawari approve CASE`.
     """
 
     holdout: int = 120
@@ -26,6 +29,7 @@ class Gate:
     quantized_loss_share: float = 0.005
     quantized_saving_share: float = 0.3
     max_slowdown_share: float = 0.1
+    approval: bool = False
 
     def __post_init__(self) -> None:
         require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; scores need at least 20 windows.")

@@ -24,6 +24,7 @@ from okawari.cli.new import new
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
+from okawari.cli.versions import approve, pin, promote, reject, rollback, unbar, unpin, versions
 from okawari.errors import OkawariError
 from okawari.settings import Settings, load_settings
 
@@ -35,7 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (predict, score, explain, new, quantize, readings, migrate):
+_DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
+for command in (predict, score, explain, new, quantize, readings, migrate, *_DECISIONS):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]

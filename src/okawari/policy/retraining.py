@@ -19,6 +19,8 @@ class RetrainFacts:
     """Readings newer than the snapshot of the last finished training."""
     trainings_today: int
     rejections_in_a_row: int
+    awaits_approval: bool = False
+    """Whether a challenger waits for a person's approval."""
 
 
 def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
@@ -28,12 +30,12 @@ def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
 
 
 def _apply_limits(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
-    if not facts.has_champion:
+    if not facts.has_champion and not facts.awaits_approval:
         return Action.TRAIN, "the case has no champion yet"
     if facts.cause == "asked":
         return Action.TRAIN, "a person requested it"
     if facts.cause == "missing":
-        return Action.SKIP, "the case already has a champion"
+        return Action.SKIP, f"the case already has a {'champion' if facts.has_champion else 'challenger that waits'}"
     if facts.new_readings < rule.cooldown_readings:
         return Action.SKIP, (
             f"only {facts.new_readings} new rows since the last training; at least {rule.cooldown_readings} are needed"
