@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
@@ -85,9 +84,7 @@ def up(
         if once:
             raise typer.Exit(1 if failed else 0)
         print("All servers are running; press Ctrl-C to stop them.")
-        while True:
-            time.sleep(1)
-            group.watch()
+        group.serve()
 
 
 @app.command(cls=HelpfulCommand)
@@ -212,8 +209,8 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
     from okawari.simulation.runner import Rehearsal
 
     last = (pd.Timestamp(until) + pd.offsets.MonthEnd(0)).date()
-    with run_group(settings, report) as group:
-        rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
+    with run_group(settings, report):
+        rehearsal = Rehearsal(load_case("aapl"), report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
 

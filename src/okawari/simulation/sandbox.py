@@ -6,8 +6,8 @@ import shutil
 import socket
 from contextlib import ExitStack
 
-from okawari.local.supervisor import is_group_running
 from okawari.settings import Settings, adopt_settings, load_settings
+from okawari.storage.group_lock import is_group_running
 
 
 def isolate(settings: Settings, fresh: bool) -> Settings:
