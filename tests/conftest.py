@@ -191,7 +191,7 @@ class SmallServer:
             def do_GET(self) -> None:
                 outer._answer(self)
 
-            do_POST = do_DELETE = do_GET
+            do_POST = do_DELETE = do_PATCH = do_GET
 
             def log_message(self, *_: object) -> None:
                 """Keep the tests' output to themselves."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from okawari.case import Case
-from okawari.cases.loader import load_case
+from okawari.cases.loader import load_case, load_cases
 from okawari.clients.prediction_service import Client
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer
 from okawari.errors import InvalidInput, OkawariError
@@ -31,7 +31,10 @@ _SHARED_S = 3.0  # below the refresh period of the page, so that shown facts are
 
 @dataclass(frozen=True, kw_only=True)
 class Links:
-    """Addresses of the other pages, and the folder of the reports."""
+    """Addresses of the other pages, and the folder of the reports.
+
+    Those of Prefect and MLflow are on our own page, which signs the browser in there.
+    """
 
     prefect: str
     mlflow: str
@@ -60,11 +63,18 @@ def load_links() -> Links:
     """Addresses of the other pages, from the settings."""
     settings = load_settings()
     return Links(
-        prefect=settings.prefect_base,
-        mlflow=settings.mlflow_base,
+        prefect="/open/prefect",
+        mlflow="/open/mlflow",
         service=settings.service_base,
         reports=settings.reports_dir,
     )
+
+
+@cache
+def list_broken_cases() -> tuple[str, ...]:
+    """One notice for each case of OKAWARI_CASES that cannot be loaded. Read once, as the service does."""
+    _, broken = load_cases(load_settings().case_names)
+    return tuple(f"Case {name} is not served: {error}" for name, error in broken.items())
 
 
 def load_facts(case: str) -> Facts:
@@ -74,7 +84,7 @@ def load_facts(case: str) -> Facts:
 
 @lru_cache(maxsize=16)
 def _load_facts(name: str, moment: int) -> Facts:
-    case, trouble = load_case(name), []
+    case, trouble = load_case(name), [*list_broken_cases()]
 
     def attempt(load: Callable[[], Answer]) -> Answer | None:
         try:

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".okawari"), description="Folder of all state: data, registry, models, logs.")
     root: Path = Field(_CHECKOUT, description="The checkout that holds flows/, bentos/, ui/ and prefect.yaml.")
     host: str = Field("127.0.0.1", description="Address that every server binds to.")
+    allowed_hosts: str = Field(
+        "", description="Comma-separated names (with port, if not the usual one) that a proxy serves us under."
+    )
     prefect_port: int = Field(4200, ge=1, le=65535, description="Prefect server and its page.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow server and its page.")
     service_port: int = Field(3000, ge=1, le=65535, description="Prediction service.")
@@ -86,9 +89,19 @@ class Settings(BaseSettings):
         return self.service_url.rstrip("/") or f"http://{self.host}:{self.service_port}"
 
     @property
+    def page_base(self) -> str:
+        """Base address of our page."""
+        return f"http://{self.host}:{self.ui_port}"
+
+    @property
     def case_names(self) -> tuple[str, ...]:
         """The cases of `cases`, in order, without blanks."""
         return _split_names(self.cases)
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """The names of `allowed_hosts`."""
+        return _split_names(self.allowed_hosts)
 
     @property
     def candidate_names(self) -> tuple[str, ...]:

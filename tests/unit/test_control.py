@@ -211,16 +211,19 @@ def test_a_run_without_success_is_an_error_that_says_why(run: Run, told: str) ->
 # --- setting up ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("known", "created"), [([], [{"name": "local", "type": "process"}]), ([{"name": "local"}], [])]
-)
-def test_the_work_pool_is_created_unless_it_is_there(
-    known: list[dict[str, str]], created: list[dict[str, str]], server: SmallServer
+@pytest.mark.fault
+@pytest.mark.parametrize("known", [[], [{"name": "local"}]])
+def test_the_work_pool_admits_no_overrides_whether_it_is_new_or_known(
+    known: list[dict[str, str]], server: SmallServer
 ) -> None:
     server.tell(POOLS, known)
     server.tell("POST /api/work_pools/", {"name": "local"}, status=201)
+    server.tell("PATCH /api/work_pools/local", {}, status=200)
     orchestrator.ensure_work_pool("local")
-    assert server.asked["POST /api/work_pools/"] == created
+    created, changed = server.asked["POST /api/work_pools/"], server.asked["PATCH /api/work_pools/local"]
+    assert [pool["type"] for pool in created] == ([] if known else ["process"])
+    variables = [*created, *changed][0]["base_job_template"]["variables"]
+    assert variables == {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 def test_runs_whose_runner_is_dead_are_marked_as_crashed(server: SmallServer) -> None:

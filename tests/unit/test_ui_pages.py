@@ -311,9 +311,9 @@ def test_a_skipped_training_does_not_hide_how_the_last_one_ended(full: Facts) ->
 )
 def test_a_run_is_told_in_words(state: str, words: str) -> None:
     run = Run(id="r1", name="calm-heron", state=state, message="no memory", parameters={}, automated=False)
-    text = write_run(run, "http://p")
+    text = write_run(run, "/open/prefect")
     assert words in text
-    assert 'href="http://p/runs/flow-run/r1"' in text
+    assert 'href="/open/prefect?path=/runs/flow-run/r1"' in text
 
 
 def test_a_registry_that_does_not_answer_costs_the_champion_alone(home: Path, free_port: int) -> None:

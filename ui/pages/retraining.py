@@ -23,7 +23,7 @@ def write_run(run: Run, prefect: str) -> str:
         "run",
         run=run,
         words=_WORDS.get(run.state, run.state.lower()),
-        address=f"{prefect}/runs/flow-run/{run.id}",
+        address=f"{prefect}?path=/runs/flow-run/{run.id}",
         message=run.message if run.ended and not run.succeeded else "",
         tone="busy" if not run.ended else "good" if run.succeeded else "bad",
     )

@@ -5,6 +5,8 @@ The command line, the page and the simulation use this client; flows use Prefect
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 import time
 import uuid
@@ -18,7 +20,9 @@ import httpx
 from okawari.errors import InvalidInput, OkawariError, ServerUnreachable
 from okawari.polling import poll
 from okawari.progress import Step, Watch, ignore_step
+from okawari.security.engine_access import make_basic_header
 from okawari.settings import load_settings
+from okawari.storage.group_lock import explain_absence, name_server, reach
 
 LOOP_FLOWS = ("monitor", "train", "package")
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
@@ -32,6 +36,13 @@ _LOG_DELAY_S = 1.0
 _BUSY_PAUSE_S = 0.5
 _BUSY_TIMEOUT_S = 60.0
 """Longest time for which a busy or silent server is asked again; writes to its SQLite file may take seconds."""
+
+
+_JOB_TEMPLATE: Mapping[str, Any] = {
+    "job_configuration": {"command": None, "env": {}, "labels": {}, "name": None, "stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+"""What the runner starts for a run. It has no variables, so no request can set the command or the environment."""
 
 
 class RunFailed(OkawariError, RuntimeError):
@@ -198,10 +209,12 @@ def abandon_dead_runs() -> int:
 
 
 def ensure_work_pool(name: str) -> None:
-    """Create the process work pool if it does not exist."""
+    """Create the process work pool, or set its template; a run cannot override anything of it, such as the command."""
     known = _request("POST", "/work_pools/filter", {"limit": 200})
     if name not in {pool["name"] for pool in known}:
-        _request("POST", "/work_pools/", {"name": name, "type": "process"})
+        _request("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _JOB_TEMPLATE})
+    else:
+        _request("PATCH", f"/work_pools/{name}", {"base_job_template": _JOB_TEMPLATE})
 
 
 def _list_family(run_id: str) -> list[str]:
@@ -231,7 +244,9 @@ def _read_log(ids: list[str], seen: int) -> Iterator[str]:
 def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
     """Send a request, and repeat it while the server is busy (status 503, at times caused by its SQLite database)."""
     base = load_settings().prefect_base
-    answer = poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
+    answer = reach(
+        lambda: poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
+    )
     if answer is None:
         logs = load_settings().logs_dir
         raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {logs}.")
@@ -241,14 +256,22 @@ def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> An
 def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
     """Send a request once; None where the server is busy."""
     try:
-        answer = httpx.request(verb, f"{base}/api{path}", json=body, timeout=20)
+        answer = httpx.request(verb, f"{base}/api{path}", json=body, headers=_authorize(), timeout=20)
     except httpx.TimeoutException:
         return None
     except httpx.TransportError as broken:
-        raise ServerUnreachable(
-            f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
-        ) from broken
+        raise explain_absence(name_server("prefect"), broken) from broken
     return None if answer.status_code == 503 else answer
+
+
+def _authorize() -> dict[str, str]:
+    """Credentials: of this installation's server its password, of a remote one what Prefect's own settings name."""
+    if not load_settings().prefect_url:
+        return make_basic_header("prefect")
+    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}"}
+    key = os.environ.get("PREFECT_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _read_answer(answer: httpx.Response, missing: str) -> Any:

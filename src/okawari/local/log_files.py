@@ -1,7 +1,7 @@
 """Log files of the programs, which rotate while the programs write to them.
 
-A program appends to a file that was opened for it (O_APPEND), so a log is copied and then emptied; the program goes on at
-its new end. What is written in the instant between the last copied byte and the emptying is lost, and nothing else.
+A program appends to a file that was opened for it (O_APPEND), so a log is copied and then emptied; the program goes on
+at its new end. What is written in the instant between the last copied byte and the emptying is lost, and nothing else.
 """
 
 from __future__ import annotations

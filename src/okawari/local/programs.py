@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from okawari.security.engine_access import make_auth_string
 from okawari.settings import Settings
 
 GROUP_MARK = "OKAWARI_GROUP"
@@ -23,7 +24,10 @@ WORK_POOL = "local"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One program. `port` and `ready_path` are None for a program without an HTTP server."""
+    """One program. `port` and `ready_path` are None for a program without an HTTP server.
+
+    `deploy` is the command that applies prefect.yaml to the server; empty for other programs.
+    """
 
     name: str
     title: str
@@ -31,6 +35,7 @@ class Program:
     port: int | None = None
     port_setting: str = ""
     ready_path: str | None = None
+    deploy: tuple[str, ...] = ()
 
 
 def list_programs(settings: Settings) -> tuple[Program, ...]:
@@ -45,6 +50,7 @@ def build_environment(settings: Settings) -> dict[str, str]:
         **os.environ,
         **_own_settings(settings),
         **_engine_homes(settings),
+        **_list_credentials(settings),
         **_SILENCE,
         **dict.fromkeys(_THREAD_COUNTS, str(settings.threads)),
         GROUP_MARK: str(settings.state_dir),
@@ -93,6 +99,7 @@ def _engine_homes(settings: Settings) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_API_URL": f"{settings.prefect_base}/api",
+        "PREFECT_UI_API_URL": "/api",  # the page calls the server that it comes from, whatever its name
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_PREFETCH_SECONDS": "5",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
@@ -104,24 +111,39 @@ def _engine_homes(settings: Settings) -> dict[str, str]:
     }
 
 
+def _list_credentials(settings: Settings) -> dict[str, str]:
+    """Passwords of the engines on this machine. A remote engine's own credentials are those of the environment."""
+    prefect = {} if settings.prefect_url else dict.fromkeys(_PREFECT_AUTH, make_auth_string("prefect"))
+    user, _, password = make_auth_string("mlflow").partition(":")
+    mlflow = {} if settings.mlflow_url else {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+    return {**prefect, **mlflow}
+
+
+_PREFECT_AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+
+
 def _prefect(settings: Settings) -> Program:
     return Program(
         name="prefect",
         title="Prefect server",
-        command=_python("prefect", "server", "start", *_bind(settings, settings.prefect_port)),
+        command=_python(
+            "uvicorn", "--factory", "flows.prefect_server:create_app", *_bind(settings, settings.prefect_port)
+        ),
         port=settings.prefect_port,
         port_setting="OKAWARI_PREFECT_PORT",
         ready_path="/api/health",
+        deploy=_python("prefect", "--no-prompt", "deploy", "--all"),
     )
 
 
 def _mlflow(settings: Settings) -> Program:
     folder = settings.state_dir / "mlflow"
     stores = ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts")
+    options = ("--workers", "1", "--app-name", "okawari")  # the guarded application of okawari.registry.server
     return Program(
         name="mlflow",
         title="MLflow server",
-        command=_python("mlflow", "server", *stores, *_bind(settings, settings.mlflow_port), "--workers", "1"),
+        command=_python("mlflow", "server", *stores, *_bind(settings, settings.mlflow_port), *options),
         port=settings.mlflow_port,
         port_setting="OKAWARI_MLFLOW_PORT",
         ready_path="/health",

@@ -1,8 +1,8 @@
 """When a program that has ended starts again: at once, then after growing pauses, then rarely. Pure; times are given.
 
-A program that ran quietly for `QUIET_S` before it ended starts again at once. Otherwise the pauses grow: 0, 1, 2, 4, ... up
-to 120 s. A program that ended more often than `MAX_PER_HOUR` times within an hour is started every `RARE_S` only, until
-it has run for `QUIET_S`.
+A program that ran quietly for `QUIET_S` before it ended starts again at once. Otherwise the pauses grow: 0, 1, 2, 4 s
+and so on, up to 120 s. A program that ended more often than `MAX_PER_HOUR` times within an hour is started only every
+`RARE_S`, until it has run for `QUIET_S`.
 """
 
 from __future__ import annotations

@@ -133,8 +133,8 @@ class Group:
         ended = f"The {child.program.title} ended with {child.process.returncode}"
         if restart.is_given_up:
             self.show(
-                f"{ended} too often within an hour; from now on it is started every {RARE_S / 60:.0f} minutes. All other "
-                f"programs go on. See {self._log_path(child.program)}."
+                f"{ended} too often within an hour; from now on it is started every {RARE_S / 60:.0f} minutes. All "
+                f"other programs go on. See {self._log_path(child.program)}."
             )
         elif not restart.is_rare:
             self.show(f"{ended}; starting it again{f' in {restart.pause_s:g} s' if restart.pause_s else ''}.")
@@ -215,7 +215,7 @@ class Group:
         if not self.settings.prefect_url:
             orchestrator.abandon_dead_runs()
         self.show("Applying prefect.yaml")
-        prefect = self._find("prefect")
+        prefect = next(child for child in self.children if child.program.deploy)
         n_restarts, done = prefect.n_restarts, self._apply_deployments(prefect.program)
         if done.returncode and (prefect.n_restarts > n_restarts or not prefect.runs):
             self._wait_ready(prefect.program)
@@ -224,10 +224,9 @@ class Group:
             raise CannotStart(f"prefect.yaml could not be applied:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
     def _apply_deployments(self, prefect: Program) -> subprocess.CompletedProcess[str]:
-        command = (*prefect.command[:3], "--no-prompt", "deploy", "--all")
         try:
             return subprocess.run(
-                command,
+                prefect.deploy,
                 cwd=self.settings.root,
                 env=self.environment,
                 capture_output=True,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from okawari.errors import NotYet, ServerUnreachable
+from okawari.errors import NotYet
+from okawari.security.engine_access import make_auth_string
 from okawari.settings import load_settings
+from okawari.storage.group_lock import explain_absence, name_server, reach
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,14 +39,16 @@ def require_server() -> None:
     Raises:
         ServerUnreachable: no server answers at the address in the settings.
     """
-    base = load_settings().mlflow_base
-    if base.startswith("http"):
-        try:
-            httpx.get(f"{base}/health", timeout=_HEALTH_TIMEOUT_S)
-        except httpx.HTTPError as error:
-            raise ServerUnreachable(
-                f"No MLflow server answers at {base} ({error}); start it with: okawari up."
-            ) from error
+    if load_settings().mlflow_base.startswith("http"):
+        reach(_request_health)
+
+
+def _request_health() -> None:
+    server = name_server("mlflow")
+    try:
+        httpx.get(f"{server.base}/health", timeout=_HEALTH_TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise explain_absence(server, error) from error
 
 
 @contextmanager
@@ -65,8 +69,7 @@ def translate_errors(missing: str = "not there") -> Iterator[None]:
         if failed.error_code in _ABSENT:
             raise NotYet(missing) from failed
         if "Max retries exceeded" in str(failed) or "timed out" in str(failed):
-            base = load_settings().mlflow_base
-            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
+            raise explain_absence(name_server("mlflow")) from failed
         raise
 
 
@@ -78,6 +81,9 @@ def load_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if not load_settings().mlflow_url:
+        user, _, password = make_auth_string("mlflow").partition(":")
+        os.environ.update(MLFLOW_TRACKING_USERNAME=user, MLFLOW_TRACKING_PASSWORD=password)
     import mlflow
     import mlflow.onnx
 

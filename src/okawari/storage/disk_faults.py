@@ -99,12 +99,12 @@ def _explain(kind: str, path: Path) -> str:
         "again; what was stored before is intact.",
         _READ_ONLY: f"{path} cannot be written: its file system is read-only. Make it writable, or set OKAWARI_HOME to "
         "a folder that is.",
-        _FORBIDDEN: f"{path} cannot be used: this user has no permission. Change its owner or mode, or set OKAWARI_HOME "
-        "to a folder of this user.",
+        _FORBIDDEN: f"{path} cannot be used: this user has no permission. Change its owner or mode, or set "
+        "OKAWARI_HOME to a folder of this user.",
         _NO_FOLDER: f"{path} cannot be made: a part of this path is a file. Move that file, or set OKAWARI_HOME to "
         "another folder.",
-        _BROKEN: f"{path} cannot be written: the disk reports an error. Check the disk, or set OKAWARI_HOME to a folder "
-        "on another one.",
+        _BROKEN: f"{path} cannot be written: the disk reports an error. Check the disk, or set OKAWARI_HOME to a "
+        "folder on another one.",
     }[kind]
 
 

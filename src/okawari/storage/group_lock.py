@@ -1,7 +1,7 @@
 """The lock of a state folder: whether `okawari up` runs on it, and clients that wait while it restarts a server.
 
-One group of programs holds the lock (`<state>/group.lock`) for as long as it runs; the system releases the lock of a dead
-process.
+One group of programs holds the lock (`<state>/group.lock`) for as long as it runs; the system releases the lock of a
+dead process.
 """
 
 from __future__ import annotations
