@@ -70,10 +70,15 @@ def load_links() -> Links:
     )
 
 
-@cache
 def list_broken_cases() -> tuple[str, ...]:
-    """One notice for each case of OKAWARI_CASES that cannot be loaded. Read once, as the service does."""
-    _, broken = load_cases(load_settings().case_names)
+    """One notice for each case of OKAWARI_CASES that cannot be loaded. Each file is read once, as the service does."""
+    settings = load_settings()
+    return _list_broken(settings.case_names, settings.cases_dir.resolve())
+
+
+@lru_cache(maxsize=4)
+def _list_broken(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    _, broken = load_cases(names)  # the folder is a key of the cache
     return tuple(f"Case {name} is not served: {error}" for name, error in broken.items())
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (predict, score, explain, new, quantize, readings, migrate):
+for command in (predict, score, explain, new, quantize, readings, migrate, doctor):
     app.command(cls=HelpfulCommand)(command)
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
 Month = Annotated[
