@@ -24,6 +24,7 @@ from okawari import __version__
 from okawari.case import Case
 from okawari.clients.wire import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer
 from okawari.errors import InvalidInput, NotYet
+from okawari.storage.disk_faults import DiskFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 8 * 2**20
 MAX_WAITING = 128
 """Requests in progress at once. At the slowest measured rate, 600 a second, the last one waits a fifth of a second."""
-_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10}
+_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10, DiskFault: 60}
 _STATUS: dict[type[Exception], int] = {
     Overloaded: 503,
     NotYet: 503,
+    DiskFault: 503,
     TooLarge: 413,
     UnknownCase: 404,
     Refused: 422,
