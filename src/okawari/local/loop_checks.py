@@ -54,7 +54,8 @@ def _find_overridden(settings: Settings) -> Iterator[Finding]:
 
 
 def _find_idle(settings: Settings) -> Iterator[Finding]:
-    if "cases_dir" in settings.model_fields_set and not settings.cases_dir.is_dir():
+    is_default = settings.cases_dir == Settings.model_fields["cases_dir"].default
+    if not is_default and not settings.cases_dir.is_dir():
         yield note_warning("settings", f"OKAWARI_CASES_DIR: there is no folder {settings.cases_dir}", "Correct it.")
     cases, _ = load_cases(settings.case_names)
     known = {recipe.name for case in cases.values() for recipe in case.candidates}
