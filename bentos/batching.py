@@ -30,6 +30,9 @@ from okawari.models.windows import Floats
 MAX_LATENCY_MS = 60_000
 """BentoML cancels a request after this wait. Real waits are far shorter, because the queue is bounded."""
 
+_NO_POINTER = (
+    "The file `latest` of the model store names no complete entry; it names the newest one. Package the version again."
+)
 
 _log = logging.getLogger("bentoml.okawari")
 
@@ -69,6 +72,7 @@ class Runner:
         self.case = case
         self._engine, self._worker = engine, worker
         self._seen: str | None = None
+        self._tried: frozenset[str] = frozenset()
         self._served = ServedModels()
         self._metrics = ServingMetrics()
         # A request counts as one, however many windows it holds: BentoML would split a larger one over two batches,
@@ -137,7 +141,9 @@ class Runner:
     def check_store(self) -> None:
         """Load the newest entry unless it was checked before. If it fails and no model serves, load an older entry."""
         newest = read_newest(self.case.name)
-        if newest is None or newest.tag == self._seen:
+        if newest is None:
+            return self._check_unnamed()
+        if newest.tag == self._seen:
             return
         try:
             loaded = self._load(newest)
@@ -152,7 +158,17 @@ class Runner:
     def _load(self, entry: Entry) -> Loaded:
         return load_checked(entry, self.case, self._engine, hot=self._served.hot)
 
-    def _fall_back(self, refused: Entry) -> None:
+    def _check_unnamed(self) -> None:
+        """Load the newest valid entry if the pointer names none and no model serves; try each set of entries once."""
+        if self._served.current is not None:
+            return
+        tags = frozenset(each.entry.tag for each in list_entries(self.case.name))
+        if tags and tags != self._tried:
+            self._tried = tags
+            self._served = replace(self._served, refused=_NO_POINTER)
+            self._fall_back(None)
+
+    def _fall_back(self, refused: Entry | None) -> None:
         """Serve the newest older entry that passes its checks."""
         for listed in list_entries(self.case.name):
             if listed.entry != refused:

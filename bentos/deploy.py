@@ -11,52 +11,78 @@ Each command prints one line of JSON. BentoML reads its environment on import, s
 from __future__ import annotations
 
 import argparse
-import fcntl
+import filecmp
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from bentos.bento_build import build, list_bentos, prune_bentos
 from bentos.model_store import Entry, Listed, list_entries, list_wreckage, read_newest, store_path
+from bentos.store_writer import WRECK_AGE_S, adopt_item, lock_store, open_temporary, remove_abandoned
 from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput, OkawariError
-from okawari.settings import Settings, load_settings
+from okawari.settings import load_settings
 from okawari.storage.deployable import Manifest, load_deployable
 
 KEEP = 5
-BENTO = "okawari"
-_WRECK_AGE_S = 600
-"""Writing an entry takes a fraction of a second; an incomplete entry of this age is abandoned."""
 
 
 def put(folder: Path) -> dict[str, Any]:
-    """Store a deployable as the newest entry of its case, unless the newest entry already is this deployable.
+    """Store a deployable as the newest entry of its case, unless the newest entry already is this deployable,
+    undamaged.
 
-    An older version that is stored again becomes the newest entry: that is a rollback.
+    An older version that is stored again becomes the newest entry: that is a rollback. Damaged entries and a damaged
+    pointer are left behind; a new entry and a new pointer take their place.
 
     Raises:
         InvalidInput: the graph's digest differs from the one in the manifest.
         OSError: a file of the deployable is missing.
+        OkawariError: the stored entry is not the one that the pointer names.
     """
-    import bentoml
-
     manifest = load_deployable(folder).manifest
     load_case(manifest.case)
-    with _locked(manifest.case):
+    with lock_store(store_path(), manifest.case):
         newest = read_newest(manifest.case)
-        if newest is not None and _read_labels(newest) == _label(manifest):
+        if newest is not None and _holds(newest, folder):
             return {"tag": newest.tag, "added": False}
-        known = {name: value for name, value in asdict(manifest).items() if value is not None}
-        with bentoml.models.create(manifest.case, labels=_label(manifest), metadata=known) as model:
+        return {"tag": _store(folder, manifest).tag, "added": True}
+
+
+def _holds(entry: Entry, folder: Path) -> bool:
+    """Whether an entry can be read and every file of a deployable is in it, byte by byte."""
+    import bentoml
+
+    try:
+        bentoml.models.get(entry.tag)
+        load_deployable(entry.path)
+    except Exception:  # a damaged entry can raise anything
+        return False
+    pairs = [(path, entry.path / path.name) for path in folder.iterdir()]
+    return all(kept.is_file() and filecmp.cmp(path, kept, shallow=False) for path, kept in pairs)
+
+
+def _store(folder: Path, manifest: Manifest) -> Entry:
+    import bentoml
+    from bentoml._internal.models import ModelStore
+
+    known = {name: value for name, value in asdict(manifest).items() if value is not None}
+    with open_temporary(store_path()) as made:
+        store = ModelStore(made)
+        with bentoml.models.create(manifest.case, labels=_label(manifest), metadata=known, _model_store=store) as model:
             shutil.copytree(folder, model.path, dirs_exist_ok=True)
-        return {"tag": str(model.tag), "added": True}
+        adopt_item(made, store_path(), manifest.case, str(model.tag.version))
+    stored = read_newest(manifest.case)
+    if stored is None or stored.tag != str(model.tag):
+        raise OkawariError(
+            f"{model.tag} was stored, but the pointer of {manifest.case} names {stored and stored.tag}; it names the "
+            "entry that was stored last. Another program writes there; stop it, and package the version again."
+        )
+    return stored
 
 
 def prune(case_name: str, keep: int = KEEP) -> dict[str, Any]:
@@ -67,77 +93,26 @@ def prune(case_name: str, keep: int = KEEP) -> dict[str, Any]:
     """
     if keep < 1:
         raise InvalidInput(f"keep is {keep}; the newest entry always stays, so keep at least 1.")
-    bentos = _prune_bentos(keep)
-    with _locked(case_name):
-        wreckage = [path for path in list_wreckage(case_name) if time.time() - path.stat().st_mtime > _WRECK_AGE_S]
-        listed = list_entries(case_name)
+    bentos, n_abandoned = prune_bentos(keep), remove_abandoned(store_path())
+    with lock_store(store_path(), case_name):
+        wreckage = [path for path in list_wreckage(case_name) if abs(time.time() - path.stat().st_mtime) > WRECK_AGE_S]
+        listed, newest = list_entries(case_name), read_newest(case_name)
         kept = {each.entry.tag for each in listed[:keep]} | _referenced() | _find_intact(listed)
+        kept |= set() if newest is None else {newest.tag}
         old = [each.entry for each in listed if each.entry.tag not in kept]
         # BentoML's delete lists all entries to update the pointer and fails on an incomplete one. The newest one stays.
         for path in (*wreckage, *(entry.path for entry in old)):
             shutil.rmtree(path)
-    return {"models": [entry.tag for entry in old], "bentos": bentos, "wreckage": len(wreckage)}
-
-
-def build() -> dict[str, Any]:
-    """Build the Bento: `bentofile.yaml`, and the newest model of each case that has one."""
-    import bentoml
-
-    settings = load_settings()
-    options = yaml.safe_load((settings.root / "bentofile.yaml").read_text())
-    newest = {name: entry for name in settings.case_names if (entry := read_newest(name)) is not None}
-    bento = bentoml.bentos.build(
-        **options,
-        models=[entry.tag for entry in newest.values()],
-        args={"cases": ",".join(settings.case_names)},
-        build_ctx=str(settings.root),
-    )
-    _replace_cases(Path(bento.path) / "src" / "cases", settings)
-    return {"bento": str(bento.tag), "models": [entry.tag for entry in newest.values()]}
-
-
-def _replace_cases(copied: Path, settings: Settings) -> None:
-    """Copy the user's own cases and recipes into a Bento if they lie outside the folder that it is built from.
-
-    Only Python files are copied, as from inside that folder; hidden folders and the state are left out.
-    """
-    own = settings.cases_dir.resolve()
-    if own == settings.root.resolve() / "cases" or not own.is_dir():
-        return
-    shutil.rmtree(copied, ignore_errors=True)
-    for path in _list_modules(own, settings.state_dir.resolve()):
-        place = copied / path.relative_to(own)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-
-
-def _list_modules(folder: Path, state: Path) -> list[Path]:
-    found = []
-    for path in folder.rglob("*.py"):
-        is_hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
-        if not is_hidden and not path.is_relative_to(state):
-            found.append(path)
-    return sorted(found)
+    return {"models": [entry.tag for entry in old], "bentos": bentos, "wreckage": len(wreckage) + n_abandoned}
 
 
 def _label(manifest: Manifest) -> dict[str, str]:
-    return {"registry_version": manifest.version, "graph_sha256": manifest.graph_sha256}
-
-
-def _read_labels(entry: Entry) -> dict[str, str]:
-    import bentoml
-
-    return dict(bentoml.models.get(entry.tag).info.labels)
-
-
-@contextmanager
-def _locked(case_name: str) -> Iterator[None]:
-    """Allow one writer at a time for a case."""
-    path = store_path() / f".{case_name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    number = 1 + max((each.sequence for each in list_entries(manifest.case)), default=0)
+    return {
+        "registry_version": manifest.version,
+        "graph_sha256": manifest.graph_sha256,
+        "sequence": str(number),
+    }
 
 
 def _find_intact(listed: Sequence[Listed]) -> set[str]:
@@ -153,27 +128,8 @@ def _find_intact(listed: Sequence[Listed]) -> set[str]:
     return set()
 
 
-def _list_bentos() -> list[Any]:
-    import bentoml
-
-    try:
-        found = bentoml.bentos.list(BENTO)
-    except bentoml.exceptions.NotFound:
-        return []
-    return sorted(found, key=lambda bento: bento.creation_time, reverse=True)
-
-
-def _prune_bentos(keep: int) -> list[str]:
-    import bentoml
-
-    old = [str(bento.tag) for bento in _list_bentos()[keep:]]
-    for tag in old:
-        bentoml.bentos.delete(tag)
-    return old
-
-
 def _referenced() -> set[str]:
-    return {str(model.tag) for bento in _list_bentos() for model in bento.info.all_models}
+    return {str(model.tag) for bento in list_bentos() for model in bento.info.all_models}
 
 
 def _list(case_name: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import RedirectResponse, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
@@ -82,7 +83,14 @@ class Verb:
 
 def build_app(services: Mapping[str, CaseService]) -> FastAPI:
     """Build the application for the services of all cases."""
-    app = FastAPI(title="Okawari", version=__version__, docs_url=None, redoc_url=None, description=_DESCRIPTION)
+    app = FastAPI(
+        title="Okawari",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        description=_DESCRIPTION,
+        dependencies=[Depends(_KEY)],
+    )
     limiter = ConcurrencyLimiter(MAX_WAITING)
     _add_pages(app, services)
     for service in services.values():
@@ -93,6 +101,9 @@ def build_app(services: Mapping[str, CaseService]) -> FastAPI:
     app.add_exception_handler(Exception, _answer_crash)
     return app
 
+
+_KEY = HTTPBearer(auto_error=False, description="An API key; the service says whether it needs one.")
+"""For the API page only, which gets a field for the key. `okawari.security.key_check` checks keys."""
 
 _DESCRIPTION = (
     "Every answer has an id and names the model that computed it. Send the true value with this id, as an outcome."
@@ -107,7 +118,7 @@ def _add_pages(app: FastAPI, services: Mapping[str, CaseService]) -> None:
     @app.get("/docs", include_in_schema=False)
     async def show_docs() -> Response:
         # BentoML bundles the page's script and style, so the page loads nothing from other hosts.
-        own = "/static_content"
+        own = "static_content"  # relative, as the service may have a path prefix
         return get_swagger_ui_html(
             openapi_url="openapi.json",
             title="Okawari API",
@@ -177,7 +188,13 @@ def _add_unknown(app: FastAPI, services: Mapping[str, CaseService]) -> None:
 
 
 def _describe_refusals() -> dict[int | str, dict[str, Any]]:
-    texts = {413: "Body too large", 422: "Bad input", 503: "No model yet, or too many requests; see Retry-After"}
+    texts = {
+        401: "No valid API key",
+        403: "The API key lacks the scope",
+        413: "Body too large",
+        422: "Bad input",
+        503: "No model yet, or too many requests; see Retry-After",
+    }
     return {status: {"model": Failure, "description": text} for status, text in texts.items()}
 
 

@@ -27,8 +27,11 @@ from bentos.model_store import home_path
 from bentos.store_watcher import Watcher
 from okawari.cases.loader import load_cases
 from okawari.errors import require
+from okawari.security.access import Access
 from okawari.security.guard import Guard
+from okawari.security.key_check import KeyCheck
 from okawari.security.origins import Names
+from okawari.security.reverse_proxy import ReverseProxy
 from okawari.settings import Settings, load_settings
 
 
@@ -77,6 +80,7 @@ def _build_services(settings: Settings) -> dict[str, CaseService]:
 
 _log = logging.getLogger("bentoml.okawari")
 _settings = _load_settings()
+os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn's own reading of X-Forwarded-*; `ReverseProxy` does it here
 _services = _build_services(_settings)
 _options: dict[str, Any] = {"resources": {"gpu": 1}} if _choose_engine(_settings).device == "cuda" else {}
 
@@ -110,4 +114,11 @@ class Okawari:
             service.close()
 
 
-Okawari.add_asgi_middleware(Guard, names=Names.of(_settings))  # type: ignore[attr-defined]  # the class is a BentoML service now
+def _add_layers(service: Any, settings: Settings) -> None:
+    """Add the layers that each request passes, the outermost first; they also cover the routes that BentoML adds."""
+    service.add_asgi_middleware(ReverseProxy, trusted=settings.trusted_proxies, root_path=settings.service_prefix)
+    service.add_asgi_middleware(Guard, names=Names.of(settings))
+    service.add_asgi_middleware(KeyCheck, access=Access.of(settings))
+
+
+_add_layers(Okawari, _settings)

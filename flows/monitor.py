@@ -1,7 +1,9 @@
 """Monitor: has the data drifted since the champion was trained, and does the champion still perform as measured?
 
 Three verdicts are never mixed: `ingest` records quality; this flow records drift and performance and emits them as
-events, on which Prefect's automations start a training.
+events, on which Prefect's automations start a training. A verdict that repeats the newest one (same snapshot, same
+champion, same facts) is neither recorded nor emitted again; a request for a training that got lost is found by
+`reconcile`.
 """
 
 from __future__ import annotations
@@ -61,10 +63,11 @@ def monitor(case: str) -> dict[str, Any]:
 
 def _record_missing_champion(case: Case, snapshot: Snapshot) -> dict[str, Any]:
     reason = f"snapshot {snapshot.version} exists, but there is no champion"
-    verdict = decision_log.record_decision(
+    verdict, is_new = decision_log.record_once(
         case.name, Decision(Kind.PERFORMANCE, Verdict.NO_CHAMPION, reason), snapshot_version=snapshot.version
     )
-    if "train" not in orchestrator.list_active_flows(case.name):  # the training in progress will set the champion
+    # A training in progress will set the champion.
+    if is_new and "train" not in orchestrator.list_active_flows(case.name):
         emit(events.CHAMPION_MISSED, case, {"reason": reason}, trace=verdict)
     get_run_logger().info("%s: %s", case.name, reason)
     return {"performance": Verdict.NO_CHAMPION}
@@ -78,10 +81,10 @@ def _judge_drift(watched: Watched) -> tuple[str, str]:
     reference, current = _cut_reference(watched)
     compared = reference.tail(rule.reference), current.tail(rule.current)
     verdict = measure_drift(*compared, rule, in_order=case.layout.in_order)
-    decision_id = _record(watched, Decision(Kind.DRIFT, verdict.verdict, verdict.reason, verdict.facts()))
-    if verdict.verdict != "not enough data":
+    decision_id, is_new = _record(watched, Decision(Kind.DRIFT, verdict.verdict, verdict.reason, verdict.facts()))
+    if is_new and verdict.verdict != Verdict.NOT_ENOUGH_DATA:
         _publish_report(watched, *compared, verdict)
-    if verdict.verdict == "drifted":
+    if is_new and verdict.verdict == Verdict.DRIFTED:
         emit(events.DRIFT_DETECTED, case, _payload(watched, verdict.reason), trace=decision_id)
     return verdict.verdict, decision_id
 
@@ -117,8 +120,8 @@ def _judge_performance(watched: Watched, drift_id: str | None) -> str:
     """Record the verdict. If this run found drift too, drift is the cause, and its event requests the training."""
     verdict = _measure_all(watched)
     decision = Decision(Kind.PERFORMANCE, verdict.verdict, verdict.reason, verdict.facts())
-    decision_id = _record(watched, decision, cause=drift_id)
-    if verdict.verdict == "degraded":
+    decision_id, is_new = _record(watched, decision, cause=drift_id)
+    if is_new and verdict.verdict == Verdict.DEGRADED:
         payload, is_duplicate = _payload(watched, verdict.reason), drift_id is not None
         emit(events.PERFORMANCE_DEGRADED, watched.case, payload, trace=decision_id, is_duplicate=is_duplicate)
     return verdict.verdict
@@ -167,9 +170,10 @@ def _choose_coverage(watched: Watched) -> float:
     return nominal
 
 
-def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> str:
+def _record(watched: Watched, decision: Decision, *, cause: str | None = None) -> tuple[str, bool]:
+    """Record a verdict unless it repeats the newest one; returns its id and whether it was recorded now."""
     get_run_logger().info("%s: %s %s: %s", watched.case.name, decision.kind, decision.action, decision.reason)
-    return decision_log.record_decision(
+    return decision_log.record_once(
         watched.case.name,
         decision,
         cause=cause,

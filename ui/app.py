@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -21,6 +22,8 @@ from okawari.clients.orchestrator import Run, list_active_runs, load_run, reques
 from okawari.clients.prediction_service import list_case_names
 from okawari.errors import OkawariError, ServerUnreachable, require
 from okawari.registry.client import limit_waiting
+from okawari.security.api_keys import KeyScope
+from okawari.security.sign_in import read_caller
 from okawari.settings import load_settings
 from ui.pages.chart import Figure, draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
@@ -174,12 +177,24 @@ def _follow_training(page: gr.Blocks, case: gr.Dropdown, line: gr.HTML, button: 
 
         return load_and_show
 
-    button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(
-        guarded(lambda name: load_run(request_retrain(name, "requested on the page"))), case, outputs, **_QUIET
-    )
+    def retrain(name: str, request: gr.Request) -> list[Any]:
+        return guarded(partial(_request_training, request))(name)
+
+    button.click(lambda: gr.Button(interactive=False), None, button, **_QUIET).then(retrain, case, outputs, **_QUIET)
     clock.tick(guarded(lambda known: load_run(known) if known else None), run_id, outputs, **_QUIET)
     page.load(guarded(_find_unfinished), case, outputs, **_QUIET)
     case.change(guarded(_find_unfinished), case, outputs, **_QUIET)
+
+
+def _request_training(request: gr.Request, name: str) -> Run:
+    """Request a training for the person who clicked.
+
+    Raises:
+        OkawariError: this person's key has not the scope `admin`, or no Prefect server answers.
+    """
+    caller = read_caller(request.request.scope)
+    caller.require(KeyScope.ADMIN)
+    return load_run(request_retrain(name, "requested on the page"))
 
 
 def _find_unfinished(name: str) -> Run | None:

@@ -1,4 +1,4 @@
-"""The page's server: Gradio inside our guard, and the links that sign a browser in to Prefect and MLflow."""
+"""The page's server: Gradio inside our layers, and the links that sign a browser in to Prefect and MLflow."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from okawari.security.access import Access
 from okawari.security.asgi import App
 from okawari.security.engine_access import make_entry
 from okawari.security.guard import Guard
 from okawari.security.origins import Names, split_netloc
+from okawari.security.reverse_proxy import ReverseProxy
+from okawari.security.sign_in import SignIn
+from okawari.security.tls import check_certificate
 from okawari.settings import Settings, load_settings
 from ui.theme import MARK, STYLE_SHEET, build_theme
 
@@ -42,18 +46,24 @@ def build_app(page: gr.Blocks, settings: Settings) -> App:
         ssr_mode=False,
         enable_monitoring=False,
         max_file_size="1mb",
+        root_path=settings.ui_prefix or None,
     )
-    return Guard(outer, Names.of(settings), POLICY)
+    guarded = Guard(SignIn(outer, Access.of(settings)), Names.of(settings), POLICY)
+    return ReverseProxy(guarded, settings.trusted_proxies, settings.ui_prefix)
 
 
 def serve(page: gr.Blocks) -> None:
     """Serve the page until interrupted."""
     settings = load_settings()
+    check_certificate(settings)
     uvicorn.run(
         build_app(page, settings),
         host=settings.host,
         port=settings.ui_port,
         log_level="warning",
+        proxy_headers=False,  # `ReverseProxy` reads them
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
         timeout_graceful_shutdown=2,
     )
 

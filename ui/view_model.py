@@ -17,6 +17,8 @@ from okawari.clients.prediction_service import Client
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer
 from okawari.errors import InvalidInput, OkawariError
 from okawari.loop.status import LoopState, read_state
+from okawari.security.access import needs_keys
+from okawari.security.sign_in import SIGN_OUT
 from okawari.settings import load_settings
 from okawari.storage.decision_log import load_decisions
 from okawari.storage.snapshots import load_recent, snapshot_number
@@ -33,13 +35,15 @@ _SHARED_S = 3.0  # below the refresh period of the page, so that shown facts are
 class Links:
     """Addresses of the other pages, and the folder of the reports.
 
-    Those of Prefect and MLflow are on our own page, which signs the browser in there.
+    Those of Prefect and MLflow are on our own page, which signs the browser in there. `sign_out` is empty where nobody
+    has to sign in.
     """
 
     prefect: str
     mlflow: str
     service: str
     reports: Path
+    sign_out: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +66,13 @@ class Facts:
 def load_links() -> Links:
     """Addresses of the other pages, from the settings."""
     settings = load_settings()
+    prefix = settings.ui_prefix
     return Links(
-        prefect="/open/prefect",
-        mlflow="/open/mlflow",
-        service=settings.service_base,
+        prefect=f"{prefix}/open/prefect",
+        mlflow=f"{prefix}/open/mlflow",
+        service=settings.service_prefix or settings.service_base,  # a proxy publishes both under one host name
         reports=settings.reports_dir,
+        sign_out=f"{prefix}{SIGN_OUT}" if needs_keys(settings) else "",
     )
 
 
@@ -101,8 +107,8 @@ def _load_facts(name: str, moment: int) -> Facts:
     snapshot_version = attempt(lambda: snapshot_number(case))
     served = attempt(lambda: _find_case(name))
     state = attempt(lambda: read_state(name))
-    if state is not None and state.problem is not None:
-        trouble.append(state.problem)
+    if state is not None:
+        trouble.extend(filter(None, (state.alarm, state.problem)))
     return Facts(
         case=case,
         links=load_links(),

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from okawari.errors import InvalidInput
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
+_PREFIX = r"^(/[A-Za-z0-9._~-]+)*/?$"
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Settings(BaseSettings):
@@ -45,6 +47,21 @@ class Settings(BaseSettings):
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Device for training torch models.")
     secret: str = Field(
         "", repr=False, description="Secret that all replicas of an installation share; empty for one in `home`."
+    )
+    api_key: str = Field(
+        "", repr=False, description="Key that our programs send to the service; empty for the installation's own token."
+    )
+    tls_cert: str = Field("", description="Certificate file (PEM) of service and page; empty for plain HTTP.")
+    tls_key: str = Field("", description="Private key file (PEM) of `tls_cert`.")
+    tls_ca: str = Field("", description="File (PEM) of a private authority that signed a remote service's certificate.")
+    root_path: str = Field(
+        "", pattern=_PREFIX, description="Path prefix of service and page behind a reverse proxy, such as /models."
+    )
+    ui_root_path: str = Field(
+        "", pattern=_PREFIX, description="Path prefix of the page, if it has another one than the service."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="Comma-separated addresses and networks whose X-Forwarded-* headers are believed."
     )
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
@@ -76,22 +93,43 @@ class Settings(BaseSettings):
     @property
     def prefect_base(self) -> str:
         """Base address of the Prefect server, without `/api`."""
-        return self.prefect_url.rstrip("/") or f"http://{self.host}:{self.prefect_port}"
+        return self.prefect_url.rstrip("/") or f"http://{self.local_host}:{self.prefect_port}"
 
     @property
     def mlflow_base(self) -> str:
         """Base address of the MLflow server."""
-        return self.mlflow_url.rstrip("/") or f"http://{self.host}:{self.mlflow_port}"
+        return self.mlflow_url.rstrip("/") or f"http://{self.local_host}:{self.mlflow_port}"
 
     @property
     def service_base(self) -> str:
         """Base address of the prediction service."""
-        return self.service_url.rstrip("/") or f"http://{self.host}:{self.service_port}"
+        return self.service_url.rstrip("/") or f"{self.scheme}://{self.local_host}:{self.service_port}"
 
     @property
     def page_base(self) -> str:
-        """Base address of our page."""
-        return f"http://{self.host}:{self.ui_port}"
+        """Base address of the page on this machine."""
+        return f"{self.scheme}://{self.local_host}:{self.ui_port}"
+
+    @property
+    def scheme(self) -> str:
+        """Scheme of service and page."""
+        return "https" if self.tls_cert else "http"
+
+    @property
+    def local_host(self) -> str:
+        """The host part of addresses of servers on this machine; loopback, where they bind to every address."""
+        host = _EVERY_ADDRESS.get(self.host, self.host)
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def service_prefix(self) -> str:
+        """Path prefix of the service behind a reverse proxy, without a slash at its end."""
+        return self.root_path.rstrip("/")
+
+    @property
+    def ui_prefix(self) -> str:
+        """Path prefix of the page behind a reverse proxy, without a slash at its end."""
+        return (self.ui_root_path or self.root_path).rstrip("/")
 
     @property
     def case_names(self) -> tuple[str, ...]:

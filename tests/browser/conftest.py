@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from okawari.polling import retry_for
 from tests.browser.edges import Edge, World, serve_model, stand_run
 from tests.ports import find_free_port
+from tests.proxies import HOST
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -28,6 +29,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
 ]
 OWN_CASE = """
 from dataclasses import replace
@@ -53,7 +55,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The page over a folder that has readings, a champion, verdicts and a report."""
     service, prefect = Edge(), Edge()
     folder = tmp_path_factory.mktemp("state")
-    with _start_page(folder, {"SERVICE_URL": service.url, "PREFECT_URL": prefect.url}) as url:
+    with start_page(folder, {"SERVICE_URL": service.url, "PREFECT_URL": prefect.url}) as url:
         yield World(url, service, prefect)
     service.close()
     prefect.close()
@@ -75,7 +77,7 @@ def empty_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "cases").mkdir()
     (folder / "cases" / "ibm.py").write_text(OWN_CASE)
     places = {"SERVICE_URL": nobody, "PREFECT_URL": nobody, "CASES": "aapl,ibm"}
-    with _start_page(folder, places, "--empty") as url:
+    with start_page(folder, places, "--empty") as url:
         yield url
 
 
@@ -93,8 +95,10 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 
 @contextmanager
-def _start_page(folder: Path, neighbours: Mapping[str, str], *arguments: str) -> Iterator[str]:
-    url = f"http://127.0.0.1:{(port := find_free_port())}"
+def start_page(folder: Path, neighbours: Mapping[str, str], *arguments: str) -> Iterator[str]:
+    """The page as a process of its own, with these settings."""
+    scheme = "https" if "TLS_CERT" in neighbours else "http"
+    url = f"{scheme}://127.0.0.1:{(port := find_free_port())}"
     places = {"HOME": str(folder), "UI_PORT": str(port), "MLFLOW_URL": f"sqlite:///{folder}/mlflow.db", **neighbours}
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "DO_NOT_TRACK": "1"}
     environment |= {f"OKAWARI_{name}": value for name, value in places.items()}
@@ -120,6 +124,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     def ask() -> None:
         assert process.poll() is None, f"the page ended with {process.returncode}"
-        httpx.get(url, timeout=2).raise_for_status()
+        httpx.get(url, timeout=2, verify=False, follow_redirects=True).raise_for_status()
 
     retry_for(ask, errors=(httpx.HTTPError,), every_s=0.2, timeout_s=START_S)

@@ -59,6 +59,16 @@ def test_january_2008_drifts_and_leaves_a_report_a_record_and_an_event(trained: 
     assert verdict["reason"].split(":")[0] in report.read_text()
 
 
+def test_the_same_verdict_is_neither_recorded_nor_told_nor_drawn_again(trained: Case, heard: Heard) -> None:
+    ingest("small", until=JANUARY_2008)
+    _journal_answers(trained, days=60, factor=1.2)
+    first = monitor("small")
+    before = len(decision_log.load_decisions("small", 100)), len(heard())
+    assert monitor("small") == first
+    assert (len(decision_log.load_decisions("small", 100)), len(heard())) == before
+    _load_monitoring_artefact("drift.html")  # one run of `monitoring`, and no second one
+
+
 def _load_monitoring_artefact(path: str) -> bytes:
     client = MlflowClient(load_settings().mlflow_base)
     experiment = client.get_experiment_by_name("small")

@@ -33,11 +33,11 @@ def test_a_promotion_leaves_a_deployable_in_the_model_store(trained: Case) -> No
     assert deployable.recent.to_dict("records") == newest.to_dict("records")
 
 
-def test_packaging_the_champion_again_adds_no_entry_but_builds_a_bento_around_it(trained: Case, heard: Heard) -> None:
+def test_packaging_the_champion_again_adds_neither_an_entry_nor_a_bento(trained: Case, heard: Heard) -> None:
     before = _list_entries()
     done = package("small")
     assert _list_entries() == before
-    assert (done["version"], done["added"], done["models"]) == ("1", False, [done["tag"]])
+    assert (done["version"], done["added"], done["built"], done["models"]) == ("1", False, False, [done["tag"]])
     bento = Path(os.environ["BENTOML_HOME"], "bentos", *done["bento"].split(":"))
     assert (bento / "bento.yaml").is_file()
     deployment = decision_log.load_decisions("small", kind="deployment")[0]

@@ -5,84 +5,27 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
-from okawari.local.programs import GROUP_MARK
 from okawari.polling import retry_for
-from tests.ports import find_free_port
+from tests.installations import Installation, make_installation, read_until
 from tests.tables import draw_stormy_days
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FEW = os.environ.get("OKAWARI_CANDIDATES", "random_walk,sarima_211_1005,random_forest_100")
 """Three candidates of eight, so that a training takes seconds; `tests/golden` fits all, `test_loop` trains an LSTM."""
-PORTS = ("PREFECT", "MLFLOW", "SERVICE", "UI")
-
-
-@dataclass
-class Installation:
-    home: Path
-    environment: dict[str, str]
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "okawari.cli.main", *arguments]
-        self.started.append(
-            subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        )
-        return self.started[-1]
-
-    def run(self, *arguments: str, timeout_s: float = 240) -> tuple[int, str]:
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=timeout_s)
-        return process.returncode, output
-
-    def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.environment[f'OKAWARI_{name}_PORT']}"
-
-    def members(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(GROUP_MARK) == str(self.home):
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
-
-
-def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 600) -> str:
-    assert process.stdout is not None
-    told, until = "", time.monotonic() + timeout_s
-    while text not in told and time.monotonic() < until:
-        line = process.stdout.readline()
-        assert line, f"it ended before it said {text!r}:\n{told}"
-        told += line
-    assert text in told, told
-    return told
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    home = tmp_path_factory.mktemp("installation")
-    ports = {f"OKAWARI_{name}_PORT": str(find_free_port()) for name in PORTS}
-    own = {"OKAWARI_HOME": str(home), "OKAWARI_CANDIDATES": FEW, "PYTHONUNBUFFERED": "1"}
-    made = Installation(home, {**os.environ, **ports, **own})
-    yield made
-    for process in made.started:
-        process.kill()
-        process.wait()
-    for member in made.members():
-        member.kill()
+    with make_installation(tmp_path_factory.mktemp("installation"), OKAWARI_CANDIDATES=FEW) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

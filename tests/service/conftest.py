@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,8 @@ class Kitchen:
     made: int = 0
     opened: bool = False
     cases: str = "aapl"
+    extra: dict[str, str] = field(default_factory=dict)
+    """More environment variables of its processes."""
 
     @property
     def bentoml_home(self) -> Path:
@@ -128,6 +130,7 @@ class Kitchen:
             "BENTOML_DO_NOT_TRACK": "True",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
             "OMP_NUM_THREADS": "1",
+            **self.extra,
         }
 
     def save(self, deployable: Deployable) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -20,10 +22,19 @@ COMMAND = [sys.executable, "-m", "bentoml"]
 @pytest.fixture(scope="module")
 def built(make_kitchen, make_deployable, deploy_command):
     """An installation with one model and a Bento that holds it."""
-    kitchen = make_kitchen()
+    return build_first(make_kitchen(), make_deployable, deploy_command)
+
+
+@pytest.fixture(scope="module")
+def changing(make_kitchen, make_deployable, deploy_command):
+    """Another one, to which tests build more Bentos."""
+    return build_first(make_kitchen(), make_deployable, deploy_command)
+
+
+def build_first(kitchen, make_deployable, deploy_command):
     tag = kitchen.put(make_deployable("1", 1.03))
     made = deploy_command(kitchen, "build")
-    assert made["models"] == [tag]
+    assert (made["models"], made["built"]) == ([tag], True)
     return kitchen, made["bento"]
 
 
@@ -66,6 +77,46 @@ def test_the_bento_holds_the_service_and_nothing_else(built):
     names = {line.split("==")[0] for line in needed if "==" in line}
     assert {"bentoml", "onnxruntime"} <= names
     assert not names & {"torch", "mlflow", "prefect", "evidently", "gradio", "statsmodels"}
+
+
+def list_bentos(kitchen):
+    return sorted(path.name for path in (kitchen.bentoml_home / "bentos" / "okawari").iterdir() if path.is_dir())
+
+
+@pytest.mark.fault
+def test_a_bento_is_built_again_only_where_something_changed_or_is_damaged(changing, deploy_command):
+    kitchen, bento = changing
+    again = deploy_command(kitchen, "build")
+    assert (again["bento"], again["built"]) == (bento, False)
+    source = kitchen.bentoml_home / "bentos" / bento.replace(":", "/") / "src"
+    module = source / "okawari" / "errors.py"
+    whole = module.read_bytes()
+    module.write_bytes(whole[:-1])
+    repaired = deploy_command(kitchen, "build")
+    module.write_bytes(whole)
+    assert repaired["built"] is True
+    made = kitchen.bentoml_home / "bentos" / repaired["bento"].replace(":", "/") / "src"
+    assert (made / "okawari" / "errors.py").read_bytes() == whole
+
+
+@pytest.mark.fault
+def test_a_bento_built_now_is_the_newest_even_if_the_clock_was_ahead_and_another_one_is_damaged(
+    changing, make_deployable, deploy_command
+):
+    kitchen, bento = changing
+    folder = kitchen.bentoml_home / "bentos" / "okawari"
+    described = folder / bento.partition(":")[2] / "bento.yaml"
+    before = described.read_text()
+    described.write_text(re.sub(r"creation_time: .*", "creation_time: 2999-01-01T00:00:00+00:00", before))
+    (folder / "half").mkdir()
+    kitchen.put(make_deployable("1", 1.04))
+    made = deploy_command(kitchen, "build")
+    described.write_text(before)
+    shutil.rmtree(folder / "half")
+    assert (made["built"], made["bento"].partition(":")[2]) == (True, (folder / "latest").read_text())
+    with kitchen.stores():
+        assert str(bentoml.bentos.get("okawari:latest").tag) == made["bento"]
+    assert made["bento"].partition(":")[2] in list_bentos(kitchen)
 
 
 def test_pruning_keeps_the_model_of_a_kept_bento(built, make_deployable):

@@ -140,3 +140,38 @@ def test_a_killed_worker_comes_back_with_the_same_model_and_loses_no_journal(ser
     assert server.find_workers() != [worker]
     journaled = {row["id"] for row in server.read_journal("predictions")}
     assert {answered["id"], again.json()["id"]} <= journaled
+
+
+@pytest.fixture
+def stored(make_kitchen, make_deployable):
+    """An installation with one entry, its folder, and what was stored."""
+    kitchen, deployable = make_kitchen(), make_deployable("1", 1.01)
+    kitchen.put(deployable)
+    return kitchen, next((kitchen.bentoml_home / "models" / "aapl").glob("*/")), deployable
+
+
+@pytest.mark.fault
+def test_a_service_that_starts_on_a_flipped_byte_serves_nothing_until_the_same_version_is_put_again(
+    stored, records, serve
+):
+    kitchen, entry, deployable = stored
+    graph = entry / "graph.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\x00")
+    with serve(kitchen) as server:
+        assert server.predict(records).status_code == 503
+        assert "sha256" in server.show_case()["refused"]
+        kitchen.put(deployable)
+        shown = server.wait(lambda shown: shown["ready"])
+        assert (shown["model"]["graph_sha256"], shown["refused"]) == (deployable.manifest.graph_sha256, None)
+
+
+@pytest.mark.fault
+def test_a_service_that_starts_without_a_pointer_serves_the_newest_entry_and_says_so(stored, records, serve):
+    kitchen, entry, deployable = stored
+    (entry.parent / "latest").write_text("gone")
+    (entry.parent / "half").mkdir()
+    with serve(kitchen) as server:
+        assert server.predict(records).json()["model"]["version"] == "1"
+        assert "Package the version again" in server.show_case()["refused"]
+        kitchen.put(deployable)
+        server.wait(lambda shown: shown["refused"] is None)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from bentoml._internal.bento.build_config import BentoPathSpec
 
-from bentos.deploy import _replace_cases
+from bentos.bento_build import copy_sources
 from okawari.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -47,20 +47,38 @@ def test_the_bento_includes_the_modules_of_the_cases_folder(path: str, taken: bo
     assert BentoPathSpec(include, [], str(tmp_path)).includes(path) is taken
 
 
-def test_a_folder_of_cases_outside_of_the_checkout_takes_the_place_of_the_one_inside(own: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "bento" / "cases"
-    copied.mkdir(parents=True)
-    (copied / "of_the_checkout.py").write_text("")
-    _replace_cases(copied, Settings(root=tmp_path / "checkout", cases_dir=own, home=own / "state"))
-    assert _list(copied) == ["harbour.py", "neighbours.py", "nets/layers.py"]
+def _copy(checkout: Path, tmp_path: Path, **change: Path) -> list[str]:
+    include = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["include"]
+    copy_sources(tmp_path / "sources", include, Settings(root=checkout, **change))
+    return _list(tmp_path / "sources")
 
 
-def test_the_folder_of_the_checkout_stays_as_it_was_copied(own: Path, tmp_path: Path) -> None:
-    checkout = tmp_path / "checkout"
-    checkout.mkdir()
-    own.rename(checkout / "cases")
-    copied = tmp_path / "bento" / "cases"
-    copied.mkdir(parents=True)
-    (copied / "harbour.py").write_text("")
-    _replace_cases(copied, Settings(root=checkout, cases_dir=checkout / "cases"))
-    assert _list(copied) == ["harbour.py"]
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with a module of each part, and a case."""
+    for name in (
+        "bentos/service.py",
+        "src/okawari/a.py",
+        "src/okawari/b/c.py",
+        "cases/of_the_checkout.py",
+        "flows/x.py",
+    ):
+        (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "checkout" / name).write_text("")
+    return tmp_path / "checkout"
+
+
+SERVICE = ["bentos/service.py"]
+CORE = ["src/okawari/a.py", "src/okawari/b/c.py"]
+
+
+def test_a_folder_of_cases_outside_of_the_checkout_takes_the_place_of_the_one_inside(
+    own: Path, checkout: Path, tmp_path: Path
+) -> None:
+    copied = _copy(checkout, tmp_path, cases_dir=own, home=own / "state")
+    assert copied == [*SERVICE, "cases/harbour.py", "cases/neighbours.py", "cases/nets/layers.py", *CORE]
+
+
+def test_the_folder_of_the_checkout_is_copied_where_there_is_no_other(checkout: Path, tmp_path: Path) -> None:
+    copied = _copy(checkout, tmp_path, cases_dir=checkout / "cases")
+    assert copied == [*SERVICE, "cases/of_the_checkout.py", *CORE]

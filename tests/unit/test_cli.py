@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from okawari import __version__
 from okawari.cli import main
+from okawari.security.access import is_private
 from okawari.settings import Settings, adopt_settings, load_settings
 from okawari.simulation.sandbox import isolate
 
@@ -34,7 +35,8 @@ Call = Callable[..., "Said"]
 def test_every_command_explains_itself(command: str) -> None:
     shown = CliRunner().invoke(main.app, [command, "--help"])
     assert shown.exit_code == 0
-    explained = (getattr(main, command).__doc__ or "").split("\n")[0]
+    found = typer.main.get_command(main.app).commands[command]  # type: ignore[attr-defined]
+    explained = (found.help or "").split("\n")[0]
     assert explained
     assert explained.split(".")[0].split(",")[0] in " ".join(shown.output.replace("│", " ").split())
 
@@ -84,6 +86,7 @@ def test_the_commands_are_those_of_the_readme() -> None:
     assert COMMANDS == [
         "doctor",
         "explain",
+        "keys",
         "loop",
         "migrate",
         "new",
@@ -206,7 +209,14 @@ def test_a_second_up_or_loop_on_the_same_home_is_refused(command: str, call: Cal
 def test_a_rehearsal_touches_no_state_port_or_server_but_its_own(home: Path) -> None:
     adopt_settings(
         Settings(
-            prefect_url="http://team:1", mlflow_url="http://team:2", service_url="http://team:3", data_url="s3://team"
+            prefect_url="http://team:1",
+            mlflow_url="http://team:2",
+            service_url="http://team:3",
+            data_url="s3://team",
+            host="0.0.0.0",
+            allowed_hosts="models.example",
+            api_key="okw_1_2",
+            tls_cert="own.crt",
         )
     )
     own = isolate(load_settings(), fresh=False)
@@ -216,6 +226,7 @@ def test_a_rehearsal_touches_no_state_port_or_server_but_its_own(home: Path) -> 
     assert not any("team" in base for base in (own.prefect_base, own.mlflow_base, own.service_base))
     ports = {own.prefect_port, own.mlflow_port, own.service_port, own.ui_port}
     assert len(ports) == 4
+    assert is_private(own) and own.scheme == "http" and not own.api_key
     assert not ports & {4200, 5000, 3000, 7860}
 
 

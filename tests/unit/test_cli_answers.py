@@ -465,7 +465,7 @@ def test_what_no_event_starts_is_asked_for_once(
     monkeypatch.setattr(round, "GRACE_S", 0.1)
     said = call("run", "aapl")
     asked = [body["parameters"] for body in flows.asked["POST /api/deployments/reconcile/create_flow_run"]]
-    assert asked == [{"case": "aapl", "grace_s": 0}, {"case": "aapl"}]
+    assert asked == [{"case": "aapl", "grace_s": 0}, {"case": "aapl", "asked": True}]
     assert "aapl: some work is still open" in said.out
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +136,37 @@ def test_decisions_recorded_at_once_are_all_kept(home: Path) -> None:
     assert {row["id"] for row in decision_log.load_decisions("aapl")} == set(ids)
 
 
+@pytest.mark.fault
+def test_processes_that_record_at_once_give_no_number_twice(home: Path) -> None:
+    script = (
+        "from okawari.policy.decision import Decision\n"
+        "from okawari.storage.decision_log import record_decision\n"
+        "for _ in range(5): record_decision('aapl', Decision('drift', 'stable', 'calm'))\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", script], env=os.environ) for _ in range(3)]
+    assert [writer.wait(120) for writer in writers] == [0, 0, 0]
+    numbers = [row["seq"] for row in decision_log.load_decisions("aapl", 100)]
+    assert (len(set(numbers)), numbers) == (15, sorted(numbers, reverse=True))
+
+
+@pytest.mark.fault
+def test_a_decision_recorded_while_the_clock_was_a_day_ahead_is_older_than_the_next(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=1)
+
+    with monkeypatch.context() as clock:
+        clock.setattr(decision_log, "datetime", Tomorrow)
+        decision_log.record_decision("aapl", _decision("first"))
+    decision_log.record_decision("aapl", _decision("second"))
+    newest, oldest = decision_log.load_decisions("aapl")
+    assert (newest["reason"], oldest["reason"]) == ("second", "first")
+    assert newest["at"] < oldest["at"]
+
+
 # --- journal into tables ------------------------------------------------------------------------------------------
 
 
@@ -224,13 +260,67 @@ def test_two_absorptions_at_once_absorb_each_row_once(home: Path) -> None:
     assert sorted(_absorbed_ids()) == [f"id{number:02}" for number in range(20)]
 
 
-def test_the_first_outcome_told_for_a_step_stands(home: Path) -> None:
+@pytest.mark.fault
+def test_a_corrected_outcome_counts_and_the_first_one_is_kept(home: Path) -> None:
     _write_closed("outcomes", _outcome("one", value=1.0), _outcome("one", step=2, value=3.0))
     prediction_log.absorb_journal("aapl")
     _write_closed("outcomes", _outcome("one", value=2.0))
     prediction_log.absorb_journal("aapl")
     told = prediction_log.load_outcomes("aapl").set_index("step")["value"]
-    assert told.to_dict() == {1: 1.0, 2: 3.0}
+    assert told.to_dict() == {1: 2.0, 2: 3.0}
+    assert prediction_log.load_outcome_history("aapl")["value"].tolist() == [1.0, 3.0, 2.0]
+
+
+@pytest.mark.fault
+def test_a_correction_that_is_taken_back_is_kept_too(home: Path) -> None:
+    for value in (1.0, 2.0, 1.0):
+        _write_closed("outcomes", _outcome("one", value=value))
+        prediction_log.absorb_journal("aapl")
+    assert prediction_log.load_outcomes("aapl")["value"].tolist() == [1.0]
+    assert prediction_log.load_outcome_history("aapl")["value"].tolist() == [1.0, 2.0, 1.0]
+
+
+def test_of_two_values_in_one_request_the_last_one_counts(home: Path) -> None:
+    _write_closed("outcomes", _outcome("one", value=1.0), _outcome("one", value=2.0))
+    prediction_log.absorb_journal("aapl")
+    assert prediction_log.load_outcomes("aapl")["value"].tolist() == [2.0]
+
+
+def test_an_outcome_that_is_sent_twice_is_stored_once(home: Path) -> None:
+    for _ in range(2):
+        _write_closed("outcomes", _outcome("one"), _outcome("one"))
+        prediction_log.absorb_journal("aapl")
+    assert prediction_log.load_outcome_history("aapl")["value"].tolist() == [27.9]
+
+
+@pytest.mark.fault
+def test_outcomes_whose_absorption_was_killed_before_it_deleted_are_not_stored_again(home: Path) -> None:
+    """The first line repeats what is known, so it is not stored; the second time it would undo the correction."""
+    _write_closed("outcomes", _outcome("one", value=1.0))
+    prediction_log.absorb_journal("aapl")
+    _write_closed("outcomes", _outcome("one", value=1.0))
+    _write_closed("outcomes", _outcome("one", value=2.0))
+    kept = {path: path.read_bytes() for path in (home / "journal/aapl/outcomes").iterdir()}
+    assert len(kept) == 2
+    prediction_log.absorb_journal("aapl")
+    for path, content in kept.items():
+        path.write_bytes(content)
+    _write_closed("outcomes", _outcome("two", value=5.0))
+    prediction_log.absorb_journal("aapl")
+    assert prediction_log.load_outcome_history("aapl")["value"].tolist() == [1.0, 2.0, 5.0]
+    assert not list((home / "journal/aapl/outcomes").iterdir())
+
+
+@pytest.mark.fault
+def test_segments_are_absorbed_in_the_order_of_opening_whatever_the_clock_says(home: Path) -> None:
+    folder = home / "journal/aapl/outcomes"
+    folder.mkdir(parents=True)
+    tomorrow_ns = time.time_ns() + 86_400_000_000_000  # the name that an older Okawari gave while the clock was ahead
+    (folder / f"{tomorrow_ns}-aaaaaaaa.jsonl").write_text(json.dumps(_outcome("one", value=1.0)) + "\n")
+    for value in (2.0, 3.0):
+        _write_closed("outcomes", _outcome("one", value=value))
+    prediction_log.absorb_journal("aapl")
+    assert prediction_log.load_outcome_history("aapl")["value"].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_a_prediction_seconds_old_is_found_in_the_journal(home: Path) -> None:

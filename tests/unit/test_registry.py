@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from okawari.errors import InvalidInput, NotYet, ServerUnreachable
 from okawari.graph.inference import Graph
 from okawari.loop.status import read_state
 from okawari.registry import runs, versions
-from okawari.registry.client import limit_waiting
+from okawari.registry.client import limit_waiting, translate_errors
 from okawari.registry.versions import Version
 from okawari.settings import Settings, adopt_settings
 from okawari.storage import snapshots
@@ -144,6 +146,66 @@ def test_a_server_that_is_not_there_is_said_to_be_unreachable(
     adopt_settings(Settings(mlflow_port=free_port))
     with pytest.raises(ServerUnreachable, match=f"No MLflow server answers at http://127.0.0.1:{free_port}; start it"):
         versions.load_champion("aapl")
+
+
+def _answer_artefacts(kind: str) -> type[BaseHTTPRequestHandler]:
+    """A server that knows one run and sends its artefact only in part, or answers that it has none."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "/runs/get" in self.path:
+                info = {"run_id": "r", "run_uuid": "r", "artifact_uri": "mlflow-artifacts:/0/r/artifacts"}
+                self._send(json.dumps({"run": {"info": info, "data": {}}}).encode())
+            elif "/artifacts/0/" not in self.path:
+                self._send(b'{"files": []}')
+            elif kind == "missing":
+                self.send_error(404)
+            else:
+                self._send(b"the first half", missing=100)
+
+        def _send(self, content: bytes, missing: int = 0) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content) + missing))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    return Handler
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("kind", "error", "message"),
+    [
+        ("interrupted", ServerUnreachable, "The connection to the MLflow server at .* broke .*; try again"),
+        ("missing", NotYet, "Run r has no artefact variants/fp32.onnx; train the case again"),
+    ],
+)
+def test_a_download_that_breaks_off_is_no_missing_artefact(
+    kind: str, error: type[Exception], message: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _answer_artefacts(kind)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        adopt_settings(Settings(mlflow_port=server.server_port))
+        with pytest.raises(error, match=message):
+            runs.load_file("r", "variants/fp32.onnx")
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (ConnectionResetError(104, "reset"), ServerUnreachable),
+        (FileNotFoundError(2, "none"), NotYet),
+        (OSError("No such artifact"), NotYet),
+        (OSError(28, "No space left on device"), OSError),
+    ],
+)
+def test_errors_of_the_system_are_told_apart(raised: OSError, seen: type[Exception], home: Path) -> None:
+    with pytest.raises(seen), translate_errors("It is not there."):
+        raise raised
 
 
 @pytest.fixture

@@ -31,7 +31,12 @@ def test_without_any_environment_everything_is_local_and_below_one_folder(home: 
         ("PREFECT_URL", "https://prefect.example/", "prefect_base", "https://prefect.example"),
         ("MLFLOW_URL", "http://mlflow:5000", "mlflow_base", "http://mlflow:5000"),
         ("SERVICE_PORT", "3001", "service_base", "http://127.0.0.1:3001"),
-        ("HOST", "0.0.0.0", "prefect_base", "http://0.0.0.0:4200"),
+        ("HOST", "0.0.0.0", "prefect_base", "http://127.0.0.1:4200"),
+        ("HOST", "::", "page_base", "http://[::1]:7860"),
+        ("TLS_CERT", "models.crt", "service_base", "https://127.0.0.1:3000"),
+        ("ROOT_PATH", "/models/", "service_prefix", "/models"),
+        ("ROOT_PATH", "/models", "ui_prefix", "/models"),
+        ("UI_ROOT_PATH", "/", "ui_prefix", ""),
         ("DATA_URL", "s3://bucket/okawari/", "data_base", "s3://bucket/okawari"),
         ("CASES", " aapl, ,pears ,", "case_names", ("aapl", "pears")),
         ("DEVICE", "cuda:1", "device", "cuda:1"),
@@ -45,7 +50,15 @@ def test_each_place_can_be_set(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SERVICE_PORT", "web"), ("SERVICE_PORT", "70000"), ("DEVICE", "tpu"), ("THREADS", "0")]
+    ("name", "value"),
+    [
+        ("SERVICE_PORT", "web"),
+        ("SERVICE_PORT", "70000"),
+        ("DEVICE", "tpu"),
+        ("THREADS", "0"),
+        ("ROOT_PATH", "models"),
+        ("UI_ROOT_PATH", "/a b"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_refused_in_a_sentence(
     name: str, value: str, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -87,6 +100,14 @@ def test_programs_are_told_places_that_do_not_depend_on_where_they_run(home: Pat
     assert environment["OKAWARI_CASES_DIR"] == str(tmp_path / "cases")
     assert environment["OKAWARI_DATA_URL"] == str(tmp_path / "tables")
     assert environment[GROUP_MARK] == str(tmp_path / "state")
+
+
+def test_files_and_secrets_reach_the_programs(home: Path, tmp_path: Path) -> None:
+    environment = build_environment(Settings(tls_cert="own.crt", tls_key="own.key", api_key="okw_1_2"))
+    assert environment["OKAWARI_TLS_CERT"] == str(tmp_path / "own.crt")
+    assert environment["OKAWARI_TLS_CA"] == ""
+    assert environment["OKAWARI_API_KEY"] == "okw_1_2"
+    assert "okw_1_2" not in repr(Settings(api_key="okw_1_2"))
 
 
 @pytest.mark.parametrize("url", ["", "s3://bucket/okawari", "/data/okawari"])

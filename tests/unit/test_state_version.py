@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from okawari.errors import InvalidInput
+from okawari.policy.decision import Decision
 from okawari.settings import load_settings
+from okawari.storage import decision_log, prediction_log, table_schemas
+from okawari.storage.migrations import STEPS, migrate_state, number_records
 from okawari.storage.state_version import (
     STATE_FILE,
     STATE_VERSION,
     ensure_state,
-    migrate_state,
     read_state_version,
     write_state_version,
 )
@@ -72,3 +77,44 @@ def test_a_migration_takes_every_step_and_goes_on_after_a_kill(folder: Path) -> 
     assert read_state_version(folder) == 2
     assert migrate_state((lambda _: taken.append("again"), lambda _: taken.append("second"))) == (2, 3)
     assert taken == ["first", "second"]
+
+
+def test_there_is_a_step_to_every_version() -> None:
+    assert len(STEPS) + 1 == STATE_VERSION
+
+
+@pytest.mark.fault
+def test_records_of_version_1_are_numbered_by_their_times_and_later_ones_follow(folder: Path) -> None:
+    times = ["2024-01-02T10:00:00", "2024-01-01T10:00:00", "2024-01-03T10:00:00"]
+    _write_old("decisions", [_decide(reason, at) for reason, at in zip("bac", times, strict=True)])
+    _write_old("outcomes", [{**_OUTCOME, "value": value, "step": int(value)} for value in (1.0, 2.0)])
+    write_state_version(folder, 1)
+    assert migrate_state() == (1, STATE_VERSION)
+    ensure_state.cache_clear()
+    decision_log.record_decision("aapl", Decision("drift", "stable", "d"))
+    found = decision_log.load_decisions("aapl")
+    assert [(row["reason"], row["seq"]) for row in found] == [("d", 4), ("c", 3), ("b", 2), ("a", 1)]
+    assert prediction_log.load_outcomes("aapl")["value"].tolist() == [1.0, 2.0]
+    assert number_records(folder) is None, "a step that was killed before its mark is taken again"
+    assert [row["seq"] for row in decision_log.load_decisions("aapl")] == [4, 3, 2, 1]
+
+
+_OUTCOME = {
+    "id": "one", "index": 0, "step": 1, "target": "", "at": datetime(2024, 1, 2, tzinfo=UTC), "case": "aapl",
+}  # fmt: skip
+
+
+def _decide(reason: str, at: str) -> dict[str, object]:
+    facts = {"id": reason, "case": "aapl", "kind": "drift", "action": "stable", "reason": reason, "facts": "{}"}
+    return {**facts, "at": datetime.fromisoformat(f"{at}+00:00")}
+
+
+def _write_old(table: table_schemas.Table, rows: list[dict[str, object]]) -> None:
+    """A table as version 1 laid it out: without numbers."""
+    fields = [field for field in table_schemas.SCHEMAS[table] if field.name != "seq"]
+    write_deltalake(
+        f"{load_settings().data_base}/aapl/{table}",
+        pa.Table.from_pylist(rows, schema=pa.schema(fields)),
+        mode="error",
+        configuration={"delta.logRetentionDuration": "interval 36500 days"},
+    )

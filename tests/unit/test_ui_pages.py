@@ -13,6 +13,7 @@ from okawari.case import Case, Forecast
 from okawari.clients.orchestrator import Run
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer, IntervalInfo, ModelInfo, Prediction
 from okawari.loop.status import LoopState
+from okawari.security.api_keys import KeyScope, create_key
 from okawari.settings import Settings, adopt_settings
 from okawari.storage.snapshots import Snapshot
 from tests.browser.edges import ANY_CASE
@@ -23,7 +24,7 @@ from ui.pages.outlook import write_ahead_caption, write_heading, write_history_c
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
 from ui.pages.steps import expect_days, lay_out_steps
-from ui.view_model import Facts, Links, load_facts
+from ui.view_model import Facts, Links, load_facts, load_links
 
 EVIL = '<img src=x onerror="alert(1)">'
 LINKS = Links(prefect="http://p", mlflow="http://m", service="http://s", reports=Path("/state/reports"))
@@ -333,3 +334,15 @@ def test_a_case_that_cannot_be_loaded_is_named_on_the_page_of_the_others(home: P
     adopt_settings(Settings(mlflow_port=free_port, service_port=free_port, cases="broken,aapl", cases_dir=folder))
     notices = write_trouble(load_facts("aapl"))
     assert "Case broken is not served" in notices and "broken.py, line 2" in notices
+
+
+def test_links_have_the_prefix_of_the_proxy(home: Path) -> None:
+    adopt_settings(Settings(root_path="/models", ui_root_path="/okawari"))
+    links = load_links()
+    assert (links.prefect, links.mlflow, links.service) == ("/okawari/open/prefect", "/okawari/open/mlflow", "/models")
+
+
+def test_a_person_can_sign_out_where_keys_are_needed(home: Path, bare: Facts) -> None:
+    assert "Sign out" not in write_links(replace(bare, links=load_links()))
+    create_key("ana", [KeyScope.READ])
+    assert 'href="/sign-out"' in write_links(replace(bare, links=load_links()))

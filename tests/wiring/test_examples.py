@@ -83,8 +83,13 @@ def _check_call(call: str) -> None:
         return
     if name not in commands:
         raise ValueError(f"there is no command {name}")
-    places = [each for each in commands[name].params if each.param_type_name == "argument"]
-    given = _count_arguments(words, [each for each in commands[name].params if each.param_type_name == "option"])
+    command = commands[name]
+    if words and (parts := getattr(command, "commands", None)):  # such as keys create
+        if words[0] not in parts:
+            raise ValueError(f"{name} has no command {words[0]}")
+        command = parts[words.pop(0)]
+    places = [each for each in command.params if each.param_type_name == "argument"]
+    given = _count_arguments(words, [each for each in command.params if each.param_type_name == "option"])
     if given > len(places) or (words and given < sum(each.required for each in places)):
         raise ValueError(f"{name} takes {[each.name for each in places]}, not {given} arguments")
 
@@ -117,7 +122,9 @@ def test_a_command_that_a_page_names_exists_with_its_options(call: str) -> None:
     _check_call(call)
 
 
-@pytest.mark.parametrize("call", ["serve", "run aapl --retrian", "explain 1 2", "readings aapl", "new x --csv"])
+@pytest.mark.parametrize(
+    "call", ["serve", "run aapl --retrian", "explain 1 2", "readings aapl", "new x --csv", "keys make x"]
+)
 def test_a_slip_in_a_command_would_be_noticed(call: str) -> None:
     with pytest.raises(ValueError):
         _check_call(call)

@@ -33,7 +33,7 @@ def write_links(facts: Facts) -> str:
         ("Models in MLflow", facts.links.mlflow),
         ("Service and its API", f"{facts.links.service}/docs"),
     )
-    return render("links", pages=pages)
+    return render("links", pages=pages, sign_out=facts.links.sign_out)
 
 
 def _service_badge(facts: Facts) -> Badge:

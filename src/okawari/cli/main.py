@@ -18,6 +18,7 @@ import typer
 from okawari import __version__
 from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
+from okawari.cli.keys import keys
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
 from okawari.cli.predict import explain, predict, score
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 for command in (predict, score, explain, new, quantize, readings, migrate, doctor):
     app.command(cls=HelpfulCommand)(command)
+app.add_typer(keys)
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
 Month = Annotated[
     datetime,

@@ -6,7 +6,7 @@ from __future__ import annotations
 def migrate() -> None:
     """Convert the state folder to the version that this Okawari reads. Stop `okawari up` first."""
     from okawari.settings import load_settings
-    from okawari.storage.state_version import migrate_state
+    from okawari.storage.migrations import migrate_state
 
     before, after = migrate_state()
     folder = load_settings().state_dir

@@ -156,7 +156,7 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
             past = f", on version {row['model_version']}" if name in _VERSION_VERDICTS and state.is_past(row) else ""
             outcome = describe_outcome(row["kind"], row["action"])
             tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
-    for sentence in filter(None, (state.problem, problem)):
+    for sentence in filter(None, (state.alarm, state.problem, problem)):
         tree.add(Text(sentence, "red"))
     console.print(tree)
 

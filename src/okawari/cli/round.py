@@ -38,7 +38,7 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
     elif versions.load_champion(name) is None:
         _run(case, report, "train", cause="missing", reason="the first round")
     _settle(case, report)
-    _run(case, report, "reconcile")
+    _run(case, report, "reconcile", asked=True)
     while (active := _find_active(case, *orchestrator.LOOP_FLOWS)) is not None:
         _follow(active, case, report)
 

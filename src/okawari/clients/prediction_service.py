@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import singledispatch
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ from okawari.clients.wire import (
 from okawari.dataset.arrays import format_time, spell_places
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
+from okawari.security.access import load_own_token
+from okawari.security.tls import build_trust
 from okawari.settings import load_settings
 from okawari.storage.group_lock import explain_absence, name_server, reach
 
@@ -37,6 +39,10 @@ _CONNECT_S = 2.0
 
 class UnknownAnswer(OkawariError, ValueError):
     """The service's answer does not match the types of this version."""
+
+
+class AccessDenied(OkawariError, PermissionError):
+    """The service needs an API key, or one with another scope; the message is the service's message."""
 
 
 class Client:
@@ -50,20 +56,24 @@ class Client:
 
     Args:
         base_url: address of the service; the one in the settings, if left out.
+        api_key: key to send; for the service in the settings, OKAWARI_API_KEY or the installation's own token.
         timeout: longest wait for an answer, in seconds.
 
     Every method raises:
         ServerUnreachable: the service does not answer, or fails.
         NotYet: no model serves the case yet, or the service handles too many requests.
         InvalidInput: the service refuses the request; the message is the service's message.
+        AccessDenied: the service needs a key, or one with another scope.
         UnknownAnswer: the answer has an unknown form.
     """
 
-    def __init__(self, base_url: str | None = None, *, timeout: float = 15.0) -> None:
-        self.base_url = base_url or load_settings().service_base
+    def __init__(self, base_url: str | None = None, *, api_key: str = "", timeout: float = 15.0) -> None:
+        settings = load_settings()
+        self.base_url = base_url or settings.service_base
         self._timeout_s = timeout
         limits = httpx.Timeout(timeout, connect=min(timeout, _CONNECT_S))
-        self._pool = httpx.Client(base_url=self.base_url, timeout=limits)
+        sign = _choose_signature(api_key, is_own=self.base_url == settings.service_base)
+        self._pool = httpx.Client(base_url=self.base_url, timeout=limits, auth=sign, verify=build_trust(settings))
 
     def __enter__(self) -> Client:
         return self
@@ -118,6 +128,8 @@ class Client:
         try:
             return self._pool.request(verb, path, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if "[SSL" in str(error):
+                raise ServerUnreachable(_explain_tls(base, error)) from error
             raise _explain_absence(base, error) from error
         except httpx.TimeoutException as error:
             raise ServerUnreachable(
@@ -133,6 +145,26 @@ def _explain_absence(base: str, cause: Exception) -> ServerUnreachable:
     return ServerUnreachable(
         f"No prediction service answers at {base} ({cause}); start it with: okawari up, or correct the address."
     )
+
+
+def _explain_tls(base: str, error: httpx.TransportError) -> str:
+    return (
+        f"The connection to the service at {base} cannot be trusted ({error}). For a service of this machine, set "
+        "OKAWARI_TLS_CERT to its certificate; for a private authority's, set OKAWARI_TLS_CA to the authority's."
+    )
+
+
+def _choose_signature(api_key: str, *, is_own: bool) -> Callable[[httpx.Request], httpx.Request]:
+    """A function that adds the key to a request. A key of the settings goes to the service in the settings only."""
+
+    def sign(request: httpx.Request) -> httpx.Request:
+        # Read for each request, because the service may have made the installation's secret after this client.
+        token = api_key or (load_own_token(load_settings()) if is_own else "")
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
 
 
 def _write_request(instances: Sequence[Instance], case: str) -> dict[str, Any]:
@@ -207,6 +239,8 @@ def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:
     """The error for an unsuccessful reply, with the service's message."""
     text = explain_refusal(reply)
+    if reply.status_code in (401, 403):
+        return AccessDenied(text)
     if reply.status_code == 503:
         return NotYet(text)
     if reply.status_code >= 500:

@@ -20,6 +20,7 @@ CHECKS: dict[str, Check] = {
     "secrets": state_checks.check_secrets,
     "clock": state_checks.check_clock,
     "threads and device": machine_checks.check_compute,
+    "exposure": machine_checks.check_reach,
     "ports": machine_checks.check_ports,
     "cases": loop_checks.check_cases,
     "servers": loop_checks.check_servers,

@@ -17,6 +17,7 @@ from okawari.local.findings import Finding, note_ok, note_problem, note_warning
 from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, build_environment
 from okawari.registry import versions
 from okawari.registry.client import limit_waiting, require_server
+from okawari.security.tls import trust_own
 from okawari.settings import Settings
 from okawari.storage.group_lock import explain_absence, is_group_running, name_server
 
@@ -82,13 +83,13 @@ def check_servers(settings: Settings) -> Iterator[Finding]:
         yield note_warning("servers", f"okawari up does not run on {settings.state_dir}", "Start it with: okawari up.")
         return
     for program, path in _HEALTH.items():
-        yield _check_server(program, path)
+        yield _check_server(settings, program, path)
 
 
-def _check_server(program: str, path: str) -> Finding:
+def _check_server(settings: Settings, program: str, path: str) -> Finding:
     server = name_server(program)
     try:
-        httpx.get(f"{server.base}{path}", timeout=_TIMEOUT_S).raise_for_status()
+        httpx.get(f"{server.base}{path}", timeout=_TIMEOUT_S, verify=trust_own(settings)).raise_for_status()
     except httpx.HTTPError as error:
         return note_problem(server.title, str(explain_absence(server, error)), "See its log.")
     return note_ok(server.title, f"answers at {server.base}")

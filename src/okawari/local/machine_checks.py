@@ -12,9 +12,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from okawari.errors import OkawariError
 from okawari.local.findings import Finding, note_ok, note_problem, note_warning
 from okawari.local.processes import belongs_to_group, find_holder, is_free, name_holder
 from okawari.local.programs import Program, list_programs
+from okawari.security.exposure import check_exposure
 from okawari.settings import Settings
 
 _EXTRAS = ("serve", "train", "flows", "monitoring", "ui", "cli", "sql")
@@ -99,6 +101,16 @@ def _check_port(settings: Settings, program: Program) -> Finding:
         return note_ok(subject, f"held by this installation's {program.title}")
     seen = f"taken{name_holder(program.port) or ' by a process that this user cannot see'}"
     return note_problem(subject, seen, f"Stop it, or set {program.port_setting} to another number.")
+
+
+def check_reach(settings: Settings) -> Iterator[Finding]:
+    """Whether other machines reach the servers with a key only."""
+    try:
+        check_exposure(settings)
+    except OkawariError as error:
+        yield note_problem("exposure", str(error), "okawari up does not start before.")
+    else:
+        yield note_ok("exposure", f"servers listen on {settings.host}")
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ class Program:
     command: tuple[str, ...]
     port: int | None = None
     port_setting: str = ""
+    scheme: str = "http"
     ready_path: str | None = None
     deploy: tuple[str, ...] = ()
 
@@ -69,6 +70,7 @@ _SILENCE: Mapping[str, str] = {
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
+_FILES = ("tls_cert", "tls_key", "tls_ca")
 _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -80,7 +82,8 @@ def _own_settings(settings: Settings) -> dict[str, str]:
         "cases_dir": str(settings.cases_dir.resolve()),
         "data_url": url if not url or "://" in url else str(Path(url).resolve()),
     }
-    values = settings.model_dump(mode="json") | paths
+    files = {name: str(Path(file).resolve()) for name in _FILES if (file := getattr(settings, name))}
+    values = settings.model_dump(mode="json") | paths | files
     return {f"OKAWARI_{name.upper()}": str(value) for name, value in values.items()}
 
 
@@ -155,8 +158,15 @@ def _service(settings: Settings) -> Program:
     return Program(
         name="service",
         title="prediction service",
-        command=_python("bentoml", "serve", "bentos.service:Okawari", *_bind(settings, settings.service_port)),
+        command=_python(
+            "bentoml",
+            "serve",
+            "bentos.service:Okawari",
+            *_bind(settings, settings.service_port),
+            *_name_certificate(settings),
+        ),
         port=settings.service_port,
+        scheme=settings.scheme,
         port_setting="OKAWARI_SERVICE_PORT",
         ready_path="/readyz",
     )
@@ -173,6 +183,7 @@ def _page(settings: Settings) -> Program:
         title="page",
         command=_python("ui.app"),
         port=settings.ui_port,
+        scheme=settings.scheme,
         port_setting="OKAWARI_UI_PORT",
         ready_path="/",
     )
@@ -184,3 +195,10 @@ def _python(module: str, *arguments: str) -> tuple[str, ...]:
 
 def _bind(settings: Settings, port: int) -> tuple[str, ...]:
     return ("--host", settings.host, "--port", str(port))
+
+
+def _name_certificate(settings: Settings) -> tuple[str, ...]:
+    if not settings.tls_cert:
+        return ()
+    certificate, key = (str(Path(file).resolve()) for file in (settings.tls_cert, settings.tls_key))
+    return ("--ssl-certfile", certificate, "--ssl-keyfile", key)

@@ -26,6 +26,8 @@ from okawari.local.processes import CannotStart, require_free_ports, send_signal
 from okawari.local.programs import PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
 from okawari.local.restarts import RARE_S, RestartBudget
 from okawari.polling import poll
+from okawari.security.exposure import check_exposure
+from okawari.security.tls import Trust, trust_own
 from okawari.settings import Settings
 from okawari.storage.disk_faults import DiskFault, require_writable
 from okawari.storage.group_lock import hold_group_lock
@@ -195,12 +197,12 @@ class Group:
         if program.ready_path is None:
             return
         child = next(each for each in self.children if each.program == program)
-        url = f"http://{self.settings.host}:{program.port}{program.ready_path}"
+        url = f"{program.scheme}://{self.settings.local_host}:{program.port}{program.ready_path}"
 
         def is_ready() -> bool:
             if not child.runs and not child.watched:
                 raise CannotStart(self._explain_death(program))
-            return _answers(url)
+            return _answers(url, trust_own(self.settings))
 
         if not poll(is_ready, every_s=0.2, timeout_s=_READY_TIMEOUT_S):
             raise CannotStart(f"The {program.title} does not answer at {url}; see {self._log_path(program)}.")
@@ -259,7 +261,9 @@ def run_group(settings: Settings, show: Show) -> Iterator[Group]:
         AlreadyRuns: another group runs on this state folder.
         CannotStart: a port is taken, or a program fails to start.
         DiskFault: the state folder cannot be written.
+        InvalidInput: other machines could reach the servers without a key, or a setting about that is refused.
     """
+    check_exposure(settings)
     require_writable(settings.state_dir)
     with hold_group_lock(settings):
         stop_leftovers(settings)
@@ -273,8 +277,8 @@ def run_group(settings: Settings, show: Show) -> Iterator[Group]:
             group.stop()
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, trust: Trust) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code < 400
+        return httpx.get(url, timeout=2, verify=trust).status_code < 400
     except httpx.HTTPError:
         return False

@@ -7,13 +7,16 @@ from math import inf
 from typing import Any
 
 from okawari.case import Case
+from okawari.clients.prediction_service import Client
 from okawari.policy.decision import Action, Cause, Kind, Verdict
-from okawari.policy.repair import Loop, Unanswered
+from okawari.policy.repair import MAX_PACKAGINGS, Loop, Serving, Unanswered
 from okawari.policy.retraining import RetrainFacts
 from okawari.registry import versions
+from okawari.registry.versions import Version
 from okawari.storage import decision_log, snapshots
 
 _LOOK_BACK = 500
+_SERVING_REPAIRS = (Action.PACKAGE, Action.SERVES_AGAIN, Action.NEEDS_PERSON)
 
 
 def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
@@ -29,27 +32,43 @@ def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
     )
 
 
-def gather_loop(case: Case, *, serving: str | None, active: frozenset[str]) -> Loop:
+def gather_loop(case: Case, *, serving: Serving | None, active: frozenset[str]) -> Loop:
     """The facts for `decide_repairs`, as of now.
 
     Args:
         case: whose loop.
-        serving: the version that the service serves; None if the service does not answer.
+        serving: what the service serves; None if it does not answer.
         active: the flows that have a run of this case that waits or runs.
     """
     champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
     promotion = _newest(case, Kind.PROMOTION, action=Action.PROMOTE)
+    deployment = _newest(case, Kind.DEPLOYMENT)
+    packagings, needs_person = (0, False) if champion is None else _count_packagings(case, champion)
     return Loop(
         snapshot=newest,
         champion=None if champion is None else champion.version,
         promoted=None if promotion is None else promotion["model_version"],
-        serving=serving or _last_deployed(case),
+        serving=_last_deployed(deployment) if serving is None else serving,
         is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
         unanswered=_find_unanswered(case),
         active=active,
         ingested_s=_age_s(_find_ingest(case, newest)),
         promoted_s=_age_s(promotion),
+        deployed_s=_age_s(deployment),
+        champion_sha256=None if champion is None else champion.graph_sha256,
+        packagings=packagings,
+        needs_person=needs_person,
     )
+
+
+def read_serving(client: Client, case_name: str) -> Serving | None:
+    """What a service serves of a case; None if it does not know the case. Raises like the client."""
+    found = next((each for each in client.cases() if each.name == case_name), None)
+    if found is None:
+        return None
+    if (model := found.model) is None:
+        return Serving(None, None, found.refused)
+    return Serving(model.version, model.graph_sha256, found.refused)
 
 
 def is_settled(case: Case) -> bool:
@@ -81,9 +100,27 @@ def _newest(case: Case, kind: str, *, action: str | None = None) -> dict[str, An
     return next((row for row in found if action is None or row["action"] == action), None)
 
 
-def _last_deployed(case: Case) -> str | None:
-    deployment = _newest(case, Kind.DEPLOYMENT)
-    return None if deployment is None else str(deployment["model_version"])
+def _last_deployed(deployment: dict[str, Any] | None) -> Serving:
+    return Serving(None if deployment is None else str(deployment["model_version"]))
+
+
+def _count_packagings(case: Case, champion: Version) -> tuple[int, bool]:
+    """Packagings of this graph that repairs started since it last served, and whether a person is needed.
+
+    A deployment after the record that a person is needed starts the count again: a person has done something.
+    """
+    wanted, count, is_deployed = (champion.version, champion.graph_sha256), 0, False
+    for row in decision_log.load_decisions(case.name, _LOOK_BACK):
+        is_deployed |= row["kind"] == Kind.DEPLOYMENT
+        if row["kind"] != Kind.REPAIR or row["action"] not in _SERVING_REPAIRS:
+            continue
+        is_same = (row["facts"].get("version"), row["facts"].get("graph_sha256")) == wanted
+        if not is_same or row["action"] == Action.SERVES_AGAIN:
+            break
+        if row["action"] == Action.NEEDS_PERSON:
+            return (count, False) if is_deployed else (MAX_PACKAGINGS, True)
+        count += 1
+    return count, False
 
 
 def _is_monitored(case: Case, snapshot: int | None, version: str) -> bool:
@@ -103,8 +140,11 @@ def _find_ingest(case: Case, snapshot: int | None) -> dict[str, Any] | None:
 
 
 def _age_s(record: dict[str, Any] | None) -> float:
-    """Seconds since something was recorded; infinite where nothing was."""
-    return inf if record is None else (datetime.now(UTC) - record["at"]).total_seconds()
+    """Seconds since something was recorded; infinite where nothing was.
+
+    A record of the future was made while the clock was ahead. It counts as old as it is far away, so it delays nothing.
+    """
+    return inf if record is None else abs((datetime.now(UTC) - record["at"]).total_seconds())
 
 
 def _find_unanswered(case: Case) -> Unanswered | None:

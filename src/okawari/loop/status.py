@@ -9,7 +9,7 @@ from typing import Any
 
 from okawari.cases.loader import load_case
 from okawari.errors import ServerUnreachable
-from okawari.policy.decision import Kind, Verdict
+from okawari.policy.decision import Action, Kind, Verdict
 from okawari.registry import versions
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
@@ -42,6 +42,8 @@ class LoopState:
     report: Path | None
     reported: dict[str, Any] | None
     """The drift verdict that the report belongs to; None where that is older than the records that were read."""
+    alarm: str | None = None
+    """Why a person is needed, if `reconcile` has recorded it and nothing has been deployed since."""
     problem: str | None = None
     """The error message if MLflow did not answer; the other fields are still valid."""
 
@@ -74,6 +76,7 @@ def read_state(case_name: str) -> LoopState:
         request=request,
         report=report if report.is_file() else None,
         reported=_find_reported(decisions),
+        alarm=_find_alarm(decisions),
         problem=problem,
     )
 
@@ -96,6 +99,13 @@ def _find_decisions(decisions: list[dict[str, Any]]) -> tuple[dict[str, Any] | N
     if ended is None or newest is None or newest["id"] == ended["id"]:
         return newest, None
     return ended, newest
+
+
+def _find_alarm(decisions: list[dict[str, Any]]) -> str | None:
+    """The reason of the newest record on serving, if it is that a person is needed."""
+    about_serving = (Action.PACKAGE, Action.SERVES_AGAIN, Action.NEEDS_PERSON)
+    newest = next((row for row in decisions if row["kind"] == Kind.DEPLOYMENT or row["action"] in about_serving), None)
+    return newest["reason"] if newest is not None and newest["action"] == Action.NEEDS_PERSON else None
 
 
 def _find_reported(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -50,6 +50,8 @@ class Action(StrEnum):
     SET_CHAMPION = "set champion"
     PACKAGE = "package"
     MONITOR = "monitor"
+    SERVES_AGAIN = "serves again"
+    NEEDS_PERSON = "needs a person"
 
 
 Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
@@ -76,6 +78,7 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.REPAIR, Action.SET_CHAMPION): "champion alias corrected",
     (Kind.REPAIR, Action.PACKAGE): "packaging requested",
     (Kind.REPAIR, Action.MONITOR): "monitoring requested",
+    (Kind.REPAIR, Action.NEEDS_PERSON): "a person is needed",
 }
 
 

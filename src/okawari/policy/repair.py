@@ -13,6 +13,23 @@ GRACE_S = 60.0
 """Time in seconds for an event to start its run; after that the event counts as lost."""
 
 
+LOADING_S = 10.0
+"""Time in seconds for the service to load what was deployed."""
+MAX_PACKAGINGS = 3
+"""Packagings of one graph without effect after which a person is needed: each may build a Bento."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the service serves of a case. None as version: it answered, and serves nothing."""
+
+    version: str | None
+    graph_sha256: str | None = None
+    """None where it is not known, because the service did not answer and its last deployment is on record."""
+    refused: str | None = None
+    """Why it refuses the newest entry of the model store."""
+
+
 @dataclass(frozen=True)
 class Unanswered:
     """A training request that no training followed: its cause, the id of its record, and the age of that record."""
@@ -31,7 +48,8 @@ class Loop:
     """Version that the alias `champion` points to."""
     promoted: str | None
     """Version of the newest recorded promotion."""
-    serving: str | None
+    serving: Serving
+    """As the service answered; the last recorded deployment, if it did not answer."""
     is_monitored: bool
     """Whether the newest snapshot has a drift verdict against the champion."""
     unanswered: Unanswered | None
@@ -41,6 +59,14 @@ class Loop:
     """Seconds since the newest snapshot was recorded."""
     promoted_s: float = inf
     """Seconds since the newest promotion was recorded."""
+    deployed_s: float = inf
+    """Seconds since the newest deployment was recorded."""
+    champion_sha256: str | None = None
+    """Digest of the champion's graph."""
+    packagings: int = 0
+    """Packagings that repairs have started for this champion since it last served."""
+    needs_person: bool = False
+    """Whether it is recorded that a person is needed, and nothing has been deployed since."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +76,68 @@ class Repair:
     action: Action
     reason: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is recorded with it beside its parameters."""
 
 
-def decide_repairs(loop: Loop, grace_s: float = GRACE_S) -> list[Repair]:
+def decide_repairs(loop: Loop, grace_s: float = GRACE_S, *, asked: bool = False) -> list[Repair]:
     """Decide the repairs of the loop of a case. All of them are idempotent.
 
-    Records younger than `grace_s` seconds are skipped, because their event may still start the work.
+    Records younger than `grace_s` seconds are skipped, because their event may still start the work. If a person has
+    `asked`, the champion is packaged again even after packagings without effect.
     """
     if loop.snapshot is None:
         return []
     if loop.promoted is not None and loop.promoted != loop.champion:
         reason = f"version {loop.promoted} was promoted, but the alias points to {loop.champion}"
         return [Repair(Action.SET_CHAMPION, reason, {"version": loop.promoted})]
-    return [*_repair_serving(loop, grace_s), *_repair_watch(loop, grace_s)]
+    return [*_repair_serving(loop, grace_s, asked=asked), *_repair_watch(loop, grace_s)]
 
 
-def _repair_serving(loop: Loop, grace_s: float) -> list[Repair]:
-    # A training packages the promoted version itself, and the service needs a moment to load it.
-    is_on_its_way = bool(loop.active & {"train", "package"}) or loop.promoted_s < grace_s
-    if loop.serving == loop.champion or loop.champion is None or is_on_its_way:
+def _repair_serving(loop: Loop, grace_s: float, *, asked: bool) -> list[Repair]:
+    """Package the champion where the service does not serve exactly its graph, but not for ever."""
+    if loop.champion is None:
         return []
-    reason = f"version {loop.champion} is the champion, but version {loop.serving} serves"
-    return [Repair(Action.PACKAGE, reason, {"version": loop.champion})]
+    facts = {"version": loop.champion, "graph_sha256": loop.champion_sha256}
+    if (fault := _find_fault(loop)) is None:
+        return _record_recovery(loop, facts)
+    if _is_on_its_way(loop, grace_s) or (loop.needs_person and not asked):
+        return []
+    if loop.packagings >= MAX_PACKAGINGS and not asked:
+        cure = "Read the service's log, remove the cause, and run `okawari run` for this case."
+        reason = f"{fault}, also after {loop.packagings} packagings. {cure}"
+        return [Repair(Action.NEEDS_PERSON, reason, facts=facts)]
+    number = 1 if asked else loop.packagings + 1
+    reason = f"{fault} (packaging {number} of {MAX_PACKAGINGS})"
+    return [Repair(Action.PACKAGE, reason, {"version": loop.champion}, facts)]
+
+
+def _find_fault(loop: Loop) -> str | None:
+    """How the service differs from serving the champion; None where it does not."""
+    serving, champion = loop.serving, f"version {loop.champion} is the champion"
+    because = f": {serving.refused}" if serving.refused else ""
+    if serving.version is None:
+        return f"{champion}, but nothing serves{because}"
+    if serving.version != loop.champion:
+        return f"{champion}, but version {serving.version} serves{because}"
+    known = (serving.graph_sha256, loop.champion_sha256)
+    if None not in known and serving.graph_sha256 != loop.champion_sha256:
+        return f"{champion}, but another graph of that version serves ({str(serving.graph_sha256)[:12]}){because}"
+    return f"{champion} and serves, but its entry in the model store is damaged{because}" if because else None
+
+
+def _is_on_its_way(loop: Loop, grace_s: float) -> bool:
+    """A training packages the promoted version itself, and the service needs a moment to load it."""
+    is_young = loop.promoted_s < grace_s or loop.deployed_s < min(grace_s, LOADING_S)
+    return is_young or bool(loop.active & {"train", "package"})
+
+
+def _record_recovery(loop: Loop, facts: Mapping[str, Any]) -> list[Repair]:
+    """Record that the service serves the champion again, so that later packagings are counted from here."""
+    if not loop.packagings or loop.serving.graph_sha256 is None:
+        return []
+    reason = f"version {loop.champion} serves again after {loop.packagings} packagings"
+    return [Repair(Action.SERVES_AGAIN, reason, facts=facts)]
 
 
 def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from okawari.errors import NotYet
+from okawari.errors import NotYet, ServerUnreachable
 from okawari.security.engine_access import make_auth_string
 from okawari.settings import load_settings
 from okawari.storage.group_lock import explain_absence, name_server, reach
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 _HEALTH_TIMEOUT_S = 2.0
 _INTERACTIVE_TIMEOUT_S = 2
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+_ABSENT_FILE = (None, errno.ENOENT, errno.ENOTDIR)
+"""MLflow raises an OSError without a number for an artefact that a local folder does not have."""
+_ABSENT_TEXT = "404 Client Error"
+_UNANSWERED = ("Max retries exceeded", "timed out")
+_INTERRUPTED = ("failed with exception", "Connection broken", "Connection aborted", "Response ended prematurely")
+"""Parts of messages in which MLflow repeats errors of its connections; the errors themselves are not passed on."""
+_BROKEN = "The connection to the MLflow server at {base} broke ({error}); try again, and see its log if this repeats."
 
 
 def limit_waiting() -> None:
@@ -57,20 +65,39 @@ def translate_errors(missing: str = "not there") -> Iterator[None]:
 
     Raises:
         NotYet: the requested thing does not exist; its message is `missing`.
-        ServerUnreachable: the server does not answer.
+        ServerUnreachable: the server does not answer, or the connection broke.
+        OSError: a local file cannot be read or written for another reason, such as a full disk.
     """
     from mlflow.exceptions import MlflowException
 
+    base = load_settings().mlflow_base
     try:
         yield
-    except OSError as absent:
-        raise NotYet(missing) from absent
-    except MlflowException as failed:
-        if failed.error_code in _ABSENT:
+    except OSError as failed:
+        if _is_broken_connection(failed):
+            raise ServerUnreachable(_BROKEN.format(base=base, error=failed)) from failed
+        if failed.errno in _ABSENT_FILE or hasattr(failed, "response"):
             raise NotYet(missing) from failed
-        if "Max retries exceeded" in str(failed) or "timed out" in str(failed):
-            raise explain_absence(name_server("mlflow")) from failed
         raise
+    except MlflowException as failed:
+        text = str(failed)
+        if failed.error_code in _ABSENT or _ABSENT_TEXT in text:
+            raise NotYet(missing) from failed
+        if any(sign in text for sign in _UNANSWERED):
+            raise explain_absence(name_server("mlflow")) from failed
+        if any(sign in text for sign in _INTERRUPTED):
+            raise ServerUnreachable(_BROKEN.format(base=base, error=text.splitlines()[-1])) from failed
+        raise
+
+
+def _is_broken_connection(error: OSError) -> bool:
+    """Whether a connection ended before the answer was complete, or the answer is an error of the server.
+
+    The errors of requests, MLflow's HTTP library, are OSErrors with a response, which is None for a broken connection.
+    """
+    if hasattr(error, "response"):
+        return error.response is None or error.response.status_code != httpx.codes.NOT_FOUND
+    return isinstance(error, ConnectionError | TimeoutError)
 
 
 @cache

@@ -169,10 +169,14 @@ def load_file(run_id: str, path: str) -> bytes:
 
     Raises:
         NotYet: the run has no such artefact.
+        ServerUnreachable: the server does not answer, or the connection broke.
     """
     missing = f"Run {run_id} has no artefact {path}; train the case again."
     with tempfile.TemporaryDirectory() as folder, translate_errors(missing):
-        return Path(load_client().download_artifacts(run_id, path, folder)).read_bytes()
+        # The client's own `download_artifacts` raises one error for a missing artefact and for a broken connection.
+        place = load_client().get_run(run_id).info.artifact_uri
+        found = load_mlflow().artifacts.download_artifacts(artifact_uri=f"{place}/{path}", dst_path=folder)
+        return Path(found).read_bytes()
 
 
 def load_leaderboard(run_id: str) -> list[dict[str, Any]]:

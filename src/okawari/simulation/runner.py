@@ -23,7 +23,7 @@ from okawari.clients.orchestrator import Run
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.evaluation.ground_truth import match_truth
 from okawari.evaluation.metrics import interval_coverage, rmse
-from okawari.loop.facts import gather_loop
+from okawari.loop.facts import gather_loop, read_serving
 from okawari.policy.decision import Kind, Verdict
 from okawari.policy.repair import decide_repairs
 from okawari.polling import poll, retry_for
@@ -86,9 +86,9 @@ class Rehearsal:
     def _repair(self) -> bool:
         """Run `reconcile` if a repair is due and no flow is active; returns whether nothing is left to do."""
         active = _retry(lambda: orchestrator.list_active_flows(self.case.name))
-        serving = _retry(lambda: prediction_service.load_serving(self.case.name))
-        version = None if serving is None else serving.version
-        loop = gather_loop(self.case, serving=version, active=active)
+        with prediction_service.Client() as client:
+            serving = _retry(lambda: read_serving(client, self.case.name))
+        loop = gather_loop(self.case, serving=serving, active=active)
         if active:
             return False
         if not decide_repairs(loop, grace_s=0):  # the events of a killed rehearsal are lost

@@ -9,6 +9,12 @@ from contextlib import ExitStack
 from okawari.settings import Settings, adopt_settings, load_settings
 from okawari.storage.group_lock import is_group_running
 
+_OUTWARD = (
+    *("prefect_url", "mlflow_url", "service_url", "data_url"),
+    *("allowed_hosts", "api_key", "tls_cert", "tls_key", "tls_ca", "root_path", "ui_root_path"),
+)
+"""Settings that lead to other machines or open the servers to them; a rehearsal has none of these."""
+
 
 def isolate(settings: Settings, fresh: bool) -> Settings:
     """The same settings with separate state, servers and free ports.
@@ -18,7 +24,7 @@ def isolate(settings: Settings, fresh: bool) -> Settings:
     home = settings.state_dir / "loop"
     names = ("prefect_port", "mlflow_port", "service_port", "ui_port")
     ports = dict(zip(names, find_free_ports(len(names)), strict=True))
-    here = dict.fromkeys(("prefect_url", "mlflow_url", "service_url", "data_url"), "")
+    here = dict.fromkeys(_OUTWARD, "") | {"host": "127.0.0.1"}
     # Three candidates of eight, so that seven trainings take minutes; OKAWARI_CANDIDATES selects others.
     few = settings.candidates or "random_walk,sarima_211_1005,lstm_2x64"
     own = settings.model_copy(update={"home": home, "cases": "aapl", "candidates": few, **here, **ports})

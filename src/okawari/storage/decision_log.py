@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from okawari.policy.decision import Decision
-from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_newest, merge_rows
+from okawari.storage.table_schemas import KEYS, SCHEMAS
+from okawari.storage.tables import Change, find_rows, load_newest, merge_rows
 
 
 def new_id() -> str:
@@ -37,6 +38,7 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
         "snapshot_version": None,
         "run_id": None,
         "model_version": None,
+        "seq": None,  # assigned by the merge
         **links,
     }
     rows = pa.Table.from_pylist([row], schema=SCHEMAS["decisions"])
@@ -44,10 +46,32 @@ def record_decision(case_name: str, decision: Decision, **links: Any) -> str:
     return str(row["id"])
 
 
+def record_once(case_name: str, decision: Decision, **links: Any) -> tuple[str, bool]:
+    """Record a verdict, unless the newest one of its kind is the same: action, reason, facts and links.
+
+    Returns:
+        The id of the verdict, and whether it was recorded now.
+    """
+    newest = next(iter(load_decisions(case_name, 1, kind=decision.kind)), None)
+    if newest is not None and _is_same(newest, decision, links):
+        return str(newest["id"]), False
+    return record_decision(case_name, decision, **links), True
+
+
+def _is_same(row: Mapping[str, Any], decision: Decision, links: Mapping[str, Any]) -> bool:
+    # Compared as text, because a missing number (NaN) does not equal itself.
+    facts = json.dumps(json.loads(json.dumps(decision.facts, default=str)), sort_keys=True)
+    found = (row["action"], row["reason"], json.dumps(row["facts"], sort_keys=True))
+    return found == (decision.action, decision.reason, facts) and all(row[name] == links[name] for name in links)
+
+
 def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
-    """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given."""
+    """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given.
+
+    The order is that in which they were recorded (`seq`), whatever the clock said.
+    """
     only = None if kind is None else ("kind", kind)
-    newest = load_newest(case_name, "decisions", "at", limit, only)
+    newest = load_newest(case_name, "decisions", "seq", limit, only)
     return [] if newest is None else [_plain(row.to_dict()) for _, row in newest.iterrows()]
 
 

@@ -58,7 +58,7 @@ def hold_group_lock(settings: Settings) -> Iterator[None]:
     with _lock_path(settings).open("w") as handle:
         if not poll(lambda: _take(handle), every_s=0.1, timeout_s=_PROBE_S):
             raise AlreadyRuns(
-                f"Okawari already runs on {settings.state_dir}; its page is http://{settings.host}:{settings.ui_port}. "
+                f"Okawari already runs on {settings.state_dir}; its page is {settings.page_base}. "
                 "Stop it with Ctrl-C where it was started, or set OKAWARI_HOME to another folder."
             )
         yield

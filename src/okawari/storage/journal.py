@@ -1,12 +1,13 @@
 """The journal: the service's answers and the outcomes it received, as JSON lines on local disk.
 
 The service appends rows; the flows read the closed segments, move their rows into the `predictions` and `outcomes`
-tables, and delete the segments.
-A writer owns one open segment at a time (`<kind>/<started>-<mark>.open`), holds a lock on it (flock, which also works
-between containers on one volume), and closes it by an atomic rename to `.jsonl`: when it is full, or old, or the writer
-ends. The system releases the lock of a dead writer; the next writer of the folder closes its segment. Each line is
-written and flushed completely, so a killed process loses at most its last line; absorbing a line twice changes nothing,
-because rows are keyed by (id, index, step, target).
+tables, and delete the segments. A writer owns one open segment at a time (`<kind>/<number>-<mark>.open`), holds a lock
+on it (flock, which also works between containers on one volume), and closes it by an atomic rename to `.jsonl`: when it
+is full, or old, or the writer ends. The system releases the lock of a dead writer; the next writer of the folder closes
+its segment. Each line is written and flushed completely, so a killed process loses at most its last line; absorbing a
+segment twice changes nothing (`okawari.storage.prediction_log`). Numbers of segments ascend in the order in which they
+were opened; two that several replicas opened at the same moment may share one. The order of lines that replicas write
+within the same seconds is therefore not known.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
-import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -34,6 +34,11 @@ class Segment:
 
     path: Path
     closed: bool
+
+    @property
+    def name(self) -> str:
+        """Number and mark, which stay the same when the segment is closed."""
+        return self.path.stem
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of all complete lines; skips bad JSON, and leaves an incomplete last line for the next call."""
@@ -133,11 +138,33 @@ def _close_if_free(path: Path) -> bool:
 def _create_locked(folder: Path) -> tuple[Path, TextIOWrapper]:
     """Open a new segment and lock it; open another one if a process closed it before the lock was taken."""
     while True:
-        path = folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.open"
+        path = folder / f"{_next_number(folder):020d}-{uuid.uuid4().hex[:8]}.open"
         file = path.open("a", encoding="utf-8")
         if _take_lock(file) and path.exists():
             return path, file
         file.close()
+
+
+def _next_number(folder: Path) -> int:
+    """A number after those of all segments in a folder. A clock would not do: it can go back."""
+    return 1 + max((_read_number(path) for path in _find_segments(folder)), default=0)
+
+
+def _read_number(path: Path) -> int:
+    number = path.name.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def _find_segments(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*-*") if path.suffix in (".open", ".jsonl")]
+
+
+@contextmanager
+def hold_absorption(folder: Path) -> Iterator[None]:
+    """Let one process at a time absorb the segments of a journal; others wait."""
+    with (folder / ".absorbing").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _take_lock(file: IO[Any]) -> bool:
@@ -156,5 +183,5 @@ def _rename_closed(path: Path) -> None:
 
 def list_segments(folder: Path, kind: Kind) -> list[Segment]:
     """All segments of a kind, oldest first."""
-    found = sorted(path for path in (folder / kind).glob("*-*") if path.suffix in (".open", ".jsonl"))
+    found = sorted(_find_segments(folder / kind), key=lambda path: (_read_number(path), path.name))
     return [Segment(path, closed=path.suffix == ".jsonl") for path in found]

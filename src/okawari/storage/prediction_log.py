@@ -1,8 +1,15 @@
-"""The log of the service's predictions and of their outcomes."""
+"""The log of the service's predictions and of their outcomes.
+
+An outcome that is sent again with another value corrects the first one: both are stored, and the newest counts. The
+newest is the one that the service received last; within one request, the last one in the list. An outcome that repeats
+the newest value adds nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,26 +20,80 @@ import pyarrow as pa
 from okawari.errors import NotYet
 from okawari.settings import load_settings
 from okawari.storage import journal
-from okawari.storage.tables import KEYS, SCHEMAS, Change, find_rows, load_or_empty, merge_rows
+from okawari.storage.table_schemas import KEYS, SCHEMAS
+from okawari.storage.tables import Change, find_rows, load_or_empty, merge_rows
+
+Row = dict[str, Any]
+_ASKED = ("id", "index", "step", "target")
+"""Columns that name the number whose true value an outcome is."""
+_SEGMENTS = "segments"
+"""Note of a commit: names of the segments whose outcomes it stored."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """One line of the journal and the name of its segment."""
+
+    segment: str
+    row: Row
 
 
 def absorb_journal(case_name: str) -> dict[str, int]:
     """Move the closed segments of the service's journal into the tables; returns the number of lines of each kind.
 
-    Segments are deleted after their rows are merged; after a crash in between, the next call merges them again.
+    One process at a time absorbs the journal of a case. Segments are deleted after their rows are merged; after a crash
+    in between, the next call finds their rows in the table and adds nothing.
     """
-    counts: dict[str, int] = {}
-    for kind in ("predictions", "outcomes"):
-        segments = [each for each in journal.list_segments(journal_dir(case_name), kind) if each.closed]
-        rows = [row for segment in segments for row in segment.rows()]
-        if rows:
-            unique = {tuple(row.get(key) for key in KEYS[kind]): row for row in rows}
-            table = _rows_to_arrow(list(unique.values()), SCHEMAS[kind])
-            merge_rows(case_name, kind, Change(rows=table, keys=KEYS[kind]))
-        for segment in segments:
-            segment.path.unlink(missing_ok=True)
-        counts[kind] = len(rows)
-    return counts
+    folder = journal_dir(case_name)
+    if not folder.is_dir():
+        return {"predictions": 0, "outcomes": 0}
+    with journal.hold_absorption(folder):
+        return {
+            "predictions": _absorb(case_name, "predictions", _merge_predictions),
+            "outcomes": _absorb(case_name, "outcomes", _merge_outcomes),
+        }
+
+
+def _absorb(case_name: str, kind: journal.Kind, merge: Callable[[str, list[Received]], None]) -> int:
+    segments = [each for each in journal.list_segments(journal_dir(case_name), kind) if each.closed]
+    received = [Received(segment.name, row) for segment in segments for row in segment.rows()]
+    if received:
+        merge(case_name, received)
+    for segment in segments:
+        segment.path.unlink(missing_ok=True)
+    return len(received)
+
+
+def _merge_predictions(case_name: str, received: list[Received]) -> None:
+    unique = {(each.row["id"], each.row["index"]): each.row for each in received}
+    rows = _rows_to_arrow(list(unique.values()), SCHEMAS["predictions"])
+    merge_rows(case_name, "predictions", Change(rows=rows, keys=KEYS["predictions"]))
+
+
+def _merge_outcomes(case_name: str, received: list[Received]) -> None:
+    """Add the outcomes that are new or corrections. The commit names the segments, which are then known as absorbed."""
+
+    def choose(stored: pd.DataFrame, notes: Mapping[str, str]) -> pa.Table:
+        absorbed = set(json.loads(notes.get(_SEGMENTS, "[]")))
+        rows = [each.row for each in received if each.segment not in absorbed]
+        return _rows_to_arrow(_drop_repeated(rows, stored), SCHEMAS["outcomes"])
+
+    rows = _rows_to_arrow([each.row for each in received], SCHEMAS["outcomes"])
+    notes = {_SEGMENTS: json.dumps(sorted({each.segment for each in received}))}
+    merge_rows(case_name, "outcomes", Change(rows=rows, keys=KEYS["outcomes"], notes=notes, choose=choose))
+
+
+def _drop_repeated(rows: list[Row], stored: pd.DataFrame) -> list[Row]:
+    """The rows, in their order, whose value is not the newest one of their key already."""
+    known = stored.sort_values("seq")[[*_ASKED, "value"]].itertuples(index=False, name=None)
+    newest = {tuple(key): value for *key, value in known}
+    new = []
+    for row in rows:
+        key = tuple(row.get(name) for name in _ASKED)
+        if newest.get(key) != row["value"]:
+            newest[key] = row["value"]
+            new.append(row)
+    return new
 
 
 def load_predictions(case_name: str) -> pd.DataFrame:
@@ -41,8 +102,13 @@ def load_predictions(case_name: str) -> pd.DataFrame:
 
 
 def load_outcomes(case_name: str) -> pd.DataFrame:
-    """All absorbed outcomes, oldest first."""
-    return load_or_empty(case_name, "outcomes").sort_values("at").reset_index(drop=True)
+    """The absorbed outcomes that count: the newest of each (id, index, step, target), in order of arrival."""
+    return load_outcome_history(case_name).drop_duplicates(list(_ASKED), keep="last").reset_index(drop=True)
+
+
+def load_outcome_history(case_name: str) -> pd.DataFrame:
+    """All absorbed outcomes with those that were corrected later, in order of arrival."""
+    return load_or_empty(case_name, "outcomes").sort_values("seq").reset_index(drop=True)
 
 
 def find_prediction(prediction_id: str, index: int = 0) -> dict[str, Any]:

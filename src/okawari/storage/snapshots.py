@@ -21,10 +21,8 @@ import pyarrow as pa
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
 from okawari.errors import InvalidInput, NotYet
+from okawari.storage.table_schemas import KEYS, SCHEMAS, TIME
 from okawari.storage.tables import (
-    KEYS,
-    SCHEMAS,
-    TIME,
     Change,
     Unreadable,
     count_after,

@@ -1,26 +1,22 @@
 """The version of the state folder: which layout of tables, tags and journals it holds.
 
 `state.json` is written when the state folder is first used. State of another version raises an error that names the
-command to run; each change of the layout adds a step to `STEPS`, and `okawari migrate` runs these steps.
+command to run; each change of the layout adds a step to `okawari.storage.migrations`, and `okawari migrate` runs these
+steps.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 from okawari import __version__
 from okawari.errors import InvalidInput
-from okawari.settings import load_settings
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 STATE_FILE = "state.json"
-
-STEPS: tuple[Callable[[Path], None], ...] = ()
-"""Step n migrates a state folder from version n + 1 to n + 2."""
 
 _HELD = "data"
 """Folder that exists in every used state folder: tables are written before all other state."""
@@ -38,7 +34,7 @@ def ensure_state(folder: Path) -> None:
     if found is None and not is_used:
         write_state_version(folder, STATE_VERSION)
     elif found != STATE_VERSION:
-        raise InvalidInput(_explain(folder, found))
+        raise InvalidInput(explain_version(folder, found))
 
 
 def read_state_version(folder: Path) -> int | None:
@@ -67,25 +63,8 @@ def write_state_version(folder: Path, version: int) -> None:
     temporary.replace(folder / STATE_FILE)
 
 
-def migrate_state(steps: tuple[Callable[[Path], None], ...] = STEPS) -> tuple[int, int]:
-    """Migrate the state folder to this version, step by step; returns the versions before and after.
-
-    The mark is written after each step, so a killed migration continues with the interrupted step.
-
-    Raises:
-        InvalidInput: the state has no version, or is newer than this program.
-    """
-    folder, newest = load_settings().state_dir, len(steps) + 1
-    found = read_state_version(folder)
-    if found is None or not 1 <= found <= newest:
-        raise InvalidInput(_explain(folder, found))
-    for version in range(found, newest):
-        steps[version - 1](folder)
-        write_state_version(folder, version + 1)
-    return found, newest
-
-
-def _explain(folder: Path, found: int | None) -> str:
+def explain_version(folder: Path, found: int | None) -> str:
+    """Why state of a version cannot be used, and what to do."""
     if found is None:
         return (
             f"{folder} holds state from before versions were kept; Okawari {__version__} reads version "

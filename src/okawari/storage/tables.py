@@ -1,23 +1,21 @@
 """Delta tables: open, read at a version, query, merge by key. Only home of deltalake.
 
-Each case owns five tables under `Settings.data_base`; every write makes a version. All writes are merges by key, so a
-repeated write changes nothing. A commit can carry notes about the rows of its version, which are available without
-reading the rows.
+Each case owns the tables of `okawari.storage.table_schemas` under `Settings.data_base`; every write makes a version.
+All writes are merges by key, so a repeated write changes nothing. A commit can carry notes about the rows of its
+version, which are available without reading the rows.
 
-    readings     key time            the validated data; a version of it is a snapshot
-    quarantine   key row_sha256      refused rows with their reasons
-    predictions  key id, index       the service's answers
-    outcomes     key id, index, step, target   true values that arrived later; target is "" for tasks with one target
-    decisions    key id              verdicts and decisions, with the cause of each
+The rows of outcomes and decisions have a number, `seq`, that counts the rows of the table in the order in which they
+were stored. It is assigned in the merge itself, so no two rows have the same one; numbers may be missing. What came
+first is read from `seq` and never from `at`, because clocks go wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -28,87 +26,39 @@ from okawari.errors import OkawariError
 from okawari.polling import retry_with_backoff
 from okawari.settings import load_settings
 from okawari.storage.state_version import ensure_state
+from okawari.storage.table_schemas import KEYS, SCHEMAS, Table
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"]
-
-TIME = pa.timestamp("us", tz="UTC")
-_NUMBERS = pa.list_(pa.float64())
 _ATTEMPTS, _PAUSE_S = 6, 0.3
 _MANY_FILES = 64
 _KEEP_VERSIONS = {"delta.logRetentionDuration": "interval 36500 days"}
 """A hundred years; by default Delta deletes the log of versions older than 30 days, which then cannot be read."""
+_SEQUENCE = "seq"
 _NOTE = "okawari."
 """Prefix of our notes in the metadata of a commit."""
 
 Describe = Callable[[pd.DataFrame | None], Mapping[str, str]]
 """Notes on a table's rows after a merge, from its rows before (None where there is no table yet)."""
 
-SCHEMAS: dict[Table, pa.Schema] = {
-    "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
-    "predictions": pa.schema(
-        {
-            "id": pa.string(),
-            "index": pa.int64(),
-            "case": pa.string(),
-            "at": TIME,
-            "as_of": pa.string(),
-            "level": pa.float64(),
-            "mean": _NUMBERS,
-            "lower": _NUMBERS,
-            "upper": _NUMBERS,
-            "version": pa.string(),
-            "graph_sha256": pa.string(),
-            "variant": pa.string(),
-            "input_sha256": pa.string(),
-            "source": pa.string(),
-        }
-    ),
-    "outcomes": pa.schema(
-        {
-            "id": pa.string(),
-            "index": pa.int64(),
-            "step": pa.int64(),
-            "target": pa.string(),
-            "value": pa.float64(),
-            "at": TIME,
-            "case": pa.string(),
-        }
-    ),
-    "decisions": pa.schema(
-        {
-            "id": pa.string(),
-            "at": TIME,
-            "case": pa.string(),
-            "kind": pa.string(),
-            "action": pa.string(),
-            "reason": pa.string(),
-            "facts": pa.string(),
-            "cause": pa.string(),
-            "snapshot_version": pa.int64(),
-            "run_id": pa.string(),
-            "model_version": pa.string(),
-        }
-    ),
-}
-KEYS: dict[Table, tuple[str, ...]] = {
-    "quarantine": ("row_sha256",),
-    "predictions": ("id", "index"),
-    "outcomes": ("id", "index", "step", "target"),
-    "decisions": ("id",),
-}
+Choose = Callable[[pd.DataFrame, Mapping[str, str]], pa.Table]
+"""The rows to merge, from the stored rows whose `id` is among those of the change, and the notes of the version
+before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """Rows to merge by `keys`: new ones are inserted and, with `update`, known ones replaced.
 
-    `describe` computes the notes of the commit; it is called again after a conflict with another writer.
+    A column `seq` is filled in by the merge. `describe` computes the notes of the commit, and `choose` computes the
+    rows to merge in place of `rows`; both are called again after a conflict with another writer. Without a chosen row,
+    nothing is committed.
     """
 
     rows: pa.Table
     keys: Sequence[str]
     update: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
     describe: Describe | None = None
+    choose: Choose | None = None
 
 
 class Unreadable(OkawariError, OSError):
@@ -215,11 +165,15 @@ def merge_rows(case_name: str, table: Table, change: Change) -> None:
 
 def _merge_once(case_name: str, table: Table, change: Change) -> None:
     opened = open_table(case_name, table)
-    properties = _write_notes({} if change.describe is None else change.describe(_load_before(opened)))
+    rows = _number_rows(opened, _choose_rows(opened, table, change))
+    if change.choose is not None and not len(rows):
+        return
+    described = {} if change.describe is None else change.describe(_load_before(opened))
+    properties = _write_notes({**change.notes, **described})
     if opened is None:
         write_deltalake(
             _uri(case_name, table),
-            change.rows,
+            rows,
             mode="error",
             configuration=_KEEP_VERSIONS,
             commit_properties=properties,
@@ -227,11 +181,37 @@ def _merge_once(case_name: str, table: Table, change: Change) -> None:
         return
     same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in change.keys)
     merge = opened.merge(
-        change.rows, predicate=same, source_alias="new", target_alias="old", commit_properties=properties
+        rows, predicate=same, source_alias="new", target_alias="old", commit_properties=properties
     ).when_not_matched_insert_all()
     if change.update:
         merge = merge.when_matched_update_all()
     merge.execute()
+
+
+def _choose_rows(opened: DeltaTable | None, table: Table, change: Change) -> pa.Table:
+    if change.choose is None:
+        return change.rows
+    if opened is None:
+        return change.choose(SCHEMAS[table].empty_table().to_pandas(), {})
+    ids = change.rows["id"].unique().to_pylist()
+    return change.choose(opened.to_pandas(filters=[("id", "in", ids)]), read_notes(opened))
+
+
+def _number_rows(opened: DeltaTable | None, rows: pa.Table) -> pa.Table:
+    """Number the rows after the largest number of the opened version.
+
+    A commit on top of another version fails, so no other writer can use these numbers.
+    """
+    if _SEQUENCE not in rows.column_names:
+        return rows
+    first = 1 if opened is None else _find_largest(opened) + 1
+    numbers = pa.array(range(first, first + len(rows)), pa.int64())
+    return rows.set_column(rows.column_names.index(_SEQUENCE), _SEQUENCE, numbers)
+
+
+def _find_largest(opened: DeltaTable) -> int:
+    found = QueryBuilder().register("rows", opened).execute(f'SELECT max("{_SEQUENCE}") AS n FROM rows').read_all()
+    return pa.table(found)["n"][0].as_py() or 0
 
 
 def _load_before(opened: DeltaTable | None) -> pd.DataFrame | None:
@@ -280,3 +260,21 @@ def _uri(case_name: str, table: Table) -> str:
 def compact_records(case_name: str) -> list[str]:
     """Join the small files of the tables that grow with every merge; returns the names of the joined tables."""
     return [name for name in KEYS if compact_table(case_name, name)]
+
+
+def add_sequence(case_name: str, table: Table) -> bool:
+    """Number the rows of a table of state version 1 in the order of their times; returns whether it had no numbers.
+
+    For `okawari migrate` only. The rows are replaced in one commit, so a killed migration starts again from the old
+    ones.
+    """
+    uri = _uri(case_name, table)
+    if not DeltaTable.is_deltatable(uri):
+        return False
+    rows = DeltaTable(uri).to_pyarrow_table()
+    if _SEQUENCE in rows.column_names:
+        return False
+    numbers = pa.array(range(1, len(rows) + 1), pa.int64())
+    numbered = rows.sort_by("at").append_column(_SEQUENCE, numbers)
+    write_deltalake(uri, numbered, mode="overwrite", schema_mode="overwrite", commit_properties=_write_notes({}))
+    return True

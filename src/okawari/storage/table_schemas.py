@@ -1,0 +1,78 @@
+"""The tables of a case: their columns and keys.
+
+    readings     key time            the validated data; a version of it is a snapshot
+    quarantine   key row_sha256      refused rows with their reasons
+    predictions  key id, index       the service's answers
+    outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
+                                     for tasks with one target
+    decisions    key id              verdicts and decisions, with the cause of each
+
+The columns of readings are those of the case.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+
+Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"]
+
+TIME = pa.timestamp("us", tz="UTC")
+_NUMBERS = pa.list_(pa.float64())
+
+SCHEMAS: dict[Table, pa.Schema] = {
+    "quarantine": pa.schema({"row_sha256": pa.string(), "at": TIME, "reason": pa.string(), "values": pa.string()}),
+    "predictions": pa.schema(
+        {
+            "id": pa.string(),
+            "index": pa.int64(),
+            "case": pa.string(),
+            "at": TIME,
+            "as_of": pa.string(),
+            "level": pa.float64(),
+            "mean": _NUMBERS,
+            "lower": _NUMBERS,
+            "upper": _NUMBERS,
+            "version": pa.string(),
+            "graph_sha256": pa.string(),
+            "variant": pa.string(),
+            "input_sha256": pa.string(),
+            "source": pa.string(),
+        }
+    ),
+    "outcomes": pa.schema(
+        {
+            "id": pa.string(),
+            "index": pa.int64(),
+            "step": pa.int64(),
+            "target": pa.string(),
+            "value": pa.float64(),
+            "at": TIME,
+            "case": pa.string(),
+            "seq": pa.int64(),
+        }
+    ),
+    "decisions": pa.schema(
+        {
+            "id": pa.string(),
+            "at": TIME,
+            "case": pa.string(),
+            "kind": pa.string(),
+            "action": pa.string(),
+            "reason": pa.string(),
+            "facts": pa.string(),
+            "cause": pa.string(),
+            "snapshot_version": pa.int64(),
+            "run_id": pa.string(),
+            "model_version": pa.string(),
+            "seq": pa.int64(),
+        }
+    ),
+}
+KEYS: dict[Table, tuple[str, ...]] = {
+    "quarantine": ("row_sha256",),
+    "predictions": ("id", "index"),
+    "outcomes": ("id", "index", "step", "target", "seq"),
+    "decisions": ("id",),
+}
