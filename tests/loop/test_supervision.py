@@ -15,8 +15,7 @@ import pytest
 
 from okawari.local.programs import PROGRAM_MARK
 from okawari.polling import poll
-from tests.loop.test_up import PORTS, Installation, read_until
-from tests.ports import find_free_port
+from tests.installations import Installation, make_installation, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.heavy, pytest.mark.timeout(900)]
 
@@ -31,20 +30,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     (folder / "cases").mkdir()
     (folder / "cases" / "broken.py").write_text("x = 1\nCASE = (\n")
     own = {
-        "OKAWARI_HOME": str(folder / "home"),
         "OKAWARI_CASES": "broken,blobs",
         "OKAWARI_CASES_DIR": str(folder / "cases"),
         "OKAWARI_CANDIDATES": "linear_1",
-        "PYTHONUNBUFFERED": "1",
     }
-    ports = {f"OKAWARI_{name}_PORT": str(find_free_port()) for name in PORTS}
-    made = Installation(folder / "home", {**os.environ, **ports, **own})
-    yield made
-    for process in made.started:
-        process.kill()
-        process.wait()
-    for member in made.members():
-        member.kill()
+    with make_installation(folder / "home", **own) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
