@@ -26,6 +26,7 @@ from okawari.case import Case
 from okawari.dataset.arrays import format_time
 from okawari.dataset.windows import last_window
 from okawari.security.answer_ids import AnswerIds
+from okawari.storage.disk_faults import DiskFault
 from okawari.storage.journal import Journal, Kind, Row
 
 Source = Literal["predict", "forecast"]
@@ -173,10 +174,17 @@ class CaseService:
         ]
 
     def _record(self, kind: Kind, rows: list[Row]) -> None:
-        """Append to the journal. If that fails (a full disk), outcomes raise; for predictions it is only logged."""
+        """Append to the journal. If that fails (a full disk), outcomes raise; for predictions it is only logged.
+
+        Raises:
+            DiskFault: the outcomes could not be stored.
+        """
         try:
             self._journals[kind].append(rows)
-        except OSError:
+        except OSError as failed:
             if kind == "outcomes":
-                raise
+                _log.error("%d outcomes of %s were refused: %s", len(rows), self.case.name, failed)
+                raise DiskFault(
+                    "The outcomes could not be stored: the service's disk fails. Send them again."
+                ) from failed
             _log.exception("%d predictions of %s were not journaled", len(rows), self.case.name)

@@ -26,6 +26,7 @@ from okawari import __version__
 from okawari.case import Case
 from okawari.clients.wire import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer
 from okawari.errors import InvalidInput, NotYet
+from okawari.storage.disk_faults import DiskFault
 
 _log = logging.getLogger("bentoml.okawari")
 
@@ -36,10 +37,11 @@ MAX_WAITING = 128
 """Requests in progress at once. At the slowest measured rate, 600 a second, the last one waits a fifth of a second."""
 _CLIENT_CLOSED = 499
 """Status of a request whose client is gone, as in nginx; the metrics count it."""
-_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10}
+_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10, DiskFault: 60}
 _STATUS: dict[type[Exception], int] = {
     Overloaded: 503,
     NotYet: 503,
+    DiskFault: 503,
     TooLarge: 413,
     TooSlow: 408,
     UnknownCase: 404,

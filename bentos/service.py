@@ -10,6 +10,7 @@ because several could serve different versions at the same time. Run more replic
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +27,8 @@ from bentos.large_bodies import LargeBodies
 from bentos.loading import Engine
 from bentos.model_store import KEY_FILE, home_path
 from bentos.store_watcher import Watcher
-from okawari.cases.loader import load_case
+from okawari.cases.loader import load_cases
+from okawari.errors import require
 from okawari.security.access import Access
 from okawari.security.guard import Guard
 from okawari.security.key_check import KeyCheck
@@ -66,18 +68,29 @@ def _choose_engine(settings: Settings) -> Engine:
     return Engine("cuda" if settings.device.startswith("cuda") else "cpu", settings.threads)
 
 
+def _build_services(settings: Settings) -> dict[str, CaseService]:
+    """The service of each case that can be loaded; the others are logged, and stop none.
+
+    Raises:
+        InvalidInput: none can be loaded.
+    """
+    cases, broken = load_cases(_choose_cases(settings))
+    for name, error in broken.items():
+        _log.error("Case %s is not served: %s", name, error)
+    require(bool(cases), "\n".join(map(str, broken.values())) or "OKAWARI_CASES names no case; name at least one.")
+    engine, worker = _choose_engine(settings), ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
+    journal, large_bodies = settings.state_dir / "journal", LargeBodies()
+    return {
+        name: CaseService(case, Runner(case, engine, worker), journal, large_bodies) for name, case in cases.items()
+    }
+
+
+_log = logging.getLogger("bentoml.okawari")
 connections.install()
 _settings = _load_settings()
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn's own reading of X-Forwarded-*; `ReverseProxy` does it here
-_engine = _choose_engine(_settings)
-_large_bodies = LargeBodies()
-_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
-_services = {
-    name: CaseService(case, Runner(case, _engine, _worker), _settings.state_dir / "journal", _large_bodies)
-    for name in _choose_cases(_settings)
-    for case in [load_case(name)]
-}
-_options: dict[str, Any] = {"resources": {"gpu": 1}} if _engine.device == "cuda" else {}
+_services = _build_services(_settings)
+_options: dict[str, Any] = {"resources": {"gpu": 1}} if _choose_engine(_settings).device == "cuda" else {}
 
 
 @bentoml.service(

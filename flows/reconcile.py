@@ -16,7 +16,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
-from okawari.errors import OkawariError
+from okawari.errors import CasesFailed, OkawariError
 from okawari.loop.facts import gather_loop, read_serving
 from okawari.policy.decision import Action, Decision, Kind
 from okawari.policy.repair import GRACE_S, Repair, Serving, decide_repairs
@@ -32,13 +32,38 @@ _BUCKET_MINUTES = 10
 def reconcile(case: str | None = None, grace_s: float = GRACE_S, asked: bool = False) -> dict[str, list[str]]:
     """Repair one case or, if None, every case of `OKAWARI_CASES`; returns the started repairs, by case.
 
+    A case that fails stops no other; the flow then fails with its name.
+
     Args:
         case: name of the case.
         grace_s: how long, in seconds, the event of a new record may take before it counts as lost.
         asked: whether a person asks for it; then the champion is packaged again even after packagings without effect.
     """
     names = load_settings().case_names if case is None else (case,)
-    return {name: _reconcile_case(load_case(name), grace_s, asked=asked) for name in names}
+    done, failed = _reconcile_each(names, grace_s, asked)
+    if failed:
+        raise CasesFailed(_explain(done, failed)) from next(iter(failed.values()))
+    return done
+
+
+def _reconcile_each(
+    names: tuple[str, ...], grace_s: float, asked: bool
+) -> tuple[dict[str, list[str]], dict[str, Exception]]:
+    """The repairs of each case, and the errors of those that failed: these stop no other case."""
+    done: dict[str, list[str]] = {}
+    failed: dict[str, Exception] = {}
+    for name in names:
+        try:
+            done[name] = _reconcile_case(load_case(name), grace_s, asked=asked)
+        except Exception as error:  # a case's own code, a library or a server may raise anything
+            get_run_logger().exception("%s: reconcile failed", name)
+            failed[name] = error
+    return done, failed
+
+
+def _explain(done: dict[str, list[str]], failed: dict[str, Exception]) -> str:
+    failures = "; ".join(f"{name}: {error}" for name, error in failed.items())
+    return f"{failures}. The other cases were handled: {', '.join(done) or 'none'}."
 
 
 def _reconcile_case(case: Case, grace_s: float, *, asked: bool = False) -> list[str]:

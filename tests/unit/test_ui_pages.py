@@ -380,6 +380,16 @@ def test_a_registry_that_does_not_answer_costs_the_champion_alone(home: Path, fr
     assert "The model registry could not be read" in cards and "Nothing has been ingested" in cards
 
 
+@pytest.mark.fault
+def test_a_case_that_cannot_be_loaded_is_named_on_the_page_of_the_others(home: Path, free_port: int) -> None:
+    folder = home.parent / "own"
+    folder.mkdir()
+    (folder / "broken.py").write_text("x = 1\nCASE = (\n")
+    adopt_settings(Settings(mlflow_port=free_port, service_port=free_port, cases="broken,aapl", cases_dir=folder))
+    notices = write_trouble(load_facts("aapl"))
+    assert "Case broken is not served" in notices and "broken.py, line 2" in notices
+
+
 def test_links_have_the_prefix_of_the_proxy(home: Path) -> None:
     adopt_settings(Settings(root_path="/models", ui_root_path="/okawari"))
     links = load_links()

@@ -22,6 +22,7 @@ from okawari.polling import poll
 from okawari.progress import Step, Watch, ignore_step
 from okawari.security.engine_access import make_basic_header
 from okawari.settings import load_settings
+from okawari.storage.group_lock import explain_absence, name_server, reach
 
 LOOP_FLOWS = ("monitor", "train", "package")
 _ACTIVE = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING")
@@ -243,7 +244,9 @@ def _read_log(ids: list[str], seen: int) -> Iterator[str]:
 def _request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
     """Send a request, and repeat it while the server is busy (status 503, at times caused by its SQLite database)."""
     base = load_settings().prefect_base
-    answer = poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
+    answer = reach(
+        lambda: poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
+    )
     if answer is None:
         logs = load_settings().logs_dir
         raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {logs}.")
@@ -257,9 +260,7 @@ def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
     except httpx.TimeoutException:
         return None
     except httpx.TransportError as broken:
-        raise ServerUnreachable(
-            f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
-        ) from broken
+        raise explain_absence(name_server("prefect"), broken) from broken
     return None if answer.status_code == 503 else answer
 
 
