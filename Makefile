@@ -45,8 +45,9 @@ format: $(VENV)/dev.stamp ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## Measure serving, batch scoring, false alarms, the luck of trees and records again
+bench: $(VENV)/dev.stamp ## Measure serving, hostile bodies, batch scoring, false alarms, the luck of trees and records again
 	$(BIN)/python -m benchmarks.serving
+	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.false_alarms
 	$(BIN)/python -m benchmarks.rolling_origins

@@ -35,6 +35,7 @@ from okawari.dataset.windows import last_window
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import Interval, TorchCore
+from okawari.settings import load_settings
 from okawari.storage.deployable import GRAPH_FILE, Deployable, Golden, Manifest, digest
 
 ROOT = Path(__file__).parents[1]
@@ -91,10 +92,29 @@ def make_deployable(readings: pd.DataFrame) -> Deployable:
     return Deployable(manifest, golden, graph, readings)
 
 
+def prepare_home(home: Path, readings: pd.DataFrame) -> dict[str, str]:
+    """Deploy the model in an installation of its own; returns the environment of its processes."""
+    environment = {
+        **os.environ,
+        "OKAWARI_HOME": str(home),
+        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PLAIN_GRAPH": str(home / "made" / GRAPH_FILE),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+        "OMP_NUM_THREADS": "1",
+    }
+    os.environ["OKAWARI_HOME"] = str(home)  # its secret signs the deployable
+    load_settings.cache_clear()
+    make_deployable(readings).save(home / "made")
+    put = [sys.executable, "-m", "bentos.deploy", "put", str(home / "made")]
+    subprocess.run(put, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return environment
+
+
 def make_request(readings: pd.DataFrame) -> bytes:
     records = readings.assign(**{CASE.time: readings[CASE.time].dt.strftime("%Y-%m-%d")}).to_dict("records")
     body = json.dumps({"instances": [records]}).encode()
-    head = f"POST /{CASE.name}/predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = f"POST /{CASE.name}/predict HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -193,19 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not given.clients or n_clients in given.clients
     ]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
-        home = Path(folder)
-        make_deployable(readings).save(home / "made")
-        environment = {
-            **os.environ,
-            "OKAWARI_HOME": folder,
-            "BENTOML_HOME": str(home / "bentoml"),
-            "BENTOML_DO_NOT_TRACK": "True",
-            "PLAIN_GRAPH": str(home / "made" / GRAPH_FILE),
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
-            "OMP_NUM_THREADS": "1",
-        }
-        put = [sys.executable, "-m", "bentos.deploy", "put", str(home / "made")]
-        subprocess.run(put, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+        environment = prepare_home(Path(folder), readings)
         commands = {
             "okawari": ["bentoml", "serve", "bentos.service:Okawari"],
             "plain": ["uvicorn", "benchmarks.plain_service:app", "--log-level", "warning"],

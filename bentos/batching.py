@@ -20,11 +20,12 @@ from typing import NoReturn
 import numpy as np
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
+from bentos.errors import Overloaded
 from bentos.loading import Engine, Loaded, load_checked
 from bentos.metrics import ServingMetrics
 from bentos.model_store import Entry, list_entries, read_newest
 from okawari.case import Case
-from okawari.errors import InvalidInput, NotYet, OkawariError
+from okawari.errors import InvalidInput, NotYet
 from okawari.models.windows import Floats
 
 MAX_LATENCY_MS = 60_000
@@ -35,10 +36,6 @@ _NO_POINTER = (
 )
 
 _log = logging.getLogger("bentoml.okawari")
-
-
-class Overloaded(OkawariError):
-    """Too many requests are waiting."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ class Runner:
         self._tried: frozenset[str] = frozenset()
         self._served = ServedModels()
         self._metrics = ServingMetrics()
+        self._many = asyncio.Lock()
         # A request counts as one, however many windows it holds: BentoML would split a larger one over two batches,
         # and a swap between them would let two versions answer it.
         dispatcher: CorkDispatcher[Floats, Answered] = CorkDispatcher(
@@ -100,19 +98,33 @@ class Runner:
         return model
 
     async def answer(self, x_BTF: Floats) -> Answered:
-        """Answer valid readings, in one batch with other waiting requests.
+        """Answer valid readings, in one batch with other waiting requests if they fit into a batch.
 
         Raises:
             NotYet: no model is deployed.
             InvalidInput: the answer holds a number that is not finite.
         """
-        answered: Answered = await self._dispatch(x_BTF)
+        fits = len(x_BTF) <= self.case.serving.max_batch_size
+        answered: Answered = await (self._dispatch(x_BTF) if fits else self._answer_many(x_BTF))
         if not all(bool(np.isfinite(part).all()) for part in _parts(answered)):
             raise InvalidInput(
                 "The model's answer is not a finite number; the readings lie outside the range that it can handle. "
                 "Check their values and units."
             )
         return answered
+
+    async def _answer_many(self, x_BTF: Floats) -> Answered:
+        """Answer more windows than a batch holds with one model, in parts; batches of others run in between."""
+        size = self.case.serving.max_batch_size
+        async with self._many:
+            model = self.require_model()
+            loop = asyncio.get_running_loop()
+            parts = [
+                await loop.run_in_executor(self._worker, self._run_graph, model, x_BTF[start : start + size])
+                for start in range(0, len(x_BTF), size)
+            ]
+        means, lowers, uppers = zip(*parts, strict=True)
+        return Answered(model, np.concatenate(means), _join(lowers), _join(uppers))
 
     async def _run_batch(self, requests: Sequence[Floats]) -> list[Answered]:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,8 @@
 """The Bento: built from `bentofile.yaml`, the newest model of each case and the user's own cases, and pruned.
 
-Its sources are copied into a folder of their own first, with the user's cases in their place, so a Bento is complete as
-soon as it is in the store. A Bento that already holds the same sources and models is not built again.
+Its sources are copied into a folder of their own first, with the user's cases in their place and the key that verifies
+the models, so a Bento is complete as soon as it is in the store. A Bento that already holds the same sources and models
+is not built again.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from bentos.model_store import POINTER, bento_store_path, read_newest, read_sequence
+from bentos.model_store import KEY_FILE, POINTER, bento_store_path, read_newest, read_sequence
 from bentos.store_writer import adopt_item, lock_store, open_temporary
+from okawari.security.signatures import find_public_key
 from okawari.settings import Settings, load_settings
 
 BENTO = "okawari"
@@ -51,6 +53,7 @@ def build() -> dict[str, Any]:
     newest = [entry.tag for name in settings.case_names if (entry := read_newest(name)) is not None]
     with lock_store(bento_store_path(), BENTO), open_temporary(bento_store_path()) as folder:
         copy_sources(folder / "sources", options["include"], settings)
+        (folder / "sources" / KEY_FILE).write_text(find_public_key())
         plan = Plan(options, newest, ",".join(settings.case_names), folder / "sources")
         same = _find_same(plan)
         tag = _build(plan, folder / "bentos") if same is None else str(same.tag)

@@ -5,15 +5,19 @@ Shapes: B instances, H steps ahead.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from bentos.batching import Answered, Runner
+from bentos.body_limits import find_body_limits
+from bentos.errors import Refused
+from bentos.large_bodies import LargeBodies
 from bentos.recent_readings import RecentReadings
 from bentos.requests import Question, Reader
 from bentos.responses import format_prediction
@@ -21,11 +25,24 @@ from bentos.schemas import describe_case
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
 from okawari.dataset.windows import last_window
+from okawari.security.answer_ids import AnswerIds
+from okawari.storage.disk_faults import DiskFault
 from okawari.storage.journal import Journal, Kind, Row
 
 Source = Literal["predict", "forecast"]
 
+_TURN = 64
+"""Instances or outcomes that are handled before other requests have a turn: 1 ms."""
+
 _log = logging.getLogger("bentoml.okawari")
+
+
+async def _take_turns(count: int) -> AsyncIterator[range]:
+    """The places 0 to `count - 1` in parts; other requests run in between."""
+    for start in range(0, count, _TURN):
+        if start:
+            await asyncio.sleep(0)
+        yield range(start, min(start + _TURN, count))
 
 
 @dataclass(frozen=True)
@@ -40,18 +57,25 @@ class Reply:
 class CaseService:
     """Answers the requests for one case."""
 
-    def __init__(self, case: Case, runner: Runner, journal_dir: Path) -> None:
+    def __init__(self, case: Case, runner: Runner, journal_dir: Path, large_bodies: LargeBodies | None = None) -> None:
         self.case, self.runner, self.reader = case, runner, Reader(case)
+        self.limits = find_body_limits(case)
+        self._large_bodies = large_bodies or LargeBodies()
         self._recent = RecentReadings(case)
+        self._ids = AnswerIds(case.name)
         self._journals: dict[Kind, Journal] = {
             "predictions": Journal(journal_dir / case.name, "predictions"),
             "outcomes": Journal(journal_dir / case.name, "outcomes"),
         }
         self._facts = describe_case(case)
 
-    async def predict(self, body: bytes) -> dict[str, Any]:
+    async def predict(self, body: bytes | bytearray) -> dict[str, Any]:
         """Answer the instances of a predict request."""
-        return await self._answer(self.reader.read_question(body), "predict")
+        if len(body) > self.limits.small:
+            question = await self._large_bodies.read_question(self.case, body)
+        else:
+            question = self.reader.read_question(body)
+        return await self._answer(question, "predict")
 
     async def forecast(self) -> dict[str, Any]:
         """Answer from the newest readings: the ingested ones or, if there are none, those packaged with the model."""
@@ -63,11 +87,22 @@ class CaseService:
         question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
         return {**await self._answer(question, "forecast"), "source": source}
 
-    def record_outcomes(self, body: bytes) -> int:
-        """Journal the true values of an outcomes request; returns how many."""
-        outcomes = self.reader.read_outcomes(body)
+    async def record_outcomes(self, body: bytes | bytearray) -> int:
+        """Journal the true values of an outcomes request; returns how many.
+
+        Raises:
+            Refused: the request is not valid, or an id or index is not of an answer that was issued for this case.
+        """
+        if len(body) > self.limits.small:
+            outcomes = await self._large_bodies.read_outcomes(self.case, body)
+        else:
+            outcomes = self.reader.read_outcomes(body)
+        async for places in _take_turns(len(outcomes)):
+            for place in places:
+                self._require_issued(outcomes[place], place)
         shared = {"step": 1, "target": "", "at": datetime.now(UTC).isoformat(), "case": self.case.name}
-        self._record("outcomes", [{**shared, **outcome} for outcome in outcomes])
+        async for places in _take_turns(len(outcomes)):
+            self._record("outcomes", [{**shared, **outcomes[place]} for place in places])
         return len(outcomes)
 
     def describe(self) -> dict[str, Any]:
@@ -85,17 +120,34 @@ class CaseService:
 
     def close(self) -> None:
         """Close the journal's segments."""
+        self._large_bodies.close()
         for journal in self._journals.values():
             journal.close()
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
-        reply = Reply(uuid.uuid4().hex, await self.runner.answer(question.x_BTF), question)
-        indices = range(len(question.x_BTF))
-        predictions = [format_prediction(self.case, reply.answered, question, index) for index in indices]
-        self._record("predictions", self._write(reply, source))
+        reply = Reply(self._ids.issue(len(question.x_BTF)), await self.runner.answer(question.x_BTF), question)
+        predictions: list[dict[str, Any]] = []
+        async for places in _take_turns(len(question.x_BTF)):
+            predictions += [format_prediction(self.case, reply.answered, question, place) for place in places]
+            self._record("predictions", self._write(reply, source, places))
         return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
 
-    def _write(self, reply: Reply, source: Source) -> list[Row]:
+    def _require_issued(self, outcome: Row, place: int) -> None:
+        n_instances = self._ids.count_instances(outcome["id"])
+        if n_instances is None:
+            raise Refused(
+                f"outcomes[{place}].id is {outcome['id']}; no answer of {self.case.name} has it. Send the id of an "
+                "answer unchanged, to the case and installation that gave it.",
+                ("outcomes", place, "id"),
+            )
+        if outcome["index"] >= n_instances:
+            raise Refused(
+                f"outcomes[{place}].index is {outcome['index']}; the answer has {n_instances} instances, counted from "
+                "0. Correct it.",
+                ("outcomes", place, "index"),
+            )
+
+    def _write(self, reply: Reply, source: Source, places: range) -> list[Row]:
         answered, question, manifest = reply.answered, reply.question, reply.answered.model.manifest
         shared = {
             "version": manifest.version,
@@ -118,14 +170,21 @@ class CaseService:
                 "input_sha256": hashlib.sha256(question.x_BTF[index].tobytes()).hexdigest(),
                 **shared,
             }
-            for index in range(len(question.x_BTF))
+            for index in places
         ]
 
     def _record(self, kind: Kind, rows: list[Row]) -> None:
-        """Append to the journal. If that fails (a full disk), outcomes raise; for predictions it is only logged."""
+        """Append to the journal. If that fails (a full disk), outcomes raise; for predictions it is only logged.
+
+        Raises:
+            DiskFault: the outcomes could not be stored.
+        """
         try:
             self._journals[kind].append(rows)
-        except OSError:
+        except OSError as failed:
             if kind == "outcomes":
-                raise
+                _log.error("%d outcomes of %s were refused: %s", len(rows), self.case.name, failed)
+                raise DiskFault(
+                    "The outcomes could not be stored: the service's disk fails. Send them again."
+                ) from failed
             _log.exception("%d predictions of %s were not journaled", len(rows), self.case.name)

@@ -4,6 +4,7 @@
     python -m bentos.deploy list <case>
     python -m bentos.deploy prune <case>     keep the newest entries and every entry that a kept Bento uses
     python -m bentos.deploy build            build the Bento from bentofile.yaml and the newest model of each case
+    python -m bentos.deploy key              the public key that verifies deployables (OKAWARI_SIGNING_KEY)
 
 Each command prints one line of JSON. BentoML reads its environment on import, so functions here import it.
 """
@@ -26,6 +27,7 @@ from bentos.model_store import Entry, Listed, list_entries, list_wreckage, read_
 from bentos.store_writer import WRECK_AGE_S, adopt_item, lock_store, open_temporary, remove_abandoned
 from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput, OkawariError
+from okawari.security.signatures import find_public_key
 from okawari.settings import load_settings
 from okawari.storage.deployable import Manifest, load_deployable
 
@@ -40,7 +42,7 @@ def put(folder: Path) -> dict[str, Any]:
     pointer are left behind; a new entry and a new pointer take their place.
 
     Raises:
-        InvalidInput: the graph's digest differs from the one in the manifest.
+        InvalidInput: the deployable is not signed by this installation.
         OSError: a file of the deployable is missing.
         OkawariError: the stored entry is not the one that the pointer names.
     """
@@ -145,6 +147,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     pruning.add_argument("case")
     pruning.add_argument("--keep", type=int, default=KEEP, help="how many to keep (%(default)s)")
     commands.add_parser("build", help="build the Bento")
+    commands.add_parser("key", help="the public key that verifies deployables")
     return parser.parse_args(arguments)
 
 
@@ -165,6 +168,8 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         return put(options.folder)
     if options.command == "list":
         return _list(options.case)
+    if options.command == "key":
+        return {"public_key": find_public_key()}
     return prune(options.case, options.keep) if options.command == "prune" else build()
 
 

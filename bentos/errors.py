@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from okawari.case import Case, Column
 from okawari.errors import InvalidInput, OkawariError
 
 Location = tuple[str | int, ...]
 _MOST_DETAILS = 10
+_MOST_FAULTS = 100
+"""Above so many faults besides those of the case's columns, the validator's list of them is not built: it takes 2 us
+each, and a body of 8 MB can have 600,000."""
+_MOST_WIDTHS = 5
+_MOST_CHARS = 80
+"""Characters of a name in a message."""
 
 
 class Refused(InvalidInput):
@@ -28,16 +36,72 @@ class TooLarge(OkawariError):
     """A body over the size limit."""
 
 
+class TooSlow(OkawariError):
+    """A body that did not arrive in time."""
+
+
+class Overloaded(OkawariError):
+    """Too many requests are waiting."""
+
+
+class Disconnected(OkawariError):
+    """The client ended the connection before its request was complete."""
+
+
 class UnknownCase(OkawariError):
     """A case that this service does not serve."""
 
 
-def explain(error: ValidationError, case: Case) -> Refused:
-    """Convert a validator's errors to sentences; the first one is the message."""
-    found = [_name_target(dict(each), case) for each in error.errors(include_url=False)[:_MOST_DETAILS]]
+def explain(error: ValidationError, case: Case, body: bytes | bytearray) -> Refused:
+    """Convert a validator's errors for a body to sentences; the first one is the message."""
+    if error.error_count() > _MOST_FAULTS + len(case.columns):
+        return Refused(
+            f"The body has {error.error_count()} faults, most of them fields that are not known; a record has "
+            f"{_list_fields(case)}. Leave the others out."
+        )
+    listed = error.errors(include_url=False, include_input=False)[:_MOST_DETAILS]
+    found = _add_inputs([_name_target(dict(each), case) for each in listed], body, case)
     messages = [_explain_one(each, case) for each in found]
-    detail = [{"loc": list(each["loc"]), "msg": message} for each, message in zip(found, messages, strict=True)]
+    detail = [{"loc": _shorten(each["loc"]), "msg": message} for each, message in zip(found, messages, strict=True)]
     return Refused(messages[0], detail=detail)
+
+
+def _add_inputs(faults: list[dict[str, Any]], body: bytes | bytearray, case: Case) -> list[dict[str, Any]]:
+    """Add the value at each fault's location. The validator's list would copy a record once for each fault in it."""
+    if not any(_needs_input(fault) for fault in faults):
+        return faults
+    content = from_json(body)
+    return [{**fault, "input": _find(content, fault["loc"], case)} for fault in faults]
+
+
+def _needs_input(fault: dict[str, Any]) -> bool:
+    formatter = _FORMATTERS.get(fault["type"], _format_wrong_value)
+    return formatter in (_format_wrong_value, _format_wrong_shape, _format_future)
+
+
+def _find(content: Any, location: Location, case: Case) -> Any:
+    """The value at a location. Where a record is given as a picture, a column's name finds its pixel."""
+    for step in location:
+        if isinstance(content, list) and isinstance(step, str):
+            content = dict(zip(case.column_names, chain.from_iterable(content), strict=False))
+        try:
+            content = content[step]
+        except (LookupError, TypeError):
+            return None
+    return content
+
+
+def _shorten(location: Location) -> list[str | int]:
+    return [cut_text(part) if isinstance(part, str) else part for part in location]
+
+
+def cut_text(text: str) -> str:
+    """A text from a request, cut to what a message may repeat.
+
+    >>> cut_text("x" * 100)[-5:]
+    'xx...'
+    """
+    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 3] + "..."
 
 
 def _name_target(fault: dict[str, Any], case: Case) -> dict[str, Any]:
@@ -70,12 +134,15 @@ def _format_missing(fault: dict[str, Any], case: Case) -> str:
 
 
 def _format_unknown_field(fault: dict[str, Any], case: Case) -> str:
-    time = "".join(f" and optionally {name}" for name in case.time_columns)
-    known = f"a record has {', '.join(case.column_names)}{time}"
+    known = f"a record has {_list_fields(case)}"
     if fault["loc"][0] == "outcomes":
         known = f"an outcome has {_list_outcome_fields(case)}"
     allowed = known if len(fault["loc"]) > 2 else "it is not part of this request"
     return f"{_locate(fault)} is not known; {allowed}. Leave it out."
+
+
+def _list_fields(case: Case) -> str:
+    return ", ".join(case.column_names) + "".join(f" and optionally {name}" for name in case.time_columns)
 
 
 def _format_too_short(fault: dict[str, Any], _: Case) -> str:
@@ -98,7 +165,7 @@ def _format_wrong_value(fault: dict[str, Any], case: Case) -> str:
 def _format_wrong_shape(fault: dict[str, Any], _: Case) -> str:
     came, expected = fault["input"], fault["ctx"]
     n_rows = len(came)
-    widths = sorted({len(row) if isinstance(row, list) else 0 for row in came})
+    widths = sorted({len(row) if isinstance(row, list) else 0 for row in came})[:_MOST_WIDTHS]
     return (
         f"{_locate(fault)} is a list of {n_rows} rows of {', '.join(map(str, widths)) or 'no'} pixels; a picture "
         f"has {expected['height']} rows of {expected['width']}. Resize it, or send a record by column names."
@@ -140,7 +207,7 @@ def format_location(location: Location) -> str:
     >>> format_location(("instances", 0, 3, "close"))
     'instances[0][3].close'
     """
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{cut_text(part)}" for part in location).lstrip(".")
 
 
 def _allowed(fault: dict[str, Any], case: Case) -> str:
@@ -150,7 +217,7 @@ def _allowed(fault: dict[str, Any], case: Case) -> str:
     if name == "value":
         return _find_target(fault, case).allowed
     if name == "id":
-        return "it is the id of an answer, 32 digits from 0 to f"
+        return "it is the id of an answer, 40 digits from 0 to f"
     if name == "instances":
         return f"it is a list of {'instances, each a list of records, oldest first' if case.history > 1 else 'records'}"
     if name == "outcomes":

@@ -5,8 +5,9 @@ POST /{case}/predict    POST /{case}/forecast    POST /{case}/outcomes    GET /c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,26 +18,32 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 
-from bentos.batching import Overloaded
+from bentos.bodies import BodyReader
 from bentos.case_service import CaseService
-from bentos.errors import Refused, TooLarge, UnknownCase
+from bentos.errors import Disconnected, Overloaded, Refused, TooLarge, TooSlow, UnknownCase, cut_text
 from bentos.schemas import describe_body, name_prediction, show_predict_body
 from okawari import __version__
 from okawari.case import Case
 from okawari.clients.wire import Accepted, CaseList, Failure, ForecastAnswer, PredictAnswer
 from okawari.errors import InvalidInput, NotYet
+from okawari.storage.disk_faults import DiskFault
+
+_log = logging.getLogger("bentoml.okawari")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
-MAX_BODY_BYTES = 8 * 2**20
 MAX_WAITING = 128
 """Requests in progress at once. At the slowest measured rate, 600 a second, the last one waits a fifth of a second."""
-_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10}
+_CLIENT_CLOSED = 499
+"""Status of a request whose client is gone, as in nginx; the metrics count it."""
+_RETRY_S: dict[type[Exception], int] = {Overloaded: 1, NotYet: 10, DiskFault: 60}
 _STATUS: dict[type[Exception], int] = {
     Overloaded: 503,
     NotYet: 503,
+    DiskFault: 503,
     TooLarge: 413,
+    TooSlow: 408,
     UnknownCase: 404,
     Refused: 422,
     InvalidInput: 422,
@@ -44,7 +51,7 @@ _STATUS: dict[type[Exception], int] = {
 
 
 class ConcurrencyLimiter:
-    """Admits at most `limit` requests at once and rejects the rest before their bodies are read."""
+    """Admits at most `limit` requests at once. A request asks for its slot when its body has arrived."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._held = limit, 0
@@ -65,6 +72,22 @@ class ConcurrencyLimiter:
             yield
         finally:
             self._held -= 1
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The limits that all requests share."""
+
+    limiter: ConcurrencyLimiter
+    bodies: BodyReader
+
+    @asynccontextmanager
+    async def admit(self, request: Request, limit: int) -> AsyncIterator[bytearray]:
+        """Read a body of at most `limit` bytes, then hold a request slot during the block."""
+        announced = request.headers.get("content-length", "")
+        async with self.bodies.read(request.receive, announced, limit) as body:
+            with self.limiter.hold():
+                yield body
 
 
 @dataclass(frozen=True)
@@ -89,13 +112,14 @@ def build_app(services: Mapping[str, CaseService]) -> FastAPI:
         description=_DESCRIPTION,
         dependencies=[Depends(_KEY)],
     )
-    limiter = ConcurrencyLimiter(MAX_WAITING)
+    admission = Admission(ConcurrencyLimiter(MAX_WAITING), BodyReader())
     _add_pages(app, services)
     for service in services.values():
-        _add_case(app, service, limiter)
+        _add_case(app, service, admission)
     _add_unknown(app, services)
     for kind in _STATUS:
         app.add_exception_handler(kind, _answer_error)
+    app.add_exception_handler(Disconnected, _note_disconnected)
     app.add_exception_handler(Exception, _answer_crash)
     return app
 
@@ -130,19 +154,21 @@ def _add_pages(app: FastAPI, services: Mapping[str, CaseService]) -> None:
         return RedirectResponse("docs")
 
 
-def _add_case(app: FastAPI, service: CaseService, limiter: ConcurrencyLimiter) -> None:
+def _add_case(app: FastAPI, service: CaseService, admission: Admission) -> None:
+    limits = service.limits
+
     async def predict(request: Request) -> Response:
-        with limiter.hold():
-            return _answer_json(await service.predict(await _read_body(request)))
+        async with admission.admit(request, limits.predict) as body:
+            return _answer_json(await service.predict(body))
 
     async def forecast(request: Request) -> Response:
-        with limiter.hold():
-            _require_empty(await _read_body(request))
+        async with admission.admit(request, limits.forecast) as body:
+            _require_empty(body)
             return _answer_json(await service.forecast())
 
     async def outcomes(request: Request) -> Response:
-        with limiter.hold():
-            return _answer_json({"accepted": service.record_outcomes(await _read_body(request))}, status=202)
+        async with admission.admit(request, limits.outcomes) as body:
+            return _answer_json({"accepted": await service.record_outcomes(body)}, status=202)
 
     counted = f"{service.case.history} or more records" if service.case.history > 1 else "records"
     prediction: Any = name_prediction(service.case.task)
@@ -181,14 +207,19 @@ def _add_unknown(app: FastAPI, services: Mapping[str, CaseService]) -> None:
     @app.post("/{case}/{verb}", include_in_schema=False)
     async def refuse(case: str, verb: str) -> Response:
         if case in services:
-            raise UnknownCase(f"Case {case} has no {verb!r}; it has predict, forecast and outcomes. Use one of these.")
-        raise UnknownCase(f"There is no case {case!r} here; this service has {', '.join(services)}. Use one of these.")
+            raise UnknownCase(
+                f"Case {case} has no {cut_text(verb)!r}; it has predict, forecast and outcomes. Use one of these."
+            )
+        raise UnknownCase(
+            f"There is no case {cut_text(case)!r} here; this service has {', '.join(services)}. Use one of these."
+        )
 
 
 def _describe_refusals() -> dict[int | str, dict[str, Any]]:
     texts = {
         401: "No valid API key",
         403: "The API key lacks the scope",
+        408: "Body not received in time",
         413: "Body too large",
         422: "Bad input",
         503: "No model yet, or too many requests; see Retry-After",
@@ -196,25 +227,8 @@ def _describe_refusals() -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Failure, "description": text} for status, text in texts.items()}
 
 
-async def _read_body(request: Request) -> bytes:
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise _too_large()
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _too_large() -> TooLarge:
-    return TooLarge(f"The body is over {MAX_BODY_BYTES // 2**20} MB, the most allowed; send it in several requests.")
-
-
-def _require_empty(body: bytes) -> None:
-    if body.strip() not in (b"", b"{}"):
+def _require_empty(body: bytearray) -> None:
+    if bytes(body.strip()) not in (b"", b"{}"):
         raise Refused("The body is not empty; a forecast takes no input. Send {} or use predict.")
 
 
@@ -227,6 +241,13 @@ async def _answer_error(_: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(_RETRY_S[kind])} if kind in _RETRY_S else None
     content = {"error": str(error), "detail": getattr(error, "detail", [])}
     return _answer_json(content, status=_STATUS[kind], headers=headers)
+
+
+async def _note_disconnected(request: Request, error: Exception) -> Response:
+    """One line in the log; nobody reads the answer."""
+    client = request.client.host if request.client else "a client"
+    _log.warning("%s %s from %s: %s", request.method, cut_text(request.url.path), client, error)
+    return Response(status_code=_CLIENT_CLOSED)
 
 
 async def _answer_crash(_: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Load a model from the model store and check it: digest, shapes, warm-up and golden question.
+"""Load a model from the model store and check it: signature, shapes, warm-up and golden question.
 
 Shapes: B windows, T readings, F columns, H steps ahead.
 """
@@ -16,7 +16,7 @@ from bentos.model_store import Entry
 from okawari.case import Case
 from okawari.clients.wire import ModelInfo
 from okawari.errors import InvalidInput
-from okawari.graph.inference import Graph, require_answers
+from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.storage.deployable import Deployable, Manifest, load_deployable
 
 
@@ -43,7 +43,7 @@ class Engine:
 
 
 def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Loaded] = ()) -> Loaded:
-    """Load an entry and check it: digest, shapes, warm-up, golden question.
+    """Load an entry and check it: signature, shapes, warm-up, golden question.
 
     Args:
         entry: the entry that holds the deployable.
@@ -60,20 +60,11 @@ def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Load
         raise InvalidInput(f"It belongs to case {deployable.manifest.case}, not {case.name}; deploy it there.")
     same = [model.graph for model in hot if model.graph.sha256 == deployable.manifest.graph_sha256]
     graph = same[0] if same else Graph.load(deployable.graph, threads=engine.threads, device=engine.device)
-    _require_fit(graph, case)
+    require_fit(graph, case)
+    require_answers(graph, case)
     _warm(graph, case)
     _check_golden(graph, deployable, case)
     return Loaded(entry.tag, deployable.manifest, graph, deployable.recent)
-
-
-def _require_fit(graph: Graph, case: Case) -> None:
-    takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
-    if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
-        raise InvalidInput(
-            f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} sends "
-            f"{needs[0]} of {needs[1]}. Train it again for this case."
-        )
-    require_answers(graph, case)
 
 
 def _warm(graph: Graph, case: Case) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 
 POINTER = "latest"
 _ENTRY_FILE = "model.yaml"
+KEY_FILE = "signing_key"
+"""The public key in a built Bento's source folder."""
 
 
 @dataclass(frozen=True)

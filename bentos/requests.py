@@ -46,7 +46,7 @@ class Reader:
         self._label_indices = _map_labels(case.known_columns)
         self._targets = case.task.named_targets
 
-    def read_question(self, body: bytes) -> Question:
+    def read_question(self, body: bytes | bytearray) -> Question:
         """Parse a predict request.
 
         Raises:
@@ -84,7 +84,7 @@ class Reader:
             **{name: indices[record[name]] for name, indices in self._label_indices.items() if name in record},
         }
 
-    def read_outcomes(self, body: bytes) -> list[Record]:
+    def read_outcomes(self, body: bytes | bytearray) -> list[Record]:
         """Parse an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
         return [self._read_outcome(outcome) for outcome in outcomes]
@@ -97,11 +97,11 @@ class Reader:
         target = next(each for each in self._targets if each.name == name)
         return {**_encode_value(outcome, target), "target": name}
 
-    def _parse(self, adapter: TypeAdapter[Any], body: bytes) -> Any:
+    def _parse(self, adapter: TypeAdapter[Any], body: bytes | bytearray) -> Any:
         try:
             return adapter.validate_json(body)
         except ValidationError as error:
-            raise explain(error, self.case) from error
+            raise explain(error, self.case, body) from error
 
     def _read_window(self, window: list[Record], index: int) -> NDArray[np.float64]:
         """The newest `history` readings [T, F]; the rules between columns hold in all of them."""

@@ -14,6 +14,7 @@ from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Predictio
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.tasks.task import Task
+from okawari.security.answer_ids import PATTERN
 
 MAX_OUTCOMES = 10_000
 
@@ -121,7 +122,7 @@ def _describe_picture(case: Case, reading: Any) -> WithJsonSchema:
 def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
     """The validator of an outcomes request."""
     fields = {
-        "id": Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="The answer's id.")],
+        "id": Annotated[str, Field(pattern=PATTERN, description="The answer's id.")],
         "index": Annotated[
             int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Index of the instance.")
         ],

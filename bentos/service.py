@@ -10,6 +10,7 @@ because several could serve different versions at the same time. Run more replic
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +19,16 @@ from typing import Any
 import bentoml
 from pydantic import BaseModel
 
+from bentos import connections
 from bentos.batching import Runner
 from bentos.case_service import CaseService
 from bentos.http import build_app
+from bentos.large_bodies import LargeBodies
 from bentos.loading import Engine
-from bentos.model_store import home_path
+from bentos.model_store import KEY_FILE, home_path
 from bentos.store_watcher import Watcher
-from okawari.cases.loader import load_case
+from okawari.cases.loader import load_cases
+from okawari.errors import require
 from okawari.security.access import Access
 from okawari.security.guard import Guard
 from okawari.security.key_check import KeyCheck
@@ -41,10 +45,13 @@ class Arguments(BaseModel):
 
 def _load_settings() -> Settings:
     """Settings of this process. The working directory of a built Bento is its own source folder, which must not hold
-    state: without `OKAWARI_HOME`, state is stored beside BentoML's stores.
+    state: without `OKAWARI_HOME`, state is stored beside BentoML's stores. A built Bento carries the key of its models.
     """
-    if (Path(__file__).parents[2] / "bento.yaml").is_file():
+    source = Path(__file__).parents[1]
+    if (source.parent / "bento.yaml").is_file():
         os.environ.setdefault("OKAWARI_HOME", str(home_path() / "okawari"))
+        if (key := source / KEY_FILE).is_file():
+            os.environ.setdefault("OKAWARI_SIGNING_KEY", key.read_text())
     return load_settings()
 
 
@@ -61,22 +68,35 @@ def _choose_engine(settings: Settings) -> Engine:
     return Engine("cuda" if settings.device.startswith("cuda") else "cpu", settings.threads)
 
 
+def _build_services(settings: Settings) -> dict[str, CaseService]:
+    """The service of each case that can be loaded; the others are logged, and stop none.
+
+    Raises:
+        InvalidInput: none can be loaded.
+    """
+    cases, broken = load_cases(_choose_cases(settings))
+    for name, error in broken.items():
+        _log.error("Case %s is not served: %s", name, error)
+    require(bool(cases), "\n".join(map(str, broken.values())) or "OKAWARI_CASES names no case; name at least one.")
+    engine, worker = _choose_engine(settings), ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
+    journal, large_bodies = settings.state_dir / "journal", LargeBodies()
+    return {
+        name: CaseService(case, Runner(case, engine, worker), journal, large_bodies) for name, case in cases.items()
+    }
+
+
+_log = logging.getLogger("bentoml.okawari")
+connections.install()
 _settings = _load_settings()
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn's own reading of X-Forwarded-*; `ReverseProxy` does it here
-_engine = _choose_engine(_settings)
-_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="okawari-graph")
-_services = {
-    name: CaseService(case, Runner(case, _engine, _worker), _settings.state_dir / "journal")
-    for name in _choose_cases(_settings)
-    for case in [load_case(name)]
-}
-_options: dict[str, Any] = {"resources": {"gpu": 1}} if _engine.device == "cuda" else {}
+_services = _build_services(_settings)
+_options: dict[str, Any] = {"resources": {"gpu": 1}} if _choose_engine(_settings).device == "cuda" else {}
 
 
 @bentoml.service(
     name="okawari",
     workers=1,
-    traffic={"timeout": 30},
+    traffic={"timeout": 60},
     http={"host": _settings.host},
     logging={"access": {"enabled": False}},
     metrics={"enabled": True},

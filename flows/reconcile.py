@@ -11,18 +11,19 @@ from datetime import UTC, datetime
 
 from prefect import flow, get_run_logger
 
+from flows.publish import PrefectHost
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
-from okawari.errors import OkawariError
+from okawari.errors import CasesFailed, OkawariError
 from okawari.loop import turns
 from okawari.loop.facts import gather_loop, read_serving
 from okawari.policy.decision import Action, Decision, Kind
 from okawari.policy.repair import GRACE_S, Repair, Serving, decide_repairs
-from okawari.registry import versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, tables
+from okawari.training.champion import ALIAS_REPAIRS, confirm_move, repair_alias
 
 _BUCKET_MINUTES = 10
 """The same repair starts at most once in so many minutes; if that run dies too, a later pass starts it again."""
@@ -32,40 +33,67 @@ _BUCKET_MINUTES = 10
 def reconcile(case: str | None = None, grace_s: float = GRACE_S, asked: bool = False) -> dict[str, list[str]]:
     """Repair one case or, if None, every case of `OKAWARI_CASES`; returns the started repairs, by case.
 
+    A case that fails stops no other; the flow then fails with its name.
+
     Args:
         case: name of the case.
         grace_s: how long, in seconds, the event of a new record may take before it counts as lost.
         asked: whether a person asks for it; then the champion is packaged again even after packagings without effect.
     """
     names = load_settings().case_names if case is None else (case,)
-    return {name: _reconcile_case(load_case(name), grace_s, asked=asked) for name in names}
+    done, failed = _reconcile_each(names, grace_s, asked)
+    if failed:
+        raise CasesFailed(_explain(done, failed)) from next(iter(failed.values()))
+    return done
+
+
+def _reconcile_each(
+    names: tuple[str, ...], grace_s: float, asked: bool
+) -> tuple[dict[str, list[str]], dict[str, Exception]]:
+    """The repairs of each case, and the errors of those that failed: these stop no other case."""
+    done: dict[str, list[str]] = {}
+    failed: dict[str, Exception] = {}
+    for name in names:
+        try:
+            done[name] = _reconcile_case(load_case(name), grace_s, asked=asked)
+        except Exception as error:  # a case's own code, a library or a server may raise anything
+            get_run_logger().exception("%s: reconcile failed", name)
+            failed[name] = error
+    return done, failed
+
+
+def _explain(done: dict[str, list[str]], failed: dict[str, Exception]) -> str:
+    failures = "; ".join(f"{name}: {error}" for name, error in failed.items())
+    return f"{failures}. The other cases were handled: {', '.join(done) or 'none'}."
 
 
 def _reconcile_case(case: Case, grace_s: float, *, asked: bool = False) -> list[str]:
     prediction_log.absorb_journal(case.name)
+    confirm_move(case)
     active, names = orchestrator.list_active_flows(case.name), {*load_settings().case_names, case.name}
     may_train = turns.may_start(case.name, names)
     loop = gather_loop(case, serving=_load_serving(case), active=active, may_train=may_train)
     repairs = decide_repairs(loop, grace_s, asked=asked)
     for repair in repairs:
         get_run_logger().info("%s: %s, because %s", case.name, repair.action, repair.reason)
+        if repair.action in ALIAS_REPAIRS:
+            repair_alias(case, repair, PrefectHost())
+            continue
         facts = {**repair.parameters, **repair.facts}
         decision = Decision(Kind.REPAIR, repair.action, repair.reason, facts)
         _perform(case, repair, decision_log.record_decision(case.name, decision))
     tables.compact_records(case.name)
     if not repairs:
         get_run_logger().info("%s: nothing to repair", case.name)
-    # Setting the alias takes no time, so the same pass starts the repairs that follow from it.
-    is_set = any(repair.action == Action.SET_CHAMPION for repair in repairs)
+    # A repair of the alias takes no time, so the same pass starts the repairs that follow from it.
+    is_set = any(repair.action in ALIAS_REPAIRS for repair in repairs)
     follow_up = _reconcile_case(case, grace_s, asked=asked) if is_set else []
     return [*(repair.action for repair in repairs), *follow_up]
 
 
 def _perform(case: Case, repair: Repair, decision_id: str) -> None:
-    """Set the alias or start the run of a repair; a repair without a run is only a record."""
-    if repair.action == Action.SET_CHAMPION:
-        versions.set_champion(case.name, repair.parameters["version"])
-    elif repair.action in orchestrator.LOOP_FLOWS:
+    """Start the run of a repair; a repair without a run is only a record."""
+    if repair.action in orchestrator.LOOP_FLOWS:
         key = _choose_key(case, repair, decision_id)
         orchestrator.start_run(repair.action, {"case": case.name, **repair.parameters}, idempotency_key=key)
 

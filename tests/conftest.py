@@ -138,12 +138,15 @@ TrainVersion = Callable[..., versions.Version]
 
 @pytest.fixture
 def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFrame) -> TrainVersion:
-    """Ingest the first readings, and record and register a training on them whose model grows by `growth` a step.
+    """Ingest the first readings, and record and register a training on them whose model grows by `growth` a step; the
+    gate's `action` on it is to promote it.
 
     All that a training leaves behind is real; only the fit is left out.
     """
 
-    def train(rows: int = 300, growth: float = 0.01, *, cause: str | None = None) -> versions.Version:
+    def train(
+        rows: int = 300, growth: float = 0.01, *, cause: str | None = None, action: str = "promote"
+    ) -> versions.Version:
         nothing, now = readings[:0].assign(reason=""), datetime.now(UTC)
         snapshot = snapshots.record_readings(small_case, readings[:rows], nothing, now).snapshot
         graph = build_graph(ConstantCore(np.full(3, growth)), small_case, Interval(0.9, np.full(3, 0.05)))
@@ -165,7 +168,7 @@ def train_version(mlflow_database: Path, small_case: Case, readings: pd.DataFram
         with runs.record_training(small_case, snapshot, learned, {"okawari.cause": "asked"}) as run_id:
             runs.record_file(run_id, graph, "variants/fp32.onnx")
             version = versions.register_version(small_case, run_id, parse_model(graph), facts)
-        promotion = Decision("promotion", "promote", "it is better")
+        promotion = Decision("promotion", action, "it is better")
         links = {"snapshot_version": snapshot.version, "run_id": run_id, "model_version": version}
         decision_log.record_decision(small_case.name, promotion, id=decision_id, cause=cause, **links)
         return versions.load_version(small_case.name, version)

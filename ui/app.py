@@ -20,7 +20,7 @@ import gradio as gr
 from okawari.cases.loader import load_case
 from okawari.clients.orchestrator import Run, load_run
 from okawari.clients.prediction_service import list_case_names
-from okawari.errors import OkawariError, ServerUnreachable
+from okawari.errors import OkawariError, ServerUnreachable, require
 from okawari.loop.turns import find_unfinished, follow_request, request_training
 from okawari.registry.client import limit_waiting
 from okawari.security.api_keys import KeyScope
@@ -34,7 +34,7 @@ from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
 from ui.server import serve
 from ui.theme import load_mark
-from ui.view_model import Facts, load_facts, load_links
+from ui.view_model import Facts, list_broken_cases, load_facts, load_links
 
 REFRESH_S = 5.0
 FOLLOW_S = 2.0
@@ -103,7 +103,9 @@ def main() -> None:
 
 def _build_case_choice(names: tuple[str, ...]) -> gr.Dropdown:
     choices = _list_choices(names)
-    return gr.Dropdown(choices, value=names[0], label="Case", visible=len(names) > 1, elem_id="case", filterable=False)
+    require(bool(choices), "\n".join(list_broken_cases()) or "OKAWARI_CASES names no case; name at least one.")
+    value, many = choices[0][1], len(choices) > 1
+    return gr.Dropdown(choices, value=value, label="Case", visible=many, elem_id="case", filterable=False)
 
 
 def _list_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -118,7 +120,7 @@ def _list_choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
 def _refresh_choice() -> gr.Dropdown:
     """The current cases: without OKAWARI_CASES, those that the service serves."""
     choices = _list_choices(list_case_names()) or _list_choices(load_settings().case_names)
-    return gr.Dropdown(choices, value=choices[0][1], visible=len(choices) > 1)
+    return gr.Dropdown(choices, value=choices[0][1], visible=len(choices) > 1) if choices else gr.skip()
 
 
 def _build_chart() -> dict[str, gr.Component]:

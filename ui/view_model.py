@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from okawari.case import Case
-from okawari.cases.loader import load_case
+from okawari.cases.loader import load_case, load_cases
 from okawari.clients.prediction_service import Client
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer
 from okawari.errors import InvalidInput, OkawariError
@@ -76,6 +76,18 @@ def load_links() -> Links:
     )
 
 
+def list_broken_cases() -> tuple[str, ...]:
+    """One notice for each case of OKAWARI_CASES that cannot be loaded. Each file is read once, as the service does."""
+    settings = load_settings()
+    return _list_broken(settings.case_names, settings.cases_dir.resolve())
+
+
+@lru_cache(maxsize=4)
+def _list_broken(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    _, broken = load_cases(names)  # the folder is a key of the cache
+    return tuple(f"Case {name} is not served: {error}" for name, error in broken.items())
+
+
 def load_facts(case: str) -> Facts:
     """Load all facts about a case; facts that cannot be read are None and reported in `trouble`."""
     return _load_facts(case, int(time.monotonic() / _SHARED_S))
@@ -83,7 +95,7 @@ def load_facts(case: str) -> Facts:
 
 @lru_cache(maxsize=16)
 def _load_facts(name: str, moment: int) -> Facts:
-    case, trouble = load_case(name), []
+    case, trouble = load_case(name), [*list_broken_cases()]
 
     def attempt(load: Callable[[], Answer]) -> Answer | None:
         try:

@@ -22,6 +22,10 @@ class ServerUnreachable(OkawariError, ConnectionError):
     """A server does not answer; the message names the server, its address and how to start it."""
 
 
+class CasesFailed(OkawariError, RuntimeError):
+    """Some of several cases failed; the message names each with its reason."""
+
+
 class NotYet(OkawariError, LookupError):
     """The requested object does not exist yet; the message names the step that creates it."""
 

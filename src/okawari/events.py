@@ -15,6 +15,9 @@ PERFORMANCE_DEGRADED: Final = "okawari.performance.degraded"
 MODEL_PROMOTED: Final = "okawari.model.promoted"
 MODEL_REJECTED: Final = "okawari.model.rejected"
 MODEL_DEPLOYED: Final = "okawari.model.deployed"
+APPROVAL_REQUESTED: Final = "okawari.approval.requested"
+CHAMPION_ADOPTED: Final = "okawari.champion.adopted"
+CHAMPION_PUT_BACK: Final = "okawari.champion.put_back"
 
 RETRAIN_CAUSES: Final = {
     CHAMPION_MISSED: "missing",
@@ -32,6 +35,9 @@ ALL: Final = (
     MODEL_PROMOTED,
     MODEL_REJECTED,
     MODEL_DEPLOYED,
+    APPROVAL_REQUESTED,
+    CHAMPION_ADOPTED,
+    CHAMPION_PUT_BACK,
 )
 
 

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "127.0.0.1", description="Comma-separated addresses and networks whose X-Forwarded-* headers are believed."
     )
+    signing_key: str = Field(
+        "", description="Public key that deployables are verified with; empty for the installation's own."
+    )
     threads: int = Field(1, ge=1, description="Compute threads of one training or serving process.")
 
     @property

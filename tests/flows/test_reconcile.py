@@ -26,7 +26,7 @@ from flows.reconcile import reconcile
 from okawari.case import Case
 from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
-from okawari.errors import OkawariError
+from okawari.errors import CasesFailed, OkawariError
 from okawari.graph.inference import parse_model
 from okawari.local.programs import build_environment
 from okawari.loop.status import read_state
@@ -64,6 +64,21 @@ def test_a_loop_that_is_as_it_should_be_is_left_alone(trained: Case) -> None:
     monitor("small")
     assert _reconcile_twice() == []
     assert [orchestrator.list_runs(flow) for flow in ("train", "package", "monitor")] == [[], [], []]
+
+
+@pytest.mark.fault
+def test_a_broken_case_stops_no_other_and_fails_the_flow_by_name(
+    trained: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest("small", until=JANUARY_2008)
+    (load_settings().cases_dir / "broken.py").write_text("x = 1\nCASE = (\n")
+    monkeypatch.setenv("OKAWARI_CASES", "broken,small")
+    load_settings.cache_clear()
+    told = r"broken: .*broken\.py, line 2: .*never closed.* The other cases were handled: small\."
+    with pytest.raises(CasesFailed, match=told):
+        reconcile(grace_s=0)
+    [repair] = decision_log.load_decisions("small", kind="repair")
+    assert repair["action"] == "monitor"
 
 
 def test_before_the_first_reading_there_is_nothing_to_repair(fresh: Case) -> None:

@@ -98,7 +98,7 @@ def test_outcomes_that_are_sent_judge_the_champion(patients: Case, shelf: None) 
         told = [
             {"id": said["id"], "index": place, "value": float(value)} for place, value in enumerate(rows["progression"])
         ]
-        assert service.record_outcomes(json.dumps({"outcomes": told}).encode()) == 80
+        assert asyncio.run(service.record_outcomes(json.dumps({"outcomes": told}).encode())) == 80
         service.close()
     assert {"value", "interval", "unit", "note"} == set(said["predictions"][0])
     assert monitor("patients")["performance"] == "good"

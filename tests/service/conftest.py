@@ -13,6 +13,7 @@ os.environ.setdefault(
 )
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
 from okawari.polling import poll
+from okawari.settings import load_settings
 from okawari.storage.deployable import Deployable, Golden, Manifest, digest
 from tests.ports import find_free_port
 
@@ -137,7 +139,8 @@ class Kitchen:
         """Write a deployable's folder."""
         self.made += 1
         folder = self.home / "made" / str(self.made)
-        deployable.save(folder)
+        with self.settings():
+            deployable.save(folder)
         return folder
 
     def put(self, deployable: Deployable) -> str:
@@ -149,14 +152,28 @@ class Kitchen:
 
     @contextmanager
     def stores(self) -> Iterator[None]:
-        """Let BentoML in this process work on this installation's stores."""
+        """Let BentoML in this process work on this installation's stores, with its settings."""
+        if self.opened:
+            yield
+            return
+        with self.settings(), self._open_stores():
+            yield
+
+    @contextmanager
+    def settings(self) -> Iterator[None]:
+        """Let this process have the settings and the secret of this installation."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OKAWARI_HOME", str(self.home))
+            load_settings.cache_clear()
+            yield
+        load_settings.cache_clear()
+
+    @contextmanager
+    def _open_stores(self) -> Iterator[None]:
         from bentoml._internal.bento import BentoStore
         from bentoml._internal.configuration.containers import BentoMLContainer
         from bentoml._internal.models import ModelStore
 
-        if self.opened:
-            yield
-            return
         for name in ("models", "bentos"):
             (self.bentoml_home / name).mkdir(parents=True, exist_ok=True)
         BentoMLContainer.model_store.set(ModelStore(self.bentoml_home / "models"))
@@ -324,5 +341,37 @@ def deploy_command() -> Callable[..., dict[str, Any]]:
         )
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+    return run
+
+
+SERVER_CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
+    "response_schema_conformance",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run_schemathesis(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Server, int], None]:
+    """Send requests that Schemathesis generates from the API's description; no answer may contradict it or be a 5xx."""
+
+    def run(server: Server, within_s: int) -> None:
+        options = {
+            "--checks": ",".join(SERVER_CHECKS), "--phases": "examples,coverage,fuzzing", "--max-time": within_s,
+            "--max-examples": 200, "--seed": 1, "--generation-database": "none", "--warnings": "off",
+        }  # fmt: skip
+        words = [str(word) for option in options.items() for word in option]
+        url = f"{server.client.base_url}/openapi.json".replace("//openapi", "/openapi")
+        done = subprocess.run(
+            [sys.executable, "-m", "schemathesis.cli", "run", url, "--no-color", "--continue-on-failure", *words],
+            cwd=tmp_path_factory.mktemp("schemathesis"),
+            capture_output=True,
+            text=True,
+            timeout=within_s + 120,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        sent = re.search(r"(\d+) generated", done.stdout)
+        assert sent and int(sent[1]) >= 10, done.stdout[-2000:]
+        assert server.client.get("/readyz").status_code == 200
 
     return run

@@ -100,7 +100,7 @@ def test_a_forecast_takes_no_body(server):
     )
 
 
-GOOD_OUTCOME = {"id": "a" * 32, "index": 0, "step": 1, "value": 198.1}
+GOOD_OUTCOME = {"id": "a" * 40, "index": 0, "step": 1, "value": 198.1}
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,27 @@ def test_bad_neighbours_harm_nobody(server, records):
     for _ in range(5):
         assert server.client.post("/aapl/predict", content=bad).status_code == 422
         assert server.predict(records).status_code == 200
+
+
+@pytest.mark.fault
+def test_outcomes_of_an_id_that_was_never_issued_are_refused(server, records):
+    before = len(server.read_journal("outcomes"))
+    for forged in ("a" * 40, server.predict(records).json()["id"][:-1] + "g", "a" * 32):
+        answer = server.client.post("/aapl/outcomes", json={"outcomes": [GOOD_OUTCOME | {"id": forged}]})
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["outcomes", 0, "id"]
+    assert (
+        "no answer of aapl has it. Send the id of an answer unchanged"
+        in server.client.post("/aapl/outcomes", json={"outcomes": [GOOD_OUTCOME]}).json()["error"]
+    )
+    assert len(server.read_journal("outcomes")) == before
+
+
+@pytest.mark.fault
+def test_outcomes_of_an_instance_that_the_answer_lacks_are_refused(server, records):
+    issued = server.client.post("/aapl/predict", json={"instances": [records, records]}).json()["id"]
+    outcomes = [GOOD_OUTCOME | {"id": issued, "index": index} for index in (1, 2)]
+    answer = server.client.post("/aapl/outcomes", json={"outcomes": outcomes})
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("outcomes[1].index is 2; the answer has 2 instances, counted from 0")
+    assert server.client.post("/aapl/outcomes", json={"outcomes": outcomes[:1]}).json() == {"accepted": 1}

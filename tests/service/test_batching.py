@@ -54,7 +54,7 @@ def test_overload_is_turned_away_with_the_time_to_come_back(server, records):
     async def flood() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=server.client.base_url, timeout=30, limits=limits) as client:
-            body = {"instances": [records] * 8}
+            body = {"instances": [records] * 5}
             return await asyncio.gather(*(client.post("/aapl/predict", json=body) for _ in range(256)))
 
     answers = asyncio.run(flood())

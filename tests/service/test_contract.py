@@ -17,7 +17,7 @@ from okawari.settings import load_settings
 def test_a_prediction_names_its_model_and_its_numbers_are_the_graphs(server, records, case):
     answer = server.predict(records).json()
     (said,) = answer["predictions"]
-    assert re.fullmatch("[0-9a-f]{32}", answer["id"])
+    assert re.fullmatch("[0-9a-f]{40}", answer["id"])
     assert answer["model"] == server.show_case()["model"]
     assert answer["model"]["version"] == "1"
     assert (said["as_of"], said["unit"], said["note"]) == ("2013-03-01", "USD", None)

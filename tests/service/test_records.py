@@ -98,6 +98,12 @@ def test_the_truth_of_a_label_is_sent_by_its_name(served):
     )
 
 
+@pytest.mark.fault
+@pytest.mark.heavy
+def test_generated_requests_are_answered_as_the_api_describes(served, run_schemathesis):
+    run_schemathesis(served, 40)
+
+
 def test_a_forecast_is_the_answer_for_the_newest_record(served):
     answer = served.client.post("/blobs/forecast").json()
     assert (answer["source"], answer["predictions"][0]["label"]) == ("packaged", "north_east")

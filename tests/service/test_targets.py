@@ -70,7 +70,8 @@ def _post(served, path, **body):
 
 
 def _tell(served, case="cpi", **outcome):
-    return _post(served, f"/{case}/outcomes", outcomes=[{"id": "a" * 32, "index": 0, **outcome}])
+    answer = served.client.post(f"/{case}/forecast").json()
+    return _post(served, f"/{case}/outcomes", outcomes=[{"id": answer["id"], "index": 0, **outcome}])
 
 
 def test_all_targets_are_answered_at_once(served, quarters):

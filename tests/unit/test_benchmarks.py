@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 SMALLEST = {
     "serving": "--rounds 1 --clients 1 --requests 3",
+    "hostile": "--slices 1 --kinds 'deep nesting'",
     "batch": "--rounds 1 --share 0.02",
     "false_alarms": "--seeds 2 --series iid",
     "rolling_origins": "--origins 2 --seeds 1",
@@ -35,7 +37,7 @@ def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", f"benchmarks.{name}", *SMALLEST[name].split()]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *shlex.split(SMALLEST[name])]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

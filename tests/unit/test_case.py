@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from okawari.case import AtLeast, Case, Column, Drift, Forecast, Gate, LogRatio, Serving
-from okawari.cases.loader import list_cases, load_case
+from okawari.cases.loader import list_cases, load_case, load_cases
 from okawari.errors import InvalidInput
 from okawari.settings import Settings, adopt_settings
 
@@ -178,6 +179,46 @@ def test_a_recipe_is_no_case(home: Path, tmp_path: Path) -> None:
     _write_own(tmp_path, "my_recipe", RECIPE.format(extra=3))
     with pytest.raises(InvalidInput, match=r"my_recipe.py must define CASE"):
         load_case("my_recipe")
+
+
+BROKEN = {
+    "syntax": ("x = 1\nCASE = (\n", "line 2: '\\(' was never closed"),
+    "name": ("x = 1\n\nCASE = Caze()\n", "line 3: NameError: name 'Caze' is not defined"),
+    "type": ("from okawari.case import Case\nCASE = Case(nam='x')\n", "line 2: TypeError: .*nam"),
+    "exit": ("import sys\nsys.exit('no data today')\n", "line 2: SystemExit: no data today"),
+    "library": ("import json\njson.loads('{')\n", "line 2: JSONDecodeError: "),
+    "zero byte": ("x = 1\0\n", "null bytes"),
+    "latin-1": (b"x = '\xe9'\n", "line 1: .*(utf-8|decode)"),
+    "own check": (
+        "from okawari.case import Column\nCOLUMN = Column(name='a b')\n",
+        "line 2: .*a b",
+    ),
+}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_file_is_one_sentence_with_file_and_line_and_stops_no_other_case(
+    kind: str, home: Path, tmp_path: Path
+) -> None:
+    content, told = BROKEN[kind]
+    _write_own(tmp_path, "pears", OWN_CASE.format(name="pears"))
+    text = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "own" / "broken.py").write_bytes(text)
+    cases, broken = load_cases(["pears", "broken", "blobs"])
+    assert list(cases) == ["pears", "blobs"]
+    assert re.search(rf"broken\.py.*{told}", str(broken["broken"]))
+    assert "\n" not in str(broken["broken"])
+    with pytest.raises(InvalidInput, match=r"There is no case 'tsla'; there are .*pears"):
+        load_case("tsla")
+
+
+@pytest.mark.fault
+def test_an_error_in_the_recipe_beside_a_case_names_the_recipe(home: Path, tmp_path: Path) -> None:
+    _write_own(tmp_path, "pears", WITH_RECIPE.format(line="from .my_recipe import Mine", name="pears"))
+    (tmp_path / "own" / "my_recipe.py").write_text("x = 1\ny = x / 0\n")
+    with pytest.raises(InvalidInput, match=r"my_recipe\.py, line 2: ZeroDivisionError: division by zero"):
+        load_case("pears")
 
 
 def _write_own(folder: Path, name: str, content: str) -> None:

@@ -84,18 +84,27 @@ def test_the_default_month_in_the_help_is_the_default(monkeypatch: pytest.Monkey
 
 def test_the_commands_are_those_of_the_readme() -> None:
     assert COMMANDS == [
+        "approve",
+        "doctor",
         "explain",
         "keys",
         "loop",
         "migrate",
         "new",
+        "pin",
         "predict",
+        "promote",
         "quantize",
         "readings",
+        "reject",
+        "rollback",
         "run",
         "score",
         "status",
+        "unbar",
+        "unpin",
         "up",
+        "versions",
     ]
 
 

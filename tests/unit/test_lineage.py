@@ -72,6 +72,16 @@ def test_an_answer_is_traced_to_its_version_run_snapshot_and_every_decision(
     ]
 
 
+def test_a_persons_decision_stands_first_in_the_chain_of_the_answers_after_it(train_version: TrainVersion) -> None:
+    version, other = train_version(cause=_ask_for_training()), train_version(growth=0.02)
+    links = {"cause": version.decision_id, "model_version": version.version}
+    before = _serve(version)
+    decision_log.record_decision("aapl", Decision("person", "roll back", "wrong", {"by": "ada@laptop"}), **links)
+    after, of_other = (_serve(each, at="2999-01-02T10:00:00+00:00") for each in (version, other))
+    kinds = [[row["kind"] for row in trace_prediction(each).decisions] for each in (before, after, of_other)]
+    assert kinds == [["promotion", "retrain", "drift"], ["person", "promotion", "retrain", "drift"], ["promotion"]]
+
+
 def test_an_old_answer_is_traced_to_its_own_version_and_snapshot_when_newer_ones_serve(
     train_version: TrainVersion,
 ) -> None:

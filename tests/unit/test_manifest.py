@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +15,24 @@ from okawari.errors import InvalidInput
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore
+from okawari.security.signatures import find_public_key
+from okawari.settings import load_settings
 from okawari.storage.deployable import (
+    GOLDEN_FILE,
     GRAPH_FILE,
     MANIFEST_FILE,
+    RECENT_FILE,
+    SIGNATURE_FILE,
     Deployable,
     Golden,
     Manifest,
     digest,
     load_deployable,
-    load_manifest,
     record_golden,
 )
+from tests.conftest import enter_home
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
@@ -61,7 +67,6 @@ def folder(deployable: Deployable, tmp_path: Path) -> Path:
 def test_a_deployable_is_read_back_as_it_was_saved(deployable: Deployable, folder: Path) -> None:
     found = load_deployable(folder)
     assert (found.manifest, found.graph) == (deployable.manifest, deployable.graph)
-    assert load_manifest(folder) == deployable.manifest
     np.testing.assert_array_equal(found.golden.x_BTF, deployable.golden.x_BTF)
     np.testing.assert_array_equal(found.golden.mean_BH, deployable.golden.mean_BH)
     assert found.golden.x_BTF.dtype == np.float32
@@ -73,21 +78,60 @@ def test_the_graph_read_back_answers_its_golden_question(folder: Path) -> None:
     assert found.golden.matches(Graph.load(found.graph).answer(found.golden.x_BTF).mean_BH)
 
 
-def test_a_graph_with_one_changed_byte_is_refused(folder: Path) -> None:
-    content = bytearray((folder / GRAPH_FILE).read_bytes())
+@pytest.mark.fault
+@pytest.mark.parametrize("name", [GRAPH_FILE, MANIFEST_FILE, GOLDEN_FILE, RECENT_FILE])
+def test_a_file_with_one_changed_byte_is_refused(name: str, folder: Path) -> None:
+    content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
-    (folder / GRAPH_FILE).write_bytes(bytes(content))
+    (folder / name).write_bytes(bytes(content))
     with pytest.raises(
-        InvalidInput, match=r"graph of aapl version 3 has sha256 \w{12}, its manifest names \w{12}; pack"
+        InvalidInput, match=r"The signature of .* is not one of its files by the key \w{12}\.\.\.; only"
     ):
         load_deployable(folder)
 
 
-def test_a_manifest_that_names_another_graph_is_refused(folder: Path) -> None:
-    told = json.loads((folder / MANIFEST_FILE).read_text())
-    (folder / MANIFEST_FILE).write_text(json.dumps({**told, "graph_sha256": "0" * 64}))
-    with pytest.raises(InvalidInput, match="its manifest names 000000000000"):
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """The folder of another installation."""
+    (tmp_path / "elsewhere").mkdir()
+    return tmp_path / "elsewhere"
+
+
+@pytest.mark.fault
+def test_a_consistent_forgery_is_refused(deployable: Deployable, folder: Path, elsewhere: Path) -> None:
+    forged = replace(deployable, manifest=replace(deployable.manifest, version="777", candidate="EVIL"))
+    with enter_home(elsewhere):
+        forged.save(folder)
+    with pytest.raises(InvalidInput, match="The signature of"):
         load_deployable(folder)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"signature": 5}', '{"signature": "zz"}', '{"signature": ""}'])
+def test_a_damaged_signature_is_refused(content: str, folder: Path) -> None:
+    (folder / SIGNATURE_FILE).write_text(content)
+    with pytest.raises(InvalidInput, match="The signature of"):
+        load_deployable(folder)
+
+
+def test_a_folder_of_an_older_checkout_has_no_signature_and_is_packaged_again(folder: Path) -> None:
+    (folder / SIGNATURE_FILE).unlink()
+    with pytest.raises(InvalidInput, match=r"has no signature\.json; .*Package it again: okawari run CASE"):
+        load_deployable(folder)
+
+
+def test_another_installation_verifies_with_the_public_key_alone(
+    folder: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = find_public_key()
+    with enter_home(elsewhere):
+        monkeypatch.setenv("OKAWARI_SIGNING_KEY", key)
+        load_settings.cache_clear()
+        assert load_deployable(folder).manifest.version == "3"
+        monkeypatch.setenv("OKAWARI_SIGNING_KEY", key[:-1])
+        load_settings.cache_clear()
+        with pytest.raises(InvalidInput, match=r"OKAWARI_SIGNING_KEY is .*64 hexadecimal digits"):
+            load_deployable(folder)
 
 
 def test_a_graph_that_its_manifest_does_not_name_is_not_even_saved(deployable: Deployable, tmp_path: Path) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import resource
+import socket
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +24,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data.datasets import PIXELS
 from okawari.data.files import read_instead
-from okawari.data.images import PictureFolder
+from okawari.data.images import MAX_FILE_BYTES, PictureFolder
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.storage.snapshots import load_readings, record_readings
@@ -132,7 +137,7 @@ def test_what_is_no_picture_goes_to_quarantine_by_its_name(digits: Case, own: Pi
     (own.path / "7/half.png").write_bytes(whole[: len(whole) // 2])
     checked = check_readings(own.read(), digits, NOW)
     assert checked.refused["reason"].tolist()[1:] == [
-        "pixel_00 is '7/notes.txt: not a picture that Pillow can read', not a number; "
+        "pixel_00 is '7/notes.txt: not a picture of the formats PNG, JPEG, GIF, BMP, TIFF, WEBP', not a number; "
         "pixel_01 and 62 other columns are missing",
         "digit is missing",
         "digit is 'ten', not one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
@@ -199,3 +204,85 @@ def test_a_case_without_pictures_refuses_a_folder(own: PictureFolder, call: Call
     said = call("predict", "blobs", "--file", str(own.path))
     assert said.code == 1
     assert "case blobs reads no pictures" in said.err
+
+
+# --- files that do harm -------------------------------------------------------------------------------------------
+
+
+def _read_reasons(own: PictureFolder) -> list[str]:
+    return [str(reason) for reason in own.read()[PIXELS[0]]]
+
+
+@pytest.mark.fault
+def test_what_is_not_a_regular_file_is_refused_without_being_opened(own: PictureFolder) -> None:
+    (own.path / "7").mkdir()
+    os.mkfifo(own.path / "7/a.png")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(own.path / "7/b.png"))
+        (own.path / "7/c.png").symlink_to("a.png")
+        (own.path / "7/d.png").symlink_to("/dev/zero")
+        assert _read_reasons(own) == [
+            "7/a.png: not a regular file",
+            "7/b.png: not a regular file",
+            "7/c.png: not a regular file",
+            "7/d.png: a link that leads out of the folder; copy the picture into it",
+        ]
+
+
+@pytest.mark.fault
+def test_links_are_followed_inside_the_folder_only(own: PictureFolder, tmp_path: Path) -> None:
+    _save(np.full((8, 8), 4.0), own.path / "7/a.png")
+    _save(np.full((8, 8), 4.0), tmp_path / "secret.png")
+    (own.path / "7/b.png").symlink_to(tmp_path / "secret.png")
+    (own.path / "7/c.png").symlink_to("a.png")
+    (own.path / "7/d.png").symlink_to("gone.png")
+    (own.path / "7/e.png").symlink_to("e.png")
+    assert _read_reasons(own) == [
+        "4.0",
+        "7/b.png: a link that leads out of the folder; copy the picture into it",
+        "4.0",
+        "7/d.png: a link that leads to no file",
+        "7/e.png: a link that leads to no file",
+    ]
+
+
+def _write_header(width: int, height: int) -> bytes:
+    """A PNG that names its size and has almost no pixels."""
+    picture = io.BytesIO()
+    Image.new("L", (1, 1)).save(picture, "PNG")
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    whole = picture.getvalue()
+    return whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
+
+
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [4001, 13_300, 20_000])
+def test_a_picture_with_too_many_pixels_is_refused_by_its_header(side: int, own: PictureFolder) -> None:
+    (own.path / "7").mkdir()
+    (own.path / "7/bomb.png").write_bytes(_write_header(side, side))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (reason,) = _read_reasons(own)
+    assert reason.startswith(("7/bomb.png: a picture of ", "7/bomb.png: a damaged picture (Image size"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+@pytest.mark.fault
+def test_postscript_is_not_a_picture_and_starts_no_program(own: PictureFolder, monkeypatch, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    (own.path / "7").mkdir()
+    (own.path / "7/a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    assert _read_reasons(own) == ["7/a.png: not a picture of the formats PNG, JPEG, GIF, BMP, TIFF, WEBP"]
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.fault
+def test_a_huge_file_is_refused_by_its_size(own: PictureFolder) -> None:
+    (own.path / "7").mkdir()
+    with (own.path / "7/a.png").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    assert _read_reasons(own)[0].startswith("7/a.png: a file of 67108865 bytes; a picture has at most 67108864")

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from okawari.policy.repair import GRACE_S, MAX_PACKAGINGS, Loop, Repair, Serving, Unanswered, decide_repairs
+from okawari.policy.repair import (
+    GRACE_S,
+    MAX_PACKAGINGS,
+    HandMove,
+    Loop,
+    Repair,
+    Serving,
+    Unanswered,
+    decide_repairs,
+)
 
 SERVED = Serving("3", "c3")
 AT_REST = Loop(
@@ -34,6 +43,12 @@ def _loop(**change: Any) -> Loop:
         (_loop(champion=None, promoted=None, serving=NOTHING, is_monitored=False, active=TRAINING), []),
         (_loop(champion=None), ["set champion"]),
         (_loop(champion="2", serving=OTHER), ["set champion"]),
+        (_loop(champion="2", moved=HandMove()), ["adopt"]),
+        (_loop(champion="2", moved=HandMove("it has other columns")), ["put back"]),
+        (_loop(champion=None, moved=HandMove()), ["put back"]),
+        (_loop(champion="2", promoted=None, moved=HandMove()), ["adopt"]),
+        (_loop(champion=None, promoted=None, serving=NOTHING, awaits_approval=True), []),
+        (_loop(champion=None, promoted=None, serving=NOTHING, is_monitored=False, awaits_approval=True), []),
         (_loop(serving=OTHER), ["package"]),
         (_loop(serving=NOTHING), ["package"]),
         (_loop(is_monitored=False), ["monitor"]),
@@ -101,9 +116,11 @@ def test_the_request_for_a_person_gives_the_reason_of_the_service() -> None:
 
 def _do(repair: Repair, loop: Loop, *, promotes: bool) -> Loop:
     """What a repair makes of the loop when it succeeds. A training ends with a promotion or with a rejection."""
-    if repair.action == "set champion":
+    if repair.action in ("set champion", "put back"):
         version = repair.parameters["version"]
-        return replace(loop, champion=version, champion_sha256=f"c{version}", is_monitored=False)
+        return replace(loop, champion=version, champion_sha256=f"c{version}", moved=None, is_monitored=False)
+    if repair.action == "adopt":
+        return replace(loop, promoted=repair.parameters["version"], moved=None)
     if repair.action == "package":
         return replace(loop, serving=_serve(repair.parameters["version"]), packagings=loop.packagings + 1)
     if repair.action == "serves again":
@@ -133,6 +150,7 @@ _served = _versions.map(_serve)
         serving=_served,
         is_monitored=st.booleans(),
         unanswered=st.sampled_from([None, DRIFT, Unanswered("performance", "p")]),
+        moved=st.sampled_from([None, HandMove(), HandMove("it has other columns")]),
     ),
     promotes=st.booleans(),
     twice=st.booleans(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from okawari.case import Case, Forecast
 from okawari.clients.orchestrator import Run
 from okawari.clients.wire import AnyPrediction, CaseInfo, ForecastAnswer, IntervalInfo, ModelInfo, Prediction
 from okawari.loop.status import LoopState
+from okawari.policy.standing import Bar, Identity, Ruling, Standing
 from okawari.security.api_keys import KeyScope, create_key
 from okawari.settings import Settings, adopt_settings
 from okawari.storage.snapshots import Snapshot
@@ -38,6 +40,17 @@ VERDICT: dict[str, Any] = {
     "id": "v1", "at": AT, "verdict": "stable", "reason": "calm", "facts": {}, "snapshot_version": 3,
     "model_version": "7",
 }  # fmt: skip
+SEVEN = Identity(version="7", candidate="lstm", graph_sha256="ab", snapshot_digest="cd")
+
+
+def _rule(action: str, version: str, reason: str, by: str = "ada@laptop") -> Ruling:
+    """A person's ruling."""
+    at = datetime.fromisoformat(AT)
+    return Ruling(id="p1", kind="person", action=action, version=version, reason=reason, at=at, facts={"by": by})
+
+
+EVIL_RULING = _rule(EVIL, EVIL, EVIL, by=EVIL)
+EVIL_BAR = Bar(identity=replace(SEVEN, version=EVIL, candidate=EVIL), ruling=EVIL_RULING)
 PAGES = (
     lambda facts: write_header(facts, "<svg></svg>"),
     write_trouble,
@@ -131,6 +144,8 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
         decision=verdict,
         request=verdict,
         reported={**verdict, "model_version": "7"},
+        standing=Standing(pin=EVIL_RULING, person=EVIL_RULING, waiting=EVIL_RULING, bars=(EVIL_BAR,)),
+        put_back=verdict,
     )
     facts = replace(
         full,
@@ -146,6 +161,45 @@ def test_markup_from_outside_is_shown_and_never_interpreted(full: Facts) -> None
     written = [write(facts) for write in PAGES] + [write_run(run, EVIL), write_refusal(ValueError(EVIL))]
     assert not [text for text in written if "<img" in text or 'x onerror="' in text]
     assert "&lt;img" in "".join(written)
+
+
+@pytest.mark.parametrize(
+    ("standing", "approval", "told"),
+    [
+        (Standing(), False, []),
+        (Standing(), True, ["Nothing waits"]),
+        (
+            Standing(waiting=_rule("await approval", "9", "RMSE 1.1 is better; it waits"), pin=None),
+            True,
+            ["Version 9 waits for approval", "RMSE 1.1 is better; it waits."],
+        ),
+        (
+            Standing(pin=_rule("pin", "7", "audit"), person=_rule("pin", "7", "audit")),
+            False,
+            ["Version 7 is pinned", "by ada@laptop, 20 Nov 2026, 10:05 UTC", "Version pinned, by ada@laptop", "Audit."],
+        ),
+        (
+            Standing(person=_rule("roll back", "6", "wrong"), bars=(Bar(identity=SEVEN, ruling=_rule("", "6", "")),)),
+            False,
+            ["Rolled back", "Barred: version 7", "Wrong."],
+        ),
+    ],
+)
+def test_a_card_shows_what_persons_have_decided_and_have_to_decide(
+    full: Facts, standing: Standing, approval: bool, told: list[str]
+) -> None:
+    assert full.state is not None
+    case = replace(full.case, gate=replace(full.case.gate, approval=approval))
+    cards = write_cards(replace(full, case=case, state=replace(full.state, standing=standing)))
+    assert ("A person&#39;s decisions" in cards) is bool(told)
+    assert [text for text in told if text not in cards] == []
+
+
+def test_a_card_says_that_the_alias_was_put_back(full: Facts) -> None:
+    assert full.state is not None
+    row = {**VERDICT, "kind": "repair", "action": "put back", "reason": "the alias was deleted by hand"}
+    cards = write_cards(replace(full, state=replace(full.state, put_back=row)))
+    assert "Champion alias put back" in cards and "The alias was deleted by hand." in cards
 
 
 def test_the_heading_names_model_and_coverage(full: Facts) -> None:
@@ -324,6 +378,16 @@ def test_a_registry_that_does_not_answer_costs_the_champion_alone(home: Path, fr
     assert any(f"No MLflow server answers at http://127.0.0.1:{free_port}" in said for said in facts.trouble)
     cards = write_cards(facts)
     assert "The model registry could not be read" in cards and "Nothing has been ingested" in cards
+
+
+@pytest.mark.fault
+def test_a_case_that_cannot_be_loaded_is_named_on_the_page_of_the_others(home: Path, free_port: int) -> None:
+    folder = home.parent / "own"
+    folder.mkdir()
+    (folder / "broken.py").write_text("x = 1\nCASE = (\n")
+    adopt_settings(Settings(mlflow_port=free_port, service_port=free_port, cases="broken,aapl", cases_dir=folder))
+    notices = write_trouble(load_facts("aapl"))
+    assert "Case broken is not served" in notices and "broken.py, line 2" in notices
 
 
 def test_links_have_the_prefix_of_the_proxy(home: Path) -> None:

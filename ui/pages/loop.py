@@ -23,6 +23,7 @@ from ui.pages.formats import (
     format_share,
     format_words,
 )
+from ui.pages.person import explain_person_state, has_person_card, list_person_rows, name_person_state
 from ui.pages.wording import name_rows
 from ui.view_model import Facts
 
@@ -31,17 +32,17 @@ Row = tuple[str, str]  # label and value
 SHOWN_FEATURES = 4
 _TONES = {
     "good": {"accepted", "good", "stable", "promote", "train", "deployed"},
-    "alert": {"accepted_in_part", "drifted", "degraded", "refused", "rolled_back"},
+    "alert": {"accepted_in_part", "drifted", "degraded", "refused", "roll_back", "put_back", "await_approval"},
 }
 
 
 def write_cards(facts: Facts) -> str:
-    """Snapshot, quality, champion, drift, performance and the last decision."""
+    """Snapshot, quality, champion, drift, performance, the last decision, and what persons have decided."""
     state = facts.state
     if state is None:
         return render("empty", text="The state of the loop could not be read; see the notice above.")
     unit = _find_unit(facts.case.task, facts.case)
-    cards = (
+    cards: tuple[Card, ...] = (
         _snapshot_card(state, facts.case.layout),
         _champion_card(state, unit, facts.case.baseline.name),
         _decision_card(state),
@@ -53,6 +54,8 @@ def write_cards(facts: Facts) -> str:
             [*_performance_rows(state.performance, unit), *_version_rows(state, state.performance)],
         ),
     )
+    if has_person_card(state, facts.case):
+        cards = (*cards, _person_card(state))
     return render("cards", cards=cards)
 
 
@@ -143,6 +146,10 @@ def _decision_card(state: LoopState) -> Card:
         rows.append(("Since then", _name_decision(state.request)))
         note = f"{note} Since then: {state.request['reason']}"
     return _card("Last decision", _name_decision(decision), rows, note)
+
+
+def _person_card(state: LoopState) -> Card:
+    return _card("A person's decisions", name_person_state(state), list_person_rows(state), explain_person_state(state))
 
 
 def _name_decision(decision: Mapping[str, Any]) -> str:

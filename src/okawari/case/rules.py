@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from okawari.errors import require
+from okawari.security.answer_ids import MAX_INSTANCES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,9 @@ class Gate:
     The newest `holdout` windows score the candidates, the `calibration` windows before them set the intervals, and the
     last `validation_share` of the others is used for early stopping. A candidate beats the baseline with a gain of at
     least `min_gain_share` that is significant: its p-value, Holm-adjusted over the candidates, is at most `alpha`.
+
+    With `approval`, a challenger that passes the gate (also the first one) does not serve before a person approves it:
+    it waits for `okawari approve CASE`.
     """
 
     holdout: int = 120
@@ -25,6 +29,7 @@ class Gate:
     quantized_loss_share: float = 0.005
     quantized_saving_share: float = 0.3
     max_slowdown_share: float = 0.1
+    approval: bool = False
 
     def __post_init__(self) -> None:
         require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; scores need at least 20 windows.")
@@ -83,3 +88,7 @@ class Serving:
 
     def __post_init__(self) -> None:
         require(self.max_batch_size >= 2, f"Serving.max_batch_size is {self.max_batch_size}; use 2 or more.")
+        require(
+            1 <= self.max_instances <= MAX_INSTANCES,
+            f"Serving.max_instances is {self.max_instances}; use 1 to {MAX_INSTANCES}.",
+        )

@@ -13,19 +13,28 @@ import importlib.util
 import pkgutil
 import re
 import sys
+import traceback
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from okawari.case import Case
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import load_settings
 
 
 def list_cases() -> list[str]:
     """Names of all cases: the user's own (files in `OKAWARI_CASES_DIR` that define `CASE`) and the bundled ones."""
-    own = {name for name, path in _list_own().items() if re.search(r"\bCASE\b", path.read_text(encoding="utf-8"))}
+    own = {name for name, path in _list_own().items() if _mentions_case(path)}
     return sorted(own.union(list_bundled()))
+
+
+def _mentions_case(path: Path) -> bool:
+    try:
+        return re.search(r"\bCASE\b", path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False  # a folder, or a link to a missing file
 
 
 def _list_own() -> dict[str, Path]:
@@ -45,13 +54,26 @@ def load_case(name: str) -> Case:
     """The case of that name; a user's own file takes precedence over a bundled one.
 
     Raises:
-        InvalidInput: there is no such case, its file defines no `CASE`, or one of its imports fails.
+        InvalidInput: there is no such case, or its file cannot be run or defines no `CASE`; the message names the file
+            and the line.
     """
     if (own := _list_own().get(name)) is not None:
         return _read_case(_load_file(own), name)
     if name not in list_bundled():
         raise InvalidInput(f"There is no case {name!r}; there are {', '.join(list_cases())}.")
     return _read_case(importlib.import_module(f"okawari.cases.{name}"), name)
+
+
+def load_cases(names: Iterable[str]) -> tuple[dict[str, Case], dict[str, OkawariError]]:
+    """The cases of these names that can be loaded, and the errors of the others, each by name."""
+    cases: dict[str, Case] = {}
+    broken: dict[str, OkawariError] = {}
+    for name in names:
+        try:
+            cases[name] = load_case(name)
+        except OkawariError as error:
+            broken[name] = error
+    return cases, broken
 
 
 def load_text(text: str, path: Path, name: str) -> Case:
@@ -87,6 +109,8 @@ def _load_file(path: Path) -> ModuleType:
         del sys.modules[name]  # a module that ran half would be given to the next import
         if isinstance(error, ImportError):
             raise InvalidInput(_explain_import(path, error)) from error
+        if isinstance(error, Exception | SystemExit):
+            raise InvalidInput(_explain_failure(path, error)) from error
         raise
     return module
 
@@ -100,6 +124,23 @@ def _open_package(folder: Path) -> str:
         package.__path__ = [str(place)]
         sys.modules[name] = package
     return name
+
+
+def _explain_failure(path: Path, error: BaseException) -> str:
+    """The file, the line and the error of a case that cannot be run."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename or path}, line {error.lineno or 1}: {error.msg}. Correct this line."
+    frames = traceback.extract_tb(error.__traceback__)
+    # The last line of the user's folder: what it calls may be in a library.
+    folder = path.resolve().parent
+    own = [
+        frame for frame in frames if frame.filename.endswith(".py") and Path(frame.filename).resolve().parent == folder
+    ]
+    place = f"{own[-1].filename}, line {own[-1].lineno}" if own else str(path)
+    if isinstance(error, OkawariError):
+        return f"{place}: {error}"
+    text = " ".join(str(error).split()) or "no message"
+    return f"{place}: {type(error).__name__}: {text[:300]}. Correct this file."
 
 
 def _explain_import(path: Path, error: ImportError) -> str:

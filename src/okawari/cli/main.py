@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
 from okawari.cli.keys import keys
 from okawari.cli.migrate import migrate
@@ -24,8 +24,11 @@ from okawari.cli.new import new
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
+from okawari.cli.versions import approve, pin, promote, reject, rollback, unbar, unpin, versions
 from okawari.errors import OkawariError
 from okawari.settings import Settings, load_settings
+from okawari.storage.disk_faults import explain_disk_fault
+from okawari.storage.group_lock import wait_for_restarts
 
 app = typer.Typer(
     name="okawari",
@@ -35,7 +38,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (predict, score, explain, new, quantize, readings, migrate):
+_DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
+for command in (predict, score, explain, new, quantize, readings, migrate, doctor, *_DECISIONS):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
@@ -48,16 +52,29 @@ Month = Annotated[
 
 
 def main() -> None:
-    """Entry point: an `OkawariError` becomes one sentence on stderr and exit code 1."""
+    """Entry point: an `OkawariError` or a fault of the disk becomes one sentence on stderr and exit code 1."""
     try:
         app()
     except OkawariError as error:
-        print(f"okawari: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        sentence = str(error)
+    except Exception as error:
+        found = explain_disk_fault(error)
+        if found is None:
+            raise
+        sentence = found
+    else:
+        return
+    print(f"okawari: {sentence}", file=sys.stderr)
+    raise SystemExit(1)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if context.invoked_subcommand != "loop":  # it counts requests that fail while a server restarts
+        wait_for_restarts()
     if version:
         print(f"okawari {__version__}")
         raise typer.Exit
@@ -71,25 +88,24 @@ def up(
 
     State is stored in OKAWARI_HOME (./.okawari). A case that has a champion is trained again only if there is a reason.
     """
+    from okawari.cli.each_case import attempt_each, require_loadable, show_failures
     from okawari.cli.output import report_progress, show_urls
     from okawari.local.supervisor import run_group
 
     settings = load_settings()
     with _stop_on_sigterm(), ExitStack() as running:
+        names, broken = require_loadable(settings.case_names)
+        show_failures(broken)
         with report_progress() as report:
             group = running.enter_context(run_group(settings, report))
-            failed = _take_rounds(settings.case_names, report)
-        for name in settings.case_names:
-            _show_leaderboard(name)
+            failed = broken | _take_rounds(names, report)
+        attempt_each(names, _show_leaderboard)
         show_urls(_list_urls(settings))
-        for name, error in failed.items():
-            print(f"okawari: {name}: {error}", file=sys.stderr)
+        show_failures(failed)
         if once:
             raise typer.Exit(1 if failed else 0)
         print("All servers are running; press Ctrl-C to stop them.")
-        while True:
-            time.sleep(1)
-            group.watch()
+        group.serve()
 
 
 @app.command(cls=HelpfulCommand)
@@ -114,17 +130,19 @@ def run(
 
     if (case is None) is not every:
         raise typer.BadParameter("Give the name of one case, or --all for all cases of OKAWARI_CASES.")
-    names = load_settings().case_names if case is None else (case,)
-    for name in names:
-        choose_source(load_case(name), file, live)
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
+    source = {key: value for key, value in given.items() if value}
+
+    def do_each(act: Callable[[str], object]) -> None:
+        failed.update(_do_each(case, [name for name in load_settings().case_names if name not in failed], act))
+
+    failed: dict[str, str] = {}
+    do_each(lambda name: choose_source(load_case(name), file, live))
     with report_progress() as report:
-        for name in names:
-            take_round(name, report, retrain=retrain, **{key: value for key, value in given.items() if value})
-    for name in names:
-        _show_leaderboard(name)
-    for name in names:
-        status(name)
+        do_each(lambda name: take_round(name, report, retrain=retrain, **source))
+    do_each(_show_leaderboard)
+    do_each(_show_status)
+    _end(failed)
 
 
 @app.command(cls=HelpfulCommand)
@@ -134,20 +152,12 @@ def status(
     ] = None,
 ) -> None:
     """Show the snapshot, the champion, the served version, the last verdicts and the last decision."""
-    from okawari.cli.output import show_state
     from okawari.clients import prediction_service
-    from okawari.errors import ServerUnreachable
-    from okawari.loop.status import read_state
     from okawari.registry.client import limit_waiting
 
     limit_waiting()
-    for name in prediction_service.list_case_names() if case is None else (case,):
-        problem = None
-        try:
-            serving = prediction_service.load_serving(name)
-        except ServerUnreachable as unreachable:
-            serving, problem = None, str(unreachable)
-        show_state(read_state(name), serving, problem)
+    names = prediction_service.list_case_names() if case is None else ()
+    _end(_do_each(case, names, _show_status))
 
 
 @app.command(cls=HelpfulCommand)
@@ -174,25 +184,53 @@ def loop(
     (settings.state_dir / "finished").touch()
 
 
-def _take_rounds(names: Sequence[str], report: Any) -> dict[str, OkawariError]:
-    """Run each case once through the loop; returns the failed ones, so that the others are served all the same.
+def _take_rounds(names: Sequence[str], report: Any) -> dict[str, str]:
+    """Run each case once through the loop; returns the failures, so that the other cases are served all the same.
 
     Raises:
-        RunFailed: all cases failed, and none of them has a champion to serve.
+        CasesFailed: all cases failed, and the service has no model of any.
     """
+    from okawari.cli.each_case import attempt_each, raise_all
     from okawari.cli.round import take_round
-    from okawari.clients.orchestrator import RunFailed
-    from okawari.registry import versions
+    from okawari.clients.prediction_service import is_any_served
 
-    failed: dict[str, OkawariError] = {}
-    for name in names:
-        try:
-            take_round(name, report)
-        except RunFailed as error:
-            failed[name] = error
-    if len(failed) == len(names) and not any(versions.load_champion(name) for name in names):
-        raise next(iter(failed.values()))
+    failed = attempt_each(names, lambda name: take_round(name, report))
+    if len(failed) == len(names) and not is_any_served():
+        raise_all(failed)
     return failed
+
+
+def _do_each(case: str | None, names: Sequence[str], act: Callable[[str], object]) -> dict[str, str]:
+    """Call `act` with each name and return the failures; with the one case that was asked for, if any, and raise."""
+    from okawari.cli.each_case import attempt_each
+
+    if case is None:
+        return attempt_each(names, act)
+    act(case)
+    return {}
+
+
+def _end(failed: dict[str, str]) -> None:
+    """Print the failures; exit with code 1 if there are any."""
+    from okawari.cli.each_case import show_failures
+
+    show_failures(failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_status(name: str) -> None:
+    from okawari.cli.output import show_state
+    from okawari.clients import prediction_service
+    from okawari.errors import ServerUnreachable
+    from okawari.loop.status import read_state
+
+    problem = None
+    try:
+        serving = prediction_service.load_serving(name)
+    except ServerUnreachable as unreachable:
+        serving, problem = None, str(unreachable)
+    show_state(read_state(name), serving, problem)
 
 
 def _show_leaderboard(name: str) -> None:
@@ -214,25 +252,29 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
     from okawari.simulation.runner import Rehearsal
 
     last = (pd.Timestamp(until) + pd.offsets.MonthEnd(0)).date()
-    with run_group(settings, report) as group:
-        rehearsal = Rehearsal(load_case("aapl"), group, report, until=last)
+    with run_group(settings, report):
+        rehearsal = Rehearsal(load_case("aapl"), report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
 
 
 @contextmanager
 def _stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM stop the servers as Ctrl-C does, and exit without a traceback on either."""
+    """Make SIGTERM and a closed terminal stop the servers as Ctrl-C does, and exit without a traceback on each."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     # A shell that starts a process in the background makes it ignore SIGINT, so the handler is set explicitly.
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    stops = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup lets a program outlive its terminal
+        stops.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in stops}
     try:
         yield
     except KeyboardInterrupt:
-        print("Stopped.")
+        with suppress(OSError):  # the terminal may be gone
+            print("Stopped.", flush=True)
         raise SystemExit(130) from None
     finally:
         for number, handler in before.items():

@@ -16,6 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from okawari.cases.loader import load_case
+from okawari.cli.standing import list_standing
 from okawari.formats import format_gain, format_share
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
@@ -156,6 +157,8 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
             past = f", on version {row['model_version']}" if name in _VERSION_VERDICTS and state.is_past(row) else ""
             outcome = describe_outcome(row["kind"], row["action"])
             tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
+    for line in list_standing(state):
+        tree.add(line)
     for sentence in filter(None, (state.alarm, state.problem, problem)):
         tree.add(Text(sentence, "red"))
     console.print(tree)

@@ -31,6 +31,7 @@ from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
 from okawari.security.tls import build_trust
 from okawari.settings import load_settings
+from okawari.storage.group_lock import explain_absence, name_server, reach
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _CONNECT_S = 2.0
@@ -120,21 +121,30 @@ class Client:
             ) from error
 
     def _send(self, verb: str, path: str, body: Any) -> httpx.Response:
+        return reach(lambda: self._send_once(verb, path, body))
+
+    def _send_once(self, verb: str, path: str, body: Any) -> httpx.Response:
         base = self.base_url
         try:
             return self._pool.request(verb, path, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if "[SSL" in str(error):
                 raise ServerUnreachable(_explain_tls(base, error)) from error
-            raise ServerUnreachable(
-                f"No prediction service answers at {base} ({error}); start it with: okawari up."
-            ) from error
+            raise _explain_absence(base, error) from error
         except httpx.TimeoutException as error:
             raise ServerUnreachable(
                 f"The service at {base} took longer than {self._timeout_s:g} s; try again soon."
             ) from error
         except httpx.HTTPError as error:
             raise ServerUnreachable(f"The connection to the service at {base} broke ({error}); try again.") from error
+
+
+def _explain_absence(base: str, cause: Exception) -> ServerUnreachable:
+    if base == load_settings().service_base:
+        return explain_absence(name_server("service"), cause)
+    return ServerUnreachable(
+        f"No prediction service answers at {base} ({cause}); start it with: okawari up, or correct the address."
+    )
 
 
 def _explain_tls(base: str, error: httpx.TransportError) -> str:
@@ -178,6 +188,15 @@ def list_case_names() -> tuple[str, ...]:
             return tuple(case.name for case in client.cases()) or settings.case_names
     except OkawariError:
         return settings.case_names
+
+
+def is_any_served() -> bool:
+    """Whether the service answers and has a model for at least one case."""
+    try:
+        with Client() as client:
+            return any(case.ready for case in client.cases())
+    except OkawariError:
+        return False
 
 
 def load_serving(case: str) -> ModelInfo | None:

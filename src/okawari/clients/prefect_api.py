@@ -12,6 +12,7 @@ from okawari.errors import InvalidInput, ServerUnreachable
 from okawari.polling import poll
 from okawari.security.engine_access import make_basic_header
 from okawari.settings import load_settings
+from okawari.storage.group_lock import explain_absence, name_server, reach
 
 _BUSY_PAUSE_S = 0.5
 _BUSY_TIMEOUT_S = 60.0
@@ -21,7 +22,9 @@ _BUSY_TIMEOUT_S = 60.0
 def send_request(verb: str, path: str, body: Any = None, *, missing: str = "") -> Any:
     """Send a request, and repeat it while the server is busy (status 503, at times caused by its SQLite database)."""
     base = load_settings().prefect_base
-    answer = poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
+    answer = reach(
+        lambda: poll(lambda: _send(verb, base, path, body), every_s=_BUSY_PAUSE_S, timeout_s=_BUSY_TIMEOUT_S)
+    )
     if answer is None:
         logs = load_settings().logs_dir
         raise ServerUnreachable(f"The Prefect server at {base} stays busy; look at its log in {logs}.")
@@ -35,9 +38,7 @@ def _send(verb: str, base: str, path: str, body: Any) -> httpx.Response | None:
     except httpx.TimeoutException:
         return None
     except httpx.TransportError as broken:
-        raise ServerUnreachable(
-            f"No Prefect server answers at {base} ({broken}); start it with: okawari up."
-        ) from broken
+        raise explain_absence(name_server("prefect"), broken) from broken
     return None if answer.status_code == 503 else answer
 
 

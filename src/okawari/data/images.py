@@ -5,6 +5,7 @@ Shapes: H rows, W columns; grey_HW is 0 where black and 1 where white.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFolder:
-    """Pictures in a folder with a subfolder for each label, such as `digits/7/scan.png`; any format that Pillow reads.
+    """Pictures in a folder with a subfolder for each label, such as `digits/7/scan.png`.
+
+    Formats are PNG, JPEG, GIF, BMP, TIFF and WebP, of at most 16 million pixels and 64 MB. Only regular files are
+    opened; a symbolic link counts as the file that it leads to, which must lie in the folder, too.
 
     Each picture becomes one record. It is converted to grey and resized: each pixel is the mean of the box that it
     covers, and another shape is stretched. With `dark_is_high`, ink on light paper gets high numbers; transparent areas
@@ -78,6 +82,7 @@ class PictureFolder:
         inside = file.relative_to(folder)
         label = inside.parts[0] if len(inside.parts) > 1 else None
         try:
+            _require_regular(file, folder)
             grey_HW = _read_grey(file, (self.height, len(self.pixels) // self.height), self.dark_is_high)
         except _Unreadable as why:
             return [f"{inside.as_posix()}: {why}", *[np.nan] * (len(self.pixels) - 1), label]
@@ -86,6 +91,11 @@ class PictureFolder:
         return [*(np.rint(values) if self.integer else values).ravel(), label]
 
 
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+"""Formats that Pillow decodes itself: others start programs (Ghostscript for EPS) or are rarely tested."""
+MAX_PIXELS = 16 * 10**6
+"""The largest picture takes 0.3 GB while it is read: RGBA, its conversion and grey as float32."""
+MAX_FILE_BYTES = 64 * 2**20
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, NotImplementedError)
 """Exceptions that Pillow raises for truncated or damaged files, besides its own and struct's."""
 
@@ -108,6 +118,21 @@ def _list_files(folder: Path) -> list[Path]:
     return files
 
 
+def _require_regular(file: Path, folder: Path) -> None:
+    """Raise `_Unreadable` for what is not a regular file of the folder, without opening it: a FIFO would block."""
+    try:
+        place = file.resolve(strict=True)
+        found = place.stat()
+    except (OSError, RuntimeError):  # RuntimeError: links that lead to each other
+        raise _Unreadable("a link that leads to no file") from None
+    if not place.is_relative_to(folder.resolve()):
+        raise _Unreadable("a link that leads out of the folder; copy the picture into it")
+    if not stat.S_ISREG(found.st_mode):
+        raise _Unreadable("not a regular file")
+    if found.st_size > MAX_FILE_BYTES:
+        raise _Unreadable(f"a file of {found.st_size} bytes; a picture has at most {MAX_FILE_BYTES}. Save it smaller")
+
+
 def _read_grey(file: Path, shape: tuple[int, int], paper_is_light: bool) -> NDArray[np.float64]:
     """A picture as grey values from 0 to 1, resized to [H, W]. Raises `_Unreadable`."""
     import struct
@@ -115,14 +140,22 @@ def _read_grey(file: Path, shape: tuple[int, int], paper_is_light: bool) -> NDAr
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(file) as found:
+        with Image.open(file, formats=FORMATS) as found:
+            _require_few_pixels(found)
             grey, white = _to_grey(ImageOps.exif_transpose(found), paper_is_light)
             small = grey.resize(shape[::-1], Image.Resampling.BOX)
     except UnidentifiedImageError:
-        raise _Unreadable("not a picture that Pillow can read") from None
+        raise _Unreadable(f"not a picture of the formats {', '.join(FORMATS)}") from None
     except (*_DAMAGE, struct.error, Image.DecompressionBombError) as damage:
         raise _Unreadable(f"a damaged picture ({damage})") from None
     return np.asarray(small, dtype=np.float64) / white
+
+
+def _require_few_pixels(found: Image.Image) -> None:
+    """Raise `_Unreadable` if the size in the header is too large; nothing is decoded yet."""
+    n_pixels = found.width * found.height
+    if n_pixels > MAX_PIXELS:
+        raise _Unreadable(f"a picture of {n_pixels} pixels; it may have {MAX_PIXELS}. Save it smaller")
 
 
 def _to_grey(found: Image.Image, paper_is_light: bool) -> tuple[Image.Image, float]:

@@ -144,6 +144,20 @@ def read_labels(model: onnx.ModelProto) -> dict[str, str]:
     return {each.key: each.value for each in model.metadata_props}
 
 
+def require_fit(graph: Graph, case: Case) -> None:
+    """Check that a graph takes the questions of a case.
+
+    Raises:
+        InvalidInput: the case's history or its number of columns has changed since the training.
+    """
+    takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
+    if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
+        raise InvalidInput(
+            f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} sends "
+            f"{needs[0]} of {needs[1]}. Train it again for this case."
+        )
+
+
 def require_answers(graph: Graph, case: Case) -> None:
     """Check that a graph's answers are those that the case defines.
 

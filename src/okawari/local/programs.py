@@ -116,6 +116,7 @@ def _engine_homes(settings: Settings) -> dict[str, str]:
         "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
         "BENTOML_HOME": str(state / "bentoml"),
         "MLFLOW_TRACKING_URI": settings.mlflow_base,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 8 processes, 1.4 GB, for jobs that nothing starts
         "MPLCONFIGDIR": str(state / "matplotlib"),
     }
 

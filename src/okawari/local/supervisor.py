@@ -2,50 +2,66 @@
 
 Every process of the group carries a mark in its environment. Processes that remain from a killed group or a killed
 child are found by that mark and stopped; no other process is. A lock allows one group per state folder.
+
+A thread of the group starts programs again that have ended, from the moment at which each one was ready. The end of one
+program never stops another one, however often it ends.
 """
 
 from __future__ import annotations
 
-import fcntl
 import signal
-import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 import httpx
-import psutil
 
 from okawari.clients import run_queue
-from okawari.errors import OkawariError
-from okawari.local.programs import GROUP_MARK, PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
+from okawari.local import log_files
+from okawari.local.processes import CannotStart, require_free_ports, send_signal, stop_leftovers, stop_program
+from okawari.local.programs import PROGRAM_MARK, WORK_POOL, Program, build_environment, list_programs
+from okawari.local.restarts import RARE_S, RestartBudget
 from okawari.polling import poll
 from okawari.security.exposure import check_exposure
 from okawari.security.tls import Trust, trust_own
 from okawari.settings import Settings
-from okawari.storage.state_version import ensure_state
+from okawari.storage.disk_faults import DiskFault, require_writable
+from okawari.storage.group_lock import hold_group_lock
 
 Show = Callable[[str], None]
 
 _READY_TIMEOUT_S = 120.0
+_DEPLOY_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 12.0
-_MAX_RESTARTS = 5
-_LOG_LIMIT_BYTES = 20_000_000
-
-
-class CannotStart(OkawariError, RuntimeError):
-    """The group cannot start; the message gives the reason and what to do."""
+_WATCH_S = 0.5
 
 
 @dataclass
 class _Child:
+    """A program and its newest process. Only a `watched` one is started again; `due_at` is when, after its end."""
+
     program: Program
     process: subprocess.Popen[bytes]
-    restarts: int = 0
+    started_at: float
+    watched: bool = False
+    due_at: float | None = None
+    n_restarts: int = 0
+    trouble: str = ""
+    budget: RestartBudget = field(default_factory=RestartBudget)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return self.process.poll() is None
+
+    @property
+    def ran_s(self) -> float:
+        """Seconds since the newest start."""
+        return time.monotonic() - self.started_at
 
 
 @dataclass
@@ -56,66 +72,117 @@ class Group:
     show: Show
     environment: dict[str, str]
     children: list[_Child] = field(default_factory=list)
+    log_limit_bytes: int = log_files.LIMIT_BYTES
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _watcher: threading.Thread | None = None
 
     def start(self, programs: Sequence[Program]) -> None:
-        """Start the programs and wait until each server answers."""
+        """Start the programs and wait until each server answers; from then on, it is watched.
+
+        Raises:
+            CannotStart: a program ends before it was ready, or is not ready in time.
+        """
+        self._watcher = threading.Thread(target=self._watch_all, name="okawari-watcher", daemon=True)
+        self._watcher.start()
         servers = [program for program in programs if program.ready_path is not None]
         for program in servers:
             self._spawn(program)
         for program in servers:
             self._wait_ready(program)
+            self._find(program.name).watched = True
         self._deploy()
         for program in programs:
             if program not in servers:
-                self._spawn(program)
+                self._spawn(program).watched = True
 
-    def watch(self) -> list[str]:
-        """Restart the programs that have ended; returns their names.
+    def serve(self) -> None:
+        """Wait until the group is stopped, or an exception such as KeyboardInterrupt ends the wait."""
+        self._stopping.wait()
 
-        Raises:
-            CannotStart: a program ended again after its last allowed restart.
-        """
-        dead = [child for child in self.children if child.process.poll() is not None]
-        for child in dead:
-            if child.restarts >= _MAX_RESTARTS:
-                raise CannotStart(
-                    f"The {child.program.title} ended {child.restarts + 1} times; see {self._log_path(child.program)}."
-                )
-            self.show(f"The {child.program.title} ended with {child.process.returncode}; starting it again.")
-            child.restarts += 1
-            self._free_port(child.program)
-            child.process = self._launch(child.program)
-        return [child.program.name for child in dead]
+    def _watch_all(self) -> None:
+        while not self._stopping.wait(_WATCH_S):
+            for child in tuple(self.children):
+                self._attend(child)
+
+    def _attend(self, child: _Child) -> None:
+        """Start a program again that has ended, when its pause is over; rotate its log when it is long."""
+        try:
+            if child.watched and child.runs:
+                self._note_recovery(child)
+            elif child.watched:
+                self._restart_when_due(child)
+            log_files.rotate_log(self._log_path(child.program), self.log_limit_bytes)
+            child.trouble = ""
+        except Exception as error:  # without this thread, nothing would be started again
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != child.trouble:
+                child.trouble = trouble  # first, because showing it may fail as well
+                self.show(f"The {child.program.title} cannot be watched ({trouble}); this is tried again.")
+
+    def _note_recovery(self, child: _Child) -> None:
+        if child.budget.recover(child.ran_s):
+            self.show(f"The {child.program.title} runs again.")
+
+    def _restart_when_due(self, child: _Child) -> None:
+        if child.due_at is None:
+            child.due_at = time.monotonic() + self._plan_restart(child)
+        if time.monotonic() >= child.due_at:
+            self._restart(child)
+
+    def _plan_restart(self, child: _Child) -> float:
+        """Seconds until the program starts again; says so, but for a rarely started one only once."""
+        restart = child.budget.plan_restart(time.monotonic(), child.ran_s)
+        ended = f"The {child.program.title} ended with {child.process.returncode}"
+        if restart.is_given_up:
+            self.show(
+                f"{ended} too often within an hour; from now on it is started every {RARE_S / 60:.0f} minutes. All "
+                f"other programs go on. See {self._log_path(child.program)}."
+            )
+        elif not restart.is_rare:
+            self.show(f"{ended}; starting it again{f' in {restart.pause_s:g} s' if restart.pause_s else ''}.")
+        return restart.pause_s
+
+    def _restart(self, child: _Child) -> None:
+        child.started_at, child.due_at = time.monotonic(), None  # a failed start counts as one that ended at once
+        self._free_port(child.program)
+        child.process = self._launch(child.program)
+        child.n_restarts += 1
 
     def stop(self) -> None:
-        """Stop all programs, last started first, then all other processes that carry the group's mark."""
+        """Stop watching, then all programs, last started first, then all other processes with the group's mark."""
+        self._stopping.set()
+        if self._watcher is not None:
+            self._watcher.join()
         for child in reversed(self.children):
-            _signal(child.process, signal.SIGTERM)
+            send_signal(child.process, signal.SIGTERM)
         until = time.monotonic() + _STOP_TIMEOUT_S
         for child in reversed(self.children):
             try:
                 child.process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _signal(child.process, signal.SIGKILL)
+                send_signal(child.process, signal.SIGKILL)
         self.children.clear()
         stop_leftovers(self.settings)
 
     def pid(self, name: str) -> int:
         """Process id of a program."""
-        return next(child.process.pid for child in self.children if child.program.name == name)
+        return self._find(name).process.pid
+
+    def _find(self, name: str) -> _Child:
+        return next(child for child in self.children if child.program.name == name)
 
     def _free_port(self, program: Program) -> None:
         """Stop the remaining processes of a killed server. Flow runs of a dead worker are left to finish."""
         if program.port is not None:
-            mine = (str(self.settings.state_dir), program.name)
-            _stop_all([process for process in psutil.process_iter() if _read_marks(process) == mine])
+            stop_program(self.settings, program)
 
-    def _spawn(self, program: Program) -> None:
+    def _spawn(self, program: Program) -> _Child:
         self.show(f"Starting the {program.title}")
-        self.children.append(_Child(program, self._launch(program)))
+        self.children.append(_Child(program, self._launch(program), time.monotonic()))
+        return self.children[-1]
 
     def _launch(self, program: Program) -> subprocess.Popen[bytes]:
-        with _open_log(self._log_path(program)) as log:
+        with log_files.open_log(self._log_path(program)) as log:
             return subprocess.Popen(
                 program.command,
                 cwd=self.settings.root,
@@ -133,7 +200,7 @@ class Group:
         url = f"{program.scheme}://{self.settings.local_host}:{program.port}{program.ready_path}"
 
         def is_ready() -> bool:
-            if child.process.poll() is not None:
+            if not child.runs and not child.watched:
                 raise CannotStart(self._explain_death(program))
             return _answers(url, trust_own(self.settings))
 
@@ -151,20 +218,40 @@ class Group:
             run_queue.clear_runs()
             run_queue.ensure_death_rule()
         self.show("Applying prefect.yaml")
-        command = next(child.program.deploy for child in self.children if child.program.deploy)
-        done = subprocess.run(
-            command, cwd=self.settings.root, env=self.environment, capture_output=True, text=True, timeout=180
-        )
+        prefect = next(child for child in self.children if child.program.deploy)
+        n_restarts, done = prefect.n_restarts, self._apply_deployments(prefect.program)
+        if done.returncode and (prefect.n_restarts > n_restarts or not prefect.runs):
+            self._wait_ready(prefect.program)
+            done = self._apply_deployments(prefect.program)
         if done.returncode:
             raise CannotStart(f"prefect.yaml could not be applied:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+    def _apply_deployments(self, prefect: Program) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                prefect.deploy,
+                cwd=self.settings.root,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=_DEPLOY_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise CannotStart(
+                f"prefect.yaml could not be applied within {_DEPLOY_TIMEOUT_S:.0f} s; see {self._log_path(prefect)}."
+            ) from late
 
     def _log_path(self, program: Program) -> Path:
         return self.settings.logs_dir / f"{program.name}.log"
 
     def _explain_death(self, program: Program) -> str:
+        """Why a program ended while starting: a fault of the disk in one sentence, or the end of its log."""
+        try:
+            require_writable(self.settings.state_dir)
+        except DiskFault as fault:
+            return f"The {program.title} ended while starting. {fault}"
         log = self._log_path(program)
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        return f"The {program.title} ended while starting. Its log ({log}) ends with:\n{last}"
+        return f"The {program.title} ended while starting. Its log ({log}) ends with:\n{log_files.read_end(log)}"
 
 
 @contextmanager
@@ -172,11 +259,14 @@ def run_group(settings: Settings, show: Show) -> Iterator[Group]:
     """Start a group, and stop it when the block ends, also after an error.
 
     Raises:
-        CannotStart: another group runs on this state folder, a port is taken, or a program fails to start.
+        AlreadyRuns: another group runs on this state folder.
+        CannotStart: a port is taken, or a program fails to start.
+        DiskFault: the state folder cannot be written.
         InvalidInput: other machines could reach the servers without a key, or a setting about that is refused.
     """
     check_exposure(settings)
-    with _hold_lock(settings):
+    require_writable(settings.state_dir)
+    with hold_group_lock(settings):
         stop_leftovers(settings)
         programs = list_programs(settings)
         require_free_ports(settings, programs)
@@ -188,112 +278,8 @@ def run_group(settings: Settings, show: Show) -> Iterator[Group]:
             group.stop()
 
 
-def require_free_ports(settings: Settings, programs: Sequence[Program]) -> None:
-    """Check every port before anything starts.
-
-    Raises:
-        CannotStart: a port is taken; the message names each such port, the process that holds it, and its setting.
-    """
-    taken = [program for program in programs if program.port is not None and not _is_free(settings.host, program.port)]
-    if taken:
-        lines = [
-            f"Port {program.port} ({program.title}) is taken{_name_holder(program.port)}; "
-            f"stop that program or choose another port with {program.port_setting}=NUMBER."
-            for program in taken
-        ]
-        raise CannotStart("\n".join(lines))
-
-
-def stop_leftovers(settings: Settings) -> int:
-    """Stop every process that carries this group's mark; returns their number."""
-    mark = str(settings.state_dir)
-    found = [process for process in psutil.process_iter() if _read_marks(process)[0] == mark]
-    _stop_all(found)
-    return len(found)
-
-
-def _stop_all(found: list[psutil.Process]) -> None:
-    for process in found:
-        _quietly(process.terminate)
-    _, stubborn = psutil.wait_procs(found, timeout=5)
-    for process in stubborn:
-        _quietly(process.kill)
-    psutil.wait_procs(stubborn, timeout=5)
-
-
-def is_group_running(settings: Settings) -> bool:
-    """Whether a group holds the state folder."""
-    try:
-        with _hold_lock(settings):
-            return False
-    except CannotStart:
-        return True
-
-
-@contextmanager
-def _hold_lock(settings: Settings) -> Iterator[None]:
-    ensure_state(settings.state_dir)
-    with (settings.state_dir / "group.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CannotStart(
-                f"Okawari already runs on {settings.state_dir}; its page is {settings.page_base}. "
-                "Stop it with Ctrl-C where it was started, or set OKAWARI_HOME to another folder."
-            ) from None
-        yield
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-        path.replace(path.with_suffix(".old.log"))
-    return path.open("ab")
-
-
 def _answers(url: str, trust: Trust) -> bool:
     try:
         return httpx.get(url, timeout=2, verify=trust).status_code < 400
     except httpx.HTTPError:
         return False
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _name_holder(port: int | None) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            address: Any = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and address.port == port and connection.pid:
-                return f" by process {connection.pid} ({psutil.Process(connection.pid).name()})"
-    except psutil.Error:
-        pass  # processes of other users may be hidden; then the message names no process
-    return ""
-
-
-def _read_marks(process: psutil.Process) -> tuple[str | None, str | None]:
-    """The group and the program that a process belongs to."""
-    try:
-        environment = process.environ()
-        return environment.get(GROUP_MARK), environment.get(PROGRAM_MARK)
-    except (psutil.Error, OSError):
-        return None, None
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.poll() is None:
-        _quietly(lambda: process.send_signal(number))
-
-
-def _quietly(act: Callable[[], object]) -> None:
-    # A process that has ended meanwhile needs no signal.
-    with suppress(psutil.NoSuchProcess, ProcessLookupError):
-        act()

@@ -9,11 +9,12 @@ from typing import Any
 from okawari.case import Case
 from okawari.clients.prediction_service import Client
 from okawari.loop import requests
+from okawari.loop.standings import gather_alias, load_standing
 from okawari.policy.decision import Action, Cause, Kind
-from okawari.policy.repair import MAX_PACKAGINGS, Loop, Serving, Unanswered
+from okawari.policy.repair import MAX_PACKAGINGS, AliasFacts, Loop, Serving, Unanswered
 from okawari.policy.retraining import RetrainFacts
+from okawari.policy.standing import Ruling
 from okawari.registry import versions
-from okawari.registry.versions import Version
 from okawari.storage import decision_log, snapshots
 
 _LOOK_BACK = 500
@@ -26,10 +27,11 @@ def gather_retrain_facts(case: Case, cause: Cause) -> RetrainFacts:
     today = datetime.now(UTC).date()
     return RetrainFacts(
         cause=cause,
-        has_champion=versions.load_champion(case.name) is not None,
+        has_champion=_has_champion(gather_alias(case)),
         new_readings=_count_new_readings(case, trainings),
         trainings_today=sum(at.date() == today for at in requests.load_history(case.name).started_at),
         rejections_in_a_row=_count_rejections(trainings),
+        awaits_approval=load_standing(case.name).waiting is not None,
     )
 
 
@@ -42,25 +44,27 @@ def gather_loop(case: Case, *, serving: Serving | None, active: frozenset[str], 
         active: the flows that have a run of this case that waits or runs.
         may_train: whether a training of this case may start now.
     """
-    champion, newest = versions.load_champion(case.name), snapshots.snapshot_number(case)
-    promotion = _newest(case, Kind.PROMOTION, action=Action.PROMOTE)
-    deployment = _newest(case, Kind.DEPLOYMENT)
-    packagings, needs_person = (0, False) if champion is None else _count_packagings(case, champion)
+    newest, alias, standing = snapshots.snapshot_number(case), gather_alias(case), load_standing(case.name)
+    champion, deployment = alias.champion, _newest(case, Kind.DEPLOYMENT)
+    graph_sha256 = None if champion is None else versions.find_digest(case.name, champion)
+    packagings, needs_person = (0, False) if champion is None else _count_packagings(case, champion, graph_sha256)
     return Loop(
         snapshot=newest,
-        champion=None if champion is None else champion.version,
-        promoted=None if promotion is None else promotion["model_version"],
+        champion=champion,
+        promoted=alias.promoted,
         serving=_last_deployed(deployment) if serving is None else serving,
-        is_monitored=champion is not None and _is_monitored(case, newest, champion.version),
+        is_monitored=champion is not None and _is_monitored(case, newest, champion),
         unanswered=_find_unanswered(case),
         active=active,
         may_train=may_train,
         ingested_s=_age_s(_find_ingest(case, newest)),
-        promoted_s=_age_s(promotion),
+        promoted_s=_measure_age_s(standing.champion),
         deployed_s=_age_s(deployment),
-        champion_sha256=None if champion is None else champion.graph_sha256,
+        champion_sha256=graph_sha256,
         packagings=packagings,
         needs_person=needs_person,
+        moved=alias.moved,
+        awaits_approval=standing.waiting is not None,
     )
 
 
@@ -72,6 +76,18 @@ def read_serving(client: Client, case_name: str) -> Serving | None:
     if (model := found.model) is None:
         return Serving(None, None, found.refused)
     return Serving(model.version, model.graph_sha256, found.refused)
+
+
+def _has_champion(alias: AliasFacts) -> bool:
+    """Whether there is a champion, also while its alias is not set yet or was deleted by hand."""
+    return (alias.promoted or alias.champion) is not None
+
+
+def _measure_age_s(champion: Ruling | None) -> float:
+    """Seconds since the champion's ruling; infinite where the process that recorded it does not package."""
+    if champion is None or champion.at is None or champion.action == Action.ADOPT:
+        return inf
+    return _age_s({"at": champion.at})
 
 
 def is_settled(case: Case) -> bool:
@@ -93,26 +109,25 @@ def _count_new_readings(case: Case, trainings: list[dict[str, Any]]) -> int:
 
 def _count_rejections(trainings: list[dict[str, Any]]) -> int:
     for count, training in enumerate(trainings):
-        if training["action"] == "promote":
+        if training["action"] != Action.KEEP:
             return count
     return len(trainings)
 
 
-def _newest(case: Case, kind: str, *, action: str | None = None) -> dict[str, Any] | None:
-    found = decision_log.load_decisions(case.name, _LOOK_BACK, kind=kind)
-    return next((row for row in found if action is None or row["action"] == action), None)
+def _newest(case: Case, kind: str) -> dict[str, Any] | None:
+    return next(iter(decision_log.load_decisions(case.name, 1, kind=kind)), None)
 
 
 def _last_deployed(deployment: dict[str, Any] | None) -> Serving:
     return Serving(None if deployment is None else str(deployment["model_version"]))
 
 
-def _count_packagings(case: Case, champion: Version) -> tuple[int, bool]:
+def _count_packagings(case: Case, version: str, graph_sha256: str | None) -> tuple[int, bool]:
     """Packagings of this graph that repairs started since it last served, and whether a person is needed.
 
     A deployment after the record that a person is needed starts the count again: a person has done something.
     """
-    wanted, count, is_deployed = (champion.version, champion.graph_sha256), 0, False
+    wanted, count, is_deployed = (version, graph_sha256), 0, False
     for row in decision_log.load_decisions(case.name, _LOOK_BACK):
         is_deployed |= row["kind"] == Kind.DEPLOYMENT
         if row["kind"] != Kind.REPAIR or row["action"] not in _SERVING_REPAIRS:

@@ -6,15 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.errors import OkawariError
+from okawari.policy.decision import Action, Kind
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
 from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.deployable import digest
 from okawari.storage.snapshots import Snapshot
 from okawari.storage.tables import Unreadable
+
+_LOOK_BACK = 10_000
+_CHOICES = (Action.PROMOTE, Action.APPROVE, Action.ADOPT, Action.ROLL_BACK, Action.PIN)
+"""Decisions of a person after which a version serves."""
 
 
 class BrokenChain(OkawariError, RuntimeError):
@@ -23,7 +30,9 @@ class BrokenChain(OkawariError, RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """The records behind one prediction. `decisions` go from the promotion back to the first verdict that caused it."""
+    """The records behind one prediction. `decisions` go from the one that made its version the champion, by a person or
+    by the gate, back to the first verdict that caused it.
+    """
 
     prediction: Mapping[str, Any]
     version: Version
@@ -57,7 +66,7 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         version=version,
         run_url=runs.page_url(version.run_id),
         snapshot=snapshot,
-        decisions=tuple(_walk_causes(case.name, version.decision_id)),
+        decisions=tuple(_walk_causes(case.name, _find_ruling(version, prediction["at"]))),
         answer=_format_prediction(case, prediction["mean"]),
     )
 
@@ -80,6 +89,14 @@ def _load_snapshot(case: Case, version: int) -> Snapshot:
     if snapshot is None:
         raise BrokenChain(f"Snapshot {version} of case {case.name} is missing; restore the state folder from a backup.")
     return snapshot
+
+
+def _find_ruling(version: Version, answered_at: Any) -> str:
+    """Id of the decision by which the version served: a person's newest one before the answer, or the gate's."""
+    rows = decision_log.load_decisions(version.case, _LOOK_BACK, kind=Kind.PERSON)
+    ours = (row for row in rows if row["model_version"] == version.version and row["action"] in _CHOICES)
+    before = (row for row in ours if row["at"] <= pd.Timestamp(answered_at))
+    return next((str(row["id"]) for row in before), version.decision_id)
 
 
 def _walk_causes(case_name: str, decision_id: str | None) -> list[Mapping[str, Any]]:

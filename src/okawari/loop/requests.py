@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from okawari.cases.loader import load_case
+from okawari.loop.standings import load_standing
 from okawari.policy.decision import Action, Cause, Decision, Kind, Verdict
 from okawari.policy.queueing import Waiting, compute_wait_s
 from okawari.registry import versions
@@ -119,6 +120,8 @@ def find_waiting(case_name: str) -> Waiting | None:
         return _join(case_name, history)
     case = load_case(case_name)
     if snapshots.snapshot_number(case) is None or versions.load_champion(case_name) is not None:
+        return None
+    if load_standing(case_name).waiting is not None:  # a challenger waits for a person's approval
         return None
     wait_s = max(measure_wait_s(history), _measure_budget_s(history, case.retrain.daily_budget))
     return Waiting(case=case_name, cause="missing", since=datetime.now(UTC), due_in_s=wait_s)

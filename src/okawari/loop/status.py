@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from okawari.cases.loader import load_case
 from okawari.errors import ServerUnreachable
+from okawari.loop.standings import load_standing
 from okawari.policy.decision import Action, Kind, Verdict
+from okawari.policy.standing import Standing
 from okawari.registry import versions
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
@@ -46,6 +48,10 @@ class LoopState:
     """Why a person is needed, if `reconcile` has recorded it and nothing has been deployed since."""
     problem: str | None = None
     """The error message if MLflow did not answer; the other fields are still valid."""
+    standing: Standing = field(default_factory=Standing)
+    """Pin, bars, the challenger that waits, and the last decision of a person."""
+    put_back: dict[str, Any] | None = None
+    """The newest repair that put the alias back, if no person has decided since."""
 
     def is_past(self, verdict: Mapping[str, Any] | None) -> bool:
         """Whether a verdict was on a version that is not the champion any more."""
@@ -78,6 +84,8 @@ def read_state(case_name: str) -> LoopState:
         reported=_find_reported(decisions),
         alarm=_find_alarm(decisions),
         problem=problem,
+        standing=load_standing(case_name),
+        put_back=_find_put_back(decisions),
     )
 
 
@@ -113,6 +121,15 @@ def _find_reported(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
     return next(
         (row for row in decisions if row["kind"] == Kind.DRIFT and row["action"] != Verdict.NOT_ENOUGH_DATA), None
     )
+
+
+def _find_put_back(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    for row in decisions:
+        if row["kind"] == Kind.PERSON:
+            return None
+        if (row["kind"], row["action"]) == (Kind.REPAIR, Action.PUT_BACK):
+            return row
+    return None
 
 
 def _newest(decisions: list[dict[str, Any]], *kinds: str) -> dict[str, Any] | None:

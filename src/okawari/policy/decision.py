@@ -24,6 +24,8 @@ class Kind(StrEnum):
     DEPLOYMENT = "deployment"
     REPAIR = "repair"
     REQUEST = "request"
+    PERSON = "person"
+    """A person's decision about versions; `facts["by"]` names the person."""
 
 
 class Verdict(StrEnum):
@@ -56,6 +58,20 @@ class Action(StrEnum):
     JOIN = "join"
     SERVES_AGAIN = "serves again"
     NEEDS_PERSON = "needs a person"
+    AWAIT_APPROVAL = "await approval"
+    """The challenger passed the gate and waits for a person's approval."""
+    HOLD = "hold"
+    """The challenger passed the gate, but a person has pinned another version."""
+    ROLL_BACK = "roll back"
+    PIN = "pin"
+    UNPIN = "unpin"
+    APPROVE = "approve"
+    REJECT = "reject"
+    UNBAR = "unbar"
+    ADOPT = "adopt"
+    """The alias was moved by hand, and the decision log takes that over as a person's decision."""
+    PUT_BACK = "put back"
+    """The alias was moved by hand to a version that cannot serve, or was deleted, and is set again."""
 
 
 Cause = Literal["drift", "performance", "missing", "schedule", "asked"]
@@ -75,6 +91,8 @@ class Decision:
 _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.PROMOTION, Action.PROMOTE): "new champion promoted",
     (Kind.PROMOTION, Action.KEEP): "champion kept",
+    (Kind.PROMOTION, Action.AWAIT_APPROVAL): "challenger awaits approval",
+    (Kind.PROMOTION, Action.HOLD): "not promoted, because a version is pinned",
     (Kind.RETRAIN, Action.TRAIN): "training started",
     (Kind.RETRAIN, Action.SKIP): "training skipped",
     (Kind.RETRAIN, Action.FAIL): "training failed",
@@ -85,6 +103,15 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.REPAIR, Action.PACKAGE): "packaging requested",
     (Kind.REPAIR, Action.MONITOR): "monitoring requested",
     (Kind.REPAIR, Action.NEEDS_PERSON): "a person is needed",
+    (Kind.REPAIR, Action.PUT_BACK): "champion alias put back",
+    (Kind.PERSON, Action.PROMOTE): "version promoted",
+    (Kind.PERSON, Action.ROLL_BACK): "rolled back",
+    (Kind.PERSON, Action.PIN): "version pinned",
+    (Kind.PERSON, Action.UNPIN): "pin removed",
+    (Kind.PERSON, Action.APPROVE): "challenger approved",
+    (Kind.PERSON, Action.REJECT): "challenger rejected",
+    (Kind.PERSON, Action.UNBAR): "bar lifted",
+    (Kind.PERSON, Action.ADOPT): "champion set by hand in MLflow",
 }
 
 

@@ -39,6 +39,23 @@ class Unanswered:
     age_s: float = inf
 
 
+@dataclass(frozen=True)
+class HandMove:
+    """A person has moved the alias, or deleted it; and why the version that it points to now cannot serve, if so."""
+
+    hindrance: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AliasFacts:
+    """The version that the alias points to, and the one that the recorded decisions make the champion."""
+
+    champion: str | None
+    promoted: str | None
+    moved: HandMove | None = None
+    """None if the two are equal, or if a move by Okawari is unfinished."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Loop:
     """The state of the loop of a case. None means that something does not exist, or that its server did not answer."""
@@ -47,7 +64,7 @@ class Loop:
     champion: str | None
     """Version that the alias `champion` points to."""
     promoted: str | None
-    """Version of the newest recorded promotion."""
+    """Version that the recorded decisions of the gate and of persons make the champion."""
     serving: Serving
     """As the service answered; the last recorded deployment, if it did not answer."""
     is_monitored: bool
@@ -60,7 +77,7 @@ class Loop:
     ingested_s: float = inf
     """Seconds since the newest snapshot was recorded."""
     promoted_s: float = inf
-    """Seconds since the newest promotion was recorded."""
+    """Seconds since the decision on the champion was recorded by a process that also packages the version."""
     deployed_s: float = inf
     """Seconds since the newest deployment was recorded."""
     champion_sha256: str | None = None
@@ -69,6 +86,15 @@ class Loop:
     """Packagings that repairs have started for this champion since it last served."""
     needs_person: bool = False
     """Whether it is recorded that a person is needed, and nothing has been deployed since."""
+    moved: HandMove | None = None
+    """A person's move of the alias from `promoted` to `champion`."""
+    awaits_approval: bool = False
+    """Whether a challenger waits for a person's approval."""
+
+    @property
+    def alias(self) -> AliasFacts:
+        """The facts for `decide_alias`."""
+        return AliasFacts(champion=self.champion, promoted=self.promoted, moved=self.moved)
 
 
 @dataclass(frozen=True)
@@ -82,6 +108,28 @@ class Repair:
     """What is recorded with it beside its parameters."""
 
 
+def decide_alias(alias: AliasFacts) -> Repair | None:
+    """Finish a recorded move of the alias, adopt a person's move, or put the alias back; None if nothing is to be done.
+
+    A version that a person has set is adopted if it can serve. An alias that was deleted is put back, because a case
+    without a champion would only train one.
+    """
+    now, promoted, moved = alias.champion, alias.promoted, alias.moved
+    if now == promoted or (promoted is None and moved is None):
+        return None
+    if moved is None:
+        reason = f"version {promoted} was promoted, but the alias points to {now}"
+        return Repair(Action.SET_CHAMPION, reason, {"version": promoted})
+    if now is None:
+        reason = f"the alias was deleted by hand, and version {promoted} is the champion"
+        return Repair(Action.PUT_BACK, reason, {"version": promoted})
+    if moved.hindrance is not None:
+        reason = f"the alias was moved by hand to version {now}, which cannot serve: {moved.hindrance}"
+        return Repair(Action.PUT_BACK, reason, {"version": promoted})
+    reason = f"the alias was moved by hand from version {promoted} to version {now}"
+    return Repair(Action.ADOPT, reason, {"version": now})
+
+
 def decide_repairs(loop: Loop, grace_s: float = GRACE_S, *, asked: bool = False) -> list[Repair]:
     """Decide the repairs of the loop of a case. All of them are idempotent.
 
@@ -90,9 +138,8 @@ def decide_repairs(loop: Loop, grace_s: float = GRACE_S, *, asked: bool = False)
     """
     if loop.snapshot is None:
         return []
-    if loop.promoted is not None and loop.promoted != loop.champion:
-        reason = f"version {loop.promoted} was promoted, but the alias points to {loop.champion}"
-        return [Repair(Action.SET_CHAMPION, reason, {"version": loop.promoted})]
+    if (move := decide_alias(loop.alias)) is not None:
+        return [move]
     return [*_repair_serving(loop, grace_s, asked=asked), *_repair_watch(loop, grace_s)]
 
 
@@ -148,6 +195,8 @@ def _repair_watch(loop: Loop, grace_s: float) -> list[Repair]:
         reason = f"no training followed a request for one ({asked.cause})"
         return [] if asked.age_s < grace_s else _repair_training(loop, asked.cause, asked.record, reason)
     if "monitor" in loop.active or loop.ingested_s < grace_s:
+        return []
+    if loop.champion is None and loop.awaits_approval:
         return []
     if loop.champion is None:
         return _repair_training(loop, "missing", None, f"snapshot {loop.snapshot} exists, but there is no champion")

@@ -20,6 +20,8 @@ class RetrainFacts:
     trainings_today: int
     """Trainings that began today, with or without a result."""
     rejections_in_a_row: int
+    awaits_approval: bool = False
+    """Whether a challenger waits for a person's approval."""
 
 
 def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
@@ -32,9 +34,10 @@ def decide_retrain(facts: RetrainFacts, rule: Retrain) -> Decision:
 
 
 def _apply_limits(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
-    if not facts.has_champion and (facts.cause == "asked" or facts.trainings_today < rule.daily_budget):
+    may_be_first = not facts.has_champion and not facts.awaits_approval
+    if may_be_first and (facts.cause == "asked" or facts.trainings_today < rule.daily_budget):
         return Action.TRAIN, "the case has no champion yet"
-    if not facts.has_champion:
+    if may_be_first:
         return Action.SKIP, (
             f"{facts.trainings_today} trainings today brought no champion and reach the daily limit of "
             f"{rule.daily_budget}; a person may start another one with --retrain"
@@ -42,7 +45,7 @@ def _apply_limits(facts: RetrainFacts, rule: Retrain) -> tuple[str, str]:
     if facts.cause == "asked":
         return Action.TRAIN, "a person requested it"
     if facts.cause == "missing":
-        return Action.SKIP, "the case already has a champion"
+        return Action.SKIP, f"the case already has a {'champion' if facts.has_champion else 'challenger that waits'}"
     if facts.new_readings < rule.cooldown_readings:
         return Action.SKIP, (
             f"only {facts.new_readings} new rows since the last training; at least {rule.cooldown_readings} are needed"

@@ -14,6 +14,7 @@ import httpx
 from okawari.errors import NotYet, OkawariError, ServerUnreachable
 from okawari.security.engine_access import make_auth_string
 from okawari.settings import load_settings
+from okawari.storage.group_lock import explain_absence, name_server, reach
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,14 +50,16 @@ def require_server() -> None:
     Raises:
         ServerUnreachable: no server answers at the address in the settings.
     """
-    base = load_settings().mlflow_base
-    if base.startswith("http"):
-        try:
-            httpx.get(f"{base}/health", timeout=_HEALTH_TIMEOUT_S)
-        except httpx.HTTPError as error:
-            raise ServerUnreachable(
-                f"No MLflow server answers at {base} ({error}); start it with: okawari up."
-            ) from error
+    if load_settings().mlflow_base.startswith("http"):
+        reach(_request_health)
+
+
+def _request_health() -> None:
+    server = name_server("mlflow")
+    try:
+        httpx.get(f"{server.base}/health", timeout=_HEALTH_TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise explain_absence(server, error) from error
 
 
 @contextmanager
@@ -84,7 +87,7 @@ def translate_errors(missing: str = "not there") -> Iterator[None]:
         if failed.error_code in _ABSENT or _ABSENT_TEXT in text:
             raise NotYet(missing) from failed
         if any(sign in text for sign in _UNANSWERED):
-            raise ServerUnreachable(f"No MLflow server answers at {base}; start it with: okawari up.") from failed
+            raise explain_absence(name_server("mlflow")) from failed
         if any(sign in text for sign in _INTERRUPTED):
             raise ServerUnreachable(_BROKEN.format(base=base, error=text.splitlines()[-1])) from failed
         raise

@@ -1,13 +1,16 @@
 """Model versions and the champion.
 
 The graph of a version is stored as exactly the bytes that were measured (`variants/<variant>.onnx`), beside the ONNX
-model that MLflow itself can load. MLflow keeps no history of alias changes; the decision log has one.
+model that MLflow itself can load. MLflow keeps no history of alias changes; the decision log has one. A tag of the
+registered model names the last move of the alias that Okawari has made (`Move`), so a move by hand can be told from it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION = "champion"
+_MOVE = "okawari.move"
+_MOST_VERSIONS = 10_000
 _LOADERS = ["onnxruntime"]
 
 
@@ -33,6 +38,33 @@ class Version(ModelIdentity):
     loss_name: str
     loss: float
     skill_share: float
+    settings_sha256: str | None = None
+    """Digest of the recipe's settings and of the parts of the case that a fit depends on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A move of the alias that Okawari has made: the recorded decision that it carries out, and the version."""
+
+    decision_id: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """The version that the alias points to, and the last move by Okawari; None where there is none."""
+
+    version: str | None
+    move: Move | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A version in the list of all; `known` is None for a version that was not registered by a training."""
+
+    version: str
+    registered_at: datetime
+    known: Version | None
 
 
 _VERSION = TypeAdapter(Version)
@@ -72,6 +104,50 @@ def set_champion(case_name: str, version: str) -> None:
     load_client().set_registered_model_alias(case_name, CHAMPION, version)
 
 
+def move_champion(case_name: str, move: Move) -> None:
+    """Point the champion alias at the version of a recorded decision, and note that this decision is carried out."""
+    set_champion(case_name, move.version)
+    note_move(case_name, move)
+
+
+def note_move(case_name: str, move: Move) -> None:
+    """Note that the alias points to the version of a recorded decision."""
+    load_client().set_registered_model_tag(case_name, _MOVE, json.dumps(asdict(move)))
+
+
+def clear_champion(case_name: str) -> None:
+    """Remove the champion alias."""
+    load_client().delete_registered_model_alias(case_name, CHAMPION)
+
+
+def load_alias(case_name: str) -> Alias:
+    """The champion alias, also where it points to a version that was not registered by a training."""
+    try:
+        with translate_errors():
+            model = load_client().get_registered_model(case_name)
+    except NotYet:
+        return Alias(version=None, move=None)
+    version, noted = model.aliases.get(CHAMPION), model.tags.get(_MOVE)
+    return Alias(
+        version=None if version is None else str(version), move=None if noted is None else Move(**json.loads(noted))
+    )
+
+
+def list_versions(case_name: str) -> list[Listed]:
+    """All registered versions, oldest first."""
+    with translate_errors():
+        found = load_client().search_model_versions(f"name = '{case_name}'", max_results=_MOST_VERSIONS)
+    listed = [
+        Listed(
+            version=str(each.version),
+            registered_at=datetime.fromtimestamp(each.creation_timestamp / 1000, UTC),
+            known=_find_version(case_name, each),
+        )
+        for each in found
+    ]
+    return sorted(listed, key=lambda each: int(each.version))
+
+
 def load_champion(case_name: str) -> Version | None:
     """The version that the champion alias points at; None where the case has no champion."""
     try:
@@ -90,6 +166,14 @@ def load_version(case_name: str, version: str) -> Version:
     """
     with translate_errors(f"Case {case_name} has no registered version {version}."):
         return _to_version(case_name, load_client().get_model_version(case_name, version))
+
+
+def find_digest(case_name: str, version: str) -> str | None:
+    """The recorded sha256 of a version's graph; None for a version that was not registered by a training."""
+    try:
+        return load_version(case_name, version).graph_sha256
+    except InvalidInput:
+        return None
 
 
 def load_graph(version: Version) -> bytes:
@@ -122,6 +206,13 @@ def _to_version(case_name: str, found: Any) -> Version:
     known = {"case": case_name, "version": str(found.version), "run_id": found.run_id}
     names = {field.name for field in fields(Version)}
     return _read_version({**{name: text for name, text in found.tags.items() if name in names}, **known})
+
+
+def _find_version(case_name: str, found: Any) -> Version | None:
+    try:
+        return _to_version(case_name, found)
+    except InvalidInput:
+        return None
 
 
 def _read_version(given: Mapping[str, Any]) -> Version:

@@ -7,9 +7,7 @@ Results are saved in the state folder, so that a killed rehearsal can continue.
 
 from __future__ import annotations
 
-import _thread
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,7 +23,6 @@ from okawari.clients.orchestrator import Run
 from okawari.errors import OkawariError, ServerUnreachable
 from okawari.evaluation.ground_truth import match_truth
 from okawari.evaluation.metrics import interval_coverage, rmse
-from okawari.local.supervisor import CannotStart, Group
 from okawari.loop.facts import gather_loop, read_serving
 from okawari.policy.decision import Kind, Verdict
 from okawari.policy.repair import decide_repairs
@@ -55,7 +52,6 @@ class Rehearsal:
     """One rehearsal of one case. The first champion learns from readings up to `start`; `until` is the last day."""
 
     case: Case
-    group: Group
     show: Show
     start: date = date(2007, 12, 31)
     until: date = date(2008, 12, 31)
@@ -65,11 +61,10 @@ class Rehearsal:
         """Run all remaining months and return every claim with its evidence."""
         self._load()
         history = self.case.source.read(self.until)
-        with _keep_alive(self.group):
-            self._prepare()
-            with LoadGenerator(self.case.name) as load:
-                for month in self._list_months(history):
-                    self._run_month(month, history, load)
+        self._prepare()
+        with LoadGenerator(self.case.name) as load:
+            for month in self._list_months(history):
+                self._run_month(month, history, load)
         return judge_rehearsal(self.case, self.months, load)
 
     # --- first champion -------------------------------------------------------------------------------------------
@@ -250,32 +245,6 @@ class Rehearsal:
         if path.is_file():
             self.months = [Month(**row) for row in json.loads(path.read_text())]
             self.show(f"{self.case.name}: continuing after {len(self.months)} finished months")
-
-
-class _keep_alive:  # noqa: N801  (reads as a statement)
-    """Restarts dead programs of the group while the body runs."""
-
-    def __init__(self, group: Group) -> None:
-        self._group, self._stop = group, threading.Event()
-        self._error: CannotStart | None = None
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def _watch(self) -> None:
-        try:
-            while not self._stop.wait(0.5):
-                self._group.watch()
-        except CannotStart as error:
-            self._error = error
-            _thread.interrupt_main()  # the body waits for a program that cannot start
 
 
 def _retry(call: Callable[[], Result]) -> Result:

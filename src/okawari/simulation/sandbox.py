@@ -6,8 +6,8 @@ import shutil
 import socket
 from contextlib import ExitStack
 
-from okawari.local.supervisor import is_group_running
 from okawari.settings import Settings, adopt_settings, load_settings
+from okawari.storage.group_lock import is_group_running
 
 _OUTWARD = (
     *("prefect_url", "mlflow_url", "service_url", "data_url"),

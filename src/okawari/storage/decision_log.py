@@ -65,12 +65,14 @@ def _is_same(row: Mapping[str, Any], decision: Decision, links: Mapping[str, Any
     return found == (decision.action, decision.reason, facts) and all(row[name] == links[name] for name in links)
 
 
-def load_decisions(case_name: str, limit: int = 20, *, kind: str | None = None) -> list[dict[str, Any]]:
+def load_decisions(
+    case_name: str, limit: int = 20, *, kind: str | tuple[str, ...] | None = None
+) -> list[dict[str, Any]]:
     """The newest verdicts and decisions, newest first, with facts as values; only those of `kind`, if given.
 
     The order is that in which they were recorded (`seq`), whatever the clock said.
     """
-    only = None if kind is None else ("kind", kind)
+    only = None if kind is None else ("kind", *((kind,) if isinstance(kind, str) else kind))
     newest = load_newest(case_name, "decisions", "seq", limit, only)
     return [] if newest is None else [_plain(row.to_dict()) for _, row in newest.iterrows()]
 

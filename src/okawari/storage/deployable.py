@@ -1,11 +1,12 @@
 """The files of a deployed model: graph, identity and lineage, a recorded input with its answer, recent readings.
 
-A deployable is a folder of four files, written by the `package` flow and read by the service:
+A deployable is a folder of signed files, written by the `package` flow and read by the service:
 
     graph.onnx      the graph: raw readings in, answer in the user's units out
     manifest.json   `Manifest`: identity and lineage
     golden.json     `Golden`: a recorded input with its answer; the service refuses a graph whose answer differs
     recent.parquet  the newest readings at packaging time, so that a forecast works without a data folder
+    signature.json  the signature of the other four, which is verified before any of them is parsed
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
+from okawari.security.signatures import find_public_key, is_signed, sign
 
 GRAPH_FILE, MANIFEST_FILE, GOLDEN_FILE, RECENT_FILE = "graph.onnx", "manifest.json", "golden.json", "recent.parquet"
+SIGNATURE_FILE = "signature.json"
+_SIGNED_FILES = (GOLDEN_FILE, GRAPH_FILE, MANIFEST_FILE, RECENT_FILE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +107,7 @@ class Deployable:
     recent: pd.DataFrame
 
     def save(self, folder: Path) -> None:
-        """Write the four files.
+        """Write the four files and their signature.
 
         Raises:
             InvalidInput: the graph's sha256 is not the one in the manifest.
@@ -118,29 +123,58 @@ class Deployable:
         }
         (folder / GOLDEN_FILE).write_text(json.dumps(golden))
         self.recent.to_parquet(folder / RECENT_FILE, index=False)
+        signature = sign(_describe_files(_read_files(folder)))
+        (folder / SIGNATURE_FILE).write_text(json.dumps({"algorithm": "ed25519", "signature": signature.hex()}))
 
 
 def load_deployable(folder: Path) -> Deployable:
     """Read a deployable folder.
 
     Raises:
-        InvalidInput: the graph's sha256 is not the one in the manifest.
+        InvalidInput: the folder is not signed with the trusted key, or a file differs from the signed one.
+        OSError: a file is missing.
     """
-    manifest = load_manifest(folder)
-    graph = (folder / GRAPH_FILE).read_bytes()
-    _check_digest(graph, manifest)
-    golden = json.loads((folder / GOLDEN_FILE).read_text())
+    files = _read_files(folder)
+    _verify(folder, files)
+    manifest = Manifest(**json.loads(files[MANIFEST_FILE]))
+    golden = json.loads(files[GOLDEN_FILE])
     recorded = Golden(
         x_BTF=np.asarray(golden["x"], dtype=np.float32),
         mean_BH=np.asarray(golden["mean"], dtype=np.float32),
         tolerance_share=golden["tolerance_share"],
     )
-    return Deployable(manifest, recorded, graph, pd.read_parquet(folder / RECENT_FILE))
+    return Deployable(manifest, recorded, files[GRAPH_FILE], pd.read_parquet(BytesIO(files[RECENT_FILE])))
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """Read only the manifest of a deployable folder."""
-    return Manifest(**json.loads((folder / MANIFEST_FILE).read_text()))
+def _read_files(folder: Path) -> dict[str, bytes]:
+    """The signed files, each read once: what is verified is what is parsed."""
+    return {name: (folder / name).read_bytes() for name in _SIGNED_FILES}
+
+
+def _describe_files(files: dict[str, bytes]) -> bytes:
+    """The text that is signed: a line with digest and name for each file."""
+    lines = [f"{digest(content)}  {name}" for name, content in sorted(files.items())]
+    return "\n".join(["okawari deployable 1", *lines]).encode()
+
+
+def _verify(folder: Path, files: dict[str, bytes]) -> None:
+    """Raise `InvalidInput` unless the holder of the trusted key signed the files."""
+    try:
+        told = json.loads((folder / SIGNATURE_FILE).read_text())
+        signature = bytes.fromhex(told["signature"])
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"{folder} has no {SIGNATURE_FILE}; every deployable is signed by the installation that packages it. "
+            "Package it again: okawari run CASE."
+        ) from None
+    except (ValueError, LookupError, TypeError):
+        signature = b""
+    if not is_signed(_describe_files(files), signature):
+        raise InvalidInput(
+            f"The signature of {folder} is not one of its files by the key {find_public_key()[:12]}...; only "
+            "deployables of this installation serve, unchanged. Package it again: okawari run CASE, or set "
+            "OKAWARI_SIGNING_KEY to the public key of the installation that packaged it."
+        )
 
 
 def digest(content: bytes) -> str:

@@ -99,7 +99,7 @@ def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dic
 
 
 def load_newest(
-    case_name: str, table: Table, by: str, limit: int, only: tuple[str, str] | None = None
+    case_name: str, table: Table, by: str, limit: int, only: tuple[str, ...] | None = None
 ) -> pd.DataFrame | None:
     """The `limit` rows with the largest values of column `by`, descending; None where the table was never written.
 
@@ -108,7 +108,7 @@ def load_newest(
         table: its name.
         by: the column to sort by.
         limit: the largest number of rows; no more are loaded.
-        only: a column and the value that rows must have in it.
+        only: a column and the values of which rows must have one in it.
     """
     condition = "" if only is None else _where(*only)
     found = _query(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}')
@@ -239,9 +239,9 @@ def _query(case_name: str, table: Table, conditions: str, *, select: str = "*") 
         return pa.table(found.read_all())
 
 
-def _where(column: str, value: str) -> str:
-    quoted = value.replace("'", "''")
-    return f"WHERE \"{column}\" = '{quoted}'"
+def _where(column: str, *values: str) -> str:
+    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f'WHERE "{column}" IN ({quoted})'
 
 
 @contextmanager

@@ -58,3 +58,14 @@ class PlainHost:
 
     def emit(self, name: str, case: Case, payload: Mapping[str, Any], *, trace: str) -> None:
         """Emit nothing."""
+
+
+class PrintHost(PlainHost):
+    """A plain host that writes its lines with a function, such as `print`."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def log(self, line: str) -> None:
+        """Write one line."""
+        self._write(line)

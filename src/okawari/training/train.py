@@ -24,10 +24,11 @@ from okawari.models.protocols import Recipe
 from okawari.policy.decision import Action, Cause, Decision, Kind
 from okawari.policy.promotion import choose_challenger
 from okawari.policy.retraining import decide_retrain
-from okawari.registry import runs, versions
+from okawari.registry import runs
 from okawari.registry.client import name_outage
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
+from okawari.training.champion import finish_move, settle_alias
 from okawari.training.fitting import Training, fit_candidate
 from okawari.training.gate import Judged, judge_challenger
 from okawari.training.host import Host
@@ -55,7 +56,7 @@ def train_case(request: Request, host: Host) -> dict[str, Any]:
     """Fit a new challenger if there is a reason, and promote it if it is better.
 
     Returns:
-        action (skip, promote or keep) and reason; after a training also version and candidate.
+        action (skip, promote, keep, await approval or hold) and reason; after a training also version and candidate.
 
     Raises:
         NotYet: nothing has been ingested.
@@ -129,6 +130,7 @@ def _compare_candidates(training: Training, host: Host) -> Judged:
     runs.record_file(run_id, challenger.graph, "variants/fp32.onnx")
     quantizing = Quantizing(case, challenger.graph, training.split.holdout, run_id, training.retrain_id)
     chosen = host.run_step(f"quantize {challenger.recipe.name}", quantize_graph, quantizing, host)
+    settle_alias(case, host)  # so that the gate compares with the version that a person has set by hand
     return judge_challenger(training, challenger.recipe.name, contenders[0].card, chosen)
 
 
@@ -161,11 +163,11 @@ def _conclude(training: Training, judged: Judged, host: Host) -> dict[str, Any]:
     case, decision, version = training.case, judged.decision, judged.version
     host.log(f"{case.name}: {decision.action} version {version.version}: {decision.reason}")
     facts = {"version": version.version, "candidate": version.candidate, "reason": decision.reason}
-    if decision.action == "promote":
-        versions.set_champion(case.name, version.version)
+    if decision.action == Action.PROMOTE and finish_move(case) == version.version:
         host.emit(events.MODEL_PROMOTED, case, facts, trace=judged.decision_id)
         packaging = Packaging(case, version, judged.graph, training.recent)
         host.run_step(f"package version {version.version}", package_version, packaging, host)
     else:
-        host.emit(events.MODEL_REJECTED, case, facts, trace=judged.decision_id)
+        event = events.APPROVAL_REQUESTED if decision.action == Action.AWAIT_APPROVAL else events.MODEL_REJECTED
+        host.emit(event, case, facts, trace=judged.decision_id)
     return {"action": decision.action, **facts}
