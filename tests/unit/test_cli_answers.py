@@ -16,6 +16,7 @@ from okawari.cases.loader import load_case
 from okawari.cli import output, round
 from okawari.clients import orchestrator
 from okawari.data.datasets import BundledStock
+from okawari.errors import CasesFailed
 from okawari.policy.decision import Action, Decision, Kind, Verdict
 from okawari.registry import versions
 from okawari.registry.versions import Version
@@ -548,7 +549,7 @@ def test_a_leaderboard_shows_a_forecasts_last_step_in_a_table_of_its_own(capsys:
 
 
 def test_a_case_that_fails_keeps_no_other_from_being_served(
-    flows: SmallServer, train_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+    flows: SmallServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from okawari.cli.main import _take_rounds
 
@@ -559,9 +560,20 @@ def test_a_case_that_fails_keeps_no_other_from_being_served(
 
     done: list[str] = []
     monkeypatch.setattr(round, "take_round", take_round)
-    with pytest.raises(orchestrator.RunFailed, match="train aapl failed"):
-        _take_rounds(["aapl"], None)
-    versions.set_champion("aapl", train_version().version)
     failed = _take_rounds(["aapl", "blobs", "cpi"], None)
     assert list(failed) == ["aapl", "blobs"]
-    assert done == ["aapl", "aapl", "blobs", "cpi"]
+    assert done == ["aapl", "blobs", "cpi"]
+
+
+def test_up_ends_if_every_case_fails_and_nothing_serves(
+    home: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from okawari.cli.main import _take_rounds
+
+    def take_round(name: str, report: object) -> None:
+        raise orchestrator.RunFailed(f"train {name} failed: the disk is full")
+
+    adopt_settings(Settings(home=home, service_port=free_port))
+    monkeypatch.setattr(round, "take_round", take_round)
+    with pytest.raises(CasesFailed, match="aapl: train aapl failed"):
+        _take_rounds(["aapl"], None)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -87,16 +88,16 @@ def test_a_home_below_a_file_is_one_sentence(command: str, home: Path, call: Cal
     assert "Traceback" not in said.err and said.err.count("\n") == 1
 
 
-def test_a_folder_of_another_user_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_one_sentence() -> None:
     """As another user, because permissions do not bind the administrator."""
     if os.getuid() != 0:
         pytest.skip("only the administrator can become another user")
-    (tmp_path / "home").mkdir(mode=0o700)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    call = f"from pathlib import Path; require_writable(Path({str(tmp_path / 'home')!r}))"
-    code = f"import os; from okawari.storage.disk_faults import require_writable; os.setuid(65534); {call}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "home").mkdir(mode=0o700)
+        Path(folder).chmod(0o755)
+        call = f"from pathlib import Path; require_writable(Path({folder!r}) / 'home')"
+        code = f"import os; from okawari.storage.disk_faults import require_writable; os.setuid(65534); {call}"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert "DiskFault" in done.stderr and "this user has no permission" in done.stderr
 

@@ -35,8 +35,9 @@ def test_a_manifest_carries_the_whole_identity_of_a_version() -> None:
     assert make_manifest(replace(VERSION, measured_share=None)).measured_share is None
 
 
-def test_a_version_adds_only_how_good_it_was() -> None:
-    assert {field.name for field in fields(Version)} - IDENTITY == {"loss_name", "loss", "skill_share"}
+def test_a_version_adds_only_how_good_it_was_and_its_settings() -> None:
+    added = {"loss_name", "loss", "skill_share", "settings_sha256"}
+    assert {field.name for field in fields(Version)} - IDENTITY == added
 
 
 def test_the_service_answers_with_fields_of_the_identity_alone() -> None:

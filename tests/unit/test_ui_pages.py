@@ -19,6 +19,7 @@ from okawari.security.api_keys import KeyScope, create_key
 from okawari.settings import Settings, adopt_settings
 from okawari.storage.snapshots import Snapshot
 from tests.browser.edges import ANY_CASE
+from ui import view_model
 from ui.pages.chart import draw_ahead, draw_history
 from ui.pages.header import write_header, write_links, write_trouble
 from ui.pages.loop import write_cards, write_decisions
@@ -386,6 +387,7 @@ def test_a_case_that_cannot_be_loaded_is_named_on_the_page_of_the_others(home: P
     folder.mkdir()
     (folder / "broken.py").write_text("x = 1\nCASE = (\n")
     adopt_settings(Settings(mlflow_port=free_port, service_port=free_port, cases="broken,aapl", cases_dir=folder))
+    view_model._load_facts.cache_clear()  # tabs share the facts of the last three seconds
     notices = write_trouble(load_facts("aapl"))
     assert "Case broken is not served" in notices and "broken.py, line 2" in notices
 
