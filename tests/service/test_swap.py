@@ -172,7 +172,7 @@ def test_a_service_that_starts_on_a_flipped_byte_serves_nothing_until_the_same_v
     graph.write_bytes(graph.read_bytes()[:-1] + b"\x00")
     with serve(kitchen) as server:
         assert server.predict(records).status_code == 503
-        assert "sha256" in server.show_case()["refused"]
+        assert "signature" in server.show_case()["refused"]
         kitchen.put(deployable)
         shown = server.wait(lambda shown: shown["ready"])
         assert (shown["model"]["graph_sha256"], shown["refused"]) == (deployable.manifest.graph_sha256, None)
