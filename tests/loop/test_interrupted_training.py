@@ -99,15 +99,17 @@ def test_a_training_goes_on_when_mlflow_dies_and_comes_back(
     assert "it is started again" not in told
 
 
-def test_a_second_training_waits_for_the_first_and_says_so(
+def test_of_two_trainings_the_second_waits_for_the_first_and_says_so(
     running: subprocess.Popen[str], installation: Installation
 ) -> None:
-    first = _start_training(installation)
-    second = installation.start("run", "second", "--retrain")
-    told = _finish(second)
-    assert "second: waits behind the training of first; position 1 in the queue" in told
-    assert told.index("waits behind") < told.index("second: train: ")
-    _finish(first)
+    """Two people ask at once; whichever request comes second waits."""
+    asked = {name: installation.start("run", name, "--retrain") for name in ("first", "second")}
+    told = {name: _finish(process) for name, process in asked.items()}
+    other = {"first": "second", "second": "first"}
+    waited = [name for name in told if f"{name}: waits behind the training of {other[name]}; position 1" in told[name]]
+    assert len(waited) == 1, told
+    text = told[waited[0]]
+    assert text.index("waits behind") < text.index(f"{waited[0]}: train: ")
 
 
 def test_the_first_round_does_not_wait_for_what_an_old_queue_holds(
