@@ -85,7 +85,7 @@ def test_a_file_with_one_changed_byte_is_refused(name: str, folder: Path) -> Non
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(bytes(content))
     with pytest.raises(
-        InvalidInput, match=r"The signature of .* is not one of its files by the key \w{12}\.\.\.; only"
+        InvalidInput, match=r"The signature in .* does not fit its files and the key \w{12}\.\.\.; only"
     ):
         load_deployable(folder)
 

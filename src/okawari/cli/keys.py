@@ -25,7 +25,7 @@ def create(
         list[KeyScope], typer.Option("--scope", help="What the key is for; repeat it for more. admin means all.")
     ],
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Lifetime in days or hours: 90d, 12h; for ever, if left out.")
+        str | None, typer.Option(metavar="TIME", help="Lifetime in days or hours: 90d, 12h; no expiry, if left out.")
     ] = None,
 ) -> None:
     """Create a key and print it, once: only its hash is stored. Running servers accept it at once.
@@ -36,7 +36,7 @@ def create(
     """
     lifetime = None if expires is None else parse_lifetime(expires)
     key, token = create_key(name, scope, lifetime)
-    until = "for ever" if key.expires_at is None else f"until {key.expires_at:%Y-%m-%d %H:%M} UTC"
+    until = "without expiry" if key.expires_at is None else f"until {key.expires_at:%Y-%m-%d %H:%M} UTC"
     note = f"The key {name} is valid {until} for {', '.join(key.scopes)}. It is shown only now; store it safely."
     print(note, file=sys.stderr)
     print(token)

@@ -185,7 +185,7 @@ def _record_recovery(loop: Loop, facts: Mapping[str, Any]) -> list[Repair]:
     """Record that the service serves the champion again, so that later packagings are counted from here."""
     if not loop.packagings or loop.serving.graph_sha256 is None:
         return []
-    reason = f"version {loop.champion} serves again after {loop.packagings} packagings"
+    reason = f"version {loop.champion} serves again (repairs: {loop.packagings})"
     return [Repair(Action.SERVES_AGAIN, reason, facts=facts)]
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -198,9 +199,12 @@ def load_snapshot_version(run_id: str) -> int:
 
 
 def page_url(run_id: str) -> str:
-    """Address of a run's page in MLflow."""
-    run = load_client().get_run(run_id)
-    return f"{load_settings().mlflow_base}/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    """Address of a run's page in MLflow; of our own MLflow through our page, which signs the browser in."""
+    settings, run = load_settings(), load_client().get_run(run_id)
+    path = f"/#/experiments/{run.info.experiment_id}/runs/{run_id}"
+    if settings.mlflow_url:
+        return f"{settings.mlflow_base}{path}"
+    return f"{settings.page_base}/open/mlflow?path={quote(path)}"
 
 
 def close_abandoned(case: Case) -> int:

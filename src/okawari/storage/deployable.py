@@ -171,8 +171,8 @@ def _verify(folder: Path, files: dict[str, bytes]) -> None:
         signature = b""
     if not is_signed(_describe_files(files), signature):
         raise InvalidInput(
-            f"The signature of {folder} is not one of its files by the key {find_public_key()[:12]}...; only "
-            "deployables of this installation serve, unchanged. Package it again: okawari run CASE, or set "
+            f"The signature in {folder} does not fit its files and the key {find_public_key()[:12]}...; only unchanged "
+            "deployables of this installation are served. Package the version again with okawari run CASE, or set "
             "OKAWARI_SIGNING_KEY to the public key of the installation that packaged it."
         )
 
