@@ -116,7 +116,7 @@ def test_a_deployable_that_fails_a_check_is_refused_with_the_reason_and_the_old_
     with server.kitchen.stores():
         tag = corrupt(server, make_deployable("66", 1.66))
     shown = server.wait(lambda shown: tag in (shown["refused"] or ""))
-    assert shown["refused"].startswith(f"{tag} is refused: The signature of ")
+    assert shown["refused"].startswith(f"{tag} is refused: The signature in ")
     tag = server.kitchen.put(give_wrong_golden("67"))
     shown = server.wait(lambda shown: tag in (shown["refused"] or ""))
     assert "Its answer to the golden question is" in shown["refused"]

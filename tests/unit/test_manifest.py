@@ -102,7 +102,7 @@ def test_a_consistent_forgery_is_refused(deployable: Deployable, folder: Path, e
     forged = replace(deployable, manifest=replace(deployable.manifest, version="777", candidate="EVIL"))
     with enter_home(elsewhere):
         forged.save(folder)
-    with pytest.raises(InvalidInput, match="The signature of"):
+    with pytest.raises(InvalidInput, match="The signature in"):
         load_deployable(folder)
 
 
@@ -110,7 +110,7 @@ def test_a_consistent_forgery_is_refused(deployable: Deployable, folder: Path, e
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"signature": 5}', '{"signature": "zz"}', '{"signature": ""}'])
 def test_a_damaged_signature_is_refused(content: str, folder: Path) -> None:
     (folder / SIGNATURE_FILE).write_text(content)
-    with pytest.raises(InvalidInput, match="The signature of"):
+    with pytest.raises(InvalidInput, match="The signature in"):
         load_deployable(folder)
 
 

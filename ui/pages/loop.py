@@ -144,7 +144,7 @@ def _decision_card(state: LoopState) -> Card:
     rows, note = [("When", format_moment(decision["at"]))], str(decision["reason"])
     if state.request is not None:
         rows.append(("Since then", _name_decision(state.request)))
-        note = f"{note}. Since then: {state.request['reason']}"
+        note = f"{note.rstrip('.')}. Since then: {state.request['reason']}"
     return _card("Last decision", _name_decision(decision), rows, note)
 
 
