@@ -105,7 +105,7 @@ def test_a_forged_deployable_is_refused_even_if_its_digests_fit(server, records,
     with server.kitchen.stores():
         tag = store_raw(folder)
     shown = server.wait(lambda shown: tag in (shown["refused"] or ""))
-    assert "only deployables of this installation serve" in shown["refused"]
+    assert "only unchanged deployables of this installation are served" in shown["refused"]
     assert server.predict(records).json()["model"] == serving == shown["model"]
 
 
