@@ -26,7 +26,7 @@ cases: export OKAWARI_CASES = aapl,blobs,cpi,diabetes,digits
 cases: $(VENV)/all.stamp ## Run all bundled cases through the loop, print their leaderboards, stop
 	@exec $(BIN)/okawari up --once
 
-test: $(VENV)/dev.stamp ## Run all tests (under 12 minutes on two cores)
+test: $(VENV)/dev.stamp ## Run all tests but the slowest faults (under 15 minutes on two cores)
 	@exec $(PYTEST) -m 'not heavy' $(ARGS)
 
 faults: $(VENV)/dev.stamp ## Cause every fault and attack that the software has to bear (under 15 minutes on two cores)
