@@ -32,7 +32,7 @@ test: $(VENV)/dev.stamp ## Run all tests but the slowest faults (under 15 minute
 faults: $(VENV)/dev.stamp ## Cause every fault and attack that the software has to bear (under 15 minutes on two cores)
 	@exec $(PYTEST) -m fault $(ARGS)
 
-test-fast: $(VENV)/dev.stamp ## Run the tests without servers (under 2 minutes on two cores)
+test-fast: $(VENV)/dev.stamp ## Run the tests without servers (under 3 minutes on two cores)
 	@exec $(PYTEST) -m 'not slow and not heavy' tests/unit tests/wiring tests/contract $(ARGS)
 
 check: $(VENV)/dev.stamp ## Format, lint, types (strict) and import contracts
