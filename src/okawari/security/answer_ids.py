@@ -31,15 +31,15 @@ class AnswerIds:
     def issue(self, n_instances: int) -> str:
         """A new id for an answer to `n_instances` instances, 1 to 65535."""
         assert 0 < n_instances <= MAX_INSTANCES
-        told = f"{secrets.token_hex(_N_RANDOM_BYTES)}{n_instances:0{_N_COUNT_DIGITS}x}"
-        return told + self._sign(told)
+        content = f"{secrets.token_hex(_N_RANDOM_BYTES)}{n_instances:0{_N_COUNT_DIGITS}x}"
+        return content + self._sign(content)
 
     def count_instances(self, answer_id: str) -> int | None:
         """Number of instances of an id of 40 hexadecimal digits; None if it was not issued for this case."""
-        told, mac = answer_id[:-_N_MAC_DIGITS], answer_id[-_N_MAC_DIGITS:]
-        if not hmac.compare_digest(self._sign(told).encode(), mac.encode()):
+        content, mac = answer_id[:-_N_MAC_DIGITS], answer_id[-_N_MAC_DIGITS:]
+        if not hmac.compare_digest(self._sign(content).encode(), mac.encode()):
             return None
-        return int(told[-_N_COUNT_DIGITS:], 16)
+        return int(content[-_N_COUNT_DIGITS:], 16)
 
-    def _sign(self, told: str) -> str:
-        return hmac.digest(self._secret, self._prefix + told.encode(), hashlib.sha256).hex()[:_N_MAC_DIGITS]
+    def _sign(self, content: str) -> str:
+        return hmac.digest(self._secret, self._prefix + content.encode(), hashlib.sha256).hex()[:_N_MAC_DIGITS]

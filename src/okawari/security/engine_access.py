@@ -27,6 +27,7 @@ from okawari.security.asgi import (
     read_header,
     refuse,
 )
+from okawari.security.pages import write_page
 from okawari.security.secrets import derive_password
 from okawari.security.signed_text import sign_text, verify_text
 from okawari.settings import load_settings
@@ -144,7 +145,7 @@ async def refuse_visitor(scope: Scope, send: Send, engine: str, path: str) -> No
     """401: a program needs the password, a person a link to our page, which signs the browser in."""
     entrance = f"{load_settings().page_base}/open/{engine}?path={quote(keep_local(path), safe='')}"
     if accepts_html(scope):
-        return await answer_page(send, 401, _SIGN_IN.format(entrance=escape(entrance)))
+        return await answer_page(send, 401, write_page("Sign in", _SIGN_IN.format(entrance=escape(entrance))))
     error = f"This server needs a password. In a browser, open {load_settings().page_base}/open/{engine}."
     await refuse(scope, send, 401, error, [(b"www-authenticate", b'Basic realm="okawari"')])
 
@@ -165,12 +166,8 @@ def _cookie_name(engine: str) -> str:
     return f"okawari_{engine}"
 
 
-_SIGN_IN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Okawari</title>
-<body style="font: 16px/1.5 sans-serif; max-width: 34em; margin: 4em auto; padding: 0 1em">
-<h1 style="font-size: 1.3em">Sign in</h1>
-<p>This page is open to people who come from the page of this installation:
-<a href="{entrance}">sign in and come back</a>.</p></body></html>
-"""
+_SIGN_IN = """<p>This page is open to people who come from the page of this installation:
+<a href="{entrance}">sign in and come back</a>.</p>"""
 _STORING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Okawari</title>
 <script nonce="{nonce}">localStorage.setItem({key}, {value}); location.replace({path});</script></html>
 """

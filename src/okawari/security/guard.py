@@ -22,6 +22,7 @@ from okawari.security.asgi import (
     refuse,
 )
 from okawari.security.origins import Names, is_own_site
+from okawari.security.pages import write_page
 
 FRAME_HEADERS: Headers = [
     (b"x-frame-options", b"SAMEORIGIN"),
@@ -98,12 +99,10 @@ async def _refuse_foreign(scope: Scope, send: Send, reason: str) -> None:
         return await refuse(scope, send, 403, error)
     query = scope["query_string"].decode("latin-1")
     here = escape(scope["path"] + (f"?{query}" if query else ""))
-    await answer_page(send, 403, _PAGE.format(here=f"/{here.lstrip('/')}"))
+    await answer_page(
+        send, 403, write_page("Another site opened this address", _LINK.format(here=f"/{here.lstrip('/')}"))
+    )
 
 
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Okawari</title>
-<body style="font: 16px/1.5 sans-serif; max-width: 34em; margin: 4em auto; padding: 0 1em">
-<h1 style="font-size: 1.3em">Another site opened this address</h1>
-<p>Okawari does not follow links of other sites by itself. If you meant to come here,
-<a href="{here}">open it</a>.</p></body></html>
-"""
+_LINK = """<p>Okawari does not follow links of other sites by itself. If you meant to come here,
+<a href="{here}">open it</a>.</p>"""

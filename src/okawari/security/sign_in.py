@@ -15,6 +15,7 @@ from okawari.security.access import ANYONE, SESSION_S, Access, Caller, NotKnown,
 from okawari.security.api_keys import KeyScope
 from okawari.security.asgi import App, Headers, Receive, Scope, Send, accepts_html, answer, answer_page
 from okawari.security.key_check import refuse_caller
+from okawari.security.pages import write_page
 from okawari.security.reverse_proxy import read_route
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
@@ -112,7 +113,7 @@ async def _handle_sign_out(scope: Scope, send: Send) -> None:
     if scope["method"] == "POST":
         return await _go_home(scope, send, _write_cookie(scope, "", 0))
     form = _SIGN_OUT_FORM.format(target=_locate(scope, SIGN_OUT), home=_locate(scope, "/"))
-    await answer_page(send, 200, _PAGE.format(title="Sign out", content=form))
+    await answer_page(send, 200, write_page("Sign out", form))
 
 
 async def _go_home(scope: Scope, send: Send, cookie: bytes) -> None:
@@ -161,7 +162,7 @@ def _write_cookie(scope: Scope, value: str, lifetime_s: float) -> bytes:
 async def _show_form(scope: Scope, send: Send, status: int, trouble: str = "", headers: Headers | None = None) -> None:
     line = f'<p role="alert" class="trouble">{escape(trouble)}</p>' if trouble else ""
     form = _SIGN_IN_FORM.format(target=_locate(scope, SIGN_IN))
-    await answer_page(send, status, _PAGE.format(title="Sign in", content=line + form), headers or [])
+    await answer_page(send, status, write_page("Sign in", line + form), headers or [])
 
 
 _SIGN_IN_FORM = """<form method="post" action="{target}">
@@ -173,16 +174,3 @@ training. Its operator makes one with <code>okawari keys create NAME --scope rea
 
 _SIGN_OUT_FORM = """<form method="post" action="{target}"><button autofocus>Sign out</button></form>
 <p><a href="{home}">Back to the page</a></p>"""
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title} · Okawari</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 26em; margin: 12vh auto; padding: 0 1em; color: #1b1b1f }}
-h1 {{ font-size: 1.4em }} label {{ display: block; margin-bottom: .3em }}
-input {{ width: 100%; box-sizing: border-box; padding: .5em; font: inherit; margin-bottom: .8em }}
-button {{ padding: .5em 1.4em; font: inherit }} .trouble {{ color: #a4161a }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #16161a; color: #eee }} .trouble {{ color: #ff8a80 }} }}
-</style></head><body><main><h1>{title}</h1>
-{content}
-</main></body></html>
-"""
