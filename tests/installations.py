@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +61,16 @@ def read_until(process: subprocess.Popen[str], text: str, timeout_s: float = 600
         told += line
     assert text in told, told
     return told
+
+
+@contextmanager
+def run_up(installation: Installation) -> Iterator[subprocess.Popen[str]]:
+    """`okawari up` with all servers running; Ctrl-C ends it when the block ends."""
+    process = installation.start("up")
+    read_until(process, "All servers are running")
+    yield process
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from tests.installations import Installation, make_installation, read_until
+from tests.installations import Installation, make_installation, run_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
@@ -44,12 +43,8 @@ OPEN = {
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     settings = {"OKAWARI_CASES": "blobs", "OKAWARI_CANDIDATES": "linear_1"}
-    with make_installation(tmp_path_factory.mktemp("doors"), **settings) as made:
-        process = made.start("up")
-        read_until(process, "All servers are running")
+    with make_installation(tmp_path_factory.mktemp("doors"), **settings) as made, run_up(made):
         yield made
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
 
 
 @pytest.fixture(scope="module", params=SERVERS)

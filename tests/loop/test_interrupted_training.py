@@ -14,7 +14,7 @@ import pytest
 from okawari.clients import orchestrator
 from okawari.local.programs import PROGRAM_MARK
 from okawari.settings import load_settings
-from tests.installations import Installation, make_installation, read_until
+from tests.installations import Installation, make_installation, read_until, run_up
 
 pytestmark = [pytest.mark.fault, pytest.mark.heavy, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -49,11 +49,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 @pytest.fixture(scope="module")
 def running(installation: Installation) -> Iterator[subprocess.Popen[str]]:
-    process = installation.start("up")
-    read_until(process, "All servers are running")
-    yield process
-    process.send_signal(signal.SIGINT)
-    process.wait(60)
+    with run_up(installation) as process:
+        yield process
 
 
 def _start_training(installation: Installation, case: str = "first") -> subprocess.Popen[str]:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from okawari.polling import retry_for
-from tests.installations import Installation, make_installation, read_until
+from tests.installations import Installation, make_installation, read_until, run_up
 from tests.tables import draw_stormy_days
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -30,11 +30,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 @pytest.fixture(scope="module")
 def running(installation: Installation) -> Iterator[subprocess.Popen[str]]:
-    process = installation.start("up")
-    read_until(process, "All servers are running")
-    yield process
-    process.send_signal(signal.SIGINT)
-    process.wait(60)
+    with run_up(installation) as process:
+        yield process
 
 
 def test_up_ends_with_a_service_that_answers_and_a_page(
