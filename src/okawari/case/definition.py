@@ -30,6 +30,11 @@ class Case:
     question. Records are independent: their only time is that of arrival, and their columns are their features. The
     first of `candidates` is the baseline: the naive model that every other candidate has to beat.
 
+    `frequency` is the step of a series' calendar, an offset alias of pandas such as "D", "B", "W-SUN", "ME", "QE", "h"
+    or "15min"; None for readings without a calendar. `zone` is the time zone of the data, and `holidays` names the
+    country or exchange on whose holidays a calendar of working days has no steps. `key` names the user's own key of a
+    record, which requests and outcomes may carry.
+
     Raises:
         InvalidInput: a name that is not an identifier, an unknown column in a feature, rule or target, or no candidate.
     """
@@ -39,6 +44,10 @@ class Case:
     source: Source
     live: Source | None = None
     time: str = "date"
+    frequency: str | None = None
+    zone: str = "UTC"
+    holidays: str = ""
+    key: str = ""
     columns: tuple[Column, ...]
     rules: tuple[AtLeast, ...] = ()
     features: tuple[Feature, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from okawari.errors import InvalidInput, require
 from okawari.schema.heads import Head, LabelHead, NumberHead
 
+Missing = Literal["refuse", "allow"]
+"""What becomes of an empty field: its row is refused, or it is a value."""
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
 
@@ -24,6 +26,10 @@ class Column:
     `above` is an exclusive lower bound, `minimum` and `maximum` are inclusive. `integer` columns hold whole
     numbers. `unit` is shown beside the number. With `labels`, the column holds one of these words instead; a label is
     stored as its place in the list (0, 1, ...), so every reading is a row of numbers.
+
+    With `missing="allow"`, an empty field is a value of its own; else the row is refused. `missing_words` are further
+    texts that mean an empty field, such as "NA". `new_share` is the largest share of a delivery's rows that may hold
+    words which the column did not have before.
     """
 
     name: str
@@ -33,10 +39,20 @@ class Column:
     maximum: float | None = None
     integer: bool = False
     labels: tuple[str, ...] = ()
+    missing: Missing = "refuse"
+    missing_words: tuple[str, ...] = ()
+    new_share: float = 0.05
     description: str = ""
 
     def __post_init__(self) -> None:
         require(bool(NAME.match(self.name)), f"Column name is {self.name!r}; use lower-case letters, digits and _.")
+        require(
+            self.missing in get_args(Missing),
+            f"Column {self.name} has missing={self.missing!r}; write 'refuse' or 'allow'.",
+        )
+        require(
+            0 <= self.new_share <= 1, f"Column {self.name} has new_share={self.new_share}; use a share from 0 to 1."
+        )
         low = self.above if self.above is not None else self.minimum
         if low is not None and self.maximum is not None:
             require(low <= self.maximum, f"Column {self.name} allows no value: lower bound {low} > {self.maximum}.")

@@ -6,6 +6,7 @@
     outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
                                      for tasks with one target
     decisions    key id              verdicts and decisions, with the cause of each
+    contracts    key version         the recorded meaning of the case's table, as JSON
 
 The columns of readings are those of the case.
 """
@@ -16,7 +17,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions"]
+Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions", "contracts"]
 
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
@@ -69,10 +70,12 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "seq": pa.int64(),
         }
     ),
+    "contracts": pa.schema({"version": pa.int64(), "at": TIME, "snapshot_version": pa.int64(), "content": pa.string()}),
 }
 KEYS: dict[Table, tuple[str, ...]] = {
     "quarantine": ("row_sha256",),
     "predictions": ("id", "index"),
     "outcomes": ("id", "index", "step", "target", "seq"),
     "decisions": ("id",),
+    "contracts": ("version",),
 }
