@@ -15,7 +15,7 @@ from okawari.errors import InvalidInput
 from okawari.policy.decision import Decision
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, table_schemas
-from okawari.storage.migrations import STEPS, migrate_state, number_records
+from okawari.storage.migrations import STEPS, add_keys, migrate_state, number_records
 from okawari.storage.state_version import (
     STATE_FILE,
     STATE_VERSION,
@@ -99,6 +99,27 @@ def test_records_of_version_1_are_numbered_by_their_times_and_later_ones_follow(
     assert [row["seq"] for row in decision_log.load_decisions("aapl")] == [4, 3, 2, 1]
 
 
+@pytest.mark.fault
+def test_predictions_of_version_2_get_an_empty_key_and_later_ones_keep_theirs(folder: Path) -> None:
+    old = pa.schema([field for field in table_schemas.SCHEMAS["predictions"] if field.name != "key"])
+    row = {**_PREDICTION, "at": datetime(2024, 1, 2, tzinfo=UTC)}
+    write_deltalake(
+        f"{load_settings().data_base}/aapl/predictions", pa.Table.from_pylist([row], schema=old), mode="error"
+    )
+    write_state_version(folder, 2)
+    assert migrate_state() == (2, STATE_VERSION)
+    ensure_state.cache_clear()
+    prediction_log.record_predictions(
+        "aapl", [{**_PREDICTION, "index": 1, "at": "2024-01-03T00:00:00+00:00", "key": "k"}]
+    )
+    found = prediction_log.load_predictions("aapl")
+    assert found[["index", "key"]].values.tolist() == [[0, None], [1, "k"]]
+    assert found["mean"].map(list).tolist() == [[1.0], [1.0]]
+    assert add_keys(folder) is None, "a step that was killed before its mark is taken again"
+    assert prediction_log.find_keyed("aapl", ["k"])["k"][0].index == 1
+
+
+_PREDICTION = {"id": "one", "index": 0, "case": "aapl", "mean": [1.0], "version": "1"}
 _OUTCOME = {
     "id": "one", "index": 0, "step": 1, "target": "", "at": datetime(2024, 1, 2, tzinfo=UTC), "case": "aapl",
 }  # fmt: skip

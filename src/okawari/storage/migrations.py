@@ -8,20 +8,31 @@ from pathlib import Path
 from okawari.errors import InvalidInput
 from okawari.settings import load_settings
 from okawari.storage.state_version import explain_version, read_state_version, write_state_version
-from okawari.storage.tables import add_sequence
+from okawari.storage.tables import add_columns, add_sequence
 
 Step = Callable[[Path], None]
 
 
 def number_records(folder: Path) -> None:
     """Version 1 to 2: the rows of decisions and outcomes get numbers, in the order of their times."""
-    stored = {path.name for path in Path(load_settings().data_base).glob("*") if path.is_dir()}
-    for case_name in sorted(stored | set(load_settings().case_names)):
+    for case_name in _list_cases():
         add_sequence(case_name, "decisions")
         add_sequence(case_name, "outcomes")
 
 
-STEPS: tuple[Step, ...] = (number_records,)
+def add_keys(folder: Path) -> None:
+    """Version 2 to 3: predictions get a column for the user's own key; it is empty in the rows so far."""
+    for case_name in _list_cases():
+        add_columns(case_name, "predictions")
+
+
+def _list_cases() -> list[str]:
+    """The cases with tables, and those of the settings, whose tables may be elsewhere than in a folder."""
+    stored = {path.name for path in Path(load_settings().data_base).glob("*") if path.is_dir()}
+    return sorted(stored | set(load_settings().case_names))
+
+
+STEPS: tuple[Step, ...] = (number_records, add_keys)
 """Step n migrates a state folder from version n + 1 to n + 2."""
 
 

@@ -6,6 +6,7 @@
     outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
                                      for tasks with one target
     decisions    key id              verdicts and decisions, with the cause of each
+    refused_outcomes  key row_sha256  outcomes that name no known prediction, with the reason
     contracts    key version         the recorded meaning of the case's table, as JSON
 
 The columns of readings are those of the case.
@@ -17,7 +18,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions", "contracts"]
+Table = Literal["readings", "quarantine", "predictions", "outcomes", "refused_outcomes", "decisions", "contracts"]
 
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
@@ -40,6 +41,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "variant": pa.string(),
             "input_sha256": pa.string(),
             "source": pa.string(),
+            "key": pa.string(),
         }
     ),
     "outcomes": pa.schema(
@@ -52,6 +54,18 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "at": TIME,
             "case": pa.string(),
             "seq": pa.int64(),
+        }
+    ),
+    "refused_outcomes": pa.schema(
+        {
+            "row_sha256": pa.string(),
+            "key": pa.string(),
+            "step": pa.int64(),
+            "target": pa.string(),
+            "value": pa.float64(),
+            "at": TIME,
+            "case": pa.string(),
+            "reason": pa.string(),
         }
     ),
     "decisions": pa.schema(
@@ -76,6 +90,7 @@ KEYS: dict[Table, tuple[str, ...]] = {
     "quarantine": ("row_sha256",),
     "predictions": ("id", "index"),
     "outcomes": ("id", "index", "step", "target", "seq"),
+    "refused_outcomes": ("row_sha256",),
     "decisions": ("id",),
     "contracts": ("version",),
 }

@@ -11,7 +11,7 @@ first is read from `seq` and never from `at`, because clocks go wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -96,6 +97,22 @@ def load_or_empty(case_name: str, table: Table) -> pd.DataFrame:
 def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dict[str, Any]]:
     """The rows whose column has a value, found without reading the others."""
     return [] if (found := _query(case_name, table, _where(column, value))) is None else list(found.to_pylist())
+
+
+def load_matching(
+    case_name: str, table: Table, column: str, values: Collection[str], columns: Sequence[str]
+) -> pd.DataFrame:
+    """These columns of the rows whose column has one of the values; reads the table in parts, with few rows in memory.
+
+    For thousands of values, for which `find_rows` would need a long query.
+    """
+    opened, schema = open_table(case_name, table), SCHEMAS[table]
+    if opened is None:
+        return load_or_empty(case_name, table)[list(columns)]
+    with _reading(_uri(case_name, table), None):
+        wanted = pc.field(column).isin(pa.array(sorted(values), schema.field(column).type))
+        found: pd.DataFrame = opened.to_pyarrow_dataset().to_table(columns=list(columns), filter=wanted).to_pandas()
+    return found
 
 
 def load_newest(
@@ -277,4 +294,20 @@ def add_sequence(case_name: str, table: Table) -> bool:
     numbers = pa.array(range(1, len(rows) + 1), pa.int64())
     numbered = rows.sort_by("at").append_column(_SEQUENCE, numbers)
     write_deltalake(uri, numbered, mode="overwrite", schema_mode="overwrite", commit_properties=_write_notes({}))
+    return True
+
+
+def add_columns(case_name: str, table: Table) -> bool:
+    """Add the columns of the schema that a table lacks, empty in its rows; returns whether it lacked any.
+
+    For `okawari migrate` only. The rows do not change, so the new version keeps the notes of the one before.
+    """
+    uri, schema = _uri(case_name, table), SCHEMAS[table]
+    if not DeltaTable.is_deltatable(uri):
+        return False
+    opened = DeltaTable(uri)
+    if set(schema.names) <= {field.name for field in opened.schema().fields}:
+        return False
+    notes = _write_notes(read_notes(opened))
+    write_deltalake(uri, schema.empty_table(), mode="append", schema_mode="merge", commit_properties=notes)
     return True
