@@ -18,7 +18,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from okawari.case import AtLeast, Case, Column
+from okawari.data.calendar_check import collect_off_calendar
 from okawari.errors import InvalidInput
+from okawari.schema.calendar import Calendar
 
 _MANY = 5
 """If a row has more missing values than this, the reason counts them instead of listing them."""
@@ -49,6 +51,7 @@ def check_readings(
     *,
     with_target: bool = True,
     broken: Mapping[int, str] = MappingProxyType({}),
+    calendar: Calendar | None = None,
 ) -> Checked:
     """Split a table into valid and refused rows.
 
@@ -58,6 +61,7 @@ def check_readings(
         now: aware time; a reading with a later time is refused.
         with_target: whether records hold their target too; questions do not.
         broken: the reason for each broken line, by its number; these lines are refused as well.
+        calendar: the calendar of the stored readings of a series, if there are any.
 
     Raises:
         InvalidInput: a needed column is missing.
@@ -66,6 +70,7 @@ def check_readings(
     require_columns(list(raw.columns), case, names)
     raw = raw[list(names)].reset_index(drop=True)
     typed, reasons = judge_rows(raw, case, now)
+    collect_off_calendar(reasons, case, typed.drop(index=list(reasons)), calendar)
     # Repeats are searched last and among valid rows only: a damaged row must not displace its repaired copy.
     _collect_repeats(reasons, case, typed.drop(index=list(reasons)))
     checked = _part(raw, case.layout.sort(typed, case.time), reasons)

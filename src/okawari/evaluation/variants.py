@@ -19,6 +19,7 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.dataset.splits import split_windows
+from okawari.dataset.steps import lay_out_steps
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import fit_contender
@@ -124,7 +125,7 @@ def find_readings(case: Case) -> pd.DataFrame:
     if snapshots.load_snapshot(case) is not None:
         return snapshots.load_readings(case)
     good = check_readings(case.source.read(), case, datetime.now(UTC)).good
-    return case.layout.stamp_records(good, case.time)
+    return lay_out_steps(case.layout.stamp_records(good, case.time), case)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okawari.errors import require
+from okawari.schema.calendar import Calendar
 from okawari.schema.columns import Column
 from okawari.schema.features import Feature
 
@@ -75,6 +77,14 @@ class DataLayout(ABC):
     @abstractmethod
     def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
         """The order in which windows are assigned to train, validation, calibration and holdout."""
+
+    @abstractmethod
+    def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
+        """Check that readings of the case `name` may have this calendar and these holidays.
+
+        Raises:
+            InvalidInput: they may not; the message names the setting.
+        """
 
     def storage_key(self, time: str) -> tuple[str, ...]:
         """The key columns of stored readings; without key columns, the time of arrival."""
@@ -144,6 +154,14 @@ class SeriesLayout(DataLayout):
         """The order of time."""
         return slice(None)
 
+    def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
+        """Holidays need a calendar."""
+        require(
+            calendar is not None or not holidays,
+            f"Case {name} has the holidays {holidays!r} and no frequency, so they have no effect. Add frequency='B', "
+            "or leave holidays out.",
+        )
+
 
 @dataclass(frozen=True)
 class RecordLayout(DataLayout):
@@ -203,3 +221,11 @@ class RecordLayout(DataLayout):
         digests = [hashlib.sha256(row.tobytes()).digest() for row in values_BN]
         places = sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True)
         return np.array(places, dtype=np.int64)
+
+    def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
+        """Records have neither."""
+        require(
+            calendar is None and not holidays,
+            f"Case {name} consists of records and has a frequency or holidays; only a series has steps. Leave "
+            "frequency and holidays out.",
+        )

@@ -35,7 +35,7 @@ def export_readings(case: Case, target: Path, version: int | None = None, *, ove
     ending = require_ending(target)
     _check_target(target, overwrite=overwrite)
     snapshot = _find_snapshot(case, version)
-    words = spell_places(snapshots.load_readings(case, snapshot.version), case)
+    words = spell_places(snapshots.load_stored(case, snapshot.version), case)
     temporary = target.with_name(f".{target.name}")
     try:
         write_whole(temporary, lambda path: _write(words, path, ending), target)

@@ -20,7 +20,9 @@ import pyarrow as pa
 
 from okawari.case import Case
 from okawari.dataset.arrays import format_time
+from okawari.dataset.steps import lay_out_steps
 from okawari.errors import InvalidInput, NotYet
+from okawari.schema.calendar import Calendar
 from okawari.storage.table_schemas import KEYS, SCHEMAS, TIME
 from okawari.storage.tables import (
     Change,
@@ -107,6 +109,18 @@ def record_readings(
 def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
     """The readings of a snapshot (of the newest one, if None), ascending in time.
 
+    A series with a calendar has one row for each step; missing steps have no values (`okawari.dataset.steps`).
+
+    Raises:
+        NotYet: nothing has been ingested.
+        InvalidInput: stored readings are off the calendar of the case.
+    """
+    return lay_out_steps(load_stored(case, version), case)
+
+
+def load_stored(case: Case, version: int | None = None) -> pd.DataFrame:
+    """The stored rows of a snapshot (of the newest one, if None), ascending in time, without rows for missing steps.
+
     Raises:
         NotYet: nothing has been ingested.
     """
@@ -117,9 +131,22 @@ def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
-    """The newest readings, ascending in time; None where nothing has been ingested. Loads no other rows."""
+    """The newest readings, ascending in time; None where nothing has been ingested. Loads no other rows.
+
+    A series with a calendar has one row for each step, as in `load_readings`.
+    """
     newest = load_newest(case.name, "readings", case.time, rows)
-    return None if newest is None else _lay_out(case, newest)
+    if newest is None:
+        return None
+    return lay_out_steps(_lay_out(case, newest), case).tail(rows).reset_index(drop=True)
+
+
+def load_calendar(case: Case) -> Calendar | None:
+    """The calendar of the stored readings, to which later ones are held; None without a calendar or readings."""
+    snapshot = None if case.calendar is None else load_snapshot(case)
+    if case.calendar is None or snapshot is None:
+        return None
+    return case.calendar.anchored(np.array([snapshot.first_at], dtype="datetime64[ns]"))
 
 
 def load_snapshot(case: Case, version: int | None = None) -> Snapshot | None:
