@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from okawari.case import Case
 from okawari.contract.contract import ColumnMeaning, Contract
-from okawari.schema.columns import Column
-from okawari.schema.tasks.record import RecordTask
+from okawari.schema.columns import Column, find_words
 
 Words = Mapping[str, tuple[str, ...]]
 """The words of each labelled column, by its name, in the order of their places."""
@@ -16,7 +15,7 @@ Words = Mapping[str, tuple[str, ...]]
 
 def list_words(case: Case) -> dict[str, tuple[str, ...]]:
     """The words that a case names for its labelled columns."""
-    return {column.name: column.labels for column in case.known_columns if column.labels}
+    return {column.name: column.labels for column in find_words(case.known_columns)}
 
 
 def read_words(contract: Contract | None) -> dict[str, tuple[str, ...]]:
@@ -29,17 +28,18 @@ def apply_words(case: Case, words: Words) -> Case:
 
     Words that the case names and the dictionary does not follow at the end.
     """
-    columns = tuple(_apply(column, words) for column in case.columns)
-    task = case.task
-    if isinstance(task, RecordTask):
-        task = replace(task, target=_apply(task.target, words))
-    return replace(case, columns=columns, task=task)
+    named = list_words(case)
+    return know_words(case, {name: _extend(words.get(name, ()), named[name]) for name in named})
 
 
-def _apply(column: Column, words: Words) -> Column:
-    if not column.labels or column.name not in words:
-        return column
-    return replace(column, labels=tuple(dict.fromkeys((*words[column.name], *column.labels))))
+def know_words(case: Case, words: Words) -> Case:
+    """The case with exactly these words, such as those of a graph; a column without an entry keeps its own."""
+    columns = tuple(column.know_words(words.get(column.name, column.labels)) for column in case.columns)
+    return replace(case, columns=columns, task=case.task.know_words(words))
+
+
+def _extend(words: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*words, *further)))
 
 
 def start_contract(case: Case) -> Contract:
@@ -51,7 +51,7 @@ def start_contract(case: Case) -> Contract:
 def _start_column(column: Column) -> ColumnMeaning:
     return ColumnMeaning(
         name=column.name,
-        kind="word" if column.labels else "number",
+        kind=column.kind,
         unit=column.unit,
         words=column.labels,
         missing_words=column.missing_words,

@@ -93,6 +93,18 @@ class Head(ABC):
     def format_answer(self, mean_C: Sequence[float]) -> str:
         """One answer as text."""
 
+    def name_best(self, mean_C: Sequence[float]) -> str | None:
+        """The most probable label; None for numbers."""
+        return None
+
+    def to_place(self, value: float, label: str | None) -> float:
+        """A stored true value as a number: the value, or the place of the label (of the last one + 1 if unknown)."""
+        return value
+
+    def to_label(self, value: float, label: str | None) -> str | None:
+        """A stored true value as a label; None for numbers."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumberHead(Head):
@@ -215,7 +227,23 @@ class LabelHead(Head):
 
     def format_answer(self, mean_C: Sequence[float]) -> str:
         """The most probable label and its probability."""
-        return f"{self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]} ({format_share(max(mean_C), 1)})"
+        return f"{self.name_best(mean_C)} ({format_share(max(mean_C), 1)})"
+
+    def name_best(self, mean_C: Sequence[float]) -> str | None:
+        """The most probable label."""
+        return self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]
+
+    def to_place(self, value: float, label: str | None) -> float:
+        """The place of the label; the number of labels for another word, and NaN where nothing is known."""
+        word = self.to_label(value, label)
+        if word is None:
+            return float("nan")
+        return float(self.words.index(word)) if word in self.words else float(self.width)
+
+    def to_label(self, value: float, label: str | None) -> str | None:
+        """The label. A true value without one was stored as its place, before words were."""
+        is_place = label is None and 0 <= value < self.width
+        return self.words[int(value)] if is_place else label
 
 
 def name_heads(heads: Sequence[Head], width: int) -> Sequence[Head]:

@@ -21,11 +21,16 @@ def load_contract(case_name: str) -> Contract | None:
 
 def record_contract(contract: Contract, snapshot_version: int | None = None, now: datetime | None = None) -> None:
     """Store a version of a contract, and the snapshot that it was recorded with; a stored version stays unchanged."""
+    rows = to_rows(contract, snapshot_version, now)
+    merge_rows(contract.case, "contracts", Change(rows=rows, keys=KEYS["contracts"]))
+
+
+def to_rows(contract: Contract, snapshot_version: int | None = None, now: datetime | None = None) -> pa.Table:
+    """A version of a contract as the row of its table."""
     row = {
         "version": contract.version,
         "at": now or datetime.now(UTC),
         "snapshot_version": snapshot_version,
         "content": contract.to_json(),
     }
-    rows = pa.Table.from_pylist([row], schema=SCHEMAS["contracts"])
-    merge_rows(contract.case, "contracts", Change(rows=rows, keys=KEYS["contracts"]))
+    return pa.Table.from_pylist([row], schema=SCHEMAS["contracts"])
