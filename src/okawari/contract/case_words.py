@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+
+import pandas as pd
 
 from okawari.case import Case
 from okawari.contract.contract import ColumnMeaning, Contract
@@ -38,8 +40,38 @@ def know_words(case: Case, words: Words) -> Case:
     return replace(case, columns=columns, task=case.task.know_words(words))
 
 
-def _extend(words: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+def _extend(words: tuple[str, ...], further: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*words, *further)))
+
+
+def extend_words(case: Case, readings: pd.DataFrame) -> Case:
+    """The case with the further words of these readings at the end of its labels, in the order of appearance."""
+    named = list_words(case)
+    return know_words(case, {name: _extend(named[name], _list_new(case, name, readings)) for name in named})
+
+
+def _list_new(case: Case, name: str, readings: pd.DataFrame) -> Iterable[str]:
+    return case.column(name).list_new(readings[name]) if name in readings else ()
+
+
+def know_contract(case: Case, contract: Contract) -> Case:
+    """The case with the words of its contract, and the number of words that each column had at first."""
+    known = apply_words(case, read_words(contract))
+    n_first = {column.name: column.n_first for column in contract.columns}
+    columns = tuple(column.count_first(n_first.get(column.name, 0)) for column in known.columns)
+    return replace(known, columns=columns, task=known.task.count_first(n_first))
+
+
+def learn_words(contract: Contract, case: Case, readings: pd.DataFrame) -> Contract:
+    """The contract with the words of the case and of these readings at the end, in the order of appearance.
+
+    Columns that the contract lacks are added. A word keeps its place for ever, whatever the case file says later.
+    """
+    known = extend_words(apply_words(case, read_words(contract)), readings)
+    for column in known.known_columns:
+        meaning = contract.find(column.name) or _start_column(case.column(column.name))
+        contract = contract.with_column(meaning.learn_words(column.labels))
+    return contract
 
 
 def start_contract(case: Case) -> Contract:
@@ -54,6 +86,7 @@ def _start_column(column: Column) -> ColumnMeaning:
         kind=column.kind,
         unit=column.unit,
         words=column.labels,
+        n_first=len(column.labels),
         missing_words=column.missing_words,
         allows_missing=column.missing == "allow",
     )

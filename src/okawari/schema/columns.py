@@ -19,6 +19,7 @@ Missing = Literal["refuse", "allow"]
 """What becomes of an empty field: its row is refused, or it is a value."""
 BOOLEANS = ("false", "true")
 """The words of a boolean column, in the order of their places."""
+_MOST_SHOWN = 20
 _TRUTHS = {"false": "false", "true": "true", "0": "false", "1": "true"}
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
@@ -30,7 +31,8 @@ class Column:
     `above` is an exclusive lower bound, `minimum` and `maximum` are inclusive. `integer` columns hold whole
     numbers. `unit` is shown beside the number. With `labels`, the column holds one of these words instead. Tables and
     frames hold the words; `encode` gives their places in this list, which is what a graph takes. A `boolean` column has
-    the labels "false" and "true", and is true or false in JSON.
+    the labels "false" and "true", and is true or false in JSON. `n_first` counts the labels that the column had at
+    first, where the contract has learned more since; a case file leaves it out.
 
     With `missing="allow"`, an empty field is a value of its own; else the row is refused. `missing_words` are further
     texts that mean an empty field, such as "NA". `new_share` is the largest share of a delivery's rows that may hold
@@ -45,6 +47,7 @@ class Column:
     integer: bool = False
     labels: tuple[str, ...] = ()
     boolean: bool = False
+    n_first: int = 0
     missing: Missing = "refuse"
     missing_words: tuple[str, ...] = ()
     new_share: float = 0.05
@@ -87,7 +90,7 @@ class Column:
     def make_head(self, start: int = 0) -> Head:
         """The head for predictions of this column, whose columns of an answer begin at `start`."""
         if self.labels:
-            return LabelHead(name=self.name, start=start, words=self.labels)
+            return LabelHead(name=self.name, start=start, words=self.labels, n_first=self.n_first)
         return NumberHead(name=self.name, start=start, unit=self.unit)
 
     @property
@@ -108,7 +111,14 @@ class Column:
     @property
     def expected(self) -> str:
         """Description of a valid value."""
-        return f"one of {', '.join(self.labels)}" if self.labels else "a number"
+        return self._describe_words() if self.labels else "a number"
+
+    def _describe_words(self) -> str:
+        if self.boolean:
+            return "true or false"
+        n_more = len(self.labels) - _MOST_SHOWN
+        shown = ", ".join(self.labels[:_MOST_SHOWN]) + (f" and {n_more} more" if n_more > 0 else "")
+        return f"a text such as {shown}" if self.takes_new_words else f"one of {shown}"
 
     @property
     def allowed(self) -> str:
@@ -118,7 +128,7 @@ class Column:
         'close is a number above 0 (USD)'
         """
         if self.labels:
-            return f"{self.name} is one of {', '.join(self.labels)}"
+            return f"{self.name} is {self._describe_words()}"
         limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum}
         bounds = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
         kind = "a whole number" if self.integer else "a number"
@@ -137,7 +147,11 @@ class Column:
 
     def know_words(self, words: Sequence[str]) -> Column:
         """The column with these words as its labels, in this order; a column of numbers stays as it is."""
-        return replace(self, labels=tuple(words)) if self.labels else self
+        return replace(self, labels=tuple(words)) if self.labels and not self.boolean else self
+
+    def count_first(self, n_first: int) -> Column:
+        """The column with the number of labels that it had at first."""
+        return replace(self, n_first=n_first)
 
     def list_new(self, values: pd.Series) -> dict[str, int]:
         """The words that are not labels, in the order of appearance, each with its number of rows; none for numbers."""

@@ -97,6 +97,14 @@ class Head(ABC):
         """The most probable label; None for numbers."""
         return None
 
+    def identify(self, true_BC: NDArray[Any]) -> NDArray[Any]:
+        """The true values as a record's digest covers them."""
+        return true_BC
+
+    def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
+        """An answer of this head with the columns of `head`, which has the same kind and name."""
+        return mean_BC
+
     def to_place(self, value: float, label: str | None) -> float:
         """A stored true value as a number: the value, or the place of the label (of the last one + 1 if unknown)."""
         return value
@@ -171,6 +179,8 @@ class LabelHead(Head):
     """
 
     words: tuple[str, ...]
+    n_first: int = 0
+    """Number of labels at first; 0 if none were added since."""
 
     has_interval = False
     is_share = True
@@ -232,6 +242,25 @@ class LabelHead(Head):
     def name_best(self, mean_C: Sequence[float]) -> str | None:
         """The most probable label."""
         return self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]
+
+    def identify(self, true_BC: NDArray[Any]) -> NDArray[Any]:
+        """The columns of the first labels, with the place of a later label in the first column.
+
+        So the digest of a record is the same after the head has learned more labels, and the record stays in its part
+        of the split.
+        """
+        n_first = self.n_first or self.width
+        kept_BN = true_BC[:, :n_first].copy()
+        is_later_B = true_BC[:, n_first:].any(axis=1)
+        kept_BN[is_later_B, 0] = true_BC[is_later_B].argmax(axis=1)
+        return kept_BN
+
+    def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
+        """The probability of each label of `head`; 0 for a label that this head does not have."""
+        places = [self.words.index(word) if word in self.words else self.width for word in head.labels]
+        padded_BC = np.concatenate([mean_BC, np.zeros((len(mean_BC), 1), dtype=mean_BC.dtype)], axis=1)
+        translated_BC: NDArray[Any] = padded_BC[:, places]
+        return translated_BC
 
     def to_place(self, value: float, label: str | None) -> float:
         """The place of the label; the number of labels for another word, and NaN where nothing is known."""

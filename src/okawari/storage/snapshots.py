@@ -20,10 +20,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from okawari.case import Case
-from okawari.contract.case_words import apply_words, read_words
+from okawari.contract.case_words import apply_words, learn_words, read_words
 from okawari.dataset.arrays import decode_places, find_places, format_time
 from okawari.errors import InvalidInput, NotYet
-from okawari.storage.contracts import load_contract
+from okawari.storage.contracts import load_contract, update_contract
 from okawari.storage.table_schemas import KEYS, SCHEMAS, TIME
 from okawari.storage.tables import (
     Change,
@@ -205,6 +205,8 @@ def _merge_readings(case: Case, changed: pd.DataFrame) -> None:
         after = pd.concat([held, changed]).drop_duplicates(list(key), keep="last")
         return _note(case, _arrange(case, after))
 
+    # The words are learned first: a word in the contract that no reading holds does no harm.
+    update_contract(case, lambda contract: learn_words(contract, case, changed))
     key, rows = case.layout.storage_key(case.time), _to_arrow(case, changed)
     merge_rows(case.name, "readings", Change(rows=rows, keys=key, update=True, describe=describe))
 

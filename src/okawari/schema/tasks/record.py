@@ -49,6 +49,10 @@ class RecordTask(Task):
         known = words.get(self.target.name)
         return self if known is None else replace(self, target=self.target.know_words(known))
 
+    def count_first(self, n_first: Mapping[str, int]) -> Task:
+        """The task with the number of labels that its target had at first."""
+        return replace(self, target=self.target.count_first(n_first.get(self.target.name, 0)))
+
     def find_target(self, columns: Sequence[Column]) -> Column:
         """The target."""
         return self.target

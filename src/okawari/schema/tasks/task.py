@@ -95,6 +95,10 @@ class Task(ABC):
         """The task with these words as the labels of its own columns, by their names."""
         return self
 
+    def count_first(self, n_first: Mapping[str, int]) -> Task:
+        """The task with the numbers of labels that its own columns had at first, by their names."""
+        return self
+
     @abstractmethod
     def find_target(self, columns: Sequence[Column]) -> Column:
         """The column that is predicted."""
