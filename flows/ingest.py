@@ -38,7 +38,8 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
     source = choose_source(problem, file, live)
     try:
         raw = read_table(source, until)
-        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken)
+        held = snapshots.load_calendar(problem)
+        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=held)
         return _store(problem, checked, from_source=source is problem.source)
     except SourceUnavailable:
         raise  # nothing was read, so this is not a verdict on the data

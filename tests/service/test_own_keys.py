@@ -163,7 +163,7 @@ def test_outcomes_by_key_are_joined_and_unknown_keys_are_on_record(served):
     assert served.client.post("/shop/outcomes", json=body).json() == {"accepted": 1}
     with served.kitchen.settings():
         found = poll(lambda: _absorb(answer["id"]), every_s=0.2, timeout_s=60)
-        assert found == {(0, 0.0), (1, 3.0)}  # places of the labels; the second one was corrected by key
+        assert found == {(0, "north_east"), (1, "south_east")}  # the second one was corrected by key
         newest = keyed_outcomes.find_newest_refused("shop")
         assert newest is not None and newest["key"] == "nobody"
         assert "C-2" in set(prediction_log.load_predictions("shop")["key"])
@@ -174,7 +174,7 @@ def _absorb(answer_id):
     outcomes = prediction_log.load_outcomes("shop")
     of_answer = outcomes[outcomes["id"] == answer_id]
     corrected = len(prediction_log.load_outcome_history("shop")) == 3
-    return set(zip(of_answer["index"], of_answer["value"], strict=True)) if corrected else None
+    return set(zip(of_answer["index"], of_answer["label"], strict=True)) if corrected else None
 
 
 def test_the_service_says_which_field_is_the_key(served):

@@ -25,6 +25,8 @@ from okawari.scoring.job import Model, score_file
 from okawari.security.answer_ids import AnswerIds
 from okawari.storage import prediction_log
 
+_LATER = "2999-01-01T00:00:00+00:00"
+
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +186,12 @@ def test_the_last_of_several_rows_with_one_key_takes_the_outcome(shop: Case, mod
 
 def test_an_outcome_by_key_judges_a_scored_record(shop: Case, model: Model, source: Path, tmp_path: Path) -> None:
     score_file(shop, model, source, tmp_path / "out.csv", journal=True)
-    outcome = {"key": "0007", "step": 1, "target": "", "value": 2.0, "at": "2999-01-01T00:00:00+00:00", "case": "shop"}
+    outcome = {"key": "0007", "step": 1, "target": "", **shop.target.split_truth("south_west"), "at": _LATER}
+    outcome["case"] = "shop"
     prediction_log.record_outcomes("shop", [outcome])
-    pairs = match_records(prediction_log.load_predictions("shop"), prediction_log.load_outcomes("shop"))
+    pairs = match_records(
+        prediction_log.load_predictions("shop"), prediction_log.load_outcomes("shop"), shop.task.heads[0]
+    )
     assert pairs["truth"].tolist() == [2.0]
 
 
@@ -204,7 +209,7 @@ def test_stored_readings_are_no_truth_for_scored_rows_of_a_series_and_outcomes_a
     assert predictions["lower"].map(len).tolist() == [3] * 19
     assert match_truth(small_case, predictions, prediction_log.load_outcomes("aapl"), readings).empty
     named = {"id": predictions["id"].iloc[-1], "index": int(predictions["index"].iloc[-1])}
-    outcome = {**named, "step": 1, "target": "", "value": 2.0, "at": "2999-01-01T00:00:00+00:00", "case": "aapl"}
+    outcome = {**named, "step": 1, "target": "", "value": 2.0, "at": _LATER, "case": "aapl"}
     prediction_log.record_outcomes("aapl", [outcome])
     for known in (readings, readings[:20]):  # also where its own reading was never ingested
         pairs = match_truth(small_case, predictions, prediction_log.load_outcomes("aapl"), known)

@@ -16,7 +16,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,15 @@ from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
+from okawari.dataset.arrays import to_array
 from okawari.errors import InvalidInput, NotYet
+from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
+from okawari.scoring.progress import Progress, Scored, empty_rows
 from okawari.scoring.questions import Questions, choose_questions
 from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
@@ -61,60 +64,6 @@ class Model:
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs."""
         return tuple(self.graph.labels.get("outputs", "mean").split(","))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """Counts of the rows of a scored file. `early` rows are valid, but too few valid rows precede them."""
-
-    rows: int = 0
-    answered: int = 0
-    refused: int = 0
-    early: int = 0
-    first_reason: str = ""
-
-    @property
-    def reason(self) -> str:
-        """The outcome as one sentence with its numbers."""
-        counts = f"{self.answered} of {self.rows} rows answered, {self.early} too early for a window"
-        return counts + (f", {self.refused} refused; first: {self.first_reason}" if self.refused else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Progress:
-    """State between two chunks: the counts, and the valid rows that later windows reach back to."""
-
-    scored: Scored
-    checked_at: datetime
-    carried: pd.DataFrame
-    last_row: int = 0
-    nonce: str = ""
-    """Random digits from which the ids of recorded rows are derived."""
-
-    def describe(self, time: str) -> dict[str, Any]:
-        timed = {time: self.carried[time].astype("int64")} if time in self.carried else {}
-        carried = self.carried.assign(**timed).to_dict("list")
-        return {
-            "scored": asdict(self.scored),
-            "checked_at": self.checked_at.isoformat(),
-            "carried": carried,
-            "last_row": self.last_row,
-            "nonce": self.nonce,
-        }
-
-    @classmethod
-    def restore(cls, plain: Mapping[str, Any], time: str) -> _Progress:
-        is_empty = not any(plain["carried"].values())
-        carried = pd.DataFrame(plain["carried"], dtype="float64" if is_empty else None)
-        if time in carried:
-            carried[time] = pd.to_datetime(carried[time].astype("int64")).astype("datetime64[ns]")
-        return cls(
-            scored=Scored(**plain["scored"]),
-            checked_at=datetime.fromisoformat(plain["checked_at"]),
-            carried=carried,
-            last_row=plain["last_row"],
-            nonce=plain["nonce"],
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,10 +137,10 @@ def score_file(
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
     require_answers(model.graph, case)
-    begin = _Progress(
+    begin = Progress(
         scored=Scored(),
         checked_at=datetime.now(UTC),
-        carried=_empty_rows(case),
+        carried=empty_rows(case),
         nonce=secrets.token_hex(16) if journal else "",
     )
     layouts = {"answers": lay_out_answers(case, model.graph, journal=journal), "refused": lay_out_refused(case)}
@@ -206,7 +155,7 @@ def score_file(
 
 
 def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: Watch) -> Scored:
-    progress = _Progress.restore(parts.progress, case.time)
+    progress = Progress.restore(parts.progress, case.time)
     job = _Job(case=case, model=model, recorder=_make_recorder(case, model, progress.nonce))
     planned, shown_share = count_rows(source), -1.0
     told = _find_renamed(case, source)
@@ -225,10 +174,11 @@ def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: W
 
 def _make_recorder(case: Case, model: Model, nonce: str) -> Recorder | None:
     made_by = {"version": model.version, "graph_sha256": model.graph.sha256, "variant": model.variant}
-    return Recorder(case=case, nonce=nonce, outputs=model.outputs, made_by=made_by) if nonce else None
+    known = know_graph(case, model.graph.labels)
+    return Recorder(case=known, nonce=nonce, outputs=model.outputs, made_by=made_by) if nonce else None
 
 
-def _score_chunk(job: _Job, chunk: Chunk, before: _Progress) -> tuple[pd.DataFrame, pd.DataFrame, _Progress]:
+def _score_chunk(job: _Job, chunk: Chunk, before: Progress) -> tuple[pd.DataFrame, pd.DataFrame, Progress]:
     case = job.case
     questions = choose_questions(case)
     last_at = before.carried[case.time].iloc[-1] if case.time in before.carried and len(before.carried) else None
@@ -261,7 +211,7 @@ def _answer(
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
     case, model = job.case, job.model
-    x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
+    x = questions.build(to_array(known, case).astype(np.float32))
     asked = known.iloc[len(known) - len(x) :]
     numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
@@ -290,12 +240,6 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
         yield np.concatenate(
             [part for part in (answer.mean_BH, answer.lower_BH, answer.upper_BH) if part is not None], axis=1
         )
-
-
-def _empty_rows(case: Case) -> pd.DataFrame:
-    numbers = {name: pd.Series(dtype="float64") for name in case.column_names}
-    times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
-    return pd.DataFrame({**times, **numbers})
 
 
 # --- the job ------------------------------------------------------------------------------------------------------

@@ -40,7 +40,10 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorder:
-    """Records the answers of one job. `outputs` are the names of the graph's outputs; `made_by` names the model."""
+    """Records the answers of one job. `outputs` are the names of the graph's outputs; `made_by` names the model.
+
+    The case has the labels of the graph's dictionary.
+    """
 
     case: Case
     nonce: str
@@ -77,7 +80,8 @@ class Recorder:
                 "at": (first_at + timedelta(microseconds=place)).isoformat(),
                 "as_of": as_of[place] if as_of else None,
                 "level": levels[place] if levels else None,
-                **self._split(answers.numbers_NM[place]),
+                **(numbers := self._split(answers.numbers_NM[place])),
+                "label": self._name_best(numbers["mean"] or []),
                 **self.made_by,
                 "input_sha256": hashlib.sha256(answers.questions[place].tobytes()).hexdigest(),
                 "source": _SOURCE,
@@ -89,3 +93,8 @@ class Recorder:
         width = self.case.task.width
         parts = {name: numbers_M[place * width :][:width].tolist() for place, name in enumerate(self.outputs)}
         return {name: parts.get(name) for name in ("mean", "lower", "upper")}
+
+    def _name_best(self, mean: list[float]) -> str | None:
+        """The most probable label of the only head; None for numbers and for several heads."""
+        head, *others = self.case.task.heads
+        return None if others else head.name_best(mean)

@@ -8,8 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from okawari.storage import journal
-from okawari.storage.tables import load_matching
+from okawari.storage.tables import open_table
 
 _COLUMNS = ("key", "id", "index", "at")
 
@@ -48,8 +51,13 @@ def find_by_id(case_name: str, folder: Path, ids: Collection[str]) -> set[tuple[
 def _load(case_name: str, folder: Path, column: str, wanted: set[str]) -> list[dict[str, Any]]:
     """The recorded predictions whose column has one of these values: those of the journal, then those of the table."""
     journalled = list(_read_journalled(folder, column, wanted))  # first: they may move into the table meanwhile
-    stored = load_matching(case_name, "predictions", column, wanted, _COLUMNS)
-    return [*journalled, *({str(name): value for name, value in row.items()} for row in stored.to_dict("records"))]
+    opened = open_table(case_name, "predictions")
+    if opened is None:
+        return journalled
+    # A scan reads the table in parts; thousands of values would need a long query.
+    among = pc.field(column).isin(pa.array(sorted(wanted), pa.string()))
+    stored = opened.to_pyarrow_dataset().to_table(columns=list(_COLUMNS), filter=among)
+    return [*journalled, *stored.to_pylist()]
 
 
 def _read_journalled(folder: Path, column: str, wanted: set[str]) -> Iterator[dict[str, Any]]:

@@ -63,7 +63,7 @@ def _describe_refused(case_name: str, origin: str, row: Row) -> Row:
     content = json.dumps([origin, row], sort_keys=True).encode()
     return {
         "row_sha256": hashlib.sha256(content).hexdigest(),
-        **{name: row[name] for name in ("key", "step", "target", "value")},
+        **{name: row.get(name) for name in ("key", "step", "target", "value", "label")},
         "at": datetime.fromisoformat(row["at"]),
         "case": case_name,
         "reason": explain_unknown_key(case_name, row["key"]),

@@ -5,11 +5,12 @@
     predictions  key id, index       the service's answers
     outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
                                      for tasks with one target
+    refused_outcomes  key row_sha256  outcomes by a key that no prediction has, with the reason
     decisions    key id              verdicts and decisions, with the cause of each
-    refused_outcomes  key row_sha256  outcomes that name no known prediction, with the reason
     contracts    key version         the recorded meaning of the case's table, as JSON
 
-The columns of readings are those of the case.
+The columns of readings are those of the case: a time, float64 numbers, and words as text. `label` of a prediction is
+its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no value.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "variant": pa.string(),
             "input_sha256": pa.string(),
             "source": pa.string(),
+            "label": pa.string(),
             "key": pa.string(),
         }
     ),
@@ -51,6 +53,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "step": pa.int64(),
             "target": pa.string(),
             "value": pa.float64(),
+            "label": pa.string(),
             "at": TIME,
             "case": pa.string(),
             "seq": pa.int64(),
@@ -63,6 +66,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "step": pa.int64(),
             "target": pa.string(),
             "value": pa.float64(),
+            "label": pa.string(),
             "at": TIME,
             "case": pa.string(),
             "reason": pa.string(),

@@ -11,7 +11,7 @@ first is read from `seq` and never from `at`, because clocks go wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -97,22 +96,6 @@ def load_or_empty(case_name: str, table: Table) -> pd.DataFrame:
 def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dict[str, Any]]:
     """The rows whose column has a value, found without reading the others."""
     return [] if (found := _query(case_name, table, _where(column, value))) is None else list(found.to_pylist())
-
-
-def load_matching(
-    case_name: str, table: Table, column: str, values: Collection[str], columns: Sequence[str]
-) -> pd.DataFrame:
-    """These columns of the rows whose column has one of the values; reads the table in parts, with few rows in memory.
-
-    For thousands of values, for which `find_rows` would need a long query.
-    """
-    opened, schema = open_table(case_name, table), SCHEMAS[table]
-    if opened is None:
-        return load_or_empty(case_name, table)[list(columns)]
-    with _reading(_uri(case_name, table), None):
-        wanted = pc.field(column).isin(pa.array(sorted(values), schema.field(column).type))
-        found: pd.DataFrame = opened.to_pyarrow_dataset().to_table(columns=list(columns), filter=wanted).to_pandas()
-    return found
 
 
 def load_newest(
@@ -279,35 +262,38 @@ def compact_records(case_name: str) -> list[str]:
     return [name for name in KEYS if compact_table(case_name, name)]
 
 
-def add_sequence(case_name: str, table: Table) -> bool:
-    """Number the rows of a table of state version 1 in the order of their times; returns whether it had no numbers.
+Convert = Callable[[pa.Table], tuple[pa.Table, Mapping[str, str]] | None]
+"""The new rows of a table with the notes of their commit, from its rows; None if nothing changes."""
 
-    For `okawari migrate` only. The rows are replaced in one commit, so a killed migration starts again from the old
-    ones.
+
+def rewrite_table(case_name: str, table: Table, convert: Convert) -> bool:
+    """Replace the rows and the columns of a table in one commit; returns whether it did. Older versions stay readable.
+
+    For changes of a layout; notes of the version before stay unless new ones replace them. The version of the state is
+    not checked, because `okawari migrate` calls it. A killed call starts again from the old rows.
     """
     uri = _uri(case_name, table)
     if not DeltaTable.is_deltatable(uri):
         return False
-    rows = DeltaTable(uri).to_pyarrow_table()
-    if _SEQUENCE in rows.column_names:
+    opened = DeltaTable(uri)
+    converted = convert(opened.to_pyarrow_table())
+    if converted is None:
         return False
-    numbers = pa.array(range(1, len(rows) + 1), pa.int64())
-    numbered = rows.sort_by("at").append_column(_SEQUENCE, numbers)
-    write_deltalake(uri, numbered, mode="overwrite", schema_mode="overwrite", commit_properties=_write_notes({}))
+    rows, notes = converted
+    properties = _write_notes({**read_notes(opened), **notes})
+    write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
     return True
 
 
-def add_columns(case_name: str, table: Table) -> bool:
-    """Add the columns of the schema that a table lacks, empty in its rows; returns whether it lacked any.
+def is_stored(case_name: str, table: Table) -> bool:
+    """Whether a table was written, in state of any version."""
+    return bool(DeltaTable.is_deltatable(_uri(case_name, table)))
 
-    For `okawari migrate` only. The rows do not change, so the new version keeps the notes of the one before.
-    """
-    uri, schema = _uri(case_name, table), SCHEMAS[table]
-    if not DeltaTable.is_deltatable(uri):
+
+def start_table(case_name: str, table: Table, rows: pa.Table) -> bool:
+    """Write the first rows of a table; returns False where it exists. Like `rewrite_table`, for `okawari migrate`."""
+    uri = _uri(case_name, table)
+    if DeltaTable.is_deltatable(uri):
         return False
-    opened = DeltaTable(uri)
-    if set(schema.names) <= {field.name for field in opened.schema().fields}:
-        return False
-    notes = _write_notes(read_notes(opened))
-    write_deltalake(uri, schema.empty_table(), mode="append", schema_mode="merge", commit_properties=notes)
+    write_deltalake(uri, rows, mode="error", configuration=_KEEP_VERSIONS, commit_properties=_write_notes({}))
     return True
