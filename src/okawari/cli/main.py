@@ -19,8 +19,10 @@ from okawari import __version__
 from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
 from okawari.cli.keys import keys
+from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
@@ -39,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
-for command in (predict, score, explain, new, quantize, readings, migrate, doctor, *_DECISIONS):
+for command in (predict, score, outcomes, explain, leaderboard, new, quantize, readings, migrate, doctor, *_DECISIONS):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
@@ -52,20 +54,20 @@ Month = Annotated[
 
 
 def main() -> None:
-    """Entry point: an `OkawariError` or a fault of the disk becomes one sentence on stderr and exit code 1."""
+    """Entry point: an `OkawariError` or a fault of the disk becomes one sentence on stderr, and an exit code."""
     try:
         app()
     except OkawariError as error:
-        sentence = str(error)
+        sentence, code = str(error), error.exit_code
     except Exception as error:
         found = explain_disk_fault(error)
         if found is None:
             raise
-        sentence = found
+        sentence, code = found, 1
     else:
         return
     print(f"okawari: {sentence}", file=sys.stderr)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 @app.callback(invoke_without_command=True)
