@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from okawari.case import Case
+from okawari.contract.case_words import start_contract
 from okawari.contract.contract import Contract, read_contract
 from okawari.storage.table_schemas import KEYS, SCHEMAS
 from okawari.storage.tables import Change, load_newest, merge_rows
@@ -29,3 +33,21 @@ def record_contract(contract: Contract, snapshot_version: int | None = None, now
     }
     rows = pa.Table.from_pylist([row], schema=SCHEMAS["contracts"])
     merge_rows(contract.case, "contracts", Change(rows=rows, keys=KEYS["contracts"]))
+
+
+Revise = Callable[[Contract], Contract]
+
+
+def update_contract(case: Case, change: Revise, snapshot_version: int | None = None) -> Contract:
+    """Store the next version of a case's contract with a change; the first version starts from the case's declaration.
+
+    Nothing is stored if the change leaves the newest version as it is.
+    """
+    newest = load_contract(case.name)
+    known = replace(start_contract(case), version=0) if newest is None else newest
+    changed = change(known)
+    if newest is not None and changed == newest:
+        return newest
+    contract = replace(changed, version=known.version + 1)
+    record_contract(contract, snapshot_version)
+    return contract
