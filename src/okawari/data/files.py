@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 from okawari.case.source import Source
 from okawari.data import csv_reader
 from okawari.data.csv_reader import CsvError
+from okawari.data.file_format import PLAIN, FileFormat
 from okawari.data.sql import SqlQuery
 from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
+from okawari.data.time_format import ISO, require_time_format
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class TableFile:
     """A CSV or Parquet file on disk; the file extension selects the reader.
 
     `rename` changes the names of columns on reading, so that later code uses one name only; `time` is the new name. A
-    file that already has the new names can be read too, because only the checks look for missing columns.
+    file that already has the new names can be read too, because only the checks look for missing columns. `format` is
+    how its fields and numbers are written, `time_format` how its times are.
 
     Example:
         >>> TableFile(Path("sales.csv"), time="day", rename=(("Sold on", "day"), ("Unit Price", "unit_price"))).time
@@ -36,6 +39,11 @@ class TableFile:
     path: Path
     time: str | None = "date"
     rename: Names = ()
+    format: FileFormat = PLAIN
+    time_format: str = ISO
+
+    def __post_init__(self) -> None:
+        require_time_format(self.time_format)
 
     def read(self, until: date | None = None) -> pd.DataFrame:
         """The file's columns, unconverted; broken lines are left out.
