@@ -72,6 +72,6 @@ def rebase_contract(contract: Contract, case: Case, history: pd.DataFrame) -> Co
         known = contract.find(column.name)
         if known is not None and case.layout.in_order:
             found = measure_moves(to_floats(history[column.name]))
-            kept = {name: value for name, value in found.items() if not name.startswith("ratio_")}
+            kept = {name: value for name, value in found.items() if name.startswith(("level_", "signed_"))}
             contract = contract.with_column(replace(known, usual={**known.usual, **kept}))
     return contract

@@ -23,7 +23,7 @@ from math import exp, inf, log
 
 import numpy as np
 
-from okawari.contract.moves import LARGE, Floats, measure_noise
+from okawari.contract.moves import LARGE, Floats, format_value, measure_noise
 
 MIN_KNOWN = 30
 """With fewer stored values a column is not judged."""
@@ -46,10 +46,11 @@ class Shift:
     @property
     def sentence(self) -> str:
         """The shift as a sentence without its full stop."""
-        factor = f", a factor of {self.after / self.before:.4g}" if self.before * self.after > 0 else ""
+        factor = f", a factor of {format_value(self.after / self.before)}" if self.before * self.after > 0 else ""
+        span = f"from {format_value(self.before)} to {format_value(self.after)}"
         return (
-            f"the median of {self.column} goes from {self.before:.4g} to {self.after:.4g} in {self.n_rows:,} rows"
-            f"{factor}; 98% of the stored values lie between {self.low:.4g} and {self.high:.4g}"
+            f"the median of {self.column} goes {span} in {self.n_rows:,} rows{factor}; 98% of the stored values lie "
+            f"between {format_value(self.low)} and {format_value(self.high)}"
         )
 
 

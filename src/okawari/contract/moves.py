@@ -74,18 +74,27 @@ class Jump:
         """The jump as a sentence without its full stop."""
         what = self.column if self.n_values == 1 else f"the median of {self.n_values} values of {self.column}"
         if self.before * self.after > 0 and self.scale == "ratio":
-            size, usual = f"a factor of {_format(self.after / self.before)}", f"a factor of {_format(self.largest)}"
+            size, usual = (
+                f"a factor of {format_value(self.after / self.before)}",
+                f"a factor of {format_value(self.largest)}",
+            )
         else:
-            size, usual = f"a difference of {_format(self.after - self.before)}", _format(self.largest)
+            size, usual = f"a difference of {format_value(self.after - self.before)}", format_value(self.largest)
+        span = f"from {format_value(self.before)} to {format_value(self.after)}"
+        low, high = map(format_value, self.sizes)
         return (
-            f"{what} goes from {_format(self.before)} to {_format(self.after)} at {self.at:%Y-%m-%d %H:%M}, {size}; "
-            f"the largest of {self.n_moves:,} such moves before was {usual}, among sizes from {_format(self.sizes[0])} "
-            f"to {_format(self.sizes[1])}"
+            f"{what} goes {span} at {self.at:%Y-%m-%d %H:%M}, {size}; the largest of {self.n_moves:,} such moves "
+            f"before was {usual}, among sizes from {low} to {high}"
         )
 
 
-def _format(value: float) -> str:
-    return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.4g}"
+def format_value(value: float) -> str:
+    """A value of a column: whole from 10,000 on, else with five digits.
+
+    >>> format_value(13250.4), format_value(132.54321), format_value(1.2e-7)
+    ('13,250', '132.54', '1.2e-07')
+    """
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.5g}"
 
 
 def measure_moves(values: Floats, usual: Mapping[str, float] | None = None) -> dict[str, float]:

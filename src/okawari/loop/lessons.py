@@ -35,6 +35,8 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
     """What `judge_delivery` needs to know of a delivery."""
     edition = _find_edition(contract, arrived, origin)
     moved = find_moved(case, contract, arrived, is_edition=edition is not None)
+    if moved and not _is_declared(contract, origin):
+        edition = None  # part of the history has another unit, which no adjustment does
     least = MIN_MOVES + 1 if case.layout.in_order else MIN_KNOWN
     first = "" if arrived.refused.empty else str(arrived.refused["reason"].iloc[0])
     return DeliveryFacts(
@@ -54,14 +56,17 @@ def _find_edition(contract: Contract | None, arrived: Arrived, origin: Origin) -
     if contract is None or not arrived.counts.revised:
         return None
     n_revised = f"{arrived.counts.revised:,} stored readings are replaced"
-    if origin.replaces_history:
-        return Edition(reason=f"declared as a new edition of the history: {n_revised}")
-    if origin.edition == "live" and contract.edition != "live":
-        return Edition(reason=f"first edition of the live source: {n_revised}", factors=arrived.factors or {})
+    if _is_declared(contract, origin):
+        what = "declared as a new edition of the history" if origin.replaces_history else "edition of the live source"
+        return Edition(reason=f"{what}: {n_revised}", factors=arrived.factors or {})
     if arrived.factors is not None:
         reason = f"the whole history is rescaled, as adjusted prices are: {n_revised}"
         return Edition(reason=reason, factors=arrived.factors)
     return None
+
+
+def _is_declared(contract: Contract | None, origin: Origin) -> bool:
+    return origin.replaces_history or (origin.edition == "live" and contract is not None and contract.edition != "live")
 
 
 def find_moved(

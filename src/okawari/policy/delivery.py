@@ -31,6 +31,8 @@ FLOOR = 0.05
 FEW_NEW = 3
 MANY_REVISED = 0.05
 FEW_REVISED = 5
+SHOWN = 1
+"""Columns whose jump is described in full; the others are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +97,10 @@ def _describe_factors(factors: Mapping[str, tuple[float, float]]) -> str:
 
 def _list_findings(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[str, str]]:
     """What holds the delivery: its kind and a sentence."""
-    for moved in facts.moved:
+    for moved in facts.moved[:SHOWN]:
         yield "jump", moved.sentence
+    if others := [moved.column for moved in facts.moved[SHOWN:]]:
+        yield "jump", f"{', '.join(others[:5])}{' and others' if len(others) > 5 else ''} move as far"
     counts = facts.counts
     if facts.edition is None and _is_much_revised(contract, counts):
         share = format_share(counts.revised / counts.stored)

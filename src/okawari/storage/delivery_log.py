@@ -141,6 +141,12 @@ def find_held(case_name: str) -> Delivery | None:
     return next(iter(load_deliveries(case_name, 1, (State.HELD,))), None)
 
 
+def describe_stale(case_name: str) -> str | None:
+    """Why forecasts do not use the newest readings; None if no delivery is held."""
+    held = find_held(case_name)
+    return None if held is None else f"delivery {held.id} of {held.at:%Y-%m-%d} is held"
+
+
 def deliveries_version(case_name: str) -> int | None:
     """Version of the table, which changes with every change of a delivery; reads no row."""
     table = open_table(case_name, "deliveries")
