@@ -46,6 +46,8 @@ def run(
 
     if (case is None) is not every:
         raise typer.BadParameter("Give the name of one case, or --all for all cases of OKAWARI_CASES.")
+    if file is not None and live:
+        raise typer.BadParameter("Both --file and --live are given, and one source is read. Leave one of them out.")
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
     given["new_edition"] = new_edition
     source = {key: value for key, value in given.items() if value}
