@@ -23,7 +23,7 @@ from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.loop.arrivals import Origin
 from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
-from okawari.storage import decision_log
+from okawari.storage import decision_log, snapshots
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
@@ -47,7 +47,8 @@ def ingest(
     source = choose_source(problem, file, live)
     try:
         raw = read_table(source, until)
-        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken)
+        held = snapshots.load_calendar(problem)
+        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=held)
         origin = Origin(
             source=_name_source(file, live=live),
             edition="" if file is not None else "live" if live else "source",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -12,10 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.case import Case
+from okawari.contract.case_words import apply_words, read_words
 from okawari.contract.editions import find_rescaling
 from okawari.contract.usual import Counts
 from okawari.policy.decision import Verdict
 from okawari.storage import delivery_log, snapshots
+from okawari.storage.contracts import load_contract
 from okawari.storage.delivery_log import Delivery, State
 from okawari.storage.snapshots import Changes
 
@@ -33,7 +35,6 @@ class Origin:
     replaces_history: bool = False
     ends_cut: bool | None = None
     time_format: str | None = None
-    new_words: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_own_source(self) -> bool:
@@ -135,9 +136,17 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         rows=len(changed) + len(refused),
         refused=len(refused),
         missing={name: n for name, n in missing.items() if n},
+        new_words=_count_new_words(case, changed),
         revised=len(changes.revised),
         stored=0 if stored is None else len(stored),
     )
+
+
+def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:
+    """By column, the rows with a word that neither the case nor its contract knows."""
+    known = apply_words(case, read_words(load_contract(case.name)))
+    found = {name: sum(known.column(name).list_new(rows[name]).values()) for name in case.known_names}
+    return {name: n for name, n in found.items() if n}
 
 
 def unpack_delivery(case: Case, delivery: Delivery, now: datetime) -> Arrived:
