@@ -47,8 +47,8 @@ def ingest(
     source = choose_source(problem, file, live)
     try:
         raw = read_table(source, until)
-        held = snapshots.load_calendar(problem)
-        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=held)
+        calendar = snapshots.load_calendar(problem)
+        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=calendar)
         origin = Origin(
             source=_name_source(file, live=live),
             edition="" if file is not None else "live" if live else "source",
