@@ -79,8 +79,8 @@ def leave_out(case: Case, good: pd.DataFrame, refused: pd.DataFrame, kept: Seque
     known = pd.concat([delivery_log.unpack_rows(each.content, case.time)[names] for each in kept if each.content])
     ours, theirs = (_count_keys(_key_rows(case, frame)) for frame in (good, known))
     is_kept = ours.isin(theirs).to_numpy()
-    keys = set().union(*(quarantine.key_refused(_read_refused(each)) for each in kept))
-    is_known = np.array([key in keys for key in _list_refused_keys(refused)], dtype=bool)
+    keys = set().union(*(quarantine.list_keys(_read_refused(each)) for each in kept))
+    is_known = np.array([key in keys for key in quarantine.list_keys(refused)], dtype=bool)
     n_left_out = int(is_kept.sum() + is_known.sum())
     return Rows(good[~is_kept].reset_index(drop=True), refused[~is_known].reset_index(drop=True), good, n_left_out)
 
@@ -95,10 +95,6 @@ def _count_keys(keys: NDArray[np.uint64]) -> pd.Series:
     """Each key with its number among equal ones, so that the second of two equal rows differs from the first."""
     found = pd.Series(keys)
     return found.astype(str) + "/" + found.groupby(found).cumcount().astype(str)
-
-
-def _list_refused_keys(refused: pd.DataFrame) -> list[str]:
-    return [next(iter(quarantine.key_refused(refused.iloc[[row]]))) for row in range(len(refused))]
 
 
 def compare_rows(case: Case, rows: Rows, stored: pd.DataFrame | None, origin: Origin, now: datetime) -> Arrived:
@@ -121,7 +117,7 @@ def _drop_quarantined(case: Case, refused: pd.DataFrame) -> pd.DataFrame:
     if refused.empty:
         return refused
     known = set(quarantine.load_quarantine(case)["row_sha256"])
-    is_new = np.array([key not in known for key in _list_refused_keys(refused)], dtype=bool)
+    is_new = np.array([key not in known for key in quarantine.list_keys(refused)], dtype=bool)
     return refused[is_new].reset_index(drop=True)
 
 
@@ -173,7 +169,7 @@ def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime
     """The delivery with its rows, not judged yet."""
     content = delivery_log.pack_rows(arrived.changed)
     texts = [{str(name): str(value) for name, value in row.items()} for row in arrived.refused.to_dict("records")]
-    known = [*map(str, _key_rows(case, arrived.changed)), *quarantine.key_refused(arrived.refused)]
+    known = [*map(str, _key_rows(case, arrived.changed)), *quarantine.list_keys(arrived.refused)]
     facts = {"origin": asdict(origin), "factors": arrived.factors}
     return Delivery(
         source=origin.source,

@@ -38,12 +38,18 @@ def record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
 
 
 def key_refused(refused: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """The reason and the values (JSON) of each refused row, by the sha256 of both."""
-    values = [
+    """The reason and the values (JSON) of each refused row, by its key; equal rows are there once."""
+    return dict(zip(list_keys(refused), zip(refused["reason"], _write_values(refused), strict=True), strict=True))
+
+
+def list_keys(refused: pd.DataFrame) -> list[str]:
+    """The key of each refused row: the sha256 of its values and its reason."""
+    pairs = zip(_write_values(refused), refused["reason"], strict=True)
+    return [hashlib.sha256(f"{value}|{reason}".encode()).hexdigest() for value, reason in pairs]
+
+
+def _write_values(refused: pd.DataFrame) -> list[str]:
+    return [
         json.dumps({name: str(value) for name, value in row.items()}, sort_keys=True)
         for row in refused.drop(columns="reason").to_dict("records")
     ]
-    return {
-        hashlib.sha256(f"{value}|{reason}".encode()).hexdigest(): (reason, value)
-        for value, reason in zip(values, refused["reason"], strict=True)
-    }
