@@ -199,7 +199,7 @@ def test_a_folder_of_pictures_is_ingested_and_what_is_none_goes_to_quarantine(fr
     done = ingest("digits", file=tmp_path / "scans")
 
     assert (done["new"], done["quarantined"]) == (3, 1)
-    assert sorted(snapshots.load_readings(load_case("digits"))["digit"]) == [1, 7, 7]
+    assert sorted(snapshots.load_readings(load_case("digits"))["digit"]) == ["1", "7", "7"]
     assert snapshots.load_quarantine(load_case("digits"))["reason"][0].startswith(
         "pixel_00 is '1/list.txt: not a picture"
     )

@@ -20,14 +20,15 @@ ColumnKind = Literal["number", "word"]
 class ColumnMeaning:
     """The meaning of one column. `words` only ever grow at their end, so a word keeps its place.
 
-    `missing_words` are texts that mean an empty field. Usual figures are in `usual`, by name, in the column's own unit
-    or as shares from 0 to 1.
+    `n_first` counts the words of the first version. `missing_words` are texts that mean an empty field. Usual figures
+    are in `usual`, by name, in the column's own unit or as shares from 0 to 1.
     """
 
     name: str
     kind: ColumnKind
     unit: str = ""
     words: tuple[str, ...] = ()
+    n_first: int = 0
     missing_words: tuple[str, ...] = ()
     allows_missing: bool = False
     usual: Mapping[str, float] = field(default_factory=dict)

@@ -8,7 +8,8 @@
     decisions    key id              verdicts and decisions, with the cause of each
     contracts    key version         the recorded meaning of the case's table, as JSON
 
-The columns of readings are those of the case.
+The columns of readings are those of the case: a time, float64 numbers, and words as text. `label` of a prediction is
+its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no value.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "variant": pa.string(),
             "input_sha256": pa.string(),
             "source": pa.string(),
+            "label": pa.string(),
         }
     ),
     "outcomes": pa.schema(
@@ -49,6 +51,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "step": pa.int64(),
             "target": pa.string(),
             "value": pa.float64(),
+            "label": pa.string(),
             "at": TIME,
             "case": pa.string(),
             "seq": pa.int64(),
