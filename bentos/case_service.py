@@ -91,7 +91,7 @@ class CaseService:
         column = self.case.task.series_column
         level = None if column is None else float(newest[column])
         question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
-        return {**await self._answer(question, "forecast"), "source": source}
+        return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:
         """Journal the true values of an outcomes request; returns how many.

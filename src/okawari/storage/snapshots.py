@@ -71,6 +71,20 @@ class Ingested:
     """Stored readings that differ in an older edition of the source; they stay unchanged."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What the arrived readings would change in the table: new readings and revised ones, with their times."""
+
+    new: pd.DataFrame
+    revised: pd.DataFrame
+    kept_rows: int = 0
+    """Stored readings that differ in an older edition of the source; they stay unchanged."""
+
+    def sort(self, time: str) -> pd.DataFrame:
+        """All changed readings, ascending in time."""
+        return pd.concat([self.new, self.revised]).sort_values(time)
+
+
 def record_readings(
     case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime, *, from_source: bool = False
 ) -> Ingested:
@@ -90,29 +104,49 @@ def record_readings(
     Raises:
         InvalidInput: no row is valid, and nothing is stored yet.
     """
-    quarantined = _record_refused(case, refused, now)
+    quarantined = record_refused(case, refused, now)
     known = load_table(case.name, "readings")
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
     if known is not None and find_places(known, case):
         store_words(_know_words(case))
     held = None if known is None else _lay_out(case, known)
+    changes = compare_readings(case, good, held, now, from_source=from_source)
+    return Ingested(
+        snapshot=store_readings(case, changes.sort(case.time)),
+        new_rows=len(changes.new),
+        revised_rows=len(changes.revised),
+        quarantined_rows=quarantined,
+        kept_rows=changes.kept_rows,
+    )
+
+
+def compare_readings(
+    case: Case, good: pd.DataFrame, held: pd.DataFrame | None, now: datetime, *, from_source: bool = False
+) -> Changes:
+    """What checked readings would change in the stored ones (`held`; None where nothing is stored).
+
+    Arguments are those of `record_readings`.
+    """
     at = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     new, revised = case.layout.find_changes(good, held, case.time, case.known_names, at)
     n_kept = len(revised) if from_source and case.layout.ends_early(good, held, case.time) else 0
-    revised = revised.iloc[: len(revised) - n_kept]
-    changed = pd.concat([new, revised]).sort_values(case.time)
+    return Changes(new=new, revised=revised.iloc[: len(revised) - n_kept], kept_rows=n_kept)
+
+
+def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
+    """Merge changed readings, with their times, into the table; returns the newest snapshot. Can be repeated."""
     if not changed.empty:
         _merge_readings(case, changed)
     snapshot = load_snapshot(case)
     assert snapshot is not None
-    return Ingested(
-        snapshot=snapshot,
-        new_rows=len(new),
-        revised_rows=len(revised),
-        quarantined_rows=quarantined,
-        kept_rows=n_kept,
-    )
+    return snapshot
+
+
+def find_stored(case: Case) -> pd.DataFrame | None:
+    """The stored readings, ascending in time; None where nothing has been ingested."""
+    known = load_table(case.name, "readings")
+    return None if known is None else _lay_out(case, known)
 
 
 def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
@@ -290,23 +324,29 @@ def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
 
 
-def _record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
-    if refused.empty:
+def record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
+    """Store refused rows in quarantine, each once for the same reason; returns how many there are."""
+    rows = key_refused(refused)
+    if not rows:
         return 0
-    values = [
-        json.dumps({name: str(value) for name, value in row.items()}, sort_keys=True)
-        for row in refused.drop(columns="reason").to_dict("records")
-    ]
-    rows = {
-        hashlib.sha256(f"{value}|{reason}".encode()).hexdigest(): (reason, value)
-        for value, reason in zip(values, refused["reason"], strict=True)
-    }
     table = pa.Table.from_pylist(
         [{"row_sha256": key, "at": now, "reason": reason, "values": value} for key, (reason, value) in rows.items()],
         schema=SCHEMAS["quarantine"],
     )
     merge_rows(case.name, "quarantine", Change(rows=table, keys=KEYS["quarantine"]))
     return len(rows)
+
+
+def key_refused(refused: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """The reason and the values (JSON) of each refused row, by the sha256 of both."""
+    values = [
+        json.dumps({name: str(value) for name, value in row.items()}, sort_keys=True)
+        for row in refused.drop(columns="reason").to_dict("records")
+    ]
+    return {
+        hashlib.sha256(f"{value}|{reason}".encode()).hexdigest(): (reason, value)
+        for value, reason in zip(values, refused["reason"], strict=True)
+    }
 
 
 def _digest(frame: pd.DataFrame) -> str:
