@@ -18,7 +18,7 @@ from okawari.dataset.splits import size_parts
 from okawari.errors import InvalidInput, require
 from okawari.models.constant import Constant
 from okawari.models.random_walk import RandomWalk
-from okawari.scaffold.column_profiles import Profile, profile_table
+from okawari.scaffold.column_profiles import Profile, find_time_format, profile_table
 from okawari.scaffold.column_roles import (
     ProfiledTable,
     check_series_target,
@@ -156,7 +156,10 @@ def _sketch_forecast(
     return Case(
         name=wish.name,
         title=_write_title(wish.name, profiled.target),
-        source=_name_columns(source, [time, *kept], time.name),
+        source=replace(
+            _name_columns(source, [time, *kept], time.name),
+            time_format=find_time_format(profiled.table[time.source_name]),
+        ),
         time=time.name,
         columns=tuple(build_reading_column(each, profiled.target) for each in kept),
         features=tuple(build_feature(each) for each in kept),
