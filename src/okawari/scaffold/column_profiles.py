@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import ARRIVED
-from okawari.data.validation import parse_numbers, parse_times
+from okawari.data.number_format import parse_numbers
+from okawari.data.time_format import ISO, parse_times
+from okawari.data.time_recognition import recognise_times
 from okawari.schema.columns import NAME, spell_label
 
 Kind = Literal["numbers", "times", "words", "mixed", "other", "nothing"]
@@ -201,12 +203,19 @@ def _read(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
         return _describe_codes(kept)
     if _is_mostly(numbers):
         return "numbers", numbers, _summarize_numbers(numbers.dropna())
-    times = parse_times(kept)
+    format = find_time_format(kept)
+    times = parse_times(kept, format)
     if _is_mostly(times):
         return "times", times, {"n_different": int(times.nunique()), "ambiguous_time": _find_ambiguous_time(kept)}
     if _are_mixed_codes(kept, numbers):
         return _describe_codes(kept)
     return _classify_words(kept, numbers)
+
+
+def find_time_format(values: pd.Series) -> str:
+    """The format of some times; the first one, if they read in two ways, and ISO 8601 if none fits."""
+    found = recognise_times(values)
+    return found.format or next(iter(found.two_ways), ISO)
 
 
 def _describe_codes(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:

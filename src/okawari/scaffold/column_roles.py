@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from okawari.data.validation import parse_times
+from okawari.data.time_format import parse_times
 from okawari.errors import InvalidInput, require
-from okawari.scaffold.column_profiles import DAMAGED_SHARE, EMPTY_SHARE, MAX_WORDS, Profile
+from okawari.scaffold.column_profiles import DAMAGED_SHARE, EMPTY_SHARE, MAX_WORDS, Profile, find_time_format
 
 MAX_CLASSES = 10
 """Most different whole numbers that count as labels."""
@@ -116,7 +116,8 @@ def check_time(profiled: ProfiledTable, time: Profile) -> None:
 
 
 def _parse_times(profiled: ProfiledTable, time: Profile) -> pd.Series:
-    at = parse_times(profiled.table[time.source_name])
+    values = profiled.table[time.source_name]
+    at = parse_times(values, find_time_format(values))
     # A count such as 1, 2, 3 would be read as days of this month; of numbers, only years and 20241231 are times.
     is_count = time.kind == "numbers" and not (1000 <= time.low <= time.high <= 9999 or time.low >= 10**7)
     return at.mask(pd.Series(is_count, index=at.index))

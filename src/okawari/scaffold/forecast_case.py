@@ -11,7 +11,7 @@ from okawari.data.files import Table
 from okawari.data.validation import check_readings
 from okawari.models.random_walk import RandomWalk
 from okawari.scaffold.case_columns import describe_holes
-from okawari.scaffold.column_profiles import Profile
+from okawari.scaffold.column_profiles import Profile, find_time_format
 from okawari.scaffold.column_roles import ProfiledTable, explain_unfit_for_series
 from okawari.scaffold.default_candidates import list_forecasters, list_modest_forecasters
 from okawari.scaffold.guess import (
@@ -84,7 +84,10 @@ def _sketch_forecast(
     return Case(
         name=wish.name,
         title=write_title(wish.name, profiled.target),
-        source=name_source_columns(source, [time, *kept], time.name),
+        source=replace(
+            name_source_columns(source, [time, *kept], time.name),
+            time_format=find_time_format(profiled.table[time.source_name]),
+        ),
         time=time.name,
         columns=tuple(build_reading_column(each, profiled.target) for each in kept),
         features=tuple(build_feature(each) for each in kept),
