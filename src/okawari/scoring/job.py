@@ -210,7 +210,7 @@ def _score_chunk(
 
 def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
-    x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
+    x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float64))
     asked = known.iloc[len(known) - len(x) :]
     numbers = np.concatenate([_empty_answers(case, model.graph), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
@@ -224,7 +224,7 @@ def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame)
 
 def _empty_answers(case: Case, graph: Graph) -> np.ndarray[Any, Any]:
     n_outputs = len(graph.labels.get("outputs", "mean").split(","))
-    return np.empty((0, n_outputs * case.task.width), dtype=np.float32)
+    return np.empty((0, n_outputs * case.task.width), dtype=np.float64)
 
 
 def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:

@@ -64,7 +64,7 @@ def _list_columns(case: Case, graph: Graph) -> dict[str, int | Head]:
 def lay_out_answers(case: Case, graph: Graph) -> Layout:
     """Names and types of the output's columns."""
     types = {
-        name: "float" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
+        name: "double" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
     }
     return {**_name_rows(case.layout), **types, "model_version": "string", "graph_sha256": "string"}
 
