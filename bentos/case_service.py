@@ -45,6 +45,12 @@ async def _take_turns(count: int) -> AsyncIterator[range]:
         yield range(start, min(start + _TURN, count))
 
 
+def _name_best(case: Case, mean_H: list[float]) -> str | None:
+    """The most probable label of the only head; None for numbers and for several heads."""
+    head, *others = case.task.heads
+    return None if others else head.name_best(mean_H)
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer before formatting: its id, its numbers and the question."""
@@ -85,7 +91,7 @@ class CaseService:
         column = self.case.task.series_column
         level = None if column is None else float(newest[column])
         question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
-        return {**await self._answer(question, "forecast"), "source": source}
+        return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:
         """Journal the true values of an outcomes request; returns how many.
@@ -167,6 +173,7 @@ class CaseService:
                 "mean": answered.mean_BH[index].tolist(),
                 "lower": None if answered.lower_BH is None else answered.lower_BH[index].tolist(),
                 "upper": None if answered.upper_BH is None else answered.upper_BH[index].tolist(),
+                "label": _name_best(self.case, answered.mean_BH[index].tolist()),
                 "input_sha256": hashlib.sha256(question.x_BTF[index].tobytes()).hexdigest(),
                 **shared,
             }

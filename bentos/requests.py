@@ -20,6 +20,7 @@ from bentos.errors import Location, Refused, explain, format_location
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Values
+from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.time_order import find_disorder
 
@@ -91,7 +92,7 @@ class Reader:
         return [self._read_outcome(outcome) for outcome in outcomes]
 
     def _read_outcome(self, outcome: Record) -> Record:
-        """The outcome with its value as a number. If the case has named targets, it keeps its target's name."""
+        """The outcome with a number as `value` or a word as `label`, and with its target's name if targets have one."""
         if not self._targets:
             return _encode_value(outcome, self.case.target)
         name = outcome.pop("target")
@@ -168,11 +169,14 @@ _read.register(RecordLayout, lambda layout, reader, instances: reader.read_recor
 
 def _map_labels(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
     """The index of each label, by column."""
-    return {column.name: column.places for column in columns if column.places}
+    return {
+        column.name: {label: float(place) for place, label in enumerate(column.labels)}
+        for column in find_words(columns)
+    }
 
 
 def _encode_value(outcome: Record, target: Column) -> Record:
-    return {**outcome, "value": target.to_number(outcome["value"])}
+    return {**outcome, **target.split_truth(outcome["value"])}
 
 
 def _require_range(values_BTF: Values, case: Case, locate: Callable[[int, int, str], Location]) -> None:

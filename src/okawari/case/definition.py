@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from okawari.case.rules import Drift, Gate, Retrain, Serving
 from okawari.errors import require
+from okawari.schema.calendar import Calendar, require_zone
 from okawari.schema.columns import NAME, AtLeast, Column
 from okawari.schema.features import Feature
 from okawari.schema.layout import DataLayout
@@ -70,6 +71,8 @@ class Case:
             require(not missing, f"{where} of case {self.name} uses {missing}; its columns are {sorted(known)}.")
         require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
         self.task.check_case(self.name, self.time, self.columns, self.features)
+        require_zone(self.zone)
+        self.layout.check_calendar(self.name, self.calendar, self.holidays)
         self._check_picture()
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
@@ -111,6 +114,13 @@ class Case:
     def layout(self) -> DataLayout:
         """The layout of readings in a table: a series, or records."""
         return self.task.layout
+
+    @property
+    def calendar(self) -> Calendar | None:
+        """The steps of the series; None without `frequency`."""
+        if self.frequency is None:
+            return None
+        return Calendar(frequency=self.frequency, zone=self.zone, holidays=self.holidays)
 
     @property
     def time_columns(self) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ CASE = Case(
     title="Apple closing price",
     source=BundledStock("AAPL"),
     live=YahooStock("AAPL"),
+    frequency="B",
+    holidays="NYSE",  # the steps from 2000 to 2013 are exactly the bundled days; a test compares them
     columns=(
         Column(name="open", unit="USD", above=0, description="first price of the day, adjusted"),
         Column(name="high", unit="USD", above=0, description="highest price of the day, adjusted"),

@@ -60,6 +60,7 @@ CASE = Case(
         period="quarter",
         max_missing_months=1,  # prices and unemployment of October 2025 were never published
     ),
+    frequency="QE",
     columns=(
         Column(name="cpi", unit="1982-84 = 100", above=0, description="Consumer prices at the quarter's end."),
         Column(name="unemployment", unit="%", minimum=0, maximum=100, description="Unemployment, the quarter's mean."),

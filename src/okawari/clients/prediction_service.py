@@ -25,7 +25,7 @@ from okawari.clients.wire import (
     PredictRequest,
     Reading,
 )
-from okawari.dataset.arrays import format_time, spell_places
+from okawari.dataset.arrays import format_time
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
@@ -233,7 +233,7 @@ def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[
 
 def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
     times = {name: frame[name].map(format_time) for name in case.time_columns}
-    return spell_places(frame[list(case.column_names)], case).assign(**times).to_dict("records")  # type: ignore[return-value]
+    return frame[list(case.column_names)].assign(**times).to_dict("records")  # type: ignore[return-value]
 
 
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:

@@ -111,6 +111,7 @@ class ForecastAnswer(PredictAnswer[PredictionT], Generic[PredictionT]):
     """A `PredictAnswer` with one prediction."""
 
     source: str = Field(description="Source of the readings: ingested or packaged.")
+    stale: str | None = Field(default=None, description="Why newer readings are not used: a delivery of them is held.")
 
 
 Reading: TypeAlias = dict[str, Any]

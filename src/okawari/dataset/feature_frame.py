@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.dataset.arrays import to_array
+from okawari.dataset.arrays import encode_words, to_array
+from okawari.dataset.steps import drop_missing_steps
 from okawari.graph.feature_graph import compute_features
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
@@ -16,7 +17,7 @@ from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The values that drift compares, one row per reading: the columns of records, the features of a series.
 
-    A series has no row for its first reading, because a feature may use the reading before.
+    A series has no row for its first reading, because a feature may use the reading before, and none for missing steps.
 
     Returns:
         The time column and one float64 column per feature.
@@ -31,7 +32,7 @@ def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case) -> pd.DataF
 
 @_compute.register
 def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    return readings[[case.time, *case.column_names]].reset_index(drop=True)
+    return encode_words(readings, case)[[case.time, *case.column_names]].reset_index(drop=True)
 
 
 @_compute.register
@@ -39,4 +40,5 @@ def _compute_series(layout: SeriesLayout, readings: pd.DataFrame, case: Case) ->
     x_1NF = to_array(readings, case)[None]
     features = pd.DataFrame(compute_features(case, x_1NF)[0].astype(np.float64), columns=list(case.feature_names))
     features.insert(0, case.time, readings[case.time].to_numpy()[1:])
-    return features
+    came = drop_missing_steps(readings.reset_index(drop=True), case).index
+    return features[(features.index + 1).isin(came)].reset_index(drop=True)

@@ -19,6 +19,7 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.dataset.splits import split_windows
+from okawari.dataset.steps import lay_out_steps
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import fit_contender
@@ -105,7 +106,11 @@ def compare_candidates(
     case: Case, recipes: Sequence[Recipe], watch: Watch, *, device: str = "cpu", threads: int = 1
 ) -> Iterator[Compared]:
     """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows."""
-    split = split_windows(cut_windows(find_readings(case), case), case)
+    from okawari.storage.contracts import know_case
+
+    readings = find_readings(case)
+    case = know_case(case, readings)
+    split = split_windows(cut_windows(readings, case), case)
     for recipe in recipes:
         fitted = fit_contender(recipe, case, split, watch(recipe), Workbench(device=device, threads=threads))
         yield Compared(
@@ -124,7 +129,7 @@ def find_readings(case: Case) -> pd.DataFrame:
     if snapshots.load_snapshot(case) is not None:
         return snapshots.load_readings(case)
     good = check_readings(case.source.read(), case, datetime.now(UTC)).good
-    return case.layout.stamp_records(good, case.time)
+    return lay_out_steps(case.layout.stamp_records(good, case.time), case)
 
 
 @dataclass(frozen=True, kw_only=True)

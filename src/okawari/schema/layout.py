@@ -6,7 +6,7 @@ snapshot's digest covers, and how windows are assigned to the parts of a split.
     SeriesLayout    key (series columns..., time); a reading replaces the stored one with the same key
     RecordLayout    no key; the time column is the time of arrival, which is not an input
 
-Frames have the case's time column (datetime64[ns], no zone) and number columns.
+Frames have the case's time column (datetime64[ns], no zone), number columns and columns of words.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okawari.errors import require
+from okawari.schema.calendar import Calendar
 from okawari.schema.columns import Column
 from okawari.schema.features import Feature
 
@@ -75,6 +77,14 @@ class DataLayout(ABC):
     @abstractmethod
     def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
         """The order in which windows are assigned to train, validation, calibration and holdout."""
+
+    @abstractmethod
+    def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
+        """Check that readings of the case `name` may have this calendar and these holidays.
+
+        Raises:
+            InvalidInput: they may not; the message names the setting.
+        """
 
     def storage_key(self, time: str) -> tuple[str, ...]:
         """The key columns of stored readings; without key columns, the time of arrival."""
@@ -144,6 +154,14 @@ class SeriesLayout(DataLayout):
         """The order of time."""
         return slice(None)
 
+    def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
+        """Holidays need a calendar."""
+        require(
+            calendar is not None or not holidays,
+            f"Case {name} has the holidays {holidays!r} and no frequency, so they have no effect. Add frequency='B', "
+            "or leave holidays out.",
+        )
+
 
 @dataclass(frozen=True)
 class RecordLayout(DataLayout):
@@ -179,7 +197,9 @@ class RecordLayout(DataLayout):
         The n-th of equal records is new if fewer than n equal ones are stored.
         """
         values, held = list(names), good.iloc[:0] if known is None else known
-        ours, theirs = (frame[values].assign(_nth=frame.groupby(values).cumcount()) for frame in (good, held))
+        ours, theirs = (
+            frame[values].assign(_nth=frame.groupby(values, dropna=False).cumcount()) for frame in (good, held)
+        )
         found = ours.merge(theirs, how="left", on=[*values, "_nth"], indicator=True)
         new = good[(found["_merge"] == "left_only").to_numpy()]
         start = now if known is None else max(now, known[time].max() + pd.Timedelta(microseconds=1))
@@ -203,3 +223,11 @@ class RecordLayout(DataLayout):
         digests = [hashlib.sha256(row.tobytes()).digest() for row in values_BN]
         places = sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True)
         return np.array(places, dtype=np.int64)
+
+    def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
+        """Records have neither."""
+        require(
+            calendar is None and not holidays,
+            f"Case {name} consists of records and has a frequency or holidays; only a series has steps. Leave "
+            "frequency and holidays out.",
+        )

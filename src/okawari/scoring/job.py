@@ -27,8 +27,9 @@ from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
+from okawari.dataset.arrays import to_array
 from okawari.errors import InvalidInput, NotYet
-from okawari.graph.inference import Graph, require_answers
+from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
@@ -157,6 +158,7 @@ def score_file(
     """
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
+    require_fit(model.graph, case)
     require_answers(model.graph, case)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_empty_rows(case))
     layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
@@ -210,7 +212,7 @@ def _score_chunk(
 
 def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
-    x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float64))
+    x = questions.build(to_array(known, case))
     asked = known.iloc[len(known) - len(x) :]
     numbers = np.concatenate([_empty_answers(case, model.graph), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
@@ -237,9 +239,9 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
 
 
 def _empty_rows(case: Case) -> pd.DataFrame:
-    numbers = {name: pd.Series(dtype="float64") for name in case.column_names}
+    values = {name: pd.Series(dtype="float64") for name in case.column_names}
     times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
-    return pd.DataFrame({**times, **numbers})
+    return pd.DataFrame({**times, **values})
 
 
 # --- the job ------------------------------------------------------------------------------------------------------

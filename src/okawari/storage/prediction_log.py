@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 
+from okawari.case import Case
 from okawari.errors import NotYet
+from okawari.schema.columns import find_words
 from okawari.settings import load_settings
 from okawari.storage import journal
 from okawari.storage.table_schemas import KEYS, SCHEMAS
-from okawari.storage.tables import Change, find_rows, load_or_empty, merge_rows
+from okawari.storage.tables import Change, find_rows, load_or_empty, merge_rows, rewrite_table
 
 Row = dict[str, Any]
 _ASKED = ("id", "index", "step", "target")
@@ -85,15 +87,63 @@ def _merge_outcomes(case_name: str, received: list[Received]) -> None:
 
 def _drop_repeated(rows: list[Row], stored: pd.DataFrame) -> list[Row]:
     """The rows, in their order, whose value is not the newest one of their key already."""
-    known = stored.sort_values("seq")[[*_ASKED, "value"]].itertuples(index=False, name=None)
-    newest = {tuple(key): value for *key, value in known}
+    known = stored.sort_values("seq")[[*_ASKED, "value", "label"]].itertuples(index=False, name=None)
+    newest = {tuple(key): _find_truth(value, label) for *key, value, label in known}
     new = []
     for row in rows:
-        key = tuple(row.get(name) for name in _ASKED)
-        if newest.get(key) != row["value"]:
-            newest[key] = row["value"]
+        key, truth = tuple(row.get(name) for name in _ASKED), _find_truth(row["value"], row.get("label"))
+        if newest.get(key) != truth:
+            newest[key] = truth
             new.append(row)
     return new
+
+
+def _find_truth(value: float | None, label: str | None) -> float | str | None:
+    return value if label is None else label
+
+
+def store_labels(case_name: str, case: Case | None) -> None:
+    """Add the columns that state of version 2 lacks; where the case is given, places of labels become words.
+
+    The journal of the service may hold further outcomes with places, which are read by the case's words when they are
+    judged.
+    """
+    spell = _Speller({} if case is None else _list_labels(case))
+    rewrite_table(case_name, "predictions", lambda rows: _convert(rows, "predictions", spell.predicted))
+    rewrite_table(case_name, "outcomes", lambda rows: _convert(rows, "outcomes", spell.sent))
+
+
+def _list_labels(case: Case) -> dict[str, tuple[str, ...]]:
+    """The labels of each target that an outcome may name; "" for the only target."""
+    targets = {target.name: target for target in case.task.named_targets} or {"": case.target}
+    return {name: target.labels for name, target in targets.items() if find_words([target])}
+
+
+@dataclass(frozen=True)
+class _Speller:
+    labels: Mapping[str, tuple[str, ...]]
+
+    def predicted(self, row: Row) -> Row:
+        labels = self.labels.get("")
+        if labels is None or len(row["mean"]) != len(labels):
+            return row
+        return {**row, "label": labels[max(range(len(labels)), key=row["mean"].__getitem__)]}
+
+    def sent(self, row: Row) -> Row:
+        labels, value = self.labels.get(row["target"]), row["value"]
+        if labels is None or value is None or not 0 <= value < len(labels):
+            return row
+        return {**row, "value": None, "label": labels[int(value)]}
+
+
+def _convert(
+    rows: pa.Table, table: Literal["predictions", "outcomes"], spell: Callable[[Row], Row]
+) -> tuple[pa.Table, Mapping[str, str]] | None:
+    schema = SCHEMAS[table]
+    if not set(schema.names) - set(rows.column_names):
+        return None
+    added = [{**dict.fromkeys(schema.names), **row} for row in rows.to_pylist()]
+    return pa.Table.from_pylist([spell(row) for row in added], schema=schema), {}
 
 
 def load_predictions(case_name: str) -> pd.DataFrame:

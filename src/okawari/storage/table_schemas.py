@@ -7,8 +7,11 @@
                                      for tasks with one target
     decisions    key id              verdicts and decisions, with the cause of each
     contracts    key version         the recorded meaning of the case's table, as JSON
+    deliveries   key key             what arrived at once, with its verdict; as Parquet, the rows of a delivery that is
+                                     held, waits or was discarded
 
-The columns of readings are those of the case.
+The columns of readings are those of the case: a time, float64 numbers, and words as text. `label` of a prediction is
+its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no value.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions", "contracts"]
+Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions", "contracts", "deliveries"]
 
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
@@ -40,6 +43,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "variant": pa.string(),
             "input_sha256": pa.string(),
             "source": pa.string(),
+            "label": pa.string(),
         }
     ),
     "outcomes": pa.schema(
@@ -49,6 +53,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "step": pa.int64(),
             "target": pa.string(),
             "value": pa.float64(),
+            "label": pa.string(),
             "at": TIME,
             "case": pa.string(),
             "seq": pa.int64(),
@@ -71,6 +76,22 @@ SCHEMAS: dict[Table, pa.Schema] = {
         }
     ),
     "contracts": pa.schema({"version": pa.int64(), "at": TIME, "snapshot_version": pa.int64(), "content": pa.string()}),
+    "deliveries": pa.schema(
+        {
+            "key": pa.string(),
+            "seq": pa.int64(),
+            "at": TIME,
+            "source": pa.string(),
+            "digest": pa.string(),
+            "state": pa.string(),
+            "verdict": pa.string(),
+            "reason": pa.string(),
+            "facts": pa.string(),
+            "rows": pa.int64(),
+            "content": pa.binary(),
+            "refused": pa.string(),
+        }
+    ),
 }
 KEYS: dict[Table, tuple[str, ...]] = {
     "quarantine": ("row_sha256",),
@@ -78,4 +99,5 @@ KEYS: dict[Table, tuple[str, ...]] = {
     "outcomes": ("id", "index", "step", "target", "seq"),
     "decisions": ("id",),
     "contracts": ("version",),
+    "deliveries": ("key",),
 }

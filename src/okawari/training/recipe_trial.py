@@ -16,6 +16,7 @@ import numpy as np
 from okawari.case import Case
 from okawari.data.validation import check_readings
 from okawari.dataset.splits import Split, split_windows
+from okawari.dataset.steps import lay_out_steps
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import calibrate
@@ -65,7 +66,7 @@ def split_source(case: Case, until: date | None = None) -> Split:
         InvalidInput: the source has other columns than the case, or too few valid readings.
     """
     good = check_readings(case.source.read(until), case, datetime.now(UTC)).good
-    return split_windows(cut_windows(case.layout.stamp_records(good, case.time), case), case)
+    return split_windows(cut_windows(lay_out_steps(case.layout.stamp_records(good, case.time), case), case), case)
 
 
 def fit_trial(recipe: Recipe, case: Case, split: Split, tolerance: float = TOLERANCE) -> Trial:
