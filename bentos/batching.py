@@ -26,7 +26,7 @@ from bentos.metrics import ServingMetrics
 from bentos.model_store import Entry, list_entries, read_newest
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 
 MAX_LATENCY_MS = 60_000
 """BentoML cancels a request after this wait. Real waits are far shorter, because the queue is bounded."""
@@ -43,9 +43,9 @@ class Answered:
     """The answer to one request [B, H], in the target's unit, and the model that computed all of it."""
 
     model: Loaded
-    mean_BH: Floats
-    lower_BH: Floats | None
-    upper_BH: Floats | None
+    mean_BH: Values
+    lower_BH: Values | None
+    upper_BH: Values | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Runner:
         self._many = asyncio.Lock()
         # A request counts as one, however many windows it holds: BentoML would split a larger one over two batches,
         # and a swap between them would let two versions answer it.
-        dispatcher: CorkDispatcher[Floats, Answered] = CorkDispatcher(
+        dispatcher: CorkDispatcher[Values, Answered] = CorkDispatcher(
             MAX_LATENCY_MS, case.serving.max_batch_size, fallback=_raise_overloaded, get_batch_size=lambda _: 1
         )
         dispatcher.optimizer = _NoWait(MAX_LATENCY_MS / 1000)
@@ -97,7 +97,7 @@ class Runner:
             raise NotYet(f"Case {self.case.name} has no model yet; make one with: okawari run {self.case.name}.")
         return model
 
-    async def answer(self, x_BTF: Floats) -> Answered:
+    async def answer(self, x_BTF: Values) -> Answered:
         """Answer valid readings, in one batch with other waiting requests if they fit into a batch.
 
         Raises:
@@ -113,7 +113,7 @@ class Runner:
             )
         return answered
 
-    async def _answer_many(self, x_BTF: Floats) -> Answered:
+    async def _answer_many(self, x_BTF: Values) -> Answered:
         """Answer more windows than a batch holds with one model, in parts; batches of others run in between."""
         size = self.case.serving.max_batch_size
         async with self._many:
@@ -126,11 +126,11 @@ class Runner:
         means, lowers, uppers = zip(*parts, strict=True)
         return Answered(model, np.concatenate(means), _join(lowers), _join(uppers))
 
-    async def _run_batch(self, requests: Sequence[Floats]) -> list[Answered]:
+    async def _run_batch(self, requests: Sequence[Values]) -> list[Answered]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._worker, self.compute, requests)
 
-    def compute(self, requests: Sequence[Floats]) -> list[Answered]:
+    def compute(self, requests: Sequence[Values]) -> list[Answered]:
         """Answer several requests [B, T, F] with one model."""
         model = self.require_model()  # once for the whole batch
         mean_BH, lower_BH, upper_BH = self._run_graph(model, np.concatenate(requests))
@@ -138,7 +138,7 @@ class Runner:
         parts = [slice(end - len(request), end) for end, request in zip(ends, requests, strict=True)]
         return [Answered(model, mean_BH[part], _cut(lower_BH, part), _cut(upper_BH, part)) for part in parts]
 
-    def _run_graph(self, model: Loaded, x_BTF: Floats) -> tuple[Floats, Floats | None, Floats | None]:
+    def _run_graph(self, model: Loaded, x_BTF: Values) -> tuple[Values, Values | None, Values | None]:
         size = self.case.serving.max_batch_size
         chunks = [x_BTF[start : start + size] for start in range(0, len(x_BTF), size)]
         answers = [model.graph.answer(chunk) for chunk in chunks]
@@ -222,14 +222,14 @@ def _raise_overloaded() -> NoReturn:
     )
 
 
-def _parts(answered: Answered) -> list[Floats]:
+def _parts(answered: Answered) -> list[Values]:
     return [part for part in (answered.mean_BH, answered.lower_BH, answered.upper_BH) if part is not None]
 
 
-def _join(parts: Sequence[Floats | None]) -> Floats | None:
+def _join(parts: Sequence[Values | None]) -> Values | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known else None
 
 
-def _cut(values_BH: Floats | None, part: slice) -> Floats | None:
+def _cut(values_BH: Values | None, part: slice) -> Values | None:
     return None if values_BH is None else values_BH[part]

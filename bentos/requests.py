@@ -20,7 +20,7 @@ from bentos.errors import Location, Refused, explain, format_location
 from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case, Column
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.time_order import find_disorder
@@ -35,7 +35,7 @@ class Question:
     `keys` holds the user's own key of each instance, None where it has none; it is empty for a question without keys.
     """
 
-    x_BTF: Floats
+    x_BTF: Values
     levels: list[float | None]
     as_of: list[str | None]
     keys: Sequence[str | None] = ()
@@ -71,8 +71,8 @@ class Reader:
         as_of = [self._check_times(window, index) for index, window in enumerate(windows)]
         values_BTF = np.stack([self._read_window(window, index) for index, window in enumerate(windows)])
         levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
-        x_BTF = _narrow(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
-        return Question(x_BTF, levels, as_of)
+        _require_range(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
+        return Question(values_BTF, levels, as_of)
 
     def read_records(self, records: list[Record]) -> Question:
         """Convert records to a question."""
@@ -80,8 +80,9 @@ class Reader:
         for rule in self.case.rules:
             self._check_rule(rule, values_BF, ("instances",))
         nothing: list[None] = [None] * len(records)
-        x_BTF = _narrow(values_BF[:, None], self.case, lambda index, _, name: ("instances", index, name))
-        return Question(x_BTF, [*nothing], [*nothing])
+        values_B1F = values_BF[:, None]
+        _require_range(values_B1F, self.case, lambda index, _, name: ("instances", index, name))
+        return Question(values_B1F, [*nothing], [*nothing])
 
     def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
         """The records' numbers [n, F]; a label is its index."""
@@ -190,11 +191,11 @@ def _encode_value(outcome: Record, target: Column) -> Record:
     return {**outcome, **target.split_truth(outcome["value"])}
 
 
-def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Location]) -> Floats:
-    """The readings in the graph's precision; raises `Refused` for a value outside its range."""
+def _require_range(values_BTF: Values, case: Case, locate: Callable[[int, int, str], Location]) -> None:
+    """Raise `Refused` for a value outside the range of features, which are float32."""
     with np.errstate(over="ignore", under="ignore"):
-        x_BTF = values_BTF.astype(np.float32)
-    lost = np.argwhere(~np.isfinite(x_BTF) | ((x_BTF == 0) & (values_BTF != 0)))
+        narrow_BTF = values_BTF.astype(np.float32)
+    lost = np.argwhere(~np.isfinite(narrow_BTF) | ((narrow_BTF == 0) & (values_BTF != 0)))
     if lost.size:
         index, row, column = (int(number) for number in lost[0])
         name = case.column_names[column]
@@ -204,4 +205,3 @@ def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, 
             "magnitudes from 1e-38 to 3e38. Check its unit.",
             location,
         )
-    return x_BTF
