@@ -20,8 +20,10 @@ from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
 from okawari.cli.interrupts import stop_on_sigterm
 from okawari.cli.keys import keys
+from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
@@ -43,7 +45,9 @@ _DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
 for command in (
     predict,
     score,
+    outcomes,
     explain,
+    leaderboard,
     new,
     quantize,
     readings,
