@@ -29,7 +29,8 @@ from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
 from okawari.dataset.arrays import to_array
 from okawari.errors import InvalidInput, NotYet
-from okawari.graph.inference import Graph, require_answers
+from okawari.graph.dictionary import know_graph
+from okawari.graph.inference import Graph, require_answers, require_inputs
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
@@ -158,12 +159,14 @@ def score_file(
     """
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
+    require_inputs(model.graph, case)
     require_answers(model.graph, case)
+    own = know_graph(case, model.graph.labels)
     begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_empty_rows(case))
-    layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
+    layouts = {"answers": lay_out_answers(own, model.graph), "refused": lay_out_refused(case)}
     job = _identify(case, model, source)
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
-        scored = _score_chunks(case, model, source, parts, watch)
+        scored = _score_chunks(own, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise InvalidInput(_describe_no_answer(case, source, scored))
