@@ -27,7 +27,7 @@ from bentos.model_store import Entry, list_entries, read_newest
 from bentos.requests import Question
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 
 MAX_LATENCY_MS = 60_000
 """BentoML cancels a request after this wait. Real waits are far shorter, because the queue is bounded."""
@@ -44,9 +44,9 @@ class Answered:
     """The answer to one request [B, H], in the target's unit, and the model that computed all of it."""
 
     model: Loaded
-    mean_BH: Floats
-    lower_BH: Floats | None
-    upper_BH: Floats | None
+    mean_BH: Values
+    lower_BH: Values | None
+    upper_BH: Values | None
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Runner:
         parts = [slice(end - len(x_BTF), end) for end, x_BTF in zip(ends, encoded, strict=True)]
         return [Answered(model, mean_BH[part], _cut(lower_BH, part), _cut(upper_BH, part)) for part in parts]
 
-    def _run_graph(self, model: Loaded, x_BTF: Floats) -> tuple[Floats, Floats | None, Floats | None]:
+    def _run_graph(self, model: Loaded, x_BTF: Values) -> tuple[Values, Values | None, Values | None]:
         size = self.case.serving.max_batch_size
         chunks = [x_BTF[start : start + size] for start in range(0, len(x_BTF), size)]
         answers = [model.graph.answer(chunk) for chunk in chunks]
@@ -227,14 +227,14 @@ def _raise_overloaded() -> NoReturn:
     )
 
 
-def _parts(answered: Answered) -> list[Floats]:
+def _parts(answered: Answered) -> list[Values]:
     return [part for part in (answered.mean_BH, answered.lower_BH, answered.upper_BH) if part is not None]
 
 
-def _join(parts: Sequence[Floats | None]) -> Floats | None:
+def _join(parts: Sequence[Values | None]) -> Values | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known else None
 
 
-def _cut(values_BH: Floats | None, part: slice) -> Floats | None:
+def _cut(values_BH: Values | None, part: slice) -> Values | None:
     return None if values_BH is None else values_BH[part]

@@ -30,7 +30,7 @@ from okawari.case import Case
 from okawari.contract.case_words import extend_words
 from okawari.dataset.arrays import format_time
 from okawari.dataset.windows import last_window
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 from okawari.schema.columns import find_words
 from okawari.security.answer_ids import AnswerIds
 from okawari.storage.disk_faults import DiskFault
@@ -65,7 +65,7 @@ class Reply:
     id: str
     answered: Answered
     question: Question
-    x_BTF: Floats
+    x_BTF: Values
     """The windows as the model took them."""
 
 
@@ -103,14 +103,16 @@ class CaseService:
         as_of = next((format_time(newest[name]) for name in self.case.time_columns), None)
         column = self.case.task.series_column
         level = None if column is None else float(newest[column])
-        question = Question(x_BTF, [level], [as_of], {each.name: each.labels for each in find_words(own.columns)})
-        return {**await self._answer(question, "forecast"), "source": source}
+        words = {each.name: each.labels for each in find_words(own.columns)}
+        question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of], words=words)
+        return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:
         """Journal the true values of an outcomes request; returns how many.
 
         Raises:
             Refused: the request is not valid, or an id or index is not of an answer that was issued for this case.
+                An unknown key is not refused here: `okawari.storage.prediction_log` finds it when it joins the outcome.
         """
         if len(body) > self.limits.small:
             outcomes = await self._large_bodies.read_outcomes(self.case, body)
@@ -169,6 +171,8 @@ class CaseService:
             )
 
     def _require_issued(self, outcome: Row, place: int) -> None:
+        if "key" in outcome:
+            return
         n_instances = self._ids.count_instances(outcome["id"])
         if n_instances is None:
             raise Refused(
@@ -205,6 +209,7 @@ class CaseService:
                 "upper": None if answered.upper_BH is None else answered.upper_BH[index].tolist(),
                 "label": _name_best(answered.model.case, answered.mean_BH[index].tolist()),
                 "input_sha256": hashlib.sha256(reply.x_BTF[index].tobytes()).hexdigest(),
+                "key": question.find_key(index),
                 **shared,
             }
             for index in places

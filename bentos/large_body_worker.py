@@ -40,8 +40,12 @@ def check(kind: str, case_name: str, body: bytes) -> tuple[dict[str, Any], list[
             return {}, [to_json(outcomes[start : start + _OUTCOMES_IN_FRAME]) for start in starts]
         question = reader.read_question(body)
         header = {
-            "shape": question.x_BTF.shape, "levels": question.levels, "as_of": question.as_of, "words": question.words
-        }  # fmt: skip
+            "shape": question.x_BTF.shape,
+            "levels": question.levels,
+            "as_of": question.as_of,
+            "keys": question.keys,
+            "words": question.words,
+        }
         return header, [question.x_BTF.tobytes()]
     except Refused as refused:
         return {"error": str(refused), "detail": refused.detail}, []
