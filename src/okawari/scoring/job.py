@@ -138,16 +138,17 @@ def score_file(
     check_job(case, source, target, overwrite=overwrite)
     require_fit(model.graph, case)
     require_answers(model.graph, case)
+    own = know_graph(case, model.graph.labels)
     begin = Progress(
         scored=Scored(),
         checked_at=datetime.now(UTC),
         carried=empty_rows(case),
         nonce=secrets.token_hex(16) if journal else "",
     )
-    layouts = {"answers": lay_out_answers(case, model.graph, journal=journal), "refused": lay_out_refused(case)}
+    layouts = {"answers": lay_out_answers(own, model.graph, journal=journal), "refused": lay_out_refused(case)}
     job = {**_identify(case, model, source), "journal": journal}
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
-        scored = _score_chunks(case, model, source, parts, watch)
+        scored = _score_chunks(own, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise InvalidInput(_describe_no_answer(case, source, scored))
