@@ -32,7 +32,7 @@ from okawari.graph.inference import Graph, require_answers
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
-from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
+from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.questions import Questions, choose_questions
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.settings import load_settings
@@ -216,6 +216,8 @@ def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame)
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     for place, (name, values) in enumerate(identify_rows(case, asked).items()):
         answers.insert(place, name, values)
+    for name, texts in name_step_times(case, asked).items():
+        answers[name] = texts
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
     is_finite = np.isfinite(numbers).all(axis=1)
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
