@@ -64,6 +64,9 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
+TIMES = ["time_1", "time_2", "time_3"]
+
+
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
@@ -81,6 +84,9 @@ def _answer_one_by_one(readings: pd.DataFrame, case: Case, model: Model) -> pd.D
         for name, values_BH in (("mean", answer.mean_BH), ("lower", answer.lower_BH), ("upper", answer.upper_BH)):
             if values_BH is not None:
                 row |= {f"{name}_{step}": value for step, value in enumerate(values_BH[0], start=1)}
+        assert case.calendar is not None
+        ahead = case.calendar.steps_after(row["as_of"], case.horizon).astype("datetime64[D]").astype(str)
+        row |= {f"time_{step}": day for step, day in enumerate(ahead, start=1)}
         rows.append({**row, "model_version": model.version, "graph_sha256": model.graph.sha256})
     return pd.DataFrame(rows)
 
@@ -154,7 +160,7 @@ def test_a_model_without_interval_has_no_columns_for_bounds(
 ) -> None:
     bare = _make_model(small_case, interval=False)
     score_file(small_case, bare, _write(readings, tmp_path / "in.csv"), tmp_path / "out.parquet")
-    names = ["as_of", "level", "mean_1", "mean_2", "mean_3", "model_version", "graph_sha256"]
+    names = ["as_of", "level", "mean_1", "mean_2", "mean_3", *TIMES, "model_version", "graph_sha256"]
     assert list(_read(tmp_path / "out.parquet").columns) == names
 
 

@@ -23,7 +23,7 @@ CPI = load_case("cpi")
 assert isinstance(CPI.task, Anticipate)
 TREND = replace(CPI.task.targets[0], labels=("falling", "very stable", "rising"))
 CASE = replace(CPI, task=replace(CPI.task, targets=(TREND, CPI.task.targets[1])))
-KNOWN, LINEAGE = ["as_of", "level"], ["model_version", "graph_sha256"]
+KNOWN, LINEAGE = ["as_of", "level"], ["time_1", "model_version", "graph_sha256"]
 LABEL = ["trend", "trend_falling", "trend_very stable", "trend_rising"]
 NUMBER = ["acceleration", "acceleration_lower", "acceleration_upper"]
 

@@ -33,7 +33,7 @@ from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
-from okawari.scoring.questions import Questions, choose_questions
+from okawari.scoring.questions import Questions, build_questions, choose_questions
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.settings import load_settings
 from okawari.storage.deployable import digest
@@ -210,8 +210,8 @@ def _score_chunk(
 
 def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
-    x = questions.build(known[list(case.column_names)].to_numpy(dtype=np.float32))
-    asked = known.iloc[len(known) - len(x) :]
+    x, rows = build_questions(known, case, questions)
+    asked = known.iloc[rows]
     numbers = np.concatenate([_empty_answers(case, model.graph), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     for place, (name, values) in enumerate(identify_rows(case, asked).items()):
