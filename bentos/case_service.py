@@ -45,6 +45,12 @@ async def _take_turns(count: int) -> AsyncIterator[range]:
         yield range(start, min(start + _TURN, count))
 
 
+def _name_best(case: Case, mean_H: list[float]) -> str | None:
+    """The most probable label of the only head; None for numbers and for several heads."""
+    head, *others = case.task.heads
+    return None if others else head.name_best(mean_H)
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer before formatting: its id, its numbers and the question."""
@@ -85,13 +91,14 @@ class CaseService:
         column = self.case.task.series_column
         level = None if column is None else float(newest[column])
         question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
-        return {**await self._answer(question, "forecast"), "source": source}
+        return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:
         """Journal the true values of an outcomes request; returns how many.
 
         Raises:
             Refused: the request is not valid, or an id or index is not of an answer that was issued for this case.
+                An unknown key is not refused here: `okawari.storage.prediction_log` finds it when it joins the outcome.
         """
         if len(body) > self.limits.small:
             outcomes = await self._large_bodies.read_outcomes(self.case, body)
@@ -134,6 +141,8 @@ class CaseService:
         return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
 
     def _require_issued(self, outcome: Row, place: int) -> None:
+        if "key" in outcome:
+            return
         n_instances = self._ids.count_instances(outcome["id"])
         if n_instances is None:
             raise Refused(
@@ -169,7 +178,9 @@ class CaseService:
                 "mean": answered.mean_BH[index].tolist(),
                 "lower": None if answered.lower_BH is None else answered.lower_BH[index].tolist(),
                 "upper": None if answered.upper_BH is None else answered.upper_BH[index].tolist(),
+                "label": _name_best(self.case, answered.mean_BH[index].tolist()),
                 "input_sha256": hashlib.sha256(question.x_BTF[index].tobytes()).hexdigest(),
+                "key": question.find_key(index),
                 **shared,
             }
             for index in places

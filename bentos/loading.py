@@ -15,6 +15,7 @@ import pandas as pd
 from bentos.model_store import Entry
 from okawari.case import Case
 from okawari.clients.wire import ModelInfo
+from okawari.dataset.arrays import decode_places
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.storage.deployable import Deployable, Manifest, load_deployable
@@ -64,7 +65,7 @@ def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Load
     require_answers(graph, case)
     _warm(graph, case)
     _check_golden(graph, deployable, case)
-    return Loaded(entry.tag, deployable.manifest, graph, deployable.recent)
+    return Loaded(entry.tag, deployable.manifest, graph, decode_places(deployable.recent, case))
 
 
 def _warm(graph: Graph, case: Case) -> None:

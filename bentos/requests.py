@@ -6,7 +6,7 @@ Shapes: B windows, T readings, F columns. Faulty requests raise here, before the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from operator import itemgetter
 from typing import Any
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from bentos.errors import Location, Refused, explain, format_location
+from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
 from bentos.window_times import WindowTimes
 from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Floats
 from okawari.schema.calendar import Times, format_local
+from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 Record = dict[str, Any]
@@ -30,12 +32,19 @@ Record = dict[str, Any]
 class Question:
     """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record,
     in UTC as ISO 8601. `times` has the times of the steps ahead of each; it is empty before they are found.
+
+    `keys` holds the user's own key of each instance, None where it has none; it is empty for a question without keys.
     """
 
     x_BTF: Floats
     levels: list[float | None]
     as_of: list[str | None]
+    keys: Sequence[str | None] = ()
     times: Sequence[Sequence[str] | None] = ()
+
+    def find_key(self, index: int) -> str | None:
+        """The user's own key of an instance."""
+        return self.keys[index] if self.keys else None
 
 
 class Reader:
@@ -56,8 +65,9 @@ class Reader:
         Raises:
             Refused: it is not valid JSON, a field is missing, or a value is not valid for this case.
         """
-        instances = self._parse(self.predict_type, body)["instances"]
-        return _read(self.case.layout, self, instances)
+        request = self._parse(self.predict_type, body)
+        keys = take_keys(self.case, request) if self.case.key else ()
+        return replace(_read(self.case.layout, self, request["instances"]), keys=keys)
 
     def read_windows(self, windows: list[list[Record]]) -> Question:
         """Convert windows of a series to a question."""
@@ -92,10 +102,12 @@ class Reader:
     def read_outcomes(self, body: bytes | bytearray) -> list[Record]:
         """Parse an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
+        if self.case.key:
+            outcomes = [name_prediction(self.case, outcome, place) for place, outcome in enumerate(outcomes)]
         return [self._read_outcome(outcome) for outcome in outcomes]
 
     def _read_outcome(self, outcome: Record) -> Record:
-        """The outcome with its value as a number. If the case has named targets, it keeps its target's name."""
+        """The outcome with a number as `value` or a word as `label`, and with its target's name if targets have one."""
         if not self._targets:
             return _encode_value(outcome, self.case.target)
         name = outcome.pop("target")
@@ -147,11 +159,14 @@ _read.register(RecordLayout, lambda layout, reader, instances: reader.read_recor
 
 def _map_labels(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
     """The index of each label, by column."""
-    return {column.name: column.places for column in columns if column.places}
+    return {
+        column.name: {label: float(place) for place, label in enumerate(column.labels)}
+        for column in find_words(columns)
+    }
 
 
 def _encode_value(outcome: Record, target: Column) -> Record:
-    return {**outcome, "value": target.to_number(outcome["value"])}
+    return {**outcome, **target.split_truth(outcome["value"])}
 
 
 def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Location]) -> Floats:

@@ -108,7 +108,7 @@ def _load_facts(name: str, moment: int) -> Facts:
     served = attempt(lambda: _find_case(name))
     state = attempt(lambda: read_state(name))
     if state is not None:
-        trouble.extend(filter(None, (state.alarm, state.problem)))
+        trouble.extend(filter(None, (state.alarm, state.held, state.problem)))
     return Facts(
         case=case,
         links=load_links(),

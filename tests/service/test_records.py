@@ -39,7 +39,7 @@ def served(make_kitchen, serve):
     by_patient = np.zeros((1, 11))
     by_patient[0, [3, 2]] = 1.0, 100.0  # age, sex one, sex two, bmi, ...
     linear = AffineCore(by_patient, np.zeros(1), reads="z")
-    kitchen.put(_deploy("diabetes", linear, Interval(0.9, np.array([30.0])), {**PATIENT, "sex": 1}))
+    kitchen.put(_deploy("diabetes", linear, Interval(0.9, np.array([30.0])), PATIENT))
     sides = AffineCore(np.array([[2.0, 0], [-2.0, 0], [-2.0, 0], [2.0, 0]]), np.zeros(4), reads="z")
     kitchen.put(_deploy("blobs", sides, None, {"x": 1.0, "y": 1.0}))
     brightest = np.zeros((10, 64))

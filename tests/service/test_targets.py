@@ -112,8 +112,8 @@ def test_too_few_readings_are_refused(served, quarters):
 def test_truths_are_told_target_by_target_and_journaled_by_their_names(served):
     for target, value in (("trend", "rising"), ("acceleration", -0.25), ("regime", "moderate")):
         assert _tell(served, target=target, value=value).json() == {"accepted": 1}
-    told = [(row["target"], row["value"]) for row in _read_outcomes(served, "cpi")]
-    assert told == [("trend", 2.0), ("acceleration", -0.25), ("regime", 1.0)]
+    told = [(row["target"], row["value"], row["label"]) for row in _read_outcomes(served, "cpi")]
+    assert told == [("trend", None, "rising"), ("acceleration", -0.25, None), ("regime", None, "moderate")]
     assert _tell(served, "pace", target="acceleration", value=1).json() == {"accepted": 1}
 
 

@@ -65,7 +65,7 @@ def test_before_the_first_ingest_the_source_is_compared_on(home: Path) -> None:
     case = load_case("diabetes")
     readings = find_readings(case)
     assert len(readings) == 442 and not readings.isna().any(axis=None)
-    assert set(np.unique(readings["sex"])) == {0, 1}
+    assert set(np.unique(readings["sex"])) == {"one", "two"}
 
 
 def test_a_candidate_that_the_case_does_not_have_is_refused() -> None:

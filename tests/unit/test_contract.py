@@ -49,8 +49,7 @@ def test_words_of_a_dictionary_keep_their_places_whatever_order_the_case_names_t
     }
 
 
-def test_the_newest_version_is_loaded_and_a_stored_one_never_changes(monkeypatch, tmp_path):
-    monkeypatch.setenv("OKAWARI_HOME", str(tmp_path))
+def test_the_newest_version_is_loaded_and_a_stored_one_never_changes(home):
     first = start_contract(CASE)
     assert load_contract("churn") is None
     record_contract(first, 0)

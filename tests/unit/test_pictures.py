@@ -145,7 +145,7 @@ def test_what_is_no_picture_goes_to_quarantine_by_its_name(digits: Case, own: Pi
     assert checked.refused["reason"].iloc[0].startswith("pixel_00 is '7/half.png: a damaged picture (")
     done = record_readings(digits, checked.good, checked.refused, NOW)
     assert (done.new_rows, done.quarantined_rows) == (5, 4)
-    assert load_readings(digits)["digit"].tolist() == [0, 1, 2, 3, 4]
+    assert load_readings(digits)["digit"].tolist() == list("01234")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::PIL.Image.DecompressionBombWarning")

@@ -29,6 +29,7 @@ from okawari.graph.feature_graph import compute_features
 from okawari.graph.inference import Answer
 from okawari.models.constant import Constant
 from okawari.models.windows import WindowSet
+from okawari.schema.heads import LabelHead
 from okawari.storage import snapshots
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -72,14 +73,16 @@ def test_a_case_that_makes_no_sense_is_refused(build, told: str) -> None:  # typ
 # --- how records are checked and kept -----------------------------------------------------------------------------
 
 
-def test_labels_become_their_places_whatever_type_a_file_gave_them() -> None:
+def test_labels_are_words_whatever_type_a_file_gave_them() -> None:
     checked = check_readings(RAW, CASE, NOW)
-    assert checked.refused.empty
-    assert checked.good["colour"].tolist() == [0, 1, 0, 0] and checked.good["fruit"].tolist() == [0, 1, 2, 0]
+    assert checked.refused.empty and checked.new_words == {}
+    assert checked.good["colour"].tolist() == ["red", "green", "red", "red"]
+    assert checked.good["fruit"].tolist() == ["apple", "pear", "3", "apple"]
 
 
-def test_a_word_that_is_no_label_is_refused_with_those_there_are() -> None:
-    checked = check_readings(RAW.assign(colour=["red", "blue", None, "red"]), CASE, NOW)
+def test_a_word_that_is_no_label_is_refused_where_the_labels_are_closed() -> None:
+    closed = replace(CASE, columns=(CASE.columns[0], replace(CASE.columns[1], new_share=0)))
+    checked = check_readings(RAW.assign(colour=["red", "blue", None, "red"]), closed, NOW)
     assert len(checked.good) == 2
     assert checked.refused["reason"].tolist() == ["colour is 'blue', not one of red, green", "colour is missing"]
 
@@ -114,8 +117,13 @@ def test_a_snapshots_digest_says_nothing_of_when_records_arrived(home: Path) -> 
 # --- how they are cut, split and read by a graph ------------------------------------------------------------------
 
 
+FRUIT = ("apple", "pear", "3")
+
+
 def _windows(values: list[float]) -> WindowSet:
-    frame = pd.DataFrame({"grams": values, "colour": 0.0, "fruit": [place % 3 for place in range(len(values))]})
+    frame = pd.DataFrame(
+        {"grams": values, "colour": "red", "fruit": [FRUIT[place % 3] for place in range(len(values))]}
+    )
     return cut_windows(frame.assign(arrived=pd.date_range("2020", periods=len(values), freq="s")), CASE)
 
 
@@ -197,11 +205,23 @@ def test_drift_of_records_takes_no_order_for_granted() -> None:
 def test_answers_meet_the_truth_that_was_sent_for_them() -> None:
     answered = pd.DataFrame(
         {"id": ["a", "a", "b"], "index": [0, 1, 0], "version": "1", "mean": [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]],
-         "lower": None, "upper": None}
+         "lower": None, "upper": None, "label": ["no", "yes", "no"]}
     )  # fmt: skip
-    told = pd.DataFrame({"id": ["a", "a"], "index": [0, 1], "step": 1, "target": "", "value": [0.0, 0.0]})
-    pairs = match_records(answered, told)
+    told = pd.DataFrame(
+        {"id": ["a", "a"], "index": [0, 1], "step": 1, "target": "", "value": [None, 0.0], "label": ["no", None]}
+    )
+    pairs = match_records(answered, told, LabelHead(name="left", start=0, words=("no", "yes")))
     assert pairs["hit"].tolist() == [1, 0] and pairs["truth"].tolist() == [0, 0]
+
+
+def test_an_answer_is_judged_by_its_word_and_not_by_its_place() -> None:
+    answered = pd.DataFrame(
+        {"id": ["a", "b"], "index": 0, "version": ["1", "2"], "mean": [[0.9, 0.1], [0.1, 0.2, 0.7]],
+         "lower": None, "upper": None, "label": ["plus", "plus"]}
+    )  # fmt: skip
+    told = pd.DataFrame({"id": ["a", "b"], "index": 0, "step": 1, "target": "", "value": None, "label": "plus"})
+    head = LabelHead(name="plan", start=0, words=("basic", "mini", "plus"))
+    assert match_records(answered, told, head)["hit"].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(39, "not enough data"), (30, "degraded"), (90, "good")])

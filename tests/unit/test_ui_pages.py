@@ -227,11 +227,11 @@ def test_the_band_starts_at_the_last_value_and_follows_the_interval(full: Facts)
     assert list(band.y) == [10.0, 11.0, 12.0, 13.0, 7.0, 8.0, 9.0, 10.0]
 
 
-def test_hovering_reads_in_dollars_with_the_expected_day(full: Facts) -> None:
+def test_hovering_reads_in_dollars_with_the_day(full: Facts) -> None:
     figure = draw_ahead(full)
     assert figure is not None
     texts = [row[0] for row in next(trace for trace in figure.data if trace.name == "forecast").customdata]
-    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90% interval: $9.00 to $11.00"
+    assert texts[1] == "Step 1, Wed 2 Jan 2002<br><b>$10.10</b><br>90% interval: $9.00 to $11.00"
     assert texts[0] == "Last known, 31 Dec 2001<br><b>$10.00</b>"
 
 

@@ -30,7 +30,7 @@ def _answer(case: str, said: AnyPrediction) -> ForecastAnswer[AnyPrediction]:
     return ForecastAnswer[AnyPrediction](id="f" * 32, model=model, predictions=[said], source="ingested")
 
 
-def _facts(name: str, said: AnyPrediction, target: list[float]) -> Facts:
+def _facts(name: str, said: AnyPrediction, target: list[float] | list[str]) -> Facts:
     case = load_case(name)
     recent = pd.DataFrame({case.target.name: target, case.time: pd.Timestamp("2012-12-04")})
     return Facts(case=case, links=LINKS, recent=recent, forecast=_answer(name, said))
@@ -43,7 +43,7 @@ def patient() -> Facts:
 
 @pytest.fixture
 def point() -> Facts:
-    return _facts("blobs", LABEL, [0.0, 0.0, 2.0])
+    return _facts("blobs", LABEL, ["north_east", "north_east", "south_west"])
 
 
 def test_a_number_is_shown_with_its_interval(patient: Facts) -> None:

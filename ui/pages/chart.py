@@ -72,8 +72,9 @@ def _(task: Regress, facts: Facts, recent: pd.DataFrame) -> Figure:
 @_draw_past.register
 def _(task: Classify, facts: Facts, recent: pd.DataFrame) -> Figure:
     """The number of rows of each label."""
-    places, labels = recent[facts.case.target.name].astype(int), facts.case.target.labels
-    counts = places.value_counts().reindex(range(len(labels)), fill_value=0)
+    counts = recent[facts.case.target.name].value_counts()
+    labels = tuple(dict.fromkeys((*facts.case.target.labels, *counts.index)))
+    counts = counts.reindex(labels, fill_value=0)
     figure = Figure(layout=_layout(""))
     hover = "%{x}: %{y}<extra></extra>"
     figure.add_bar(x=list(labels), y=counts.tolist(), marker={"color": _INK}, hovertemplate=hover)

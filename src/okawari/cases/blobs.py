@@ -16,6 +16,7 @@ CASE = Case(
         target=Column(
             name="blob",
             labels=("north_east", "north_west", "south_west", "south_east"),
+            new_share=0,
             description="blob that the point was drawn from",
         )
     ),

@@ -15,7 +15,7 @@ CASE = Case(
     time=ARRIVED,
     columns=(
         Column(name="age", unit="years", minimum=0, maximum=120),
-        Column(name="sex", labels=("one", "two"), description="as coded in the study"),
+        Column(name="sex", labels=("one", "two"), new_share=0, description="as coded in the study"),
         Column(name="bmi", unit="kg/m2", above=0, description="body mass index"),
         Column(name="bp", unit="mmHg", above=0, description="average blood pressure"),
         Column(name="s1", unit="mg/dl", above=0, description="total serum cholesterol"),

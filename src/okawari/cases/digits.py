@@ -33,7 +33,9 @@ CASE = Case(
     ),
     time=ARRIVED,
     columns=tuple(Column(name=name, minimum=0, maximum=16, description="darkness") for name in PIXELS),
-    task=Classify(target=Column(name="digit", labels=tuple("0123456789"), description="digit that was written")),
+    task=Classify(
+        target=Column(name="digit", labels=tuple("0123456789"), new_share=0, description="digit that was written")
+    ),
     candidates=(
         Constant(),
         Linear(penalty=10.0),

@@ -20,17 +20,20 @@ ColumnKind = Literal["number", "word"]
 class ColumnMeaning:
     """The meaning of one column. `words` only ever grow at their end, so a word keeps its place.
 
-    `missing_words` are texts that mean an empty field. Usual figures are in `usual`, by name, in the column's own unit
-    or as shares from 0 to 1.
+    `n_first` counts the words of the first version. `missing_words` are texts that mean an empty field. Usual figures
+    are in `usual`, by name, in the column's own unit or as shares from 0 to 1.
     """
 
     name: str
     kind: ColumnKind
     unit: str = ""
     words: tuple[str, ...] = ()
+    n_first: int = 0
     missing_words: tuple[str, ...] = ()
     allows_missing: bool = False
     usual: Mapping[str, float] = field(default_factory=dict)
+    accepted: tuple[tuple[float, ...], ...] = ()
+    """Levels that a person has accepted: (before, after) of a jump in a series; (after,) of a delivery of records."""
 
     def learn_words(self, found: tuple[str, ...]) -> ColumnMeaning:
         """The column with further words at the end, in the given order; known words keep their places.
@@ -71,6 +74,10 @@ class Contract:
     time: TimeMeaning | None = None
     dialect: Mapping[str, str] = field(default_factory=dict)
     usual: Mapping[str, float] = field(default_factory=dict)
+    edition: str = ""
+    """Name of the source whose edition the stored history is; a read of another one may replace the history once."""
+    delivery: str = ""
+    """Key of the delivery that was learned last, so that a repeated step does not learn it twice."""
 
     def find(self, name: str) -> ColumnMeaning | None:
         """The column of that name; None if the contract has none."""
@@ -106,5 +113,8 @@ def read_contract(text: str) -> Contract:
 
 
 def _read_column(found: dict[str, Any]) -> ColumnMeaning:
-    lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-    return ColumnMeaning(**{**found, **lists})
+    return ColumnMeaning(**{name: _freeze(value) for name, value in found.items()})
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(each) for each in value) if isinstance(value, list) else value

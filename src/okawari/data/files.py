@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 from okawari.case.source import Source
 from okawari.data import csv_reader
 from okawari.data.csv_reader import CsvError
+from okawari.data.file_format import PLAIN, FileFormat
 from okawari.data.sql import SqlQuery
 from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
+from okawari.data.time_format import ISO, require_time_format
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class TableFile:
     """A CSV or Parquet file on disk; the file extension selects the reader.
 
     `rename` changes the names of columns on reading, so that later code uses one name only; `time` is the new name. A
-    file that already has the new names can be read too, because only the checks look for missing columns.
+    file that already has the new names can be read too, because only the checks look for missing columns. `format` is
+    how its fields and numbers are written, `time_format` how its times are.
 
     Example:
         >>> TableFile(Path("sales.csv"), time="day", rename=(("Sold on", "day"), ("Unit Price", "unit_price"))).time
@@ -36,6 +39,11 @@ class TableFile:
     path: Path
     time: str | None = "date"
     rename: Names = ()
+    format: FileFormat = PLAIN
+    time_format: str = ISO
+
+    def __post_init__(self) -> None:
+        require_time_format(self.time_format)
 
     def read(self, until: date | None = None) -> pd.DataFrame:
         """The file's columns, unconverted; broken lines are left out.
@@ -146,3 +154,13 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source:
 def find_source_names(found: Sequence[str], source: Source | None) -> dict[str, str]:
     """The names of a table's columns (`found`) by their names in the case, where the two differ."""
     return {name: given for given, name in getattr(source, "rename", ()) if given in found and name not in found}
+
+
+def ends_cut(source: Source) -> bool | None:
+    """Whether a text file ends without a line end, so that its last line may be cut; None for other sources."""
+    if not isinstance(source, TableFile) or source.path.suffix.lower() != ".csv" or not source.path.is_file():
+        return None
+    size = source.path.stat().st_size
+    with source.path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        return file.read(1) not in (b"\n", b"\r", b"")

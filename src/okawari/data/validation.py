@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from numbers import Number
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from okawari.case import AtLeast, Case, Column
 from okawari.data.calendar_check import collect_off_calendar
 from okawari.errors import InvalidInput
 from okawari.schema.calendar import Calendar
+from okawari.schema.columns import find_numbers
 
 _MANY = 5
 """If a row has more missing values than this, the reason counts them instead of listing them."""
@@ -28,12 +29,23 @@ _MANY = 5
 
 @dataclass(frozen=True)
 class Checked:
-    """A checked table: `good` readings as float64 columns (a label as its index), and `refused` rows unchanged, with a
-    column `reason`. The readings of a series have a time, ascending and unique; records keep their order.
+    """A checked table: `good` readings, and `refused` rows unchanged, with a column `reason`.
+
+    Columns are float64 numbers or words (`str`, or None). The readings of a series have a time, ascending and unique;
+    records keep their order. `new_words` has, by column, the words that the case does not know, in the order of
+    appearance, each with its number of valid rows. `notes` are sentences about how the table was read.
     """
 
     good: pd.DataFrame
     refused: pd.DataFrame
+    new_words: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def new_shares(self) -> dict[str, float]:
+        """By column, the share of all rows that hold a word which the case does not know, 0 to 1."""
+        n_rows = len(self.good) + len(self.refused)
+        return {name: sum(words.values()) / n_rows for name, words in self.new_words.items()}
 
     @property
     def reason(self) -> str:
@@ -73,7 +85,8 @@ def check_readings(
     collect_off_calendar(reasons, case, typed.drop(index=list(reasons)), calendar)
     # Repeats are searched last and among valid rows only: a damaged row must not displace its repaired copy.
     _collect_repeats(reasons, case, typed.drop(index=list(reasons)))
-    checked = _part(raw, case.layout.sort(typed, case.time), reasons)
+    parted = _part(raw, case.layout.sort(typed, case.time), reasons)
+    checked = replace(parted, new_words=count_new_words(parted.good, case))
     if not broken:
         return checked
     lines = pd.DataFrame({"reason": [f"row {number}: {why}" for number, why in broken.items()]}, dtype=object)
@@ -82,8 +95,15 @@ def check_readings(
 
 def _part(raw: pd.DataFrame, typed: pd.DataFrame, reasons: dict[int, list[str]]) -> Checked:
     refused = raw.loc[sorted(reasons)].assign(reason=["; ".join(reasons[row]) for row in sorted(reasons)])
-    good = typed.drop(index=list(reasons))
-    return Checked(good.reset_index(drop=True), refused.reset_index(drop=True))
+    good = typed.drop(index=list(reasons)).reset_index(drop=True)
+    return Checked(good, refused.reset_index(drop=True))
+
+
+def count_new_words(frame: pd.DataFrame, case: Case) -> dict[str, dict[str, int]]:
+    """By column, the words that are not among its labels, in the order of appearance, each with its number of rows."""
+    known = (column for column in case.known_columns if column.name in frame.columns)
+    found = {column.name: column.list_new(frame[column.name]) for column in known}
+    return {name: words for name, words in found.items() if words}
 
 
 def require_columns(found: Sequence[object], case: Case, needed: Sequence[str]) -> None:
@@ -109,11 +129,13 @@ def judge_rows(raw: pd.DataFrame, case: Case, now: datetime) -> tuple[pd.DataFra
         now: aware time; a reading with a later time is damaged.
 
     Returns:
-        All rows with time and float64 columns (an unreadable value is missing), and the reasons by damaged row.
+        All rows with time, float64 columns and columns of words (an unreadable value is missing), and the reasons by
+        damaged row.
     """
     columns = tuple(column for column in case.known_columns if column.name in raw.columns)
     typed = _convert(raw, case, columns)
     reasons = _find_unreadable(raw, typed, case)
+    _find_strange(reasons, typed, columns)
     _collect(reasons, _build_schema(case, columns, now), typed.drop(index=list(reasons)))
     return typed, reasons
 
@@ -162,15 +184,24 @@ def _find_unreadable(raw: pd.DataFrame, typed: pd.DataFrame, case: Case) -> dict
     missing: dict[int, list[str]] = defaultdict(list)
     for name in typed.columns:
         kind = "a time" if typed[name].dtype.kind == "M" else case.column(name).expected
+        is_word = typed[name].dtype.kind == "O"  # only a missing value is no word
         for row in np.flatnonzero(typed[name].isna()):
             came = raw[name].iloc[row]
-            if pd.isna(came):
+            if pd.isna(came) or is_word:
                 missing[int(row)].append(name)
             else:
                 reasons[int(row)].append(f"{name} is {came!r}, not {kind}")
     for damaged, names in missing.items():
         reasons[damaged] += _format_missing(names)
     return reasons
+
+
+def _find_strange(reasons: dict[int, list[str]], typed: pd.DataFrame, columns: Sequence[Column]) -> None:
+    """Add a reason to each row with a word that its column does not take."""
+    for column in columns:
+        words = typed[column.name]
+        for row in column.find_refused(words):
+            reasons[int(row)].append(f"{column.name} is {words.iloc[row]!r}, not {column.expected}")
 
 
 def _format_missing(names: list[str]) -> list[str]:
@@ -183,7 +214,7 @@ def _build_schema(case: Case, known: tuple[Column, ...], now: datetime) -> pa.Da
     latest = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     # The reason must not contain the time of the check: quarantine keeps a row once for the same reason.
     past = pa.Check.le(latest, error=f"{case.time} lies in the future")
-    columns = {column.name: pa.Column(float, _build_checks(column)) for column in known}
+    columns = {column.name: pa.Column(float, _build_checks(column)) for column in find_numbers(known)}
     times = {name: pa.Column("datetime64[ns]", past) for name in case.time_columns}
     return pa.DataFrameSchema(
         {**times, **columns},

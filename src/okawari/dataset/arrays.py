@@ -1,4 +1,7 @@
-"""From a frame of readings to the array that a graph takes; a value that is not a number raises with its column's name.
+"""From a frame of readings to the array that a graph takes: numbers, and words as their places in the case's labels.
+
+A value that is neither raises with its column's name. The places are those of the case that is passed: in training and
+serving, the case with the dictionary of the graph (`okawari.contract.case_words`).
 
 Shapes: n readings, F columns.
 """
@@ -9,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.case import Case
+from okawari.case import Case, Column
 from okawari.errors import InvalidInput
+from okawari.schema.columns import find_words
 
 
 def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
@@ -25,6 +29,7 @@ def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
         raise InvalidInput(
             f"The readings lack {missing}; case {case.name} reads {list(case.column_names)}. Add these columns."
         )
+    frame = encode_words(frame, case)
     readings = np.column_stack([to_numbers(frame, name) for name in case.column_names])
     _require_positive(readings, case)
     return readings
@@ -58,14 +63,24 @@ def _require_positive(readings: NDArray[np.float64], case: Case) -> None:
             )
 
 
-def spell_places(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """The readings with each label as its word instead of its index; missing columns are skipped.
+def encode_words(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """The readings with each word as its place in the labels of `case`, float64; `len(labels)` for another word.
 
-    Raises:
-        InvalidInput: an index has no label, because the case had more labels when the reading was ingested.
+    Columns that the frame lacks are skipped. Raises `InvalidInput` where a column of words holds numbers.
     """
-    found = [column for column in case.known_columns if column.name in frame.columns]
-    return frame.assign(**{column.name: column.spell(frame[column.name]) for column in found})
+    found = [column for column in find_words(case.known_columns) if column.name in frame.columns]
+    return frame.assign(**{column.name: column.encode(frame[column.name]) for column in found})
+
+
+def decode_places(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """The readings with words in the place of numbers in labelled columns, as state of version 2 stored labels."""
+    return frame.assign(**{column.name: column.decode(frame[column.name]) for column in find_places(frame, case)})
+
+
+def find_places(frame: pd.DataFrame, case: Case) -> list[Column]:
+    """The columns of words for which the frame has numbers."""
+    found = (column for column in case.known_columns if column.name in frame.columns)
+    return [column for column in found if column.holds_places(frame[column.name])]
 
 
 def format_time(time: pd.Timestamp) -> str:

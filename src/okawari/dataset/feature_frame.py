@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.dataset.arrays import to_array
+from okawari.dataset.arrays import encode_words, to_array
 from okawari.dataset.steps import drop_missing_steps
 from okawari.graph.feature_graph import compute_features
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
@@ -32,7 +32,7 @@ def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case) -> pd.DataF
 
 @_compute.register
 def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    return readings[[case.time, *case.column_names]].reset_index(drop=True)
+    return encode_words(readings, case)[[case.time, *case.column_names]].reset_index(drop=True)
 
 
 @_compute.register

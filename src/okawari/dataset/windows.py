@@ -1,7 +1,7 @@
 """From a frame of readings to windows with their truth.
 
 Shapes: B windows, T readings in a window, F columns, K features, S feature steps, D columns of an answer, n readings.
-A frame has the case's time column, unique and ascending, and its columns as numbers. A record is a window of one
+A frame has the case's time column, unique and ascending, and columns of numbers and words. A record is a window of one
 reading. Features come from the feature graph (`okawari.graph.feature_graph`); this module computes none of its own.
 """
 
@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from okawari.case import Case
-from okawari.dataset.arrays import to_array, to_numbers
+from okawari.dataset.arrays import encode_words, to_array, to_numbers
 from okawari.errors import InvalidInput
 from okawari.graph.feature_graph import compute_features, compute_standing
 from okawari.models.windows import Floats, WindowSet
@@ -113,7 +113,7 @@ def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> W
     """Each record is a window of one reading and holds its own truth."""
     times = read_times(frame, case)
     x_B1F = to_array(frame, case).astype(np.float32)[:, None]
-    truth_B = to_numbers(frame, case.target.name)
+    truth_B = to_numbers(encode_words(frame, case), case.target.name)
     [head] = task.heads
     truth_BH = head.encode(truth_B)
     return WindowSet(

@@ -13,7 +13,9 @@ from okawari.dataset.splits import Split
 from okawari.errors import InvalidInput
 from okawari.evaluation.conformal import calibrate_interval
 from okawari.evaluation.scores import Scores, score_answer
+from okawari.evaluation.translation import translate_answer, translate_questions
 from okawari.graph.build import build_graph
+from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Answer, Graph, require_answers
 from okawari.models.cores import Interval
 from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Workbench
@@ -87,12 +89,17 @@ def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | No
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
-    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case."""
+    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case.
+
+    The graph is asked and answers in its own dictionary. A word that it does not know is one of its unknown words, and
+    a label that it does not know has the probability 0.
+    """
     try:
         loaded = Graph.load(graph)
         require_answers(loaded, case)
-        answer = loaded.answer(holdout.x_BTF)
-        return build_card(name, score_answer(answer, holdout, case))
+        own = know_graph(case, loaded.labels)
+        answer = loaded.answer(translate_questions(holdout.x_BTF, case, own))
+        return build_card(name, score_answer(translate_answer(answer, own, case), holdout, case))
     except InvalidInput:
         return None
 

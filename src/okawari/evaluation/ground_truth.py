@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.case import Case
+from okawari.dataset.arrays import encode_words
 from okawari.dataset.windows import cut_windows
 from okawari.models.windows import WindowSet
 from okawari.schema.heads import Head
@@ -25,6 +26,9 @@ COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
 """Largest relative difference between the level of a request and the stored level of that time. A request with another
 level is a what-if question and is not judged. Forecasts from stored readings always count, even after a revision."""
+_SCORED = "score"
+"""Source of the rows of a scored file. The model may have been trained on them, so stored readings are not their truth:
+they are judged only where an outcome was sent."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ Logs = tuple[pd.DataFrame, pd.DataFrame]
 def _mature(task: Task, case: Case, logs: Logs, readings: pd.DataFrame, known: pd.DataFrame) -> list[Matured]:
     """Records, compared with the constant baseline."""
     [head] = task.heads
-    return [_against_constant(head, match_records(*logs), known[case.target.name].to_numpy(dtype=np.float64))]
+    past_B = encode_words(known, case)[case.target.name].to_numpy(dtype=np.float64)
+    return [_against_constant(head, match_records(*logs, head), past_B)]
 
 
 @_mature.register
@@ -114,12 +119,13 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
             "upper": _first_step(dated["upper"]),
             "level": dated["level"],
             "source": dated["source"],
-            "truth": _find_outcomes(dated, outcomes),
+            "truth": _find_numbers(dated, outcomes),
         }
     )
-    joined = steps.merge(_successors(case, readings), on="as_of", how="inner")
+    joined = steps.merge(_successors(case, readings), on="as_of", how="left")
     judged = joined[_is_judged(joined)]
-    known = judged.assign(truth=judged["truth"].fillna(judged["next_level"])).dropna(subset=["truth"])
+    later = judged["next_level"].where(judged["source"] != _SCORED)
+    known = judged.assign(truth=judged["truth"].fillna(later)).dropna(subset=["truth"])
     newest = known.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
     return newest[list(COLUMNS)].reset_index(drop=True)
 
@@ -141,11 +147,12 @@ def match_targets(
     fitting = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"])
     known = pd.DataFrame({"as_of": readings[case.time], "known_level": readings[case.target.name]})
     asked = fitting.assign(as_of=_read_times(fitting["as_of"]))
-    joined = asked.merge(known, on="as_of", how="inner")
+    joined = asked.merge(known, on="as_of", how="left")
     found = joined[_is_judged(joined)]
-    truth_BH = _find_truth(cut_windows(readings, case), case, found["as_of"].to_numpy(dtype="datetime64[ns]"))
+    at_B = found["as_of"].where(found["source"] != _SCORED).to_numpy(dtype="datetime64[ns]")
+    truth_BH = _find_truth(cut_windows(readings, case), case, at_B)
     return {
-        head.name: _match_head(found, truth_BH[:, head.columns], head, _find_outcomes(found, outcomes, head.name))
+        head.name: _match_head(found, truth_BH[:, head.columns], head, _find_places(found, outcomes, head))
         for head in case.task.heads
     }
 
@@ -167,16 +174,24 @@ def _match_head(found: pd.DataFrame, truth_BC: NDArray[np.float64], head: Head, 
     return newest.sort_values(["as_of", "version"]).reset_index(drop=True)
 
 
-def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+def match_records(predictions: pd.DataFrame, outcomes: pd.DataFrame, head: Head) -> pd.DataFrame:
     """One row per answered record whose truth was sent, oldest first.
+
+    Args:
+        predictions: as in `match_truth`.
+        outcomes: as in `match_truth`.
+        head: the head of the answers.
 
     Returns:
         Columns version, prediction, lower, upper (NaN without interval) and truth in the target's unit, and hit: 1
-        where the most probable label is the true one, else 0 (for labels, whose truth is their position).
+        where the most probable label is the true one, else 0 (for labels, whose truth is their position). Labels are
+        compared as words, because each version has its own dictionary.
     """
-    truth = pd.Series(_find_outcomes(predictions, outcomes), index=predictions.index, dtype="float64")
-    known = predictions[truth.notna()]
-    return _lay_out(known, truth[truth.notna()].to_numpy(), slice(0, None))
+    truth = pd.Series(_find_places(predictions, outcomes, head, ""), index=predictions.index, dtype="float64")
+    known, truth_B = predictions[truth.notna()], truth[truth.notna()].to_numpy()
+    words = [head.to_label(*sent) for sent in _find_outcomes(known, outcomes)]
+    hits = [float(word is not None and told == word) for told, word in zip(known["label"], words, strict=True)]
+    return _lay_out(known, truth_B, slice(0, None)).assign(hit=hits)
 
 
 def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slice) -> pd.DataFrame:
@@ -196,7 +211,8 @@ def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slic
 
 def _is_judged(joined: pd.DataFrame) -> NDArray[np.bool_]:
     same_level = np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)
-    judged: NDArray[np.bool_] = same_level | (joined["source"] == "forecast").to_numpy()
+    of_reading = same_level | ((joined["source"] == "forecast") & joined["known_level"].notna()).to_numpy()
+    judged: NDArray[np.bool_] = of_reading | (joined["source"] == _SCORED).to_numpy()
     return judged
 
 
@@ -215,9 +231,26 @@ def _first_step(values: pd.Series, column: int = 0) -> list[float]:
     return [float("nan") if value is None else float(value[column]) for value in values]
 
 
-def _find_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[float]:
-    """The truth that was sent for the first step of each prediction; NaN if none was sent."""
+Sent = tuple[float, str | None]
+"""An outcome: its value, or its label."""
+
+
+def _find_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[Sent]:
+    """The truth that was sent for the first step of each prediction; (NaN, None) if none was sent."""
     sent = outcomes[(outcomes["step"] == 1) & (outcomes["target"] == target)]
-    values = dict(zip(zip(sent["id"], sent["index"], strict=True), sent["value"], strict=True))
+    truths = zip(sent["value"].astype("float64"), sent["label"], strict=True)
+    known = dict(zip(zip(sent["id"], sent["index"], strict=True), truths, strict=True))
     keys = zip(predictions["id"], predictions["index"], strict=True)
-    return [float(values.get(key, float("nan"))) for key in keys]
+    return [known.get(key, (float("nan"), None)) for key in keys]
+
+
+def _find_numbers(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[float]:
+    return [value for value, _ in _find_outcomes(predictions, outcomes, target)]
+
+
+def _find_places(
+    predictions: pd.DataFrame, outcomes: pd.DataFrame, head: Head, target: str | None = None
+) -> list[float]:
+    """The truth as numbers, labels as their places."""
+    target = head.name if target is None else target
+    return [head.to_place(*sent) for sent in _find_outcomes(predictions, outcomes, target)]

@@ -106,7 +106,11 @@ def compare_candidates(
     case: Case, recipes: Sequence[Recipe], watch: Watch, *, device: str = "cpu", threads: int = 1
 ) -> Iterator[Compared]:
     """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows."""
-    split = split_windows(cut_windows(find_readings(case), case), case)
+    from okawari.storage.contracts import know_case
+
+    readings = find_readings(case)
+    case = know_case(case, readings)
+    split = split_windows(cut_windows(readings, case), case)
     for recipe in recipes:
         fitted = fit_contender(recipe, case, split, watch(recipe), Workbench(device=device, threads=threads))
         yield Compared(

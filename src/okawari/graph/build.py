@@ -13,6 +13,7 @@ from onnx import compose, helper
 
 from okawari.case import Case
 from okawari.graph.cores import build_core_stage
+from okawari.graph.dictionary import describe_words
 from okawari.graph.reading_stage import build_reading_stage
 from okawari.graph.stages import IR_VERSION
 from okawari.graph.transforms import build_answer_stage
@@ -48,6 +49,7 @@ def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
         "answers_sha256": case.task.answers_sha256,
         "answers": json.dumps(case.task.describe_answers(), sort_keys=True),
     }
+    labels |= describe_words(case)
     return labels | ({"coverage_share": repr(interval.coverage_share)} if interval else {})
 
 

@@ -18,8 +18,9 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from okawari.case import Case
+from okawari.case import Case, Column
 from okawari.errors import InvalidInput
+from okawari.graph.dictionary import know_graph, read_graph_words
 from okawari.models.windows import Floats
 
 WEIGHTS_ONLY = "uint8"
@@ -148,8 +149,9 @@ def require_fit(graph: Graph, case: Case) -> None:
     """Check that a graph takes the questions of a case.
 
     Raises:
-        InvalidInput: the case's history or its number of columns has changed since the training.
+        InvalidInput: the case's history, its number of columns or its columns of words have changed since the training.
     """
+    _require_words(graph, case)
     takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
     if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
         raise InvalidInput(
@@ -158,13 +160,28 @@ def require_fit(graph: Graph, case: Case) -> None:
         )
 
 
+def _require_words(graph: Graph, case: Case) -> None:
+    known = read_graph_words(graph.labels)
+    columns = zip(graph.labels.get("inputs", "").split(","), case.columns, strict=False)
+    changed = [column.name for name, column in columns if name == column.name and _differs(column, name in known)]
+    if changed and "words" in graph.labels:
+        raise InvalidInput(
+            f"Its graph and case {case.name} disagree whether {', '.join(changed)} holds words or numbers. Train it "
+            "again for this case."
+        )
+
+
+def _differs(column: Column, has_words: bool) -> bool:
+    return (column.kind == "word") != has_words
+
+
 def require_answers(graph: Graph, case: Case) -> None:
-    """Check that a graph's answers are those that the case defines.
+    """Check that a graph's answers are those that the case defines, with the words of the graph's own dictionary.
 
     Raises:
-        InvalidInput: the case's steps, labels, bounds or targets have changed since the training.
+        InvalidInput: the case's steps, bounds or targets have changed since the training.
     """
-    task = case.task
+    task = know_graph(case, graph.labels).task
     width, digest = str(task.width), task.answers_sha256
     came_width, came_digest = graph.labels.get("width", width), graph.labels.get("answers_sha256", digest)
     if (came_width, came_digest) == (width, digest):

@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "cases": loop_checks.check_cases,
     "servers": loop_checks.check_servers,
     "champions": loop_checks.check_champions,
+    "deliveries": loop_checks.check_deliveries,
 }
 
 

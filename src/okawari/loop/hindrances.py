@@ -44,16 +44,15 @@ def _require_serviceable(case: Case, version: str) -> None:
 
 
 def _require_columns(case: Case, trained: dict[str, Any], version: str) -> None:
-    came = [(column["name"], *column["labels"]) for column in trained["columns"]]
-    needs = [(column.name, *column.labels) for column in case.columns]
-    if came == needs:
-        return
-    what = "columns" if [each[0] for each in came] != [each[0] for each in needs] else "labels"
-    raise InvalidInput(
-        f"Version {version} was trained on the {what} {_list_columns(came)}; case {case.name} has "
-        f"{_list_columns(needs)}. Choose another version or train the case again."
-    )
+    """The columns have the names and the kinds of the training; their words are those of the graph's dictionary."""
+    came = [_name_kind(column["name"], "word" if column["labels"] else "number") for column in trained["columns"]]
+    needs = [_name_kind(column.name, column.kind) for column in case.columns]
+    if came != needs:
+        raise InvalidInput(
+            f"Version {version} was trained on the columns {', '.join(came)}; case {case.name} has "
+            f"{', '.join(needs)}. Choose another version or train the case again."
+        )
 
 
-def _list_columns(columns: list[tuple[str, ...]]) -> str:
-    return ", ".join(f"{name} ({'/'.join(labels)})" if labels else name for name, *labels in columns)
+def _name_kind(name: str, kind: str) -> str:
+    return name if kind == "number" else f"{name} ({kind}s)"

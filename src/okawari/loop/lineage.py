@@ -11,6 +11,8 @@ import pandas as pd
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.errors import OkawariError
+from okawari.graph.dictionary import know_graph
+from okawari.graph.inference import parse_model, read_labels
 from okawari.policy.decision import Action, Kind
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
@@ -58,7 +60,8 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
     case = load_case(prediction["case"])
     version = versions.load_version(case.name, prediction["version"])
     _require_same("graph", prediction["graph_sha256"], version.graph_sha256)
-    _require_same("graph", version.graph_sha256, digest(versions.load_graph(version)))
+    graph = versions.load_graph(version)
+    _require_same("graph", version.graph_sha256, digest(graph))
     snapshot = _load_snapshot(case, version.snapshot_version)
     _require_same("snapshot", version.snapshot_digest, snapshot.digest)
     return Lineage(
@@ -67,7 +70,8 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         run_url=runs.page_url(version.run_id),
         snapshot=snapshot,
         decisions=tuple(_walk_causes(case.name, _find_ruling(version, prediction["at"]))),
-        answer=_format_prediction(case, prediction["mean"]) + _format_times(prediction),
+        answer=_format_prediction(know_graph(case, read_labels(parse_model(graph))), prediction["mean"])
+        + _format_times(prediction),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +17,10 @@ from okawari.schema.heads import Head, LabelHead, NumberHead
 
 Missing = Literal["refuse", "allow"]
 """What becomes of an empty field: its row is refused, or it is a value."""
+BOOLEANS = ("false", "true")
+"""The words of a boolean column, in the order of their places."""
+_MOST_SHOWN = 20
+_TRUTHS = {"false": "false", "true": "true", "0": "false", "1": "true"}
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
 
@@ -24,8 +29,10 @@ class Column:
     """One value of a reading, with its valid range.
 
     `above` is an exclusive lower bound, `minimum` and `maximum` are inclusive. `integer` columns hold whole
-    numbers. `unit` is shown beside the number. With `labels`, the column holds one of these words instead; a label is
-    stored as its place in the list (0, 1, ...), so every reading is a row of numbers.
+    numbers. `unit` is shown beside the number. With `labels`, the column holds one of these words instead. Tables and
+    frames hold the words; `encode` gives their places in this list, which is what a graph takes. A `boolean` column has
+    the labels "false" and "true", and is true or false in JSON. `n_first` counts the labels that the column had at
+    first, where the contract has learned more since; a case file leaves it out.
 
     With `missing="allow"`, an empty field is a value of its own; else the row is refused. `missing_words` are further
     texts that mean an empty field, such as "NA". `new_share` is the largest share of a delivery's rows that may hold
@@ -39,6 +46,8 @@ class Column:
     maximum: float | None = None
     integer: bool = False
     labels: tuple[str, ...] = ()
+    boolean: bool = False
+    n_first: int = 0
     missing: Missing = "refuse"
     missing_words: tuple[str, ...] = ()
     new_share: float = 0.05
@@ -56,8 +65,17 @@ class Column:
         low = self.above if self.above is not None else self.minimum
         if low is not None and self.maximum is not None:
             require(low <= self.maximum, f"Column {self.name} allows no value: lower bound {low} > {self.maximum}.")
+        if self.boolean:
+            self._name_booleans()
         if self.labels:
             self._check_labels()
+
+    def _name_booleans(self) -> None:
+        require(
+            self.labels in ((), BOOLEANS),
+            f"Column {self.name} is boolean and names the labels {list(self.labels)}; leave the labels out.",
+        )
+        object.__setattr__(self, "labels", BOOLEANS)
 
     def _check_labels(self) -> None:
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
@@ -72,7 +90,7 @@ class Column:
     def make_head(self, start: int = 0) -> Head:
         """The head for predictions of this column, whose columns of an answer begin at `start`."""
         if self.labels:
-            return LabelHead(name=self.name, start=start, words=self.labels)
+            return LabelHead(name=self.name, start=start, words=self.labels, n_first=self.n_first)
         return NumberHead(name=self.name, start=start, unit=self.unit)
 
     @property
@@ -93,7 +111,14 @@ class Column:
     @property
     def expected(self) -> str:
         """Description of a valid value."""
-        return f"one of {', '.join(self.labels)}" if self.labels else "a number"
+        return self._describe_words() if self.labels else "a number"
+
+    def _describe_words(self) -> str:
+        if self.boolean:
+            return "true or false"
+        n_more = len(self.labels) - _MOST_SHOWN
+        shown = ", ".join(self.labels[:_MOST_SHOWN]) + (f" and {n_more} more" if n_more > 0 else "")
+        return f"a text such as {shown}" if self.takes_new_words else f"one of {shown}"
 
     @property
     def allowed(self) -> str:
@@ -103,53 +128,125 @@ class Column:
         'close is a number above 0 (USD)'
         """
         if self.labels:
-            return f"{self.name} is one of {', '.join(self.labels)}"
+            return f"{self.name} is {self._describe_words()}"
         limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum}
         bounds = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
         kind = "a whole number" if self.integer else "a number"
         unit = f"({self.unit})" if self.unit else ""
         return " ".join(part for part in (f"{self.name} is", kind, bounds, unit) if part)
 
-    def to_number(self, value: Any) -> float:
-        """A value of a reading as a number; a label becomes its place.
-
-        Raises:
-            KeyError: a word is not a label of the column.
-        """
-        return self.places[value] if self.labels else value
+    @property
+    def kind(self) -> Literal["number", "word"]:
+        """What the column holds."""
+        return "word" if self.labels else "number"
 
     @property
-    def places(self) -> Mapping[str, float]:
-        """The place of each label; empty for numbers."""
-        return {label: float(place) for place, label in enumerate(self.labels)}
+    def takes_new_words(self) -> bool:
+        """Whether a word that is not one of the labels is accepted: answered as none of them, and learned later."""
+        return bool(self.labels) and not self.boolean and self.new_share > 0
+
+    def know_words(self, words: Sequence[str]) -> Column:
+        """The column with these words as its labels, in this order; a column of numbers stays as it is."""
+        return replace(self, labels=tuple(words)) if self.labels and not self.boolean else self
+
+    def count_first(self, n_first: int) -> Column:
+        """The column with the number of labels that it had at first."""
+        return replace(self, n_first=n_first)
+
+    def list_new(self, values: pd.Series) -> dict[str, int]:
+        """The words that are not labels, in the order of appearance, each with its number of rows; none for numbers."""
+        return dict(Counter(values[self._is_new(values)])) if self.labels else {}
+
+    def find_refused(self, values: pd.Series) -> NDArray[np.intp]:
+        """The rows with a word that is neither a label nor accepted as a new one."""
+        nothing = np.empty(0, dtype=np.intp)
+        return np.flatnonzero(self._is_new(values)) if self.labels and not self.takes_new_words else nothing
+
+    def _is_new(self, words: pd.Series) -> NDArray[np.bool_]:
+        is_new: NDArray[np.bool_] = (words.notna() & ~words.isin(self.labels)).to_numpy()
+        return is_new
+
+    def split_truth(self, truth: float | str) -> dict[str, Any]:
+        """A true value as it is stored: a number as `value`, or a word as `label`."""
+        return {"value": None, "label": truth} if self.labels else {"value": truth, "label": None}
 
     def parse(self, values: pd.Series, parse_numbers: Callable[[pd.Series], pd.Series]) -> pd.Series:
-        """Raw values as float64: numbers, or places of labels; invalid values become NaN."""
+        """Raw values as float64 numbers (NaN for missing and invalid ones), or as words (None for missing ones)."""
         if not self.labels:
             return parse_numbers(values)
-        return values.map(lambda value: self.places.get(spell_label(value), np.nan)).astype("float64")
+        words = spell_words(values, self.missing_words)
+        return pd.Series(map(read_boolean, words), index=words.index, dtype=object) if self.boolean else words
 
-    def spell(self, places: pd.Series) -> pd.Series:
-        """Stored numbers in readable form: labels as their words, numbers unchanged.
+    def encode(self, words: pd.Series) -> NDArray[np.float64]:
+        """The place of each word in `labels`; `len(labels)` for another word, and NaN for a missing one.
 
         Raises:
-            InvalidInput: a place has no label, because labels were removed since then.
+            InvalidInput: the values are numbers.
         """
-        if not self.labels:
-            return places
+        if words.dtype.kind in "fiub" and len(words):
+            raise InvalidInput(
+                f"Column {self.name} holds {words.dtype} values; it holds words. Convert them to words when the data "
+                "is read."
+            )
+        places = pd.Index(self.labels, dtype=object).get_indexer(pd.Index(words, dtype=object)).astype(np.float64)
+        places[places < 0] = len(self.labels)
+        places[words.isna().to_numpy()] = np.nan
+        return places
+
+    def holds_places(self, stored: pd.Series) -> bool:
+        """Whether numbers are stored for a column of words: places of labels, as in state of version 2."""
+        return bool(self.labels) and stored.dtype.kind in "fiu"
+
+    def decode(self, places: pd.Series) -> pd.Series:
+        """The words at these places; None for a missing one.
+
+        Raises:
+            InvalidInput: a place has no label.
+        """
         beyond = places[places >= len(self.labels)]
         if not beyond.empty:
             raise InvalidInput(
                 f"Column {self.name} holds the label at place {int(beyond.iloc[0])} and the case names "
-                f"{len(self.labels)} labels, counted from 0; labels may be added at the end only. Restore the "
-                "removed labels."
+                f"{len(self.labels)} labels, counted from 0. Restore the removed labels in the case file."
             )
-        return pd.Series([self.labels[int(place)] for place in places], index=places.index, dtype=object)
+        words = [None if pd.isna(place) else self.labels[int(place)] for place in places]
+        return pd.Series(words, index=places.index, dtype=object)
+
+
+def find_words(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns of words among these."""
+    return tuple(column for column in columns if column.labels)
+
+
+def find_numbers(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns of numbers among these."""
+    return tuple(column for column in columns if not column.labels)
+
+
+def read_boolean(word: str | None) -> str | None:
+    """A truth value as files write it: True, false, 1 or 0; any other word is unchanged, and is no truth value."""
+    return word if word is None else _TRUTHS.get(word.lower(), word)
+
+
+def spell_words(values: pd.Series, missing_words: Sequence[str] = ()) -> pd.Series:
+    """Values of any type as words (object): `str`, or None for a missing value, an empty text or a missing word.
+
+    >>> spell_words(pd.Series(["00501", "NA", "", None])).tolist()
+    ['00501', 'NA', None, None]
+    """
+    spelt = {"": None, **dict.fromkeys(missing_words)}
+    is_missing = values.isna().to_numpy()
+    words: list[str | None] = []
+    for value, missing in zip(values.tolist(), is_missing, strict=True):
+        word = None if missing else spell_label(value)
+        words.append(None if word is None else spelt.get(word, word))
+    return pd.Series(words, index=values.index, dtype=object)
 
 
 def spell_label(value: object) -> str:
-    """A label as a word, for any type in a file: 3, 3.0 and "3" are the same label."""
-    return str(int(value)) if isinstance(value, (float, np.floating)) and value == value // 1 else str(value).strip()
+    """A label as a word. Texts stay as they are; the number 3.0 is the word "3", as a column with gaps holds it."""
+    is_whole = isinstance(value, (float, np.floating)) and np.isfinite(value) and value == value // 1
+    return str(int(value)) if is_whole else str(value).strip()  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,6 +93,26 @@ class Head(ABC):
     def format_answer(self, mean_C: Sequence[float]) -> str:
         """One answer as text."""
 
+    def name_best(self, mean_C: Sequence[float]) -> str | None:
+        """The most probable label; None for numbers."""
+        return None
+
+    def identify(self, true_BC: NDArray[Any]) -> NDArray[Any]:
+        """The true values as a record's digest covers them."""
+        return true_BC
+
+    def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
+        """An answer of this head with the columns of `head`, which has the same kind and name."""
+        return mean_BC
+
+    def to_place(self, value: float, label: str | None) -> float:
+        """A stored true value as a number: the value, or the place of the label (of the last one + 1 if unknown)."""
+        return value
+
+    def to_label(self, value: float, label: str | None) -> str | None:
+        """A stored true value as a label; None for numbers."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class NumberHead(Head):
@@ -159,6 +179,8 @@ class LabelHead(Head):
     """
 
     words: tuple[str, ...]
+    n_first: int = 0
+    """Number of labels at first; 0 if none were added since."""
 
     has_interval = False
     is_share = True
@@ -215,7 +237,42 @@ class LabelHead(Head):
 
     def format_answer(self, mean_C: Sequence[float]) -> str:
         """The most probable label and its probability."""
-        return f"{self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]} ({format_share(max(mean_C), 1)})"
+        return f"{self.name_best(mean_C)} ({format_share(max(mean_C), 1)})"
+
+    def name_best(self, mean_C: Sequence[float]) -> str | None:
+        """The most probable label."""
+        return self.words[max(range(len(mean_C)), key=mean_C.__getitem__)]
+
+    def identify(self, true_BC: NDArray[Any]) -> NDArray[Any]:
+        """The columns of the first labels, with the place of a later label in the first column.
+
+        So the digest of a record is the same after the head has learned more labels, and the record stays in its part
+        of the split.
+        """
+        n_first = self.n_first or self.width
+        kept_BN = true_BC[:, :n_first].copy()
+        is_later_B = true_BC[:, n_first:].any(axis=1)
+        kept_BN[is_later_B, 0] = true_BC[is_later_B].argmax(axis=1)
+        return kept_BN
+
+    def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
+        """The probability of each label of `head`; 0 for a label that this head does not have."""
+        places = [self.words.index(word) if word in self.words else self.width for word in head.labels]
+        padded_BC = np.concatenate([mean_BC, np.zeros((len(mean_BC), 1), dtype=mean_BC.dtype)], axis=1)
+        translated_BC: NDArray[Any] = padded_BC[:, places]
+        return translated_BC
+
+    def to_place(self, value: float, label: str | None) -> float:
+        """The place of the label; the number of labels for another word, and NaN where nothing is known."""
+        word = self.to_label(value, label)
+        if word is None:
+            return float("nan")
+        return float(self.words.index(word)) if word in self.words else float(self.width)
+
+    def to_label(self, value: float, label: str | None) -> str | None:
+        """The label. A true value without one was stored as its place, before words were."""
+        is_place = label is None and 0 <= value < self.width
+        return self.words[int(value)] if is_place else label
 
 
 def name_heads(heads: Sequence[Head], width: int) -> Sequence[Head]:

@@ -6,7 +6,7 @@ snapshot's digest covers, and how windows are assigned to the parts of a split.
     SeriesLayout    key (series columns..., time); a reading replaces the stored one with the same key
     RecordLayout    no key; the time column is the time of arrival, which is not an input
 
-Frames have the case's time column (datetime64[ns], no zone) and number columns.
+Frames have the case's time column (datetime64[ns], no zone), number columns and columns of words.
 """
 
 from __future__ import annotations
@@ -197,7 +197,9 @@ class RecordLayout(DataLayout):
         The n-th of equal records is new if fewer than n equal ones are stored.
         """
         values, held = list(names), good.iloc[:0] if known is None else known
-        ours, theirs = (frame[values].assign(_nth=frame.groupby(values).cumcount()) for frame in (good, held))
+        ours, theirs = (
+            frame[values].assign(_nth=frame.groupby(values, dropna=False).cumcount()) for frame in (good, held)
+        )
         found = ours.merge(theirs, how="left", on=[*values, "_nth"], indicator=True)
         new = good[(found["_merge"] == "left_only").to_numpy()]
         start = now if known is None else max(now, known[time].max() + pd.Timedelta(microseconds=1))

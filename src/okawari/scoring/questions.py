@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from okawari.case import Case
+from okawari.dataset.arrays import to_array
 from okawari.dataset.steps import require_dense
 from okawari.schema.calendar_grids import Places
 
@@ -62,7 +63,7 @@ def build_questions(known: pd.DataFrame, case: Case, questions: Questions) -> tu
 
     Rows of a case with a calendar are laid out on it, and a missing step is a row of NaN. Their times are steps.
     """
-    x_NF = known[list(case.column_names)].to_numpy(dtype=np.float32)
+    x_NF = to_array(known, case).astype(np.float32)
     places_N = _number_steps(known, case)
     if places_N is None or places_N[-1] + 1 == len(x_NF):
         return questions.build(x_NF), np.arange(min(questions.n_before, len(x_NF)), len(x_NF))

@@ -21,12 +21,13 @@ from okawari.case import Case
 from okawari.data.calendar_check import collect_off_calendar
 from okawari.data.chunked_reader import Chunk
 from okawari.data.validation import judge_rows
+from okawari.schema.columns import find_numbers
 from okawari.schema.time_order import find_disorder
 
 
 @dataclass(frozen=True)
 class FilteredRows:
-    """A filtered chunk: `good` readings (time and float64 columns, indexed by row number), and the reason for each
+    """A filtered chunk: `good` readings (time, number and word columns, indexed by row number), and the reason for each
     refused row or malformed line by its number.
     """
 
@@ -79,7 +80,7 @@ def _find_off_calendar(good: pd.DataFrame, case: Case) -> dict[int, str]:
 def _find_too_large(good: pd.DataFrame, case: Case) -> dict[int, str]:
     """Rows whose numbers are finite in float64, but not in float32, the input type of every graph."""
     reasons: dict[int, str] = {}
-    for name in case.column_names:
+    for name in (column.name for column in find_numbers(case.columns)):
         too_large = good[name].abs() > np.finfo(np.float32).max
         reasons |= {
             int(row): f"{name} is too large for float32, came {good[name][row]}" for row in good.index[too_large]

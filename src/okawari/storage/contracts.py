@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import pandas as pd
 import pyarrow as pa
 
+from okawari.case import Case
+from okawari.contract.case_words import know_contract, learn_words, start_contract
 from okawari.contract.contract import Contract, read_contract
 from okawari.storage.table_schemas import KEYS, SCHEMAS
 from okawari.storage.tables import Change, load_newest, merge_rows
@@ -21,11 +26,44 @@ def load_contract(case_name: str) -> Contract | None:
 
 def record_contract(contract: Contract, snapshot_version: int | None = None, now: datetime | None = None) -> None:
     """Store a version of a contract, and the snapshot that it was recorded with; a stored version stays unchanged."""
+    rows = to_rows(contract, snapshot_version, now)
+    merge_rows(contract.case, "contracts", Change(rows=rows, keys=KEYS["contracts"]))
+
+
+Revise = Callable[[Contract], Contract]
+
+
+def update_contract(case: Case, change: Revise, snapshot_version: int | None = None) -> Contract:
+    """Store the next version of a case's contract with a change; the first version starts from the case's declaration.
+
+    Nothing is stored if the change leaves the newest version as it is. If another process stores the same version
+    first, the change is made again on top of it.
+    """
+    while True:
+        newest = load_contract(case.name)
+        known = replace(start_contract(case), version=0) if newest is None else newest
+        changed = change(known)
+        if newest is not None and changed == newest:
+            return newest
+        contract = replace(changed, version=known.version + 1)
+        record_contract(contract, snapshot_version)
+        stored = load_contract(case.name)
+        if stored is not None and stored.to_json() == contract.to_json():
+            return contract
+
+
+def know_case(case: Case, readings: pd.DataFrame) -> Case:
+    """The case with the dictionary of its contract, and with the words of these readings that the contract lacks."""
+    contract = load_contract(case.name) or start_contract(case)
+    return know_contract(case, learn_words(contract, case, readings))
+
+
+def to_rows(contract: Contract, snapshot_version: int | None = None, now: datetime | None = None) -> pa.Table:
+    """A version of a contract as the row of its table."""
     row = {
         "version": contract.version,
         "at": now or datetime.now(UTC),
         "snapshot_version": snapshot_version,
         "content": contract.to_json(),
     }
-    rows = pa.Table.from_pylist([row], schema=SCHEMAS["contracts"])
-    merge_rows(contract.case, "contracts", Change(rows=rows, keys=KEYS["contracts"]))
+    return pa.Table.from_pylist([row], schema=SCHEMAS["contracts"])

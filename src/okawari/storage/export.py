@@ -8,7 +8,6 @@ import pandas as pd
 
 from okawari.case import Case
 from okawari.data.chunked_reader import require_ending
-from okawari.dataset.arrays import spell_places
 from okawari.errors import InvalidInput, NotYet, require
 from okawari.storage import snapshots
 from okawari.storage.atomic_write import write_whole
@@ -35,10 +34,10 @@ def export_readings(case: Case, target: Path, version: int | None = None, *, ove
     ending = require_ending(target)
     _check_target(target, overwrite=overwrite)
     snapshot = _find_snapshot(case, version)
-    words = spell_places(snapshots.load_stored(case, snapshot.version), case)
+    readings = snapshots.load_stored(case, snapshot.version)
     temporary = target.with_name(f".{target.name}")
     try:
-        write_whole(temporary, lambda path: _write(words, path, ending), target)
+        write_whole(temporary, lambda path: _write(readings, path, ending), target)
     finally:
         temporary.with_name(f"{temporary.name}.tmp").unlink(missing_ok=True)
     return snapshot

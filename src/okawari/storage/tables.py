@@ -99,7 +99,7 @@ def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dic
 
 
 def load_newest(
-    case_name: str, table: Table, by: str, limit: int, only: tuple[str, ...] | None = None
+    case_name: str, table: Table, by: str, limit: int, only: tuple[str, ...] | None = None, *, columns: str = "*"
 ) -> pd.DataFrame | None:
     """The `limit` rows with the largest values of column `by`, descending; None where the table was never written.
 
@@ -109,9 +109,10 @@ def load_newest(
         by: the column to sort by.
         limit: the largest number of rows; no more are loaded.
         only: a column and the values of which rows must have one in it.
+        columns: the columns to load, separated by commas.
     """
     condition = "" if only is None else _where(*only)
-    found = _query(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}')
+    found = _query(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}', select=columns)
     return None if found is None else found.to_pandas()
 
 
@@ -198,14 +199,16 @@ def _choose_rows(opened: DeltaTable | None, table: Table, change: Change) -> pa.
 
 
 def _number_rows(opened: DeltaTable | None, rows: pa.Table) -> pa.Table:
-    """Number the rows after the largest number of the opened version.
+    """Number the rows that have no number yet, after the largest number of the opened version.
 
-    A commit on top of another version fails, so no other writer can use these numbers.
+    A row that replaces a stored one keeps its number. A commit on top of another version fails, so no other writer can
+    use these numbers.
     """
     if _SEQUENCE not in rows.column_names:
         return rows
     first = 1 if opened is None else _find_largest(opened) + 1
-    numbers = pa.array(range(first, first + len(rows)), pa.int64())
+    given = rows[_SEQUENCE].to_pylist()
+    numbers = pa.array([first + place if number is None else number for place, number in enumerate(given)], pa.int64())
     return rows.set_column(rows.column_names.index(_SEQUENCE), _SEQUENCE, numbers)
 
 
@@ -262,19 +265,38 @@ def compact_records(case_name: str) -> list[str]:
     return [name for name in KEYS if compact_table(case_name, name)]
 
 
-def add_sequence(case_name: str, table: Table) -> bool:
-    """Number the rows of a table of state version 1 in the order of their times; returns whether it had no numbers.
+Convert = Callable[[pa.Table], tuple[pa.Table, Mapping[str, str]] | None]
+"""The new rows of a table with the notes of their commit, from its rows; None if nothing changes."""
 
-    For `okawari migrate` only. The rows are replaced in one commit, so a killed migration starts again from the old
-    ones.
+
+def rewrite_table(case_name: str, table: Table, convert: Convert) -> bool:
+    """Replace the rows and the columns of a table in one commit; returns whether it did. Older versions stay readable.
+
+    For changes of a layout; notes of the version before stay unless new ones replace them. The version of the state is
+    not checked, because `okawari migrate` calls it. A killed call starts again from the old rows.
     """
     uri = _uri(case_name, table)
     if not DeltaTable.is_deltatable(uri):
         return False
-    rows = DeltaTable(uri).to_pyarrow_table()
-    if _SEQUENCE in rows.column_names:
+    opened = DeltaTable(uri)
+    converted = convert(opened.to_pyarrow_table())
+    if converted is None:
         return False
-    numbers = pa.array(range(1, len(rows) + 1), pa.int64())
-    numbered = rows.sort_by("at").append_column(_SEQUENCE, numbers)
-    write_deltalake(uri, numbered, mode="overwrite", schema_mode="overwrite", commit_properties=_write_notes({}))
+    rows, notes = converted
+    properties = _write_notes({**read_notes(opened), **notes})
+    write_deltalake(uri, rows, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+    return True
+
+
+def is_stored(case_name: str, table: Table) -> bool:
+    """Whether a table was written, in state of any version."""
+    return bool(DeltaTable.is_deltatable(_uri(case_name, table)))
+
+
+def start_table(case_name: str, table: Table, rows: pa.Table) -> bool:
+    """Write the first rows of a table; returns False where it exists. Like `rewrite_table`, for `okawari migrate`."""
+    uri = _uri(case_name, table)
+    if DeltaTable.is_deltatable(uri):
+        return False
+    write_deltalake(uri, rows, mode="error", configuration=_KEEP_VERSIONS, commit_properties=_write_notes({}))
     return True

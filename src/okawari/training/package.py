@@ -19,7 +19,8 @@ from okawari import events
 from okawari.case import Case
 from okawari.dataset.windows import last_window
 from okawari.errors import NotYet, OkawariError
-from okawari.graph.inference import Graph
+from okawari.graph.dictionary import know_graph
+from okawari.graph.inference import Graph, parse_model, read_labels
 from okawari.models.windows import Floats
 from okawari.policy.decision import Action, Decision, Kind
 from okawari.registry import versions
@@ -77,10 +78,11 @@ def package_version(given: Packaging, host: Host) -> dict[str, Any]:
 
 
 def _assemble(given: Packaging) -> Deployable:
-    window = last_window(given.recent, given.case)
+    case = know_graph(given.case, read_labels(parse_model(given.graph)))
+    window = last_window(given.recent, case)
     return Deployable(
         manifest=make_manifest(given.version),
-        golden=_record_golden(given.case, given.graph, window),
+        golden=_record_golden(case, given.graph, window),
         graph=given.graph,
         recent=given.recent,
     )

@@ -8,10 +8,13 @@ from okawari.case import Case
 from okawari.dataset.splits import split_windows
 from okawari.dataset.windows import cut_windows
 from okawari.evaluation.variants import compare_variants
+from okawari.graph.dictionary import know_graph
+from okawari.graph.inference import parse_model, read_labels
 from okawari.models.windows import WindowSet
 from okawari.registry import runs
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
+from okawari.storage.contracts import know_case
 from okawari.training.host import Host
 
 
@@ -45,6 +48,7 @@ def load_quantizing(case: Case, run_id: str, cause_id: str | None = None) -> Qua
     """
     graph = runs.load_file(run_id, "variants/fp32.onnx")
     readings = snapshots.load_readings(case, runs.load_snapshot_version(run_id))
+    case = know_graph(know_case(case, readings), read_labels(parse_model(graph)))
     return Quantizing(case, graph, split_windows(cut_windows(readings, case), case).holdout, run_id, cause_id)
 
 

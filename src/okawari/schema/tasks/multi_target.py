@@ -104,7 +104,7 @@ class Growth:
     def column(self) -> Column:
         """The target as a column, with its unit or its labels."""
         unit = "" if self.labels else self.unit
-        return Column(name=self.name, unit=unit, labels=self.labels, description=self.description)
+        return Column(name=self.name, unit=unit, labels=self.labels, new_share=0, description=self.description)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from okawari.errors import require
 from okawari.schema.columns import Column
@@ -43,6 +43,15 @@ class RecordTask(Task):
     def own_columns(self) -> tuple[Column, ...]:
         """The target."""
         return (self.target,)
+
+    def know_words(self, words: Mapping[str, Sequence[str]]) -> Task:
+        """The task with these words as the labels of its target."""
+        known = words.get(self.target.name)
+        return self if known is None else replace(self, target=self.target.know_words(known))
+
+    def count_first(self, n_first: Mapping[str, int]) -> Task:
+        """The task with the number of labels that its target had at first."""
+        return replace(self, target=self.target.count_first(n_first.get(self.target.name, 0)))
 
     def find_target(self, columns: Sequence[Column]) -> Column:
         """The target."""

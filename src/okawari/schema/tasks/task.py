@@ -91,6 +91,14 @@ class Task(ABC):
         """Columns of a reading that are not in the input: a record's target."""
         return ()
 
+    def know_words(self, words: Mapping[str, Sequence[str]]) -> Task:
+        """The task with these words as the labels of its own columns, by their names."""
+        return self
+
+    def count_first(self, n_first: Mapping[str, int]) -> Task:
+        """The task with the numbers of labels that its own columns had at first, by their names."""
+        return self
+
     @abstractmethod
     def find_target(self, columns: Sequence[Column]) -> Column:
         """The column that is predicted."""

@@ -1,0 +1,72 @@
+"""Local times of a zone as UTC: the hour that clocks repeat in autumn, and the hour that they skip in spring.
+
+Shapes: N times, in the order of their rows.
+"""
+
+from __future__ import annotations
+
+from zoneinfo import available_timezones
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from okawari.errors import require
+
+
+def require_zone(zone: str) -> str:
+    """The zone itself, if it exists.
+
+    Raises:
+        InvalidInput: there is no such zone.
+    """
+    require(zone in available_timezones(), f"There is no time zone {zone!r}; use a name such as Europe/Berlin or UTC.")
+    return zone
+
+
+def localize(times: pd.Series, zone: str) -> pd.Series:
+    """Times on a zone's clocks as UTC, without zone; a time that the clocks skip becomes missing.
+
+    Of two readings of a repeated hour, the first row is before the change and the second one after it: from the row
+    where times of that hour repeat or go back. In a table that descends in time it is the other way round.
+
+    Example:
+        >>> at = pd.Series(pd.to_datetime(["2023-10-29 02:00", "2023-10-29 02:00", "2024-03-31 02:30"]))
+        >>> localize(at, "Europe/Berlin").astype(str).tolist()
+        ['2023-10-29 00:00:00', '2023-10-29 01:00:00', 'NaT']
+    """
+    if zone == "UTC" or times.empty:
+        return times
+    is_first = _find_first(times, zone)
+    aware = times.dt.tz_localize(zone, ambiguous=is_first, nonexistent="NaT")
+    found: pd.Series = aware.dt.tz_convert("UTC").dt.tz_localize(None)
+    return found
+
+
+def _find_first(times: pd.Series, zone: str) -> NDArray[np.bool_]:
+    """Whether each time, if it is repeated, is its first occurrence: summer time."""
+    repeated_N = _find_repeated(times, zone)
+    first_N = np.ones(len(times), dtype=bool)
+    if not repeated_N.any():
+        return first_N
+    descends = _descends(times)
+    places = np.flatnonzero(repeated_N)
+    places = places[::-1] if descends else places
+    at = times.iloc[places].reset_index(drop=True)
+    night = at.dt.normalize()
+    went_back = at.groupby(night).diff().le(pd.Timedelta(0))
+    first_N[places] = ~went_back.groupby(night).cummax().astype(bool)
+    return first_N
+
+
+def _find_repeated(times: pd.Series, zone: str) -> NDArray[np.bool_]:
+    """Whether each time occurs twice on the zone's clocks."""
+    known = times.where(times.notna(), pd.Timestamp("2000-01-01"))
+    once = known.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward")
+    repeated_N: NDArray[np.bool_] = once.isna().to_numpy()
+    return repeated_N
+
+
+def _descends(times: pd.Series) -> bool:
+    steps = times.dropna().diff().dropna()
+    return bool((steps < pd.Timedelta(0)).sum() > (steps > pd.Timedelta(0)).sum())
