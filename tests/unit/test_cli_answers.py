@@ -137,6 +137,7 @@ ANSWER = {
         }
     ],
     "source": "ingested",
+    "stale": None,
 }
 
 

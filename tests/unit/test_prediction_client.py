@@ -111,10 +111,16 @@ PREDICTIONS: list[tuple[type[AnyPrediction], dict[str, Any]]] = [
     (Prediction, {"as_of": None, "unit": "", "level": 1.0, "mean": [1.0], "interval": None, "note": None, **TIMES}),
     (
         Outlook,
-        {"as_of": None, "unit": "", "level": 1.0, "heads": {"trend": {"label": "up", "probabilities": {}}}, **TIMES},
+        {
+            "as_of": None,
+            "unit": "",
+            "level": 1.0,
+            "heads": {"trend": {"label": "up", "probabilities": {}, "note": None}},
+            **TIMES,
+        },
     ),
     (Estimate, {"unit": "", "value": 1.0, "interval": None, "note": None}),
-    (Label, {"label": "up", "probabilities": {"up": 1.0}}),
+    (Label, {"label": "up", "probabilities": {"up": 1.0}, "note": None}),
 ]
 
 

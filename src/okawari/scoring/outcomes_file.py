@@ -23,7 +23,7 @@ import pandas as pd
 from okawari.case import Case, Column
 from okawari.data.chunked_reader import Chunk, read_chunks, read_names
 from okawari.data.files import find_source_names
-from okawari.data.validation import parse_numbers
+from okawari.data.number_format import parse_numbers
 from okawari.errors import InvalidInput, require
 from okawari.schema.keys import read_key
 from okawari.scoring.row_keys import read_keys

@@ -63,7 +63,7 @@ def build_questions(known: pd.DataFrame, case: Case, questions: Questions) -> tu
 
     Rows of a case with a calendar are laid out on it, and a missing step is a row of NaN. Their times are steps.
     """
-    x_NF = to_array(known, case).astype(np.float32)
+    x_NF = to_array(known, case)
     places_N = _number_steps(known, case)
     if places_N is None or places_N[-1] + 1 == len(x_NF):
         return questions.build(x_NF), np.arange(min(questions.n_before, len(x_NF)), len(x_NF))
