@@ -129,8 +129,8 @@ def read_instead(path: Path, case: Case) -> Source:
     """The source that replaces a case's own: a file, renamed like the case's source, or a folder of pictures.
 
     Raises:
-        SourceUnavailable: the file does not exist or has another ending; or the path is a folder, and the case has no
-            `PictureFolder`.
+        SourceUnavailable: the file does not exist or has another ending; or the path is a folder without pictures, or
+            the case has no `PictureFolder`.
     """
     if path.is_dir():
         return _read_pictures_instead(path, case)
@@ -144,7 +144,9 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source:
 
     for own in (case.source, case.live):
         if isinstance(own, PictureFolder):
-            return replace(own, path=folder.resolve())
+            found = replace(own, path=folder.resolve())
+            found.require_readable()
+            return found
     raise SourceUnavailable(
         f"{folder} is a folder, and case {case.name} reads no pictures; give a .csv or .parquet file, or add a "
         "PictureFolder to the case as its live source."

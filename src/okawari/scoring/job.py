@@ -28,7 +28,7 @@ from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
-from okawari.errors import InvalidInput, NotYet
+from okawari.errors import DataRefused, InvalidInput, NotYet
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
@@ -129,8 +129,8 @@ def score_file(
         watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
-        InvalidInput: the file is not such a table, the output exists, the parts belong to another job, or no row could
-            be answered.
+        InvalidInput: the file is not such a table, the output exists, or the parts belong to another job.
+        DataRefused: no row could be answered.
         OkawariError: the output cannot be written, for example because the disk is full.
     """
     place = Place(target)
@@ -150,7 +150,7 @@ def score_file(
         scored = _score_chunks(own, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
-            raise InvalidInput(_describe_no_answer(case, source, scored))
+            raise DataRefused(_describe_no_answer(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
 
