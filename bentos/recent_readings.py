@@ -1,4 +1,7 @@
-"""The newest readings for a forecast: the ingested ones or, if there are none, those packaged with the model."""
+"""The newest readings for a forecast: the ingested ones or, if there are none, those packaged with the model.
+
+While a delivery of newer readings is held, forecasts say so.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,9 @@ class RecentReadings:
         self._checked_at = float("-inf")
         self._version: int | None = None
         self._frame: pd.DataFrame | None = None
+        self._deliveries_version: int | None = None
+        self.stale: str | None = None
+        """Why newer readings are not used, as of the last `load`; None if no delivery is held."""
         self._lock = asyncio.Lock()
 
     async def load(self, model: Loaded) -> tuple[pd.DataFrame, Origin]:
@@ -48,3 +54,12 @@ class RecentReadings:
         if version != self._version:
             self._frame = load_recent(self._case, self._case.history)
             self._version = version
+        self._refresh_stale()
+
+    def _refresh_stale(self) -> None:
+        from okawari.storage.delivery_log import deliveries_version, describe_stale
+
+        version = deliveries_version(self._case.name)
+        if version != self._deliveries_version:
+            self.stale = describe_stale(self._case.name)
+            self._deliveries_version = version

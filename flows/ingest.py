@@ -1,4 +1,8 @@
-"""Ingest: source -> check -> snapshot. Damaged rows go to quarantine with their reasons; all valid rows are stored."""
+"""Ingest: source -> check rows -> judge the delivery -> snapshot, or hold.
+
+Damaged rows go to quarantine with their reasons. A delivery that is far outside of what is usual is held until a person
+accepts or discards it; nothing of it is stored as readings before.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +16,28 @@ from flows.publish import emit
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.data.files import choose_source
+from okawari.data.files import choose_source, ends_cut
 from okawari.data.tabular import read_table
-from okawari.data.validation import Checked, check_readings
+from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, SourceUnavailable
+from okawari.loop.arrivals import Origin
+from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
-def ingest(case: str, until: date | None = None, file: Path | None = None, live: bool = False) -> dict[str, Any]:
-    """Read, check and store a case's readings.
+def ingest(
+    case: str, until: date | None = None, file: Path | None = None, live: bool = False, new_edition: bool = False
+) -> dict[str, Any]:
+    """Read, check and judge a case's readings, and store or hold them.
 
     Args:
         case: name of the case.
         until: last day to ingest (all days, if None).
         file: a .csv or .parquet file, or a folder of pictures, to read instead of the case's source.
         live: read the case's live source.
+        new_edition: the source has published its history anew; revisions of any number are accepted.
 
     Raises:
         SourceUnavailable: the source cannot be read for a reason outside its data; nothing is recorded.
@@ -38,38 +47,50 @@ def ingest(case: str, until: date | None = None, file: Path | None = None, live:
     source = choose_source(problem, file, live)
     try:
         raw = read_table(source, until)
-        held = snapshots.load_calendar(problem)
-        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=held)
-        return _store(problem, checked, from_source=source is problem.source)
+        calendar = snapshots.load_calendar(problem)
+        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=calendar)
+        origin = Origin(
+            source=_name_source(file, live=live),
+            edition="" if file is not None else "live" if live else "source",
+            replaces_history=new_edition,
+            ends_cut=ends_cut(source),
+        )
+        taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
     except SourceUnavailable:
         raise  # nothing was read, so this is not a verdict on the data
     except InvalidInput as refused:
         verdict = decision_log.record_decision(case, Decision(Kind.QUALITY, Verdict.REFUSED, str(refused)))
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
         raise
+    return _report(problem, taken)
 
 
-def _store(case: Case, checked: Checked, *, from_source: bool) -> dict[str, Any]:
-    done = snapshots.record_readings(case, checked.good, checked.refused, datetime.now(UTC), from_source=from_source)
-    facts = {
-        "rows": done.snapshot.rows,
-        "new": done.new_rows,
-        "revised": done.revised_rows,
-        "quarantined": done.quarantined_rows,
-    }
-    snapshot = done.snapshot
-    if done.new_rows + done.revised_rows + done.quarantined_rows:
-        action = Verdict.ACCEPTED if checked.refused.empty else Verdict.ACCEPTED_IN_PART
-        decision = Decision(Kind.QUALITY, action, checked.reason, facts)
-        verdict = decision_log.record_decision(case.name, decision, snapshot_version=snapshot.version)
-        if done.new_rows + done.revised_rows:
-            emit(events.DATA_INGESTED, case, {"snapshot": snapshot.version, **facts}, trace=verdict)
-    if done.kept_rows:
+def _name_source(file: Path | None, *, live: bool) -> str:
+    if file is not None:
+        return str(Path(file).resolve())
+    return "live source" if live else "source"
+
+
+def _report(case: Case, taken: Taken) -> dict[str, Any]:
+    """Write what became of the delivery to the log, and return it as values."""
+    log, snapshot, counts = get_run_logger().info, taken.snapshot, taken.counts
+    if taken.kept_rows and snapshot is not None:
         kept = "%s: %d stored readings differ from the source and were kept, because the source ends before %s"
-        get_run_logger().info(kept, case.name, done.kept_rows, snapshot.last_at)
-    get_run_logger().info(
+        log(kept, case.name, taken.kept_rows, snapshot.last_at)
+    if taken.left_out:
+        left = "%s: %d rows are left out, because they are in a delivery that is held, waits or was discarded"
+        log(left, case.name, taken.left_out)
+    if taken.delivery is not None and taken.delivery.is_open and taken.decision is not None:
+        log("%s: %s", case.name, taken.decision.reason)
+        at = None if snapshot is None else snapshot.version
+        return {"snapshot": at, "delivery": taken.delivery.id, "state": str(taken.delivery.state)}
+    assert snapshot is not None  # something is stored, or the delivery would have been refused
+    facts = {
+        "rows": snapshot.rows, "new": taken.new_rows, "revised": counts.revised, "quarantined": counts.refused
+    }  # fmt: skip
+    log(
         "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",
-        case.name, done.new_rows, done.revised_rows, done.quarantined_rows,
+        case.name, taken.new_rows, counts.revised, counts.refused,
         snapshot.version, snapshot.rows, snapshot.last_at,
     )  # fmt: skip
     return {"snapshot": snapshot.version, **facts}

@@ -25,7 +25,7 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 
 from okawari.case import Case
-from okawari.events import resource_id
+from okawari.events import build_labels
 from okawari.progress import Step
 
 Result = TypeVar("Result")
@@ -109,13 +109,8 @@ def emit(name: str, case: Case, payload: Mapping[str, Any], *, trace: str, is_du
 
 
 def build_resource(case: Case, trace: str, is_duplicate: bool = False) -> dict[str, str]:
-    """Labels of an event; automations match them and pass them on."""
-    return {
-        "prefect.resource.id": resource_id(case.name),
-        "prefect.resource.name": case.name,
-        "okawari.trace": trace,
-        "okawari.told": "yes" if is_duplicate else "no",
-    }
+    """Labels of an event about a case."""
+    return build_labels(case.name, trace, is_duplicate=is_duplicate)
 
 
 def show_table(case: Case, what: str, rows: Sequence[Mapping[str, Any]], caption: str) -> None:

@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 
 from prefect import flow, get_run_logger
 
-from flows.publish import PrefectHost
+from flows.publish import PrefectHost, emit
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.clients.prediction_service import Client
 from okawari.errors import CasesFailed, OkawariError
 from okawari.loop import turns
+from okawari.loop.deliveries import settle_deliveries
 from okawari.loop.facts import gather_loop, read_serving
 from okawari.policy.decision import Action, Decision, Kind
 from okawari.policy.repair import GRACE_S, Repair, Serving, decide_repairs
@@ -69,6 +70,8 @@ def _explain(done: dict[str, list[str]], failed: dict[str, Exception]) -> str:
 
 def _reconcile_case(case: Case, grace_s: float, *, asked: bool = False) -> list[str]:
     prediction_log.absorb_journal(case.name)
+    for delivery in settle_deliveries(case, datetime.now(UTC), emit):
+        get_run_logger().info("%s: delivery %s, which waited, is %s", case.name, delivery.id, delivery.verdict)
     confirm_move(case)
     active, names = orchestrator.list_active_flows(case.name), {*load_settings().case_names, case.name}
     may_train = turns.may_start(case.name, names)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class OkawariError(Exception):
-    """Base of all errors that Okawari raises on purpose."""
+    """Base of all errors that Okawari raises on purpose. A command that it ends has its exit code."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class InvalidInput(OkawariError, ValueError):
@@ -16,6 +20,18 @@ class SourceUnavailable(InvalidInput):
 
     It says nothing about the data: `ingest` raises it and records no verdict.
     """
+
+
+class DeliveryHeld(OkawariError, RuntimeError):
+    """A delivery is held until a person decides; the message names it, with the reason and the commands."""
+
+    exit_code = 3
+
+
+class DataRefused(InvalidInput):
+    """A whole table was refused, which is a verdict on the data and not on the command."""
+
+    exit_code = 4
 
 
 class ServerUnreachable(OkawariError, ConnectionError):

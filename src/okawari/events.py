@@ -9,6 +9,8 @@ from typing import Final
 
 DATA_INGESTED: Final = "okawari.data.ingested"
 DATA_REFUSED: Final = "okawari.data.refused"
+DATA_HELD: Final = "okawari.data.held"
+DATA_DISCARDED: Final = "okawari.data.discarded"
 CHAMPION_MISSED: Final = "okawari.champion.missed"
 DRIFT_DETECTED: Final = "okawari.drift.detected"
 PERFORMANCE_DEGRADED: Final = "okawari.performance.degraded"
@@ -29,6 +31,8 @@ RETRAIN_CAUSES: Final = {
 ALL: Final = (
     DATA_INGESTED,
     DATA_REFUSED,
+    DATA_HELD,
+    DATA_DISCARDED,
     CHAMPION_MISSED,
     DRIFT_DETECTED,
     PERFORMANCE_DEGRADED,
@@ -44,3 +48,19 @@ ALL: Final = (
 def resource_id(case_name: str) -> str:
     """The resource id of a case."""
     return f"okawari.case.{case_name}"
+
+
+def build_labels(case_name: str, trace: str, *, is_duplicate: bool = False) -> dict[str, str]:
+    """Labels of an event about a case; automations match them and pass them on.
+
+    Args:
+        case_name: what it is about.
+        trace: id of the recorded decision behind the event.
+        is_duplicate: another event already requests the same work, so automations can ignore this one.
+    """
+    return {
+        "prefect.resource.id": resource_id(case_name),
+        "prefect.resource.name": case_name,
+        "okawari.trace": trace,
+        "okawari.told": "yes" if is_duplicate else "no",
+    }

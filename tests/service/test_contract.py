@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from okawari.case import Case
 from okawari.polling import poll
 from okawari.settings import load_settings
+from okawari.storage.delivery_log import Delivery, State, record_delivery
 
 
 def test_a_prediction_names_its_model_and_its_numbers_are_the_graphs(server, records, case):
@@ -72,6 +74,32 @@ def test_a_forecast_follows_what_is_ingested(server, readings, case, monkeypatch
     answer = poll(ask, every_s=0.1, timeout_s=60)
     assert answer is not None
     assert answer["predictions"][0]["as_of"] == "2013-03-08"
+
+
+def test_a_forecast_says_that_it_is_stale_while_a_delivery_is_held(server, monkeypatch):
+    def keep(state: State, known: Delivery | None = None) -> Delivery:
+        with monkeypatch.context() as patch:
+            patch.setenv("OKAWARI_HOME", str(server.kitchen.home))
+            load_settings.cache_clear()
+            delivery = known or Delivery(
+                source="prices.csv", state=state, verdict="held", reason="a jump", rows=60, digest="d",
+                at=pd.Timestamp("2013-04-02", tz="UTC").to_pydatetime(),
+            )  # fmt: skip
+            stored = record_delivery("aapl", replace(delivery, state=state))
+        load_settings.cache_clear()
+        return stored
+
+    def await_stale(text: str | None) -> bool:
+        asked = poll(
+            lambda: server.client.post("/aapl/forecast").json()["stale"] == text or None, every_s=0.2, timeout_s=60
+        )
+        return asked is True
+
+    assert await_stale(None)
+    held = keep(State.HELD)
+    assert await_stale(f"delivery {held.id} of 2013-04-02 is held")
+    keep(State.DISCARDED, held)
+    assert await_stale(None)
 
 
 def ingest(case: Case, frame: pd.DataFrame, home, monkeypatch) -> None:

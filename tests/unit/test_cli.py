@@ -84,7 +84,10 @@ def test_the_default_month_in_the_help_is_the_default(monkeypatch: pytest.Monkey
 
 def test_the_commands_are_those_of_the_readme() -> None:
     assert COMMANDS == [
+        "accept",
         "approve",
+        "deliveries",
+        "discard",
         "doctor",
         "explain",
         "keys",

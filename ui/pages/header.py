@@ -15,7 +15,7 @@ def write_header(facts: Facts, mark: str) -> str:
 
     `mark` is the SVG of the logo, our own file and therefore trusted.
     """
-    return render("header", mark=Markup(mark), promise=PROMISE, badges=[_service_badge(facts), *_version_badges(facts)])
+    return render("header", mark=Markup(mark), promise=PROMISE, badges=_list_badges(facts))
 
 
 def write_trouble(facts: Facts) -> str:
@@ -34,6 +34,18 @@ def write_links(facts: Facts) -> str:
         ("Service and its API", f"{facts.links.service}/docs"),
     )
     return render("links", pages=pages, sign_out=facts.links.sign_out)
+
+
+def _list_badges(facts: Facts) -> list[Badge]:
+    return [_service_badge(facts), *_version_badges(facts), *_delivery_badges(facts)]
+
+
+def _delivery_badges(facts: Facts) -> list[Badge]:
+    """An amber badge while a delivery is held, because the shown forecast does not know the newest readings."""
+    held = facts.forecast.stale if facts.forecast is not None else None
+    if held is None and facts.state is not None and facts.state.held is not None:
+        held = "a delivery is held"
+    return [("wait", f"Forecast is stale: {held}")] if held is not None else []
 
 
 def _service_badge(facts: Facts) -> Badge:

@@ -32,7 +32,17 @@ Row = tuple[str, str]  # label and value
 SHOWN_FEATURES = 4
 _TONES = {
     "good": {"accepted", "good", "stable", "promote", "train", "deployed"},
-    "alert": {"accepted_in_part", "drifted", "degraded", "refused", "roll_back", "put_back", "await_approval"},
+    "alert": {
+        "accepted_in_part",
+        "held",
+        "waits",
+        "drifted",
+        "degraded",
+        "refused",
+        "roll_back",
+        "put_back",
+        "await_approval",
+    },
 }
 
 

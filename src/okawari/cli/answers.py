@@ -9,6 +9,7 @@ from okawari.cli.output import console, show_table
 from okawari.clients.wire import (
     AnyPrediction,
     Estimate,
+    ForecastAnswer,
     IntervalInfo,
     Label,
     Outlook,
@@ -21,6 +22,8 @@ from okawari.formats import format_coverage, format_share
 def show_answer(answer: PredictAnswer[Any]) -> None:
     """Print an answer of the service: the first prediction of a series in full, or one row per record."""
     _show_predictions(answer.predictions[0], answer)
+    if isinstance(answer, ForecastAnswer) and answer.stale:
+        console.print(f"stale: {answer.stale}", soft_wrap=True)
 
 
 @singledispatch

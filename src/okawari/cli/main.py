@@ -5,10 +5,9 @@ Heavy imports are inside the functions.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,16 +15,20 @@ from typing import Annotated, Any
 import typer
 
 from okawari import __version__
+from okawari.cli.deliveries import accept, deliveries, discard
 from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
+from okawari.cli.interrupts import stop_on_sigterm
 from okawari.cli.keys import keys
+from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
 from okawari.cli.versions import approve, pin, promote, reject, rollback, unbar, unpin, versions
-from okawari.errors import OkawariError
+from okawari.errors import DeliveryHeld, OkawariError
 from okawari.settings import Settings, load_settings
 from okawari.storage.disk_faults import explain_disk_fault
 from okawari.storage.group_lock import wait_for_restarts
@@ -39,7 +42,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
-for command in (predict, score, explain, new, quantize, readings, migrate, doctor, *_DECISIONS):
+for command in (
+    predict,
+    score,
+    outcomes,
+    explain,
+    leaderboard,
+    new,
+    quantize,
+    readings,
+    deliveries,
+    accept,
+    discard,
+    migrate,
+    doctor,
+    *_DECISIONS,
+):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
@@ -52,20 +70,20 @@ Month = Annotated[
 
 
 def main() -> None:
-    """Entry point: an `OkawariError` or a fault of the disk becomes one sentence on stderr and exit code 1."""
+    """Entry point: an `OkawariError` or a fault of the disk becomes one sentence on stderr, and an exit code."""
     try:
         app()
     except OkawariError as error:
-        sentence = str(error)
+        sentence, code = str(error), error.exit_code
     except Exception as error:
         found = explain_disk_fault(error)
         if found is None:
             raise
-        sentence = found
+        sentence, code = found, 1
     else:
         return
     print(f"okawari: {sentence}", file=sys.stderr)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 @app.callback(invoke_without_command=True)
@@ -93,7 +111,7 @@ def up(
     from okawari.local.supervisor import run_group
 
     settings = load_settings()
-    with _stop_on_sigterm(), ExitStack() as running:
+    with stop_on_sigterm(), ExitStack() as running:
         names, broken = require_loadable(settings.case_names)
         show_failures(broken)
         with report_progress() as report:
@@ -117,13 +135,20 @@ def run(
         Path | None, typer.Option(metavar="FILE", help="Table or folder of pictures to read instead of the source.")
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
+    new_edition: Annotated[
+        bool, typer.Option("--new-edition", help="The source has published its history anew; take all its revisions.")
+    ] = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even if there is no reason.")] = False,
 ) -> None:
     """Run a case once through the loop: ingest, check, monitor, and train if there is a reason. Needs `okawari up`.
 
+    Exit codes: 0 the data is stored; 3 a delivery is held until a person decides (`okawari accept` or `okawari
+    discard`); 4 the whole table is refused; 1 any other failure.
+
     Example: okawari run aapl --until 2008-06-30
     """
     from okawari.cases.loader import load_case
+    from okawari.cli.deliveries import require_settled
     from okawari.cli.output import report_progress
     from okawari.cli.round import take_round
     from okawari.data.files import choose_source
@@ -131,6 +156,7 @@ def run(
     if (case is None) is not every:
         raise typer.BadParameter("Give the name of one case, or --all for all cases of OKAWARI_CASES.")
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
+    given["new_edition"] = new_edition
     source = {key: value for key, value in given.items() if value}
 
     def do_each(act: Callable[[str], object]) -> None:
@@ -142,7 +168,9 @@ def run(
         do_each(lambda name: take_round(name, report, retrain=retrain, **source))
     do_each(_show_leaderboard)
     do_each(_show_status)
-    _end(failed)
+    held: dict[str, str] = {}
+    held.update(_do_each(case, [name for name in load_settings().case_names if name not in failed], require_settled))
+    _end(failed, held)
 
 
 @app.command(cls=HelpfulCommand)
@@ -176,7 +204,7 @@ def loop(
     from okawari.simulation.sandbox import isolate
 
     settings = isolate(load_settings(), fresh)
-    with _stop_on_sigterm(), report_progress() as report:
+    with stop_on_sigterm(), report_progress() as report:
         months, links = _rehearse(settings, until.date(), report)
     show_rehearsal(months, links)
     if not all(link.held for link in links):
@@ -210,13 +238,13 @@ def _do_each(case: str | None, names: Sequence[str], act: Callable[[str], object
     return {}
 
 
-def _end(failed: dict[str, str]) -> None:
-    """Print the failures; exit with code 1 if there are any."""
+def _end(failed: dict[str, str], held: dict[str, str] | None = None) -> None:
+    """Print the failures and the held deliveries; exit with code 1 or 3 if there are any."""
     from okawari.cli.each_case import show_failures
 
-    show_failures(failed)
-    if failed:
-        raise typer.Exit(1)
+    show_failures({**failed, **(held or {})})
+    if failed or held:
+        raise typer.Exit(1 if failed else DeliveryHeld.exit_code)
 
 
 def _show_status(name: str) -> None:
@@ -256,29 +284,6 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
         rehearsal = Rehearsal(load_case("aapl"), report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
-
-
-@contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM and a closed terminal stop the servers as Ctrl-C does, and exit without a traceback on each."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # A shell that starts a process in the background makes it ignore SIGINT, so the handler is set explicitly.
-    stops = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup lets a program outlive its terminal
-        stops.append(signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in stops}
-    try:
-        yield
-    except KeyboardInterrupt:
-        with suppress(OSError):  # the terminal may be gone
-            print("Stopped.", flush=True)
-        raise SystemExit(130) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _list_urls(settings: Settings) -> dict[str, str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from okawari.case import Case
     from okawari.clients.wire import ModelInfo
     from okawari.evaluation.variants import Compared
-    from okawari.scoring.job import Scored
+    from okawari.scoring.progress import Scored
     from okawari.simulation.checks import Link, Month
     from okawari.storage.snapshots import Snapshot
 
@@ -159,6 +159,8 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
             tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
     for line in list_standing(state):
         tree.add(line)
+    if state.held is not None:
+        tree.add(Text(state.held, "yellow"))
     for sentence in filter(None, (state.alarm, state.problem, problem)):
         tree.add(Text(sentence, "red"))
     console.print(tree)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
+from okawari.errors import DataRefused
 from okawari.loop import requests, turns
 from okawari.loop.facts import is_settled
 from okawari.policy.repair import GRACE_S
@@ -32,13 +33,14 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
         name: name of the case.
         report: where progress is shown.
         retrain: train even without a reason.
-        source: what `ingest` takes beside the case: `until`, `file`, `live`.
+        source: what `ingest` takes beside the case: `until`, `file`, `live`, `new_edition`.
 
     Raises:
+        DataRefused: the whole table was refused.
         RunFailed: one of the runs ended without success.
     """
     case = load_case(name)
-    _run(case, report, "ingest", **source)
+    _ingest(case, report, **source)
     if retrain:
         _train(case, report, "asked", "okawari run --retrain")
     elif versions.load_champion(name) is None:
@@ -47,6 +49,17 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
     _run(case, report, "reconcile", asked=True)
     while (active := _find_active(case, *orchestrator.LOOP_FLOWS)) is not None:
         _follow(active, case, report)
+
+
+def _ingest(case: Case, report: Reporter, **source: Any) -> None:
+    """Ingest; a verdict on the data is told from other failures by the type of the run's error."""
+    run = orchestrator.start_run("ingest", {"case": case.name, **source}, urgent=True)
+    try:
+        _follow(run, case, report)
+    except orchestrator.RunFailed as failed:
+        if orchestrator.name_error(orchestrator.load_run(run.id)) in ("InvalidInput", "CsvError"):
+            raise DataRefused(str(failed)) from failed
+        raise
 
 
 def _train(case: Case, report: Reporter, cause: Cause, reason: str) -> None:

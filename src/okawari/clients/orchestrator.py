@@ -229,6 +229,12 @@ def describe_end(run: Run) -> str:
     return f"{run.name} {run.state.lower()}: {_ENGINE_PREFIX.sub('', run.message) or 'no message'}"
 
 
+def name_error(run: Run) -> str:
+    """Type of the error that ended a run, such as InvalidInput; empty where the message has none."""
+    found = _ENGINE_PREFIX.match(run.message)
+    return "" if found is None else (found[1] or "").rstrip(": ")
+
+
 def is_training_interrupted(run: Run) -> bool:
     """Whether a training ended because its process or a server died, and not for its own reason."""
     is_training = run.name.startswith("train ")

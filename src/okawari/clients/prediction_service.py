@@ -27,6 +27,7 @@ from okawari.clients.wire import (
 )
 from okawari.dataset.arrays import format_time
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
+from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
 from okawari.security.tls import build_trust
@@ -93,13 +94,22 @@ class Client:
         """Predict from the newest known readings. The service records every answer."""
         return self._request("POST", f"/{case}/forecast", {}, ForecastAnswer[AnyPrediction])
 
-    def predict(self, case: str, instances: Sequence[Instance]) -> PredictAnswer[AnyPrediction]:
-        """Predict from given readings: one prediction for each instance, in the same order."""
-        return self._request("POST", f"/{case}/predict", _write_request(instances, case), PredictAnswer[AnyPrediction])
+    def predict(
+        self, case: str, instances: Sequence[Instance], *, keys: Sequence[str | int | None] | None = None
+    ) -> PredictAnswer[AnyPrediction]:
+        """Predict from given readings: one prediction for each instance, in the same order.
+
+        `keys` are your own keys of the instances, by which their outcomes may be sent (`Case.key`).
+        """
+        body = _write_request(instances, case) | ({} if keys is None else {"keys": list(keys)})
+        return self._request("POST", f"/{case}/predict", body, PredictAnswer[AnyPrediction])
 
     def send_outcomes(self, case: str, outcomes: Sequence[Outcome]) -> int:
         """Send true values; returns the number of recorded outcomes."""
         body = OutcomesRequest(outcomes=list(outcomes)).model_dump(mode="json", exclude_none=True)
+        for outcome in body["outcomes"]:
+            if "key" in outcome:
+                del outcome["index"]
         return self._request("POST", f"/{case}/outcomes", body, Accepted).accepted
 
     def load_serving(self, case: str) -> ModelInfo | None:
@@ -233,7 +243,8 @@ def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[
 
 def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
     times = {name: frame[name].map(format_time) for name in case.time_columns}
-    return frame[list(case.column_names)].assign(**times).to_dict("records")  # type: ignore[return-value]
+    values = {each.name: frame[each.name].map(each.write_json).astype(object) for each in find_words(case.columns)}
+    return frame[list(case.column_names)].assign(**values, **times).to_dict("records")  # type: ignore[return-value]
 
 
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:

@@ -73,6 +73,7 @@ class Label(BaseModel):
 
     label: str
     probabilities: dict[str, float]
+    note: str | None = Field(default=None, description="Words of the instance that the model does not know.")
 
     @property
     def intervals(self) -> list[Bounds]:
@@ -111,6 +112,7 @@ class ForecastAnswer(PredictAnswer[PredictionT], Generic[PredictionT]):
     """A `PredictAnswer` with one prediction."""
 
     source: str = Field(description="Source of the readings: ingested or packaged.")
+    stale: str | None = Field(default=None, description="Why newer readings are not used: a delivery of them is held.")
 
 
 Reading: TypeAlias = dict[str, Any]
@@ -126,13 +128,15 @@ class PredictRequest(BaseModel):
     future: list[list[Reading]] | None = Field(
         default=None, description="For each instance, values that are known ahead, by step. No case uses it yet."
     )
+    keys: list[str | int | None] | None = Field(default=None, description="Your own key of each instance.")
 
 
 class Outcome(BaseModel):
     """The true value for one prediction."""
 
-    id: str = Field(description="The answer's id.")
-    index: int = Field(default=0, description="Which instance of the answer.")
+    id: str | None = Field(default=None, description="The answer's id.")
+    index: int = Field(default=0, description="Which instance of the answer; only with an id.")
+    key: str | int | None = Field(default=None, description="Your own key of the instance, instead of id and index.")
     step: int | None = Field(default=None, description="Which step ahead, for a forecast.")
     target: str | None = Field(default=None, description="Which target, for a case with several.")
     value: float | str = Field(description="The number, or the label.")
@@ -189,6 +193,7 @@ class CaseInfo(BaseModel):
     previous: ModelInfo | None
     refused: str | None = Field(description="Reason why the newest deployed model does not serve.")
     columns: list[ColumnInfo]
+    key: str = Field(default="", description="Field of your own key; empty for a case without.")
     history: int = Field(description="Number of newest readings of an instance that are used.")
     horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str

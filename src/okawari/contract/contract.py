@@ -32,6 +32,8 @@ class ColumnMeaning:
     missing_words: tuple[str, ...] = ()
     allows_missing: bool = False
     usual: Mapping[str, float] = field(default_factory=dict)
+    accepted: tuple[tuple[float, ...], ...] = ()
+    """Levels that a person has accepted: (before, after) of a jump in a series; (after,) of a delivery of records."""
 
     def learn_words(self, found: tuple[str, ...]) -> ColumnMeaning:
         """The column with further words at the end, in the given order; known words keep their places.
@@ -72,6 +74,10 @@ class Contract:
     time: TimeMeaning | None = None
     dialect: Mapping[str, str] = field(default_factory=dict)
     usual: Mapping[str, float] = field(default_factory=dict)
+    edition: str = ""
+    """Name of the source whose edition the stored history is; a read of another one may replace the history once."""
+    delivery: str = ""
+    """Key of the delivery that was learned last, so that a repeated step does not learn it twice."""
 
     def find(self, name: str) -> ColumnMeaning | None:
         """The column of that name; None if the contract has none."""
@@ -107,5 +113,8 @@ def read_contract(text: str) -> Contract:
 
 
 def _read_column(found: dict[str, Any]) -> ColumnMeaning:
-    lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
-    return ColumnMeaning(**{**found, **lists})
+    return ColumnMeaning(**{name: _freeze(value) for name, value in found.items()})
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(each) for each in value) if isinstance(value, list) else value

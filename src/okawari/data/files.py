@@ -150,3 +150,13 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source | None:
 def find_source_names(found: Sequence[str], source: Source | None) -> dict[str, str]:
     """The names of a table's columns (`found`) by their names in the case, where the two differ."""
     return {name: given for given, name in getattr(source, "rename", ()) if given in found and name not in found}
+
+
+def ends_cut(source: Source) -> bool | None:
+    """Whether a text file ends without a line end, so that its last line may be cut; None for other sources."""
+    if not isinstance(source, TableFile) or source.path.suffix.lower() != ".csv" or not source.path.is_file():
+        return None
+    size = source.path.stat().st_size
+    with source.path.open("rb") as file:
+        file.seek(max(0, size - 1))
+        return file.read(1) not in (b"\n", b"\r", b"")

@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "ports": machine_checks.check_ports,
     "cases": loop_checks.check_cases,
     "servers": loop_checks.check_servers,
+    "deliveries": loop_checks.check_deliveries,
     "champions": loop_checks.check_champions,
 }
 

@@ -19,6 +19,7 @@ from okawari.registry import versions
 from okawari.registry.client import limit_waiting, require_server
 from okawari.security.tls import trust_own
 from okawari.settings import Settings
+from okawari.storage import delivery_log
 from okawari.storage.group_lock import explain_absence, is_group_running, name_server
 
 _HEALTH = {"prefect": "/api/health", "mlflow": "/health", "service": "/readyz"}
@@ -106,6 +107,17 @@ def check_champions(settings: Settings) -> Iterator[Finding]:
         return  # the check of the servers says so
     for name, case in load_cases(settings.case_names)[0].items():
         yield _check_champion(case, served.get(name))
+
+
+def check_deliveries(settings: Settings) -> Iterator[Finding]:
+    """Whether a delivery of a case is held; nothing where no state exists yet, because a check writes nothing."""
+    if not settings.state_dir.is_dir():
+        return
+    for name in load_cases(settings.case_names)[0]:
+        held = delivery_log.find_held(name)
+        if held is not None:
+            seen = f"{held.id} of {held.at:%Y-%m-%d} is held: {held.reason}"
+            yield note_warning(f"deliveries of {name}", seen, delivery_log.advise(name, held.id))
 
 
 def _check_champion(case: Case, served: CaseInfo | None) -> Finding:

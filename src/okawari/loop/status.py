@@ -15,7 +15,8 @@ from okawari.policy.standing import Standing
 from okawari.registry import versions
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, delivery_log, quarantine, snapshots
+from okawari.storage.delivery_log import Delivery, State, advise
 from okawari.storage.snapshots import Snapshot
 
 _LOOK_BACK = 200
@@ -52,6 +53,18 @@ class LoopState:
     """Pin, bars, the challenger that waits, and the last decision of a person."""
     put_back: dict[str, Any] | None = None
     """The newest repair that put the alias back, if no person has decided since."""
+    deliveries: tuple[Delivery, ...] = ()
+    """The held delivery and those that wait behind it, oldest first."""
+
+    @property
+    def held(self) -> str | None:
+        """What is held, why, and what a person does about it, as one sentence; None if nothing is."""
+        found = next((each for each in self.deliveries if each.state == State.HELD), None)
+        if found is None:
+            return None
+        waiting = [each.id for each in self.deliveries if each.state == State.WAITING]
+        behind = f" {', '.join(waiting)} wait behind it." if waiting else ""
+        return f"Delivery {found.id} is held: {found.reason}.{behind} {advise(self.case, found.id)}"
 
     def is_past(self, verdict: Mapping[str, Any] | None) -> bool:
         """Whether a verdict was on a version that is not the champion any more."""
@@ -73,7 +86,7 @@ def read_state(case_name: str) -> LoopState:
         case=case.name,
         title=case.title,
         snapshot=snapshots.load_snapshot(case),
-        quarantined=snapshots.count_quarantined(case),
+        quarantined=quarantine.count_quarantined(case),
         champion=champion,
         quality=_newest(decisions, Kind.QUALITY),
         drift=_newest(decisions, Kind.DRIFT),
@@ -86,6 +99,7 @@ def read_state(case_name: str) -> LoopState:
         problem=problem,
         standing=load_standing(case_name),
         put_back=_find_put_back(decisions),
+        deliveries=tuple(reversed(delivery_log.load_deliveries(case_name, _LOOK_BACK, delivery_log.OPEN))),
     )
 
 

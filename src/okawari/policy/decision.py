@@ -26,6 +26,8 @@ class Kind(StrEnum):
     REQUEST = "request"
     PERSON = "person"
     """A person's decision about versions; `facts["by"]` names the person."""
+    DELIVERY = "delivery"
+    """A person's decision about a held delivery; `facts["by"]` names the person."""
 
 
 class Verdict(StrEnum):
@@ -33,6 +35,10 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"
     ACCEPTED_IN_PART = "accepted in part"
+    HELD = "held"
+    """Nothing of the delivery is stored as readings until a person decides."""
+    WAITS = "waits"
+    """Another delivery is held; this one is judged after it."""
     REFUSED = "refused"
     STABLE = "stable"
     DRIFTED = "drifted"
@@ -68,6 +74,8 @@ class Action(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     UNBAR = "unbar"
+    ACCEPT = "accept"
+    DISCARD = "discard"
     ADOPT = "adopt"
     """The alias was moved by hand, and the decision log takes that over as a person's decision."""
     PUT_BACK = "put back"
@@ -112,6 +120,8 @@ _OUTCOMES: Mapping[tuple[str, str], str] = {
     (Kind.PERSON, Action.REJECT): "challenger rejected",
     (Kind.PERSON, Action.UNBAR): "bar lifted",
     (Kind.PERSON, Action.ADOPT): "champion set by hand in MLflow",
+    (Kind.DELIVERY, Action.ACCEPT): "delivery accepted",
+    (Kind.DELIVERY, Action.DISCARD): "delivery discarded",
 }
 
 

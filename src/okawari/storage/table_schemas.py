@@ -5,8 +5,11 @@
     predictions  key id, index       the service's answers
     outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
                                      for tasks with one target
+    refused_outcomes  key row_sha256  outcomes by a key that no prediction has, with the reason
     decisions    key id              verdicts and decisions, with the cause of each
     contracts    key version         the recorded meaning of the case's table, as JSON
+    deliveries   key key             what arrived at once, with its verdict; as Parquet, the rows of a delivery that is
+                                     held, waits or was discarded
 
 The columns of readings are those of the case: a time, float64 numbers, and words as text. `label` of a prediction is
 its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no value.
@@ -18,7 +21,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions", "contracts"]
+Table = Literal[
+    "readings", "quarantine", "predictions", "outcomes", "refused_outcomes", "decisions", "contracts", "deliveries"
+]
 
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
@@ -42,6 +47,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "input_sha256": pa.string(),
             "source": pa.string(),
             "label": pa.string(),
+            "key": pa.string(),
         }
     ),
     "outcomes": pa.schema(
@@ -55,6 +61,19 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "at": TIME,
             "case": pa.string(),
             "seq": pa.int64(),
+        }
+    ),
+    "refused_outcomes": pa.schema(
+        {
+            "row_sha256": pa.string(),
+            "key": pa.string(),
+            "step": pa.int64(),
+            "target": pa.string(),
+            "value": pa.float64(),
+            "label": pa.string(),
+            "at": TIME,
+            "case": pa.string(),
+            "reason": pa.string(),
         }
     ),
     "decisions": pa.schema(
@@ -74,11 +93,29 @@ SCHEMAS: dict[Table, pa.Schema] = {
         }
     ),
     "contracts": pa.schema({"version": pa.int64(), "at": TIME, "snapshot_version": pa.int64(), "content": pa.string()}),
+    "deliveries": pa.schema(
+        {
+            "key": pa.string(),
+            "seq": pa.int64(),
+            "at": TIME,
+            "source": pa.string(),
+            "digest": pa.string(),
+            "state": pa.string(),
+            "verdict": pa.string(),
+            "reason": pa.string(),
+            "facts": pa.string(),
+            "rows": pa.int64(),
+            "content": pa.binary(),
+            "refused": pa.string(),
+        }
+    ),
 }
 KEYS: dict[Table, tuple[str, ...]] = {
     "quarantine": ("row_sha256",),
     "predictions": ("id", "index"),
     "outcomes": ("id", "index", "step", "target", "seq"),
+    "refused_outcomes": ("row_sha256",),
     "decisions": ("id",),
     "contracts": ("version",),
+    "deliveries": ("key",),
 }

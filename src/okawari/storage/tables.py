@@ -99,7 +99,7 @@ def find_rows(case_name: str, table: Table, column: str, value: str) -> list[dic
 
 
 def load_newest(
-    case_name: str, table: Table, by: str, limit: int, only: tuple[str, ...] | None = None
+    case_name: str, table: Table, by: str, limit: int, only: tuple[str, ...] | None = None, *, columns: str = "*"
 ) -> pd.DataFrame | None:
     """The `limit` rows with the largest values of column `by`, descending; None where the table was never written.
 
@@ -109,9 +109,10 @@ def load_newest(
         by: the column to sort by.
         limit: the largest number of rows; no more are loaded.
         only: a column and the values of which rows must have one in it.
+        columns: the columns to load, separated by commas.
     """
     condition = "" if only is None else _where(*only)
-    found = _query(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}')
+    found = _query(case_name, table, f'{condition} ORDER BY "{by}" DESC LIMIT {limit:d}', select=columns)
     return None if found is None else found.to_pandas()
 
 
@@ -198,14 +199,14 @@ def _choose_rows(opened: DeltaTable | None, table: Table, change: Change) -> pa.
 
 
 def _number_rows(opened: DeltaTable | None, rows: pa.Table) -> pa.Table:
-    """Number the rows after the largest number of the opened version.
-
-    A commit on top of another version fails, so no other writer can use these numbers.
+    """Number the rows without a number after the largest one; a commit on top of another version fails, so no other
+    writer can use these numbers.
     """
     if _SEQUENCE not in rows.column_names:
         return rows
     first = 1 if opened is None else _find_largest(opened) + 1
-    numbers = pa.array(range(first, first + len(rows)), pa.int64())
+    given = rows[_SEQUENCE].to_pylist()
+    numbers = pa.array([first + place if number is None else number for place, number in enumerate(given)], pa.int64())
     return rows.set_column(rows.column_names.index(_SEQUENCE), _SEQUENCE, numbers)
 
 
