@@ -5,8 +5,8 @@ Shapes: B windows, T readings, F columns. Faulty requests raise here, before the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from bentos.dictionaries import WordCollector, Words, encode_words
 from bentos.errors import Location, Refused, explain, format_location
 from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case, Column
-from okawari.models.windows import Floats
-from okawari.schema.columns import find_words
+from okawari.models.windows import Values
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.time_order import find_disorder
 
@@ -31,18 +31,24 @@ Record = dict[str, Any]
 @dataclass(frozen=True)
 class Question:
     """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record.
+    `x_BTF` holds a word as its place in the question's own `words`; `encode` gives the places of a model's dictionary.
 
     `keys` holds the user's own key of each instance, None where it has none; it is empty for a question without keys.
     """
 
-    x_BTF: Floats
+    x_BTF: Values
     levels: list[float | None]
     as_of: list[str | None]
     keys: Sequence[str | None] = ()
+    words: Words = field(default_factory=dict)
 
     def find_key(self, index: int) -> str | None:
         """The user's own key of an instance."""
         return self.keys[index] if self.keys else None
+
+    def encode(self, case: Case) -> Values:
+        """The windows with the places of the words in the labels of `case`: a model's case, with its dictionary."""
+        return encode_words(self.x_BTF, self.words, case)
 
 
 class Reader:
@@ -53,7 +59,6 @@ class Reader:
         self.predict_type = build_predict_type(case)
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
-        self._label_indices = _map_labels(case.known_columns)
         self._targets = case.task.named_targets
 
     def read_question(self, body: bytes | bytearray) -> Question:
@@ -71,29 +76,23 @@ class Reader:
         as_of = [self._check_times(window, index) for index, window in enumerate(windows)]
         values_BTF = np.stack([self._read_window(window, index) for index, window in enumerate(windows)])
         levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
-        x_BTF = _narrow(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
-        return Question(x_BTF, levels, as_of)
+        _require_range(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
+        return Question(values_BTF, levels, as_of)
 
     def read_records(self, records: list[Record]) -> Question:
         """Convert records to a question."""
-        values_BF = self._to_array(records)
+        collector = WordCollector(self.case)
+        values_BF = self._to_array([collector.encode(record) for record in records])
         for rule in self.case.rules:
             self._check_rule(rule, values_BF, ("instances",))
         nothing: list[None] = [None] * len(records)
-        x_BTF = _narrow(values_BF[:, None], self.case, lambda index, _, name: ("instances", index, name))
-        return Question(x_BTF, [*nothing], [*nothing])
+        values_B1F = values_BF[:, None]
+        _require_range(values_B1F, self.case, lambda index, _, name: ("instances", index, name))
+        return Question(values_B1F, [*nothing], [*nothing], words=collector.words)
 
     def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
-        """The records' numbers [n, F]; a label is its index."""
-        if self._label_indices:
-            records = [self._encode_labels(record) for record in records]
+        """The records' numbers [n, F]."""
         return np.array([self._pick(record) for record in records], dtype=np.float64).reshape(len(records), -1)
-
-    def _encode_labels(self, record: Record) -> Record:
-        return {
-            **record,
-            **{name: indices[record[name]] for name, indices in self._label_indices.items() if name in record},
-        }
 
     def read_outcomes(self, body: bytes | bytearray) -> list[Record]:
         """Parse an outcomes request; raises like `read_question`."""
@@ -178,23 +177,15 @@ _read.register(SeriesLayout, lambda layout, reader, instances: reader.read_windo
 _read.register(RecordLayout, lambda layout, reader, instances: reader.read_records(instances))
 
 
-def _map_labels(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
-    """The index of each label, by column."""
-    return {
-        column.name: {label: float(place) for place, label in enumerate(column.labels)}
-        for column in find_words(columns)
-    }
-
-
 def _encode_value(outcome: Record, target: Column) -> Record:
     return {**outcome, **target.split_truth(outcome["value"])}
 
 
-def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Location]) -> Floats:
-    """The readings in the graph's precision; raises `Refused` for a value outside its range."""
+def _require_range(values_BTF: Values, case: Case, locate: Callable[[int, int, str], Location]) -> None:
+    """Raise `Refused` for a value outside the range of features, which are float32."""
     with np.errstate(over="ignore", under="ignore"):
-        x_BTF = values_BTF.astype(np.float32)
-    lost = np.argwhere(~np.isfinite(x_BTF) | ((x_BTF == 0) & (values_BTF != 0)))
+        narrow_BTF = values_BTF.astype(np.float32)
+    lost = np.argwhere(~np.isfinite(narrow_BTF) | ((narrow_BTF == 0) & (values_BTF != 0)))
     if lost.size:
         index, row, column = (int(number) for number in lost[0])
         name = case.column_names[column]
@@ -204,4 +195,3 @@ def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, 
             "magnitudes from 1e-38 to 3e38. Check its unit.",
             location,
         )
-    return x_BTF

@@ -5,19 +5,21 @@ from __future__ import annotations
 from functools import partial, singledispatch
 from typing import Annotated, Any, Literal, NotRequired, Union
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from bentos.own_keys import build_key_type
 from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
 from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
+from okawari.schema.columns import MAX_WORD_CHARS
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.tasks.task import Task
 from okawari.security.answer_ids import PATTERN
 
 MAX_OUTCOMES = 10_000
+_MOST_EXAMPLES = 20
 
 
 def build_reading_type(case: Case) -> Any:
@@ -46,7 +48,13 @@ def _build_value(head: Head, column: Column) -> Any:
 
 @_build_value.register
 def _build_label(head: LabelHead, column: Column) -> Any:
-    return Annotated[Literal[head.words], Field(description=_describe_value(column))]
+    described = Field(description=_describe_value(column))
+    if column.boolean:
+        return Annotated[bool, Field(strict=True), described]
+    if not column.takes_new_words:
+        return Annotated[Literal[head.words], described]
+    text = StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MAX_WORD_CHARS)
+    return Annotated[str, text, described, Field(examples=list(head.words[:_MOST_EXAMPLES]))]
 
 
 @_build_value.register
@@ -214,8 +222,9 @@ def _show_value(head: Head, column: Column) -> Any:
 
 
 @_show_value.register
-def _show_label(head: LabelHead, column: Column) -> str:
-    return head.words[0]
+def _show_label(head: LabelHead, column: Column) -> str | bool:
+    shown: str | bool = column.write_json(head.words[0])
+    return shown
 
 
 @_show_value.register

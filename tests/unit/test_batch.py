@@ -67,9 +67,7 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    frame = pd.read_csv(path, parse_dates=["as_of"], dtype={"model_version": str})
-    steps = [name for name in frame.columns if name.split("_")[0] in ("mean", "lower", "upper")]
-    return frame.astype(dict.fromkeys(steps, "float32"))
+    return pd.read_csv(path, parse_dates=["as_of"], dtype={"model_version": str})
 
 
 def _answer_one_by_one(readings: pd.DataFrame, case: Case, model: Model) -> pd.DataFrame:
@@ -233,7 +231,7 @@ def test_damaged_rows_are_refused_with_their_reason_and_the_others_answered_as_i
 
 
 def test_a_row_whose_answer_is_no_number_is_refused(small_case: Case, readings: pd.DataFrame, tmp_path: Path) -> None:
-    steep = Model("1", Graph.load(build_graph(ConstantCore(np.full(3, 90.0)), small_case, None)))  # exp(90) > float32
+    steep = Model("1", Graph.load(build_graph(ConstantCore(np.full(3, 800.0)), small_case, None)))  # exp(800) > float64
     source = _write(readings, tmp_path / "in.csv")
     with pytest.raises(InvalidInput, match="row 12: the model's answer is not a finite number"):
         score_file(small_case, steep, source, tmp_path / "out.csv")

@@ -135,6 +135,7 @@ ANSWER = {
         }
     ],
     "source": "ingested",
+    "stale": None,
 }
 
 

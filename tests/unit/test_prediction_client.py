@@ -108,9 +108,17 @@ def test_what_is_no_instance_never_leaves(service: Edge, client: Client) -> None
 
 PREDICTIONS: list[tuple[type[AnyPrediction], dict[str, Any]]] = [
     (Prediction, {"as_of": None, "unit": "", "level": 1.0, "mean": [1.0], "interval": None, "note": None}),
-    (Outlook, {"as_of": None, "unit": "", "level": 1.0, "heads": {"trend": {"label": "up", "probabilities": {}}}}),
+    (
+        Outlook,
+        {
+            "as_of": None,
+            "unit": "",
+            "level": 1.0,
+            "heads": {"trend": {"label": "up", "probabilities": {}, "note": None}},
+        },
+    ),
     (Estimate, {"unit": "", "value": 1.0, "interval": None, "note": None}),
-    (Label, {"label": "up", "probabilities": {"up": 1.0}}),
+    (Label, {"label": "up", "probabilities": {"up": 1.0}, "note": None}),
 ]
 
 

@@ -73,6 +73,7 @@ class Label(BaseModel):
 
     label: str
     probabilities: dict[str, float]
+    note: str | None = Field(default=None, description="Words of the instance that the model does not know.")
 
     @property
     def intervals(self) -> list[Bounds]:

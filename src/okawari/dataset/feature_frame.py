@@ -37,7 +37,7 @@ def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case) -> p
 
 @_compute.register
 def _compute_series(layout: SeriesLayout, readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    x_1NF = to_array(readings, case).astype(np.float32)[None]
+    x_1NF = to_array(readings, case)[None]
     features = pd.DataFrame(compute_features(case, x_1NF)[0].astype(np.float64), columns=list(case.feature_names))
     features.insert(0, case.time, readings[case.time].to_numpy()[1:])
     came = drop_missing_steps(readings.reset_index(drop=True), case).index

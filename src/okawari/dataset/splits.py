@@ -47,7 +47,7 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
     sizes = size_parts(len(windows), case)
     starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
     truths = [head.identify(windows.r_BH[:, head.columns]) for head in case.task.heads]
-    values_BN = np.concatenate([windows.x_BTF[:, -1], *truths], axis=1)
+    values_BN = np.concatenate([windows.x_BTF[:, -1], *truths], axis=1, dtype=np.float32)
     ordered = windows.pick(case.layout.order_split(values_BN))
     return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
 

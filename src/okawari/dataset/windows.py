@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import singledispatch
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,13 +20,15 @@ from okawari.case import Case
 from okawari.dataset.arrays import encode_words, to_array, to_numbers
 from okawari.errors import InvalidInput
 from okawari.graph.feature_graph import compute_features, compute_standing
-from okawari.models.windows import Floats, WindowSet
+from okawari.models.windows import Values, WindowSet
 from okawari.schema.tasks.classification import Classify
 from okawari.schema.tasks.forecast import Forecast
 from okawari.schema.tasks.multi_target import Anticipate
 from okawari.schema.tasks.regression import Regress
 from okawari.schema.tasks.task import Task
 from okawari.schema.time_order import find_disorder
+
+Number = TypeVar("Number", bound=np.floating[Any])
 
 
 def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
@@ -43,10 +46,10 @@ def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
 
 @dataclass(frozen=True)
 class Series:
-    """A whole series: readings in the graph's precision, unconverted target levels, and times."""
+    """A whole series: readings, the target's levels, and times."""
 
-    x_NF: Floats
-    level_N: NDArray[np.float64]
+    x_NF: Values
+    level_N: Values
     at_N: NDArray[np.datetime64]
     target_index: int
 
@@ -60,7 +63,7 @@ def read_series(frame: pd.DataFrame, case: Case) -> Series:
             f"There are {len(readings)} readings; one window with its truth takes {history} + {horizon}. Ingest more."
         )
     target = case.column_names.index(case.target.name)
-    return Series(readings.astype(np.float32), readings[:, target], times, target)
+    return Series(readings, readings[:, target], times, target)
 
 
 def frame_windows(series: Series, case: Case) -> WindowSet:
@@ -78,7 +81,7 @@ def frame_windows(series: Series, case: Case) -> WindowSet:
     )
 
 
-def _slide(series_NC: Floats, length: int) -> Floats:
+def _slide(series_NC: NDArray[Number], length: int) -> NDArray[Number]:
     """All windows of `length` consecutive rows, as a copy [windows, length, C]."""
     return np.ascontiguousarray(sliding_window_view(series_NC, length, axis=0).transpose(0, 2, 1))
 
@@ -112,7 +115,7 @@ def _cut_anticipated(task: Anticipate, frame: pd.DataFrame, case: Case) -> Windo
 def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> WindowSet:
     """Each record is a window of one reading and holds its own truth."""
     times = read_times(frame, case)
-    x_B1F = to_array(frame, case).astype(np.float32)[:, None]
+    x_B1F = to_array(frame, case)[:, None]
     truth_B = to_numbers(encode_words(frame, case), case.target.name)
     [head] = task.heads
     truth_BH = head.encode(truth_B)
@@ -137,8 +140,8 @@ def read_times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:
     return times
 
 
-def last_window(frame: pd.DataFrame, case: Case) -> Floats:
-    """The newest readings as a question `x_BTF` [1, T, F], float32.
+def last_window(frame: pd.DataFrame, case: Case) -> Values:
+    """The newest readings as a question `x_BTF` [1, T, F].
 
     Raises:
         InvalidInput: there are fewer than T readings, or `to_array` refuses them.
@@ -147,4 +150,4 @@ def last_window(frame: pd.DataFrame, case: Case) -> Floats:
     if len(newest) < case.history:
         raise InvalidInput(f"There are {len(newest)} readings; case {case.name} needs {case.history}. Send more.")
     read_times(newest, case)
-    return to_array(newest, case).astype(np.float32)[None]
+    return to_array(newest, case)[None]

@@ -16,7 +16,7 @@ from okawari.evaluation.scores import Scores, score_answer
 from okawari.evaluation.translation import translate_answer, translate_questions
 from okawari.graph.build import build_graph
 from okawari.graph.dictionary import know_graph
-from okawari.graph.inference import Answer, Graph, require_answers
+from okawari.graph.inference import Answer, Graph, require_answers, require_fit
 from okawari.models.cores import Interval
 from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Workbench
 from okawari.models.protocols import Model, Recipe
@@ -98,6 +98,7 @@ def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card
         loaded = Graph.load(graph)
         require_answers(loaded, case)
         own = know_graph(case, loaded.labels)
+        require_fit(loaded, own)
         answer = loaded.answer(translate_questions(holdout.x_BTF, case, own))
         return build_card(name, score_answer(translate_answer(answer, own, case), holdout, case))
     except InvalidInput:

@@ -150,7 +150,6 @@ def _score_head(head: Head, answer: Answer, windows: WindowSet) -> Scores:
 @_score_head.register
 def _score_number(head: NumberHead, answer: Answer, windows: WindowSet) -> Scores:
     column = head.start
-    # The true value of a record is the number as read, without rounding to float32.
     true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
     interval = _score_interval(answer, true_B, column)
@@ -191,15 +190,13 @@ def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
 def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
     true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
-    change = float(np.mean(np.abs(np.diff(windows.levels_BT.astype(np.float64), axis=1))))
-    # The graph computes in float32, so "no change" is the float32 of the last level.
-    last_B = windows.level_B.astype(np.float32)
+    change = float(np.mean(np.abs(np.diff(windows.exact_levels_BT, axis=1))))
     return StepScores(
         step=column + 1,
         rmse=rmse(true_B, mean_B),
         mae=mae(true_B, mean_B),
         mase=mase(true_B, mean_B, change) if change > 0 else None,
-        directional_accuracy=directional_accuracy(true_B, mean_B, last_B),
+        directional_accuracy=directional_accuracy(true_B, mean_B, windows.level_B),
         **_score_interval(answer, true_B, column),
     )
 

@@ -1,6 +1,6 @@
 """Build the graph of a fitted model: join reading stage, core and answer stage into one ONNX file.
 
-Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, H columns of an answer. Readings and answers are float64.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Compute features alone, by the same nodes as in every full graph.
 
 The reading stage is the only place where features are computed: training, drift and serving all run it.
-Shapes: B windows (dynamic), T readings, F columns, K features, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, K features, H columns of an answer. Readings are float64, features
+float32.
 """
 
 from __future__ import annotations

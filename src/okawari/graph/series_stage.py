@@ -1,6 +1,7 @@
 """The reading stage of a series: from readings to features, levels and moves.
 
-Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer. Readings and levels
+are float64; features, moves and the levels for networks are float32.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from onnx import helper
 
 from okawari.case import Case
 from okawari.graph.growth_targets import build_state_part
-from okawari.graph.stages import Dims, Part, build_stage, ints, log_ratio, tiny
-from okawari.graph.transforms import build_moves
+from okawari.graph.stages import Dims, Part, build_stage, ints, log_ratio, narrow, tiny
+from okawari.graph.transforms import LEVELS, build_moves
 from okawari.schema.features import Change, Feature, LogRatio
 
 _END = 2**63 - 1
@@ -36,6 +37,8 @@ def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) ->
     parts: list[Part] = [_build_features(case)] if "z" in outputs else []
     if {"level", "levels", "w", "now"} & set(outputs):
         parts.append(_build_levels(case))
+    if "levels" in outputs:
+        parts.append(([narrow(LEVELS, "levels")], {}))
     if {"w", "now"} & set(outputs):
         parts.append(build_moves(case.task.window_transform))
     if "now" in outputs:
@@ -47,10 +50,10 @@ def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) ->
 
 
 def _build_levels(case: Case) -> Part:
-    """Nodes to `levels`, the target of each reading, and to `level`, the target of the last one."""
+    """Nodes to `LEVELS`, the target of each reading, and to `level`, the target of the last one."""
     nodes = [
-        helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
-        helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
+        helper.make_node("Gather", ["x", "level/target"], [LEVELS], axis=2),
+        helper.make_node("Gather", [LEVELS, "level/newest"], ["level"], axis=1),
     ]
     target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
     return nodes, {"level/target": target, "level/newest": ints(-1)}
@@ -116,4 +119,4 @@ def _compute_ratios(feature: LogRatio, first: str, second: str, out: str) -> Par
 
 @_compute.register
 def _compute_changes(feature: Change, first: str, second: str, out: str) -> Part:
-    return [helper.make_node("Sub", [first, second], [out])], {}
+    return [helper.make_node("Sub", [first, second], [f"{out}/exact"]), narrow(f"{out}/exact", out)], {}

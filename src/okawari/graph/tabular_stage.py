@@ -4,7 +4,8 @@ probabilities).
     reading stage   x -> z, numbers unchanged, labels one-hot
     answer stage    r -> mean, lower, upper; the columns of a label become probabilities
 
-Shapes: B records (dynamic), F columns, K features, H columns of an answer; everything float32.
+Shapes: B records (dynamic), F columns, K features, H columns of an answer. Readings and answers are float64, features
+and `r` float32.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import helper
 
 from okawari.case import Case
-from okawari.graph.stages import Dims, Part, build_stage, require_shape
+from okawari.graph.stages import Dims, Part, build_stage, narrow, require_shape, widen
 from okawari.models.cores import Interval
 from okawari.schema.heads import Head, LabelHead, NumberHead
 
@@ -31,7 +32,7 @@ def build_record_stage(case: Case) -> onnx.ModelProto:
 
 
 def _pass_on() -> Part:
-    return [helper.make_node("Identity", ["x"], ["z"])], {}
+    return [narrow("x", "z")], {}
 
 
 def _expand_labels(case: Case) -> Part:
@@ -52,18 +53,20 @@ def _expand(head: Head, place: int, constants: dict[str, NDArray[Any]]) -> list[
 
 @_expand.register
 def _expand_number(head: NumberHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    return [helper.make_node("Gather", ["x", f"z/place_{place}"], [f"z/part_{place}"], axis=2)]
+    taken = f"z/column_{place}"
+    gather = helper.make_node("Gather", ["x", f"z/place_{place}"], [taken], axis=2)
+    return [gather, narrow(taken, f"z/part_{place}")]
 
 
 @_expand.register
 def _expand_label(head: LabelHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
     """One-hot columns, one for each word of the label."""
     taken, part = f"z/column_{place}", f"z/part_{place}"
-    constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float32)
+    constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float64)
     return [
         helper.make_node("Gather", ["x", f"z/place_{place}"], [taken], axis=2),
         helper.make_node("Equal", [taken, f"z/words_{place}"], [f"{part}/is"]),
-        helper.make_node("Cast", [f"{part}/is"], [part], to=TensorProto.FLOAT),
+        narrow(f"{part}/is", part),
     ]
 
 
@@ -74,7 +77,7 @@ def build_heads_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
     outputs = {"mean": dims}
     if interval is not None:
         require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
-        constants["half_width"] = interval.half_width_H.astype(np.float32)
+        constants["half_width"] = interval.half_width_H.astype(np.float64)
         for operator, bound in (("Sub", "lower"), ("Add", "upper")):
             nodes.append(helper.make_node(operator, ["mean", "half_width"], [bound]))
             outputs[bound] = dims
@@ -90,7 +93,7 @@ def _answer_heads(taken: str, out: str, heads: tuple[Head, ...]) -> Part:
         nodes.append(helper.make_node("Slice", [taken, start, stop, "answer/axis"], [own]))
         nodes.append(_activate(head, own, f"answer/said_{place}"))
     answers = [f"answer/said_{place}" for place in range(len(heads))]
-    return [*nodes, helper.make_node("Concat", answers, [out], axis=1)], constants
+    return [*nodes, helper.make_node("Concat", answers, [f"{out}/said"], axis=1), widen(f"{out}/said", out)], constants
 
 
 @singledispatch

@@ -99,9 +99,7 @@ class Sarima:
 
 def join_levels(windows: WindowSet) -> Array:
     """The levels [n] of contiguous windows: the first window, the last reading of each later one, the last truth."""
-    first_T = windows.x_BTF[0, :-1, windows.target_index].astype(np.float64)
-    truth_H = windows.transform.backward(windows.level_B[-1:], windows.r_BH[-1].astype(np.float64))
-    return np.concatenate([first_T, windows.level_B, truth_H])
+    return np.concatenate([windows.exact_levels_BT[0, :-1], windows.level_B, windows.true_BH[-1]])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 Shapes: B windows, T readings in a window, F columns of a reading, K features, S feature steps (T - 1, or 1 for
 records), H columns of an answer: steps ahead, or one for a number, or one for each label.
-`x_BTF` raw readings (float32, the case's column order), `z_BSK` their features, `r_BH` the learning target: for a
+`x_BTF` raw readings (float64, the case's column order), `z_BSK` their features, `r_BH` the learning target: for a
 forecast, the target's move from its last level (`okawari.schema.transforms`); for other tasks, the number itself, or 1
 for the label that occurred and 0 for all others.
 """
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from okawari.schema.transforms import NoTransform, Transform
 
 Floats = NDArray[np.float32]
+"""What is learnt: features, learning targets, and what a model predicts."""
+Values = NDArray[np.float64]
+"""Values in their own units: readings, levels, answers. A level of 1e9 that changes by 10 needs them."""
 
 
 @dataclass(frozen=True)
@@ -28,32 +31,37 @@ class WindowSet:
     `ahead_BH` has the true values in the target's own unit, as they were read; None where `r_BH` has them.
     """
 
-    x_BTF: Floats
+    x_BTF: Values
     z_BSK: Floats
     r_BH: Floats
-    level_B: NDArray[np.float64]
+    level_B: Values
     at_B: NDArray[np.datetime64]
     target_index: int | None
     now_BH: Floats | None = None
     transform: Transform = NoTransform()  # noqa: RUF009  (frozen, without fields of its own)
-    ahead_BH: NDArray[np.float64] | None = None
+    ahead_BH: Values | None = None
 
     def __len__(self) -> int:
         return len(self.level_B)
 
     @property
-    def levels_BT(self) -> Floats:  # noqa: N802  (a tensor carries its shape in its name)
+    def exact_levels_BT(self) -> Values:  # noqa: N802  (a tensor carries its shape in its name)
         """The target's levels in each window, oldest first, in its own unit."""
         return self.x_BTF[:, :, self.target_index]
 
     @property
-    def w_BT(self) -> NDArray[np.float64]:  # noqa: N802
+    def levels_BT(self) -> Floats:  # noqa: N802
+        """The same levels in float32, as a graph hands them to a network."""
+        return self.exact_levels_BT.astype(np.float32)
+
+    @property
+    def w_BT(self) -> Values:  # noqa: N802
         """Centred levels, an input for models of forecasts: each level's move from the last one."""
-        levels_BT = self.levels_BT.astype(np.float64)
+        levels_BT = self.exact_levels_BT
         return self.transform.forward(levels_BT[:, -1:], levels_BT)
 
     @property
-    def true_BH(self) -> NDArray[np.float64]:  # noqa: N802
+    def true_BH(self) -> Values:  # noqa: N802
         """The true values in the target's own unit, in the columns of an answer."""
         return self.r_BH.astype(np.float64) if self.ahead_BH is None else self.ahead_BH
 

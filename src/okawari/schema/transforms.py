@@ -21,6 +21,8 @@ from okawari.errors import InvalidInput
 Learns = Literal["growth", "difference"]
 """Names of a forecast's transforms in a case file."""
 Array = NDArray[np.float64]
+_SMALL_GROWTH = 1e-4
+"""Growth below it is smaller than the tolerances of an optimiser that expects numbers near 1."""
 
 
 class Transform(Protocol):
@@ -101,8 +103,9 @@ class LogReturn:
         return logs
 
     def measure_unit(self, straight_N: Array) -> float:
-        """1: logarithms have no unit."""
-        return 1.0
+        """1, because logarithms have no unit; their standard deviation, where a large level hardly grows."""
+        spread = float(np.diff(straight_N).std())
+        return spread if 0 < spread < _SMALL_GROWTH else 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
         """0: answers are products."""

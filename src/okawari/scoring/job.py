@@ -31,7 +31,7 @@ from okawari.data.validation import require_columns
 from okawari.dataset.arrays import to_array
 from okawari.errors import InvalidInput, NotYet
 from okawari.graph.dictionary import know_graph
-from okawari.graph.inference import Graph, require_answers
+from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
@@ -136,17 +136,19 @@ def score_file(
     """
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
+    require_fit(model.graph, case)
     require_answers(model.graph, case)
+    own = know_graph(case, model.graph.labels)
     begin = Progress(
         scored=Scored(),
         checked_at=datetime.now(UTC),
         carried=empty_rows(case),
         nonce=secrets.token_hex(16) if journal else "",
     )
-    layouts = {"answers": lay_out_answers(case, model.graph, journal=journal), "refused": lay_out_refused(case)}
+    layouts = {"answers": lay_out_answers(own, model.graph, journal=journal), "refused": lay_out_refused(case)}
     job = {**_identify(case, model, source), "journal": journal}
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
-        scored = _score_chunks(case, model, source, parts, watch)
+        scored = _score_chunks(own, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise InvalidInput(_describe_no_answer(case, source, scored))
@@ -211,7 +213,7 @@ def _answer(
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
     case, model = job.case, job.model
-    x = questions.build(to_array(known, case).astype(np.float32))
+    x = questions.build(to_array(known, case))
     asked = known.iloc[len(known) - len(x) :]
     numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
@@ -230,7 +232,7 @@ def _answer(
 
 def _empty_answers(case: Case, model: Model) -> np.ndarray[Any, Any]:
     n_outputs = len(model.outputs)
-    return np.empty((0, n_outputs * case.task.width), dtype=np.float32)
+    return np.empty((0, n_outputs * case.task.width), dtype=np.float64)
 
 
 def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:

@@ -73,7 +73,7 @@ def lay_out_answers(case: Case, graph: Graph, *, journal: bool = False) -> Layou
         InvalidInput: the case's key has the name of another column.
     """
     types = {
-        name: "float" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
+        name: "double" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
     }
     own = {**_name_rows(case.layout), **types, "model_version": "string", "graph_sha256": "string"}
     require(

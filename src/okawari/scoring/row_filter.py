@@ -67,7 +67,7 @@ def show_refused(chunk: Chunk, reasons: dict[int, str]) -> pd.DataFrame:
 
 
 def _find_too_large(good: pd.DataFrame, case: Case) -> dict[int, str]:
-    """Rows whose numbers are finite in float64, but not in float32, the input type of every graph."""
+    """Rows whose numbers are finite in float64, but not in float32, the type of every feature."""
     reasons: dict[int, str] = {}
     for name in (column.name for column in find_numbers(case.columns)):
         too_large = good[name].abs() > np.finfo(np.float32).max

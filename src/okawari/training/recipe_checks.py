@@ -23,7 +23,7 @@ from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.protocols import Recipe
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 from okawari.schema.columns import NAME
 from okawari.schema.heads import Head
 from okawari.training.drawn_cases import draw_records, draw_series
@@ -177,7 +177,7 @@ def check_interval(trial: Trial) -> Iterator[str]:
 
 
 def _check_bounds(
-    trial: Trial, head: Head, lower_BH: Floats, upper_BH: Floats, half_width_H: NDArray[np.float64]
+    trial: Trial, head: Head, lower_BH: Values, upper_BH: Values, half_width_H: NDArray[np.float64]
 ) -> Iterator[str]:
     said_BH, columns = trial.said_BH.astype(np.float64), head.columns
     for what, bound_BH, r_BH in (
@@ -228,7 +228,7 @@ def _lead_back(trial: Trial, r_BH: NDArray[np.float64]) -> NDArray[np.float64]:
     return levels_BH
 
 
-def _compare(what: str, one: Floats, other_what: str, other: NDArray[Any], tolerance: float) -> Iterator[str]:
+def _compare(what: str, one: NDArray[Any], other_what: str, other: NDArray[Any], tolerance: float) -> Iterator[str]:
     if one.shape != other.shape:
         yield f"{what} has shape {one.shape}, {other_what} {other.shape}"
         return
