@@ -6,7 +6,7 @@ Shapes: B windows, T readings, F columns. Faulty requests raise here, before the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from bentos.errors import Location, Refused, explain, format_location
+from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
 from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Values
@@ -29,11 +30,19 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record."""
+    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record.
+
+    `keys` holds the user's own key of each instance, None where it has none; it is empty for a question without keys.
+    """
 
     x_BTF: Values
     levels: list[float | None]
     as_of: list[str | None]
+    keys: Sequence[str | None] = ()
+
+    def find_key(self, index: int) -> str | None:
+        """The user's own key of an instance."""
+        return self.keys[index] if self.keys else None
 
 
 class Reader:
@@ -53,8 +62,9 @@ class Reader:
         Raises:
             Refused: it is not valid JSON, a field is missing, or a value is not valid for this case.
         """
-        instances = self._parse(self.predict_type, body)["instances"]
-        return _read(self.case.layout, self, instances)
+        request = self._parse(self.predict_type, body)
+        keys = take_keys(self.case, request) if self.case.key else ()
+        return replace(_read(self.case.layout, self, request["instances"]), keys=keys)
 
     def read_windows(self, windows: list[list[Record]]) -> Question:
         """Convert windows of a series to a question."""
@@ -89,6 +99,8 @@ class Reader:
     def read_outcomes(self, body: bytes | bytearray) -> list[Record]:
         """Parse an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
+        if self.case.key:
+            outcomes = [name_prediction(self.case, outcome, place) for place, outcome in enumerate(outcomes)]
         return [self._read_outcome(outcome) for outcome in outcomes]
 
     def _read_outcome(self, outcome: Record) -> Record:

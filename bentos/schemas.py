@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, 
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from bentos.own_keys import build_key_type
 from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
 from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
 from okawari.schema.heads import Head, LabelHead, NumberHead
@@ -20,10 +21,13 @@ MAX_OUTCOMES = 10_000
 
 
 def build_reading_type(case: Case) -> Any:
-    """The type of one record: a dict with the case's columns and, for a series, an optional time."""
+    """The type of one record: a dict with the case's columns and, optionally, a series' time or a record's own key."""
     fields = {column.name: _build_value(column.head, column) for column in case.columns}
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
-    return _build_object("Reading", {**dict.fromkeys(case.time_columns, NotRequired[time]), **fields})
+    own_key = NotRequired[build_key_type("Your own key of the record, by which its outcome may be sent.")]
+    keys = () if case.layout.in_order else filter(None, (case.key,))
+    optional = {**dict.fromkeys(case.time_columns, NotRequired[time]), **dict.fromkeys(keys, own_key)}
+    return _build_object("Reading", {**optional, **fields})
 
 
 def _build_object(name: str, fields: dict[str, Any]) -> Any:
@@ -74,7 +78,9 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     known = Field(description="Values known in advance, by step. No case accepts them yet: leave it out.")
     future = Annotated[None, BeforeValidator(_refuse_future), known]
-    return TypeAdapter(_build_object("PredictRequest", {"instances": instances, "future": NotRequired[future]}))
+    key: Any = build_key_type("Your own key of an instance; null for none.")
+    keys = {"keys": NotRequired[Annotated[list[key], FailFast()]]} if case.key else {}
+    return TypeAdapter(_build_object("PredictRequest", {"instances": instances, "future": NotRequired[future], **keys}))
 
 
 def _refuse_future(value: Any) -> None:
@@ -127,9 +133,20 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
             int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Index of the instance.")
         ],
     }
-    outcome: Any = build_outcome(case.task, case, fields)
+    outcome: Any = build_outcome(case.task, case, _add_keys(case, fields))
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
     return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
+
+
+def _add_keys(case: Case, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields by which an outcome names its prediction; with keys, `Reader` checks that it uses one of them."""
+    if not case.key:
+        return fields
+    key = build_key_type(
+        "Your own key, instead of id and index. The outcome applies to the newest prediction of this key before it; "
+        "where there is none, `okawari status` shows it as refused."
+    )
+    return {name: NotRequired[kind] for name, kind in {**fields, "key": key, case.key: key}.items()}
 
 
 @singledispatch
@@ -236,6 +253,7 @@ def describe_case(case: Case) -> dict[str, Any]:
         "columns": [
             ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
         ],
+        "key": case.key,
         "history": case.history,
         "horizon": case.task.n_steps,
         "unit": case.target.unit,

@@ -16,7 +16,7 @@ from okawari.case import Case
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.registry import runs
 from okawari.settings import load_settings
-from okawari.storage import decision_log, prediction_log, snapshots
+from okawari.storage import decision_log, prediction_log, quarantine, snapshots
 from okawari.storage.journal import Journal
 from tests.flows.conftest import LAST_DAY, Heard
 
@@ -98,7 +98,7 @@ def test_corrupted_rows_raise_no_drift(trained: Case, quiet: pd.DataFrame, heard
     ingest("small", file=path)
 
     assert monitor("small")["drift"] == "stable"
-    assert snapshots.count_quarantined(trained) == len(corrupted)
+    assert quarantine.count_quarantined(trained) == len(corrupted)
     assert [event.event for event in heard()] == [events.DATA_INGESTED]
     assert _would_drift(trained, corrupted)  # so it is the quality check that kept the alarm silent
 

@@ -16,8 +16,8 @@ from okawari.dataset.splits import MIN_TRAIN, size_parts
 from okawari.errors import InvalidInput
 from okawari.scaffold.infer import Guess, Wish, guess_case
 from okawari.scaffold.sizing import (
+    FEWEST_RECORDS,
     count_fewest_readings,
-    count_fewest_records,
     measure_frequency,
     plan_drift,
     plan_reach,
@@ -120,12 +120,12 @@ def test_models_of_differences_see_a_whole_season_of_them(n: int, freq: str) -> 
 
 
 def test_what_a_forecast_cannot_use_is_left_out_with_its_reason() -> None:
-    table = draw_sales(200).assign(store="north", row=range(200), late=[None] * 20 + [1.5, 2.5] * 90)
+    table = draw_sales(200).assign(store="north", row=range(200), late=[None] * 192 + [1.5, 2.5] * 4)
     left_out = _guess(table, "units").left_out
     assert set(left_out) == {"note", "store", "row", "late"}
     assert left_out["store"] == "always 'north'"
     assert left_out["row"] == "counts the rows"
-    assert left_out["late"] == "missing in 20 of 200 rows, which would all be refused"
+    assert left_out["late"] == "empty in 192 of 200 rows"
 
 
 def test_a_named_time_wins_over_another_column_of_times() -> None:
@@ -180,7 +180,7 @@ def test_the_fewest_rows_are_enough_and_one_less_is_not() -> None:
     assert isinstance(_guess(draw_sales(fewest), "units").case.task, Forecast)
     assert f"a forecast needs at least {fewest}" in _refuse(draw_sales(fewest - 1), "units", "date")
     for target, labelled in (("size", True), ("price", False)):
-        n = count_fewest_records(labelled=labelled)
+        n = FEWEST_RECORDS
         assert not _guess(draw_things(n), target).case.layout.in_order
         assert f"There are {n - 1} usable rows" in _refuse(draw_things(n - 1), target)
 
@@ -201,7 +201,7 @@ def test_words_are_labels_of_rows_that_stand_for_themselves() -> None:
     assert found.case.task == Classify(target=Column(name="size", labels=("big", "small")))
     assert found.case.time == ARRIVED
     assert found.case.column("colour").labels == ("blue", "green", "red")
-    assert found.left_out == {"id": "300 different texts, an identifier"}
+    assert found.left_out == {"id": "300 different texts, an identifier; --key id makes it the key of the rows"}
     assert [recipe.name for recipe in found.case.candidates] == [
         "constant",
         "linear_1",
@@ -286,11 +286,14 @@ def test_what_is_no_case_is_told_what_to_do(changed: dict[str, Any], target: str
 def test_three_rows_are_too_few_whatever_they_hold() -> None:
     told = _refuse(draw_sales(3), "units")
     assert told == (
-        "There are 3 usable rows; a forecast needs at least 97, a number 85 and a label 55, for training and holdout. "
-        "Collect more."
+        "There are 3 usable rows; a forecast needs at least 27, a number or a label 30, for training and holdout. Collect "
+        "more."
     )
 
 
 def test_a_table_without_anything_to_predict_from_is_refused() -> None:
     told = _refuse(draw_things(200)[["id", "price"]], "price")
-    assert "No column is left to predict 'price' from: 'id': 200 different texts, an identifier. Add columns" in told
+    assert (
+        "No column is left to predict 'price' from: 'id': 200 different texts, an identifier; --key id makes it the key of the rows. Add "
+        in told
+    )

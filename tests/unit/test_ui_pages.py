@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from okawari.loop.status import LoopState
 from okawari.policy.standing import Bar, Identity, Ruling, Standing
 from okawari.security.api_keys import KeyScope, create_key
 from okawari.settings import Settings, adopt_settings
+from okawari.storage.delivery_log import Delivery, State
 from okawari.storage.snapshots import Snapshot
 from tests.browser.edges import ANY_CASE
 from ui import view_model
@@ -402,3 +403,24 @@ def test_a_person_can_sign_out_where_keys_are_needed(home: Path, bare: Facts) ->
     assert "Sign out" not in write_links(replace(bare, links=load_links()))
     create_key("ana", [KeyScope.READ])
     assert 'href="/sign-out"' in write_links(replace(bare, links=load_links()))
+
+
+def test_a_held_delivery_is_an_amber_notice_with_its_sentence_and_the_two_commands(full: Facts) -> None:
+    assert full.state is not None and full.forecast is not None
+    assert "stale" not in write_header(full, "<svg></svg>")
+    held = Delivery(
+        number=7, source="prices.csv", state=State.HELD, verdict="held", rows=60, digest="d",
+        reason="close goes from 132.5 to 13,250 <b>", at=datetime(2026, 11, 20, tzinfo=UTC),
+    )  # fmt: skip
+    waiting = replace(held, number=8, key="other", state=State.WAITING)
+    state = replace(full.state, deliveries=(held, waiting))
+    assert state.held is not None
+    stale = full.forecast.model_copy(update={"stale": "delivery d-0007 of 2026-11-20 is held"})
+    facts = replace(full, state=state, forecast=stale, trouble=(state.held,))
+    notice = write_trouble(facts)
+    assert "Delivery d-0007 is held: close goes from 132.5 to 13,250 &lt;b&gt;. d-0008 wait behind it." in notice
+    assert "okawari accept aapl d-0007" in notice and "okawari discard aapl d-0007" in notice
+    assert "ok-notice" in notice
+    assert 'ok-wait">Forecast is stale: delivery d-0007 of 2026-11-20 is held' in write_header(facts, "<svg></svg>")
+    quality = {**VERDICT, "kind": "quality", "verdict": "held"}
+    assert "ok-alert" in write_cards(replace(facts, state=replace(state, quality=quality)))

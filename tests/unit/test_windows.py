@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from okawari.case import Case, Forecast, Gate
-from okawari.dataset.splits import split_windows
+from okawari.dataset.splits import MIN_TRAIN, split_windows
 from okawari.dataset.windows import cut_windows, last_window, to_array
 from okawari.errors import InvalidInput
 from okawari.graph.feature_graph import compute_features
@@ -100,8 +100,8 @@ def test_a_case_of_another_size_is_cut_to_its_size(small_case: Case, readings: p
 @given(
     n_windows=st.integers(150, 800),
     horizon=st.integers(1, 10),
-    holdout=st.integers(20, 40),
-    calibration=st.integers(30, 50),
+    holdout=st.integers(6, 40),
+    calibration=st.integers(9, 50),
 )
 def test_no_truth_crosses_a_border(
     n_windows: int, horizon: int, holdout: int, calibration: int, small_case: Case
@@ -123,10 +123,10 @@ def test_the_least_number_that_the_message_names_is_enough_and_one_less_is_not(
 ) -> None:
     gate = Gate(holdout=20, calibration=30, validation_share=validation_share)
     case = replace(small_case, gate=gate, task=Forecast(target="close", history=2, horizon=5))
-    with pytest.raises(InvalidInput, match="There are 60 windows; a split takes at least") as refused:
-        split_windows(_numbered(60), case)
+    with pytest.raises(InvalidInput, match="There are 50 windows; a split takes at least") as refused:
+        split_windows(_numbered(50), case)
     least = int(str(refused.value).split("at least ")[1].split(":")[0])
-    assert len(split_windows(_numbered(least), case).train) >= 30
+    assert len(split_windows(_numbered(least), case).train) >= MIN_TRAIN
     with pytest.raises(InvalidInput):
         split_windows(_numbered(least - 1), case)
 

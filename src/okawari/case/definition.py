@@ -15,6 +15,7 @@ from okawari.errors import require
 from okawari.schema.calendar import Calendar, require_zone
 from okawari.schema.columns import NAME, AtLeast, Column
 from okawari.schema.features import Feature
+from okawari.schema.keys import TAKEN_NAMES
 from okawari.schema.layout import DataLayout
 from okawari.schema.tasks.task import Task
 
@@ -33,8 +34,8 @@ class Case:
 
     `frequency` is the step of a series' calendar, an offset alias of pandas such as "D", "B", "W-SUN", "ME", "QE", "h"
     or "15min"; None for readings without a calendar. `zone` is the time zone of the data, and `holidays` names the
-    country or exchange on whose holidays a calendar of working days has no steps. `key` names the user's own key of a
-    record, which requests and outcomes may carry.
+    country or exchange on whose holidays a calendar of working days has no steps. `key` names the column or field of
+    the user's own key, which requests, rows to score and outcomes may carry; it is no input.
 
     Raises:
         InvalidInput: a name that is not an identifier, an unknown column in a feature, rule or target, or no candidate.
@@ -74,6 +75,7 @@ class Case:
         require_zone(self.zone)
         self.layout.check_calendar(self.name, self.calendar, self.holidays)
         self._check_picture()
+        self._check_key()
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
 
@@ -86,6 +88,18 @@ class Case:
             n_pixels == len(self.columns) and is_record,
             f"Case {self.name} has a picture of {n_pixels} pixels and {len(self.columns)} columns; a picture needs "
             "a record with one number for each pixel. Correct one of them.",
+        )
+
+    def _check_key(self) -> None:
+        """The key is a name of its own: neither a column, nor the time, nor a field of requests and outcomes."""
+        if not self.key:
+            return
+        require(bool(NAME.match(self.key)), f"Case.key is {self.key!r}; use lower-case letters, digits and _.")
+        taken = (*TAKEN_NAMES, self.time, *self.known_names)
+        require(
+            self.key not in taken,
+            f"Case.key is {self.key!r}; a key is neither a column of the case nor one of {', '.join(TAKEN_NAMES)}. "
+            f"Give it another name; rename=(({self.key!r}, 'own_key'),) of the source renames the column on reading.",
         )
 
     def _references(self) -> Mapping[str, set[str]]:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from okawari.errors import require
 from okawari.security.answer_ids import MAX_INSTANCES
 
+MIN_HOLDOUT = 6
+"""Fewest windows in the holdout: with fewer, no gain over the baseline is significant after Holm's adjustment."""
+MIN_CALIBRATION = 9
+"""Fewest calibration windows: the largest of nine errors covers nine tenths of new values."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
@@ -32,8 +37,15 @@ class Gate:
     approval: bool = False
 
     def __post_init__(self) -> None:
-        require(self.holdout >= 20, f"Gate.holdout is {self.holdout}; scores need at least 20 windows.")
-        require(self.calibration >= 30, f"Gate.calibration is {self.calibration}; intervals need at least 30 windows.")
+        require(
+            self.holdout >= MIN_HOLDOUT,
+            f"Gate.holdout is {self.holdout}; scores need at least {MIN_HOLDOUT} windows; use 20 or more where the data allow it.",
+        )
+        require(
+            self.calibration >= MIN_CALIBRATION,
+            f"Gate.calibration is {self.calibration}; intervals need at least {MIN_CALIBRATION} windows; use 30 "
+            "or more where the data allow it.",
+        )
         require(0 < self.alpha < 0.5, f"Gate.alpha is {self.alpha}; use a probability between 0 and 0.5.")
         require(
             0 < self.validation_share < 0.5,

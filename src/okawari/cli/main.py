@@ -5,10 +5,9 @@ Heavy imports are inside the functions.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +18,12 @@ from okawari import __version__
 from okawari.cli.deliveries import accept, deliveries, discard
 from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
+from okawari.cli.interrupts import stop_on_sigterm
 from okawari.cli.keys import keys
+from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
@@ -43,7 +45,9 @@ _DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
 for command in (
     predict,
     score,
+    outcomes,
     explain,
+    leaderboard,
     new,
     quantize,
     readings,
@@ -107,7 +111,7 @@ def up(
     from okawari.local.supervisor import run_group
 
     settings = load_settings()
-    with _stop_on_sigterm(), ExitStack() as running:
+    with stop_on_sigterm(), ExitStack() as running:
         names, broken = require_loadable(settings.case_names)
         show_failures(broken)
         with report_progress() as report:
@@ -200,7 +204,7 @@ def loop(
     from okawari.simulation.sandbox import isolate
 
     settings = isolate(load_settings(), fresh)
-    with _stop_on_sigterm(), report_progress() as report:
+    with stop_on_sigterm(), report_progress() as report:
         months, links = _rehearse(settings, until.date(), report)
     show_rehearsal(months, links)
     if not all(link.held for link in links):
@@ -280,29 +284,6 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
         rehearsal = Rehearsal(load_case("aapl"), report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
-
-
-@contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM and a closed terminal stop the servers as Ctrl-C does, and exit without a traceback on each."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # A shell that starts a process in the background makes it ignore SIGINT, so the handler is set explicitly.
-    stops = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup lets a program outlive its terminal
-        stops.append(signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in stops}
-    try:
-        yield
-    except KeyboardInterrupt:
-        with suppress(OSError):  # the terminal may be gone
-            print("Stopped.", flush=True)
-        raise SystemExit(130) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _list_urls(settings: Settings) -> dict[str, str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from okawari.case import Case
     from okawari.clients.wire import ModelInfo
     from okawari.evaluation.variants import Compared
-    from okawari.scoring.job import Scored
+    from okawari.scoring.progress import Scored
     from okawari.simulation.checks import Link, Month
     from okawari.storage.snapshots import Snapshot
 

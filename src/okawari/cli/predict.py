@@ -58,6 +58,9 @@ def score(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output file, or the parts of another job.")
     ] = False,
+    journal: Annotated[
+        bool, typer.Option("--journal", help="Record the answers, so that outcomes can be sent for them.")
+    ] = False,
 ) -> None:
     """Predict for every row of a file with the champion's graph. Run it again to resume an interrupted job.
 
@@ -74,7 +77,9 @@ def score(
     check_job(problem, source, target, overwrite=overwrite)
     with report_progress() as report:
         model = load_model(problem, version)
-        scored = score_file(problem, model, source, target, overwrite=overwrite, watch=report.show_step)
+        scored = score_file(
+            problem, model, source, target, overwrite=overwrite, journal=journal, watch=report.show_step
+        )
     show_scored(scored, model.version, target)
 
 

@@ -93,13 +93,22 @@ class Client:
         """Predict from the newest known readings. The service records every answer."""
         return self._request("POST", f"/{case}/forecast", {}, ForecastAnswer[AnyPrediction])
 
-    def predict(self, case: str, instances: Sequence[Instance]) -> PredictAnswer[AnyPrediction]:
-        """Predict from given readings: one prediction for each instance, in the same order."""
-        return self._request("POST", f"/{case}/predict", _write_request(instances, case), PredictAnswer[AnyPrediction])
+    def predict(
+        self, case: str, instances: Sequence[Instance], *, keys: Sequence[str | int | None] | None = None
+    ) -> PredictAnswer[AnyPrediction]:
+        """Predict from given readings: one prediction for each instance, in the same order.
+
+        `keys` are your own keys of the instances, by which their outcomes may be sent (`Case.key`).
+        """
+        body = _write_request(instances, case) | ({} if keys is None else {"keys": list(keys)})
+        return self._request("POST", f"/{case}/predict", body, PredictAnswer[AnyPrediction])
 
     def send_outcomes(self, case: str, outcomes: Sequence[Outcome]) -> int:
         """Send true values; returns the number of recorded outcomes."""
         body = OutcomesRequest(outcomes=list(outcomes)).model_dump(mode="json", exclude_none=True)
+        for outcome in body["outcomes"]:
+            if "key" in outcome:
+                del outcome["index"]
         return self._request("POST", f"/{case}/outcomes", body, Accepted).accepted
 
     def load_serving(self, case: str) -> ModelInfo | None:

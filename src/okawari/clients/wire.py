@@ -127,13 +127,15 @@ class PredictRequest(BaseModel):
     future: list[list[Reading]] | None = Field(
         default=None, description="For each instance, values that are known ahead, by step. No case uses it yet."
     )
+    keys: list[str | int | None] | None = Field(default=None, description="Your own key of each instance.")
 
 
 class Outcome(BaseModel):
     """The true value for one prediction."""
 
-    id: str = Field(description="The answer's id.")
-    index: int = Field(default=0, description="Which instance of the answer.")
+    id: str | None = Field(default=None, description="The answer's id.")
+    index: int = Field(default=0, description="Which instance of the answer; only with an id.")
+    key: str | int | None = Field(default=None, description="Your own key of the instance, instead of id and index.")
     step: int | None = Field(default=None, description="Which step ahead, for a forecast.")
     target: str | None = Field(default=None, description="Which target, for a case with several.")
     value: float | str = Field(description="The number, or the label.")
@@ -190,6 +192,7 @@ class CaseInfo(BaseModel):
     previous: ModelInfo | None
     refused: str | None = Field(description="Reason why the newest deployed model does not serve.")
     columns: list[ColumnInfo]
+    key: str = Field(default="", description="Field of your own key; empty for a case without.")
     history: int = Field(description="Number of newest readings of an instance that are used.")
     horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str

@@ -17,6 +17,7 @@ from okawari.case import Case, Column
 from okawari.contract.contract import Contract
 from okawari.contract.levels import Shift, find_shift, measure_levels, measure_shift
 from okawari.contract.moves import LONGEST, Floats, Jump, Values, find_jump, measure_moves
+from okawari.schema.columns import find_numbers
 
 MOST_ACCEPTED = 8
 """Accepted levels that are kept for each column; the newest ones."""
@@ -42,7 +43,7 @@ class Counts:
 
 def list_numbers(case: Case) -> tuple[Column, ...]:
     """The number columns of a case."""
-    return tuple(column for column in case.known_columns if not column.labels)
+    return find_numbers(case.known_columns)
 
 
 def learn_table(contract: Contract, case: Case, table: pd.DataFrame) -> Contract:

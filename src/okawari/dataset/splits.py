@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.models.windows import WindowSet
 
-MIN_TRAIN = 30
-"""Fewest windows in train; fewer are too small a sample to estimate a model from, such as half a SARIMA season."""
-
-
-MIN_VALIDATION = 5
+MIN_TRAIN = 5
+"""Fewest windows in train: enough for naive and strongly penalised models of a short series. Networks and trees need at
+least 30."""
+MIN_VALIDATION = 1
+"""Fewest windows for early stopping."""
+_WANTED_VALIDATION = 5
+"""Windows for early stopping where a seventh of the windows to learn from are as many."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,20 @@ def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
     gap = case.horizon
     gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration
     n_learn = n_windows - gate.holdout - calibration - 3 * gap
-    n_validation = max(MIN_VALIDATION, round(gate.validation_share * n_learn))
+    n_validation = _size_validation(n_learn, gate.validation_share)
     n_train = n_learn - n_validation
     if n_train < MIN_TRAIN:
         raise InvalidInput(_too_few(n_windows, case, calibration, gap))
     return n_train, n_validation, calibration, gate.holdout
 
 
+def _size_validation(n_learn: int, share: float) -> int:
+    return max(MIN_VALIDATION, min(_WANTED_VALIDATION, n_learn // 7), round(share * n_learn))
+
+
 def _too_few(n_windows: int, case: Case, calibration: int, gap: int) -> str:
     gate = case.gate
-    n_learn = max(MIN_TRAIN + MIN_VALIDATION, int(np.ceil((MIN_TRAIN - 0.5) / (1 - gate.validation_share))))
+    n_learn = next(n for n in count(MIN_TRAIN) if n - _size_validation(n, gate.validation_share) >= MIN_TRAIN)
     needed = n_learn + gate.holdout + calibration + 3 * gap
     gaps = f" and 3 gaps of {gap}" if gap else ""
     return (

@@ -40,7 +40,7 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
     least = MIN_MOVES + 1 if case.layout.in_order else MIN_KNOWN
     first = "" if arrived.refused.empty else str(arrived.refused["reason"].iloc[0])
     return DeliveryFacts(
-        counts=replace(arrived.counts, new_words=origin.new_words),
+        counts=arrived.counts,
         first_refusal=first,
         moved=moved,
         edition=edition,
@@ -135,8 +135,7 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             contract = learn_shifts(contract, case, delivered)
         if lesson.by_person:
             contract = learn_accepted(contract, lesson.found)
-        counts = replace(lesson.arrived.counts, new_words=origin.new_words)
-        contract = learn_counts(contract, counts, by_person=lesson.by_person)
+        contract = learn_counts(contract, lesson.arrived.counts, by_person=lesson.by_person)
         contract = learn_table(contract, case, table)
         return replace(
             contract,

@@ -15,7 +15,7 @@ from okawari.policy.standing import Standing
 from okawari.registry import versions
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
-from okawari.storage import decision_log, delivery_log, snapshots
+from okawari.storage import decision_log, delivery_log, quarantine, snapshots
 from okawari.storage.delivery_log import Delivery, State, advise
 from okawari.storage.snapshots import Snapshot
 
@@ -86,7 +86,7 @@ def read_state(case_name: str) -> LoopState:
         case=case.name,
         title=case.title,
         snapshot=snapshots.load_snapshot(case),
-        quarantined=snapshots.count_quarantined(case),
+        quarantined=quarantine.count_quarantined(case),
         champion=champion,
         quality=_newest(decisions, Kind.QUALITY),
         drift=_newest(decisions, Kind.DRIFT),

@@ -15,7 +15,7 @@ from okawari import case as case_names
 from okawari.case import ARRIVED, Case
 from okawari.cases.loader import list_bundled, load_text
 from okawari.errors import OkawariError, require
-from okawari.scaffold.infer import Guess
+from okawari.scaffold.guess import Guess
 from okawari.schema.columns import NAME
 
 _WIDTH = 120

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import ARRIVED
-from okawari.data.validation import parse_numbers, parse_times
+from okawari.data.number_format import parse_numbers
+from okawari.data.time_format import ISO, parse_times
+from okawari.data.time_recognition import recognise_times
 from okawari.schema.columns import NAME, spell_label
 
 Kind = Literal["numbers", "times", "words", "mixed", "other", "nothing"]
@@ -27,6 +29,17 @@ MAX_WORDS = 30
 """Most different words that count as labels; more are names or free text."""
 _RESERVED = {ARRIVED, "row", "reason"}
 """Names that Okawari uses itself in tables of records and of refused rows."""
+EMPTY_SHARE = 0.95
+"""Largest share of empty fields in an input; with more of them, there is nothing to learn from the column."""
+MISSING_MARKERS = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "?", "-", "--", ".", "..")
+"""Texts, in lower case, that mean an empty field among numbers or times; among words they are words."""
+_PADDED = re.compile(r"0\d+")
+_DIGITS = re.compile(r"\d+")
+_CODE = re.compile(r"(?=.*\d)[A-Za-z0-9][A-Za-z0-9./_-]*")
+_PADDED_SHARE = 0.01
+"""Smallest share of values with a leading zero by which digits of different lengths are codes."""
+_IDENTIFIER = re.compile(r"(^|[^a-z])(id|ids|uuid|guid|key|nr|no|number|num|code|ref|reference|index)$")
+_TRUTHS = {"true", "false"}
 _SLASHED = re.compile(r"^\s*(\d{1,2})[./-](\d{1,2})[./-](?:\d{4}|\d{2})\b")
 
 
@@ -34,7 +47,9 @@ _SLASHED = re.compile(r"^\s*(\d{1,2})[./-](\d{1,2})[./-](?:\d{4}|\d{2})\b")
 class Profile:
     """One column. `source_name` is its name in the table, `name` its name in a case; `words` are its first different
     words, sorted, at most `MAX_WORDS + 1`. `n_damaged` values, missing ones included, are not of its kind; `example` is
-    one of them. `ambiguous_time` is a time that can be read in two ways.
+    one that is not missing. `missing_words` are texts that mean an empty field here. `quantiles` of numbers are those
+    at 5, 10, 50 and 90 %. A column of codes holds words that could be read as numbers, such as 00501.
+    `ambiguous_time` is a time that can be read in two ways.
     """
 
     source_name: str
@@ -49,6 +64,9 @@ class Profile:
     high: float = np.nan
     n_not_positive: int = 0
     is_whole: bool = False
+    quantiles: tuple[float, float, float, float] = (np.nan, np.nan, np.nan, np.nan)
+    is_codes: bool = False
+    missing_words: tuple[str, ...] = ()
     ambiguous_time: str = ""
     example: str = ""
 
@@ -58,10 +76,58 @@ class Profile:
         return self.n_different < 2
 
     @property
+    def n_unreadable(self) -> int:
+        """Values that are neither missing nor of its kind."""
+        return self.n_damaged - self.n_missing
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether it holds truth values, True and False."""
+        return self.kind == "words" and {word.lower() for word in self.words} <= _TRUTHS
+
+    @property
+    def is_identifier(self) -> bool:
+        """Whether it names rows: all its texts differ, or its numbers do and its name says so."""
+        is_unique = self.n_different == self.n_rows - self.n_damaged > 2
+        is_named = bool(_IDENTIFIER.search(self.source_name.strip().lower()))
+        if self.kind == "numbers":
+            return self.is_whole and is_named and (is_unique or self.n_different > MAX_WORDS)
+        return self.kind == "words" and is_unique
+
+    @property
+    def is_amount(self) -> bool:
+        """Whether its numbers look like amounts or counts: none is below 0, and they come near it.
+
+        They come near it if one is 0, or if the lowest twentieth is below half of the median.
+        """
+        return self.low >= 0 and (self.low == 0 or self.quantiles[0] <= 0.5 * self.quantiles[2])
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether all its numbers are above 0 and skewed to the right, less so in logarithms.
+
+        Skewed: the distance from the median to the 90 % quantile is at least 1.6 times that to the 10 % quantile. It is
+        1 for a normal distribution and 1.9 for the exponential of one with a standard deviation of 0.5.
+        """
+        if self.kind != "numbers" or self.n_not_positive or self.n_different <= MAX_WORDS:
+            return False
+        _, low, middle, high = self.quantiles
+        skew, logged = _measure_skew(low, middle, high), _measure_skew(*np.log([low, middle, high]))
+        return skew >= _SKEW and max(logged, 1 / logged) < skew
+
+    @property
     def is_row_number(self) -> bool:
         """Whether it looks like a row number: whole numbers without repeat or gap."""
         counted = self.n_rows - self.n_damaged
         return self.is_whole and self.n_different == counted > 2 and self.high - self.low == counted - 1
+
+
+_SKEW = 1.6
+
+
+def _measure_skew(low: float, middle: float, high: float) -> float:
+    """Distance of the higher quantile from the median, in units of that of the lower one."""
+    return float((high - middle) / max(middle - low, 1e-12 * abs(middle) + 1e-300))
 
 
 def profile_table(table: pd.DataFrame) -> tuple[Profile, ...]:
@@ -106,7 +172,10 @@ def _profile(values: pd.Series, name: str) -> Profile:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
     source_name, kept = str(values.name), _drop_missing(values)
-    counts: dict[str, Any] = {"n_rows": len(values), "n_missing": len(values) - len(kept)}
+    kept, markers = _drop_markers(kept)
+    counts: dict[str, Any] = {
+        "n_rows": len(values), "n_missing": len(values) - len(kept), "missing_words": markers,
+    }  # fmt: skip
     if kept.empty:
         return Profile(
             source_name=source_name, name=name, kind="nothing", n_damaged=len(values), n_different=0, **counts
@@ -130,12 +199,27 @@ def _read(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
     """The kind of some values, the values as that kind (missing if they are not of it), and their statistics."""
     numbers = parse_numbers(kept)
     numbers = numbers.where(np.isfinite(numbers))
+    if _are_padded(kept):
+        return _describe_codes(kept)
     if _is_mostly(numbers):
         return "numbers", numbers, _summarize_numbers(numbers.dropna())
-    times = parse_times(kept)
+    format = find_time_format(kept)
+    times = parse_times(kept, format)
     if _is_mostly(times):
         return "times", times, {"n_different": int(times.nunique()), "ambiguous_time": _find_ambiguous_time(kept)}
+    if _are_mixed_codes(kept, numbers):
+        return _describe_codes(kept)
     return _classify_words(kept, numbers)
+
+
+def find_time_format(values: pd.Series) -> str:
+    """The format of some times; the first one, if they read in two ways, and ISO 8601 if none fits."""
+    found = recognise_times(values)
+    return found.format or next(iter(found.two_ways), ISO)
+
+
+def _describe_codes(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
+    return "words", kept, {"n_different": int(kept.map(spell_label).nunique()), "is_codes": True}
 
 
 def _drop_missing(values: pd.Series) -> pd.Series:
@@ -143,6 +227,46 @@ def _drop_missing(values: pd.Series) -> pd.Series:
     if kept.dtype.kind != "O":
         return kept
     return kept[~kept.map(lambda value: isinstance(value, str) and not value.strip()).astype(bool)]
+
+
+def _drop_markers(kept: pd.Series) -> tuple[pd.Series, tuple[str, ...]]:
+    """The values without markers of missing values, and these markers; unchanged unless the others are no words."""
+    is_text = kept.map(lambda value: isinstance(value, str)).astype(bool) if kept.dtype.kind == "O" else None
+    if is_text is None or not is_text.any():
+        return kept, ()
+    is_marker = is_text & kept.map(lambda value: str(value).strip().lower() in MISSING_MARKERS).astype(bool)
+    others = kept[~is_marker]
+    if (
+        not is_marker.any()
+        or others.empty
+        or not (_is_mostly(parse_numbers(others)) or _is_mostly(parse_times(others)))
+    ):
+        return kept, ()
+    return others, tuple(sorted({value.strip() for value in kept[is_marker]}))
+
+
+def _are_padded(kept: pd.Series) -> bool:
+    """Whether texts are digits with leading zeros, such as 00501."""
+    if not _are_texts(kept):
+        return False
+    texts = kept.str.strip()
+    padded = float(texts.str.fullmatch(_PADDED).mean())
+    if not padded or texts.str.fullmatch(_DIGITS).mean() < 1 - DAMAGED_SHARE:
+        return False
+    return padded >= _PADDED_SHARE or texts.str.len().nunique() == 1
+
+
+def _are_mixed_codes(kept: pd.Series, numbers: pd.Series) -> bool:
+    """Whether texts are numbers in some rows, and digits with different letters in others, such as 12A and B7."""
+    if not _are_texts(kept):
+        return False
+    others = kept[numbers.isna()].str.strip()
+    is_code = bool(others.str.fullmatch(_CODE).all())
+    return is_code and others.str.replace(r"[\d.]", "", regex=True).nunique() > 1
+
+
+def _are_texts(kept: pd.Series) -> bool:
+    return kept.dtype.kind == "O" and bool(kept.map(lambda value: isinstance(value, str)).all())
 
 
 def _is_mostly(read: pd.Series) -> bool:
@@ -156,6 +280,7 @@ def _summarize_numbers(numbers: pd.Series) -> dict[str, Any]:
         "high": float(numbers.max()),
         "n_not_positive": int((numbers <= 0).sum()),
         "is_whole": bool((numbers % 1 == 0).all()),
+        "quantiles": tuple(float(each) for each in numbers.quantile([0.05, 0.1, 0.5, 0.9])),
     }
 
 

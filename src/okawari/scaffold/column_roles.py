@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from okawari.data.validation import parse_times
+from okawari.data.time_format import parse_times
 from okawari.errors import InvalidInput, require
-from okawari.scaffold.column_profiles import DAMAGED_SHARE, MAX_WORDS, Profile
+from okawari.scaffold.column_profiles import DAMAGED_SHARE, EMPTY_SHARE, MAX_WORDS, Profile, find_time_format
 
 MAX_CLASSES = 10
 """Most different whole numbers that count as labels."""
@@ -116,7 +116,8 @@ def check_time(profiled: ProfiledTable, time: Profile) -> None:
 
 
 def _parse_times(profiled: ProfiledTable, time: Profile) -> pd.Series:
-    at = parse_times(profiled.table[time.source_name])
+    values = profiled.table[time.source_name]
+    at = parse_times(values, find_time_format(values))
     # A count such as 1, 2, 3 would be read as days of this month; of numbers, only years and 20241231 are times.
     is_count = time.kind == "numbers" and not (1000 <= time.low <= time.high <= 9999 or time.low >= 10**7)
     return at.mask(pd.Series(is_count, index=at.index))
@@ -162,8 +163,10 @@ def _explain_useless(column: Profile) -> str:
         return f"always {column.words[0]!r}"
     if column.is_row_number:
         return "counts the rows"
-    if column.n_damaged > DAMAGED_SHARE * column.n_rows:
-        return f"missing in {column.n_damaged} of {column.n_rows} rows, which would all be refused"
+    if column.n_missing > EMPTY_SHARE * column.n_rows:
+        return f"empty in {column.n_missing} of {column.n_rows} rows"
+    if column.n_unreadable > DAMAGED_SHARE * column.n_rows:
+        return f"no numbers in {column.n_unreadable} of {column.n_rows} rows, such as {column.example!r}"
     return ""
 
 
@@ -180,7 +183,15 @@ def explain_unfit_for_record(column: Profile) -> str:
     """Why a record cannot use a column; empty if it can."""
     if reason := _explain_useless(column):
         return reason
+    if column.is_identifier and column.n_different > MAX_WORDS:
+        is_unique = column.n_different == column.n_rows - column.n_damaged
+        what = "texts" if column.kind == "words" else "numbers"
+        key = f"; --key {_quote(column.source_name)} makes it the key of the rows" * is_unique
+        return f"{column.n_different} different {what}, an identifier{key}"
     if column.kind == "words" and column.n_different > MAX_WORDS:
-        is_id = column.n_different == column.n_rows - column.n_damaged
-        return f"{column.n_different} different texts, " + ("an identifier" if is_id else "names or free text")
+        return f"{column.n_different} different {'codes' if column.is_codes else 'texts, names or free text'}"
     return ""
+
+
+def _quote(name: str) -> str:
+    return f'"{name}"' if " " in name else name

@@ -49,6 +49,20 @@ def _choose_sarima(reach: Reach, *, adds: bool) -> Sarima:
     return Sarima(seasonal_order=(1 if season else 0, 0, 0, season))
 
 
+def list_modest_forecasters(reach: Reach) -> tuple[Recipe, ...]:
+    """Candidates for a short series: naive forecasts, exponential smoothing, and a linear model whose penalty leaves
+    little more than the mean move.
+    """
+    seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
+    smoothing = Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0))
+    return (RandomWalk(), *seasonal, smoothing, Linear(penalty=100.0))
+
+
+def list_modest_record_models() -> tuple[Recipe, ...]:
+    """Candidates for few records: the baseline and two penalised linear models."""
+    return (Constant(), Linear(penalty=1.0), Linear(penalty=10.0))
+
+
 def list_regressors(n: int) -> tuple[Recipe, ...]:
     """Candidates for a number, with `n` records; a record is one step, so trees get one lag."""
     leaf = _size_leaf(n)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from okawari.case import Column
+from okawari.scaffold.case_columns import build_column
 from okawari.scaffold.column_profiles import Profile
 from okawari.schema.features import Change, Feature, LogRatio
 from okawari.schema.transforms import TRANSFORMS, Learns
@@ -31,15 +32,6 @@ def build_reading_column(column: Profile, target: Profile) -> Column:
     if not column.n_not_positive:
         return build_column(column, above=0)
     return build_column(column, minimum=0 if column is target and _is_amount(target) else None)
-
-
-def build_column(
-    column: Profile, *, above: float | None = None, minimum: float | None = None, as_labels: bool = False
-) -> Column:
-    """A column of a case, with its labels if it holds words or `as_labels`."""
-    description = f"{column.source_name!r} in the table" if column.source_name != column.name else ""
-    labels = column.words if as_labels or column.kind == "words" else ()
-    return Column(name=column.name, above=above, minimum=minimum, labels=labels, description=description)
 
 
 def _is_amount(target: Profile) -> bool:

@@ -1,23 +1,31 @@
 """Sizes of a case's windows and parts, from the number of its rows and their frequency.
 
-Shapes: n rows, T readings in a window, H steps ahead.
+A table below `FULL_READINGS` or `FULL_RECORDS` rows gets a *modest* plan: a short history, one step ahead and small
+parts. Shapes: n rows, T readings in a window, H steps ahead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 import pandas as pd
 
-from okawari.case import Drift, Gate
+from okawari.case import Drift, Gate, Retrain
+from okawari.case.rules import MIN_CALIBRATION, MIN_HOLDOUT
 from okawari.dataset.splits import MIN_TRAIN, MIN_VALIDATION
 
-_LEARN = MIN_TRAIN + MIN_VALIDATION
-_HOLDOUT, _CALIBRATION = 20, 30
-"""Fewest windows in holdout and calibration."""
-_MIN_HISTORY = 8
+_LEARN, _HOLDOUT, _CALIBRATION = 35, 20, 30
+"""Fewest windows to learn from, in holdout and in calibration, of a plan that is not modest."""
+_MODEST_WINDOWS = MIN_TRAIN + MIN_VALIDATION + MIN_HOLDOUT + MIN_CALIBRATION
+"""Fewest windows of a modest plan, without the gaps between its parts."""
+_MIN_HISTORY, _MODEST_HISTORY = 8, 3
+FULL_READINGS = 97
+"""Fewest readings of a series whose plan is not modest: 8 in a window, and 35 + 20 + 30 windows and 3 gaps."""
+FULL_RECORDS = 100
+"""Fewest records whose plan is not modest; a fifth of them is the holdout."""
+FEWEST_RECORDS = 30
+"""Fewest records of a case: 6 in the holdout, so that one of them is 17 % of the score."""
 _FREQUENCIES = (
     # name of the interval, its shortest and longest length in hours, readings in a season
     ("hour", 0.9, 1.1, 24),
@@ -58,33 +66,58 @@ def measure_frequency(times: pd.Series) -> Frequency:
     return Frequency(text=f"one every {gap}, which has no known season", season=0)
 
 
+def is_modest(n: int, *, in_order: bool) -> bool:
+    """Whether a series (`in_order`) or records with `n` rows get a modest plan."""
+    return n < (FULL_READINGS if in_order else FULL_RECORDS)
+
+
 def plan_reach(n: int, season: int, beyond: int = 0) -> Reach:
     """The history is a tenth of the rows, from 8 to 30 readings, or a whole season and `beyond` readings if that is
     more and a fifth of the rows holds a season. The horizon is one step per 60 rows, from 1 to 5.
+
+    In a modest plan, the history is a season if the smallest parts leave room for it, else an eighth of the rows, from
+    3 to 8 readings; the horizon is one step.
     """
+    if is_modest(n, in_order=True):
+        return _plan_modest_reach(n, season)
     history, horizon = min(30, max(_MIN_HISTORY, n // 10)), min(5, max(1, n // 60))
     if season and history < season + beyond and season <= n // 5 and _has_room(n, season + beyond, horizon):
         history = season + beyond
     return Reach(history=history, horizon=horizon, season=season if season <= history else 0)
 
 
+def _plan_modest_reach(n: int, season: int) -> Reach:
+    if season > 1 and count_modest_readings(season) <= n:
+        return Reach(history=max(season, _MODEST_HISTORY), horizon=1, season=season)
+    room = n - count_modest_readings(0)
+    return Reach(history=min(_MIN_HISTORY, _MODEST_HISTORY + room, max(_MODEST_HISTORY, n // 8)), horizon=1, season=0)
+
+
 def _has_room(n: int, history: int, horizon: int) -> bool:
     return n - history - horizon + 1 >= _LEARN + _HOLDOUT + _CALIBRATION + 3 * horizon
 
 
+def count_modest_readings(season: int) -> int:
+    """Fewest readings of a modest forecast by a window that holds a season, one step ahead."""
+    return _MODEST_WINDOWS + 3 + max(season, _MODEST_HISTORY)
+
+
 def count_fewest_readings() -> int:
     """Fewest readings for a forecast."""
-    plans = ((n, plan_reach(n, 0)) for n in count(1))
-    return next(n for n, reach in plans if _has_room(n, reach.history, reach.horizon))
+    return count_modest_readings(0)
 
 
-def count_fewest_records(*, labelled: bool) -> int:
-    """Fewest records for a label or a number; numbers also need calibration."""
-    return _LEARN + _HOLDOUT + (0 if labelled else _CALIBRATION)
+def plan_series_gate(n_windows: int, horizon: int = 1, *, modest: bool = False) -> Gate:
+    """A sixth of the windows as holdout and a fifth for calibration, at most the defaults of `Gate`.
 
-
-def plan_series_gate(n_windows: int) -> Gate:
-    """A sixth of the windows as holdout and a fifth for calibration, at most the defaults of `Gate`."""
+    In a modest plan: the fewest windows of each part, and of the windows that are left, a quarter more for the holdout
+    and a third more for calibration, at most the fewest of a full plan.
+    """
+    if modest:
+        room = max(0, n_windows - 3 * horizon - _MODEST_WINDOWS)
+        return Gate(
+            holdout=min(_HOLDOUT, MIN_HOLDOUT + room // 4), calibration=min(_CALIBRATION, MIN_CALIBRATION + room // 3)
+        )
     default = Gate()
     return Gate(
         holdout=min(default.holdout, max(_HOLDOUT, n_windows // 6)),
@@ -94,13 +127,31 @@ def plan_series_gate(n_windows: int) -> Gate:
 
 def plan_records_gate(n: int, *, labelled: bool) -> Gate:
     """A fifth of the records as holdout and, for numbers, another fifth for calibration, at most 1000 each."""
-    holdout = min(1000, max(_HOLDOUT, n // 5))
-    return (
-        Gate(holdout=holdout) if labelled else Gate(holdout=holdout, calibration=min(1000, max(_CALIBRATION, n // 5)))
-    )
+    is_small = is_modest(n, in_order=False)
+    holdout = min(1000, max(MIN_HOLDOUT if is_small else _HOLDOUT, n // 5))
+    if labelled:
+        return Gate(holdout=holdout)
+    return Gate(holdout=holdout, calibration=min(1000, max(MIN_CALIBRATION if is_small else _CALIBRATION, n // 5)))
 
 
 def plan_drift(n: int) -> Drift:
     """A fifth of the rows as new rows, within the limits of `Drift`, so that drift can be tested from the start."""
     default = Drift()
     return Drift(current=min(default.current, max(default.min_current, n // 5)))
+
+
+def plan_retrain(n: int, *, modest: bool) -> Retrain:
+    """The default limits; in a modest plan, a twelfth of the rows, at least 3, is enough for another training."""
+    return Retrain(cooldown_readings=max(3, n // 12)) if modest else Retrain()
+
+
+def describe_modesty(n: int, gate: Gate, *, in_order: bool, with_intervals: bool) -> str:
+    """The limits of a modest plan, for its owner."""
+    what, full = ("readings", FULL_READINGS) if in_order else ("rows", FULL_RECORDS)
+    intervals = f" and intervals from {gate.calibration}, which are wide and uncertain" * with_intervals
+    history = "a short history, one step ahead, " * in_order
+    return (
+        f"A modest case, because there are {n} {what}: {history}small parts and simple candidates without networks and "
+        f"trees. Scores come from {gate.holdout} held-out {'windows' if in_order else 'rows'}{intervals}. From {full} "
+        f"{what} on, `okawari new` plans more."
+    )

@@ -136,8 +136,9 @@ class SeriesLayout(DataLayout):
             return good, good.iloc[:0]
         both = good.merge(known, on=list(self.key_columns(time)), how="left", suffixes=("", " known"), indicator=True)
         is_new = (both["_merge"] == "left_only").to_numpy()
-        before = both[[f"{name} known" for name in names]].to_numpy()
-        differs = (both[list(names)].to_numpy() != before).any(axis=1) & ~is_new
+        before, after = both[[f"{name} known" for name in names]], both[list(names)]
+        is_same = (after.to_numpy() == before.to_numpy()) | (after.isna().to_numpy() & before.isna().to_numpy())
+        differs = ~is_same.all(axis=1) & ~is_new
         return good[is_new], good[differs]
 
     def ends_early(self, good: pd.DataFrame, known: pd.DataFrame | None, time: str) -> bool:

@@ -1,14 +1,12 @@
-"""Snapshots and quarantine: the validated data of a case, versioned.
+"""Snapshots: the validated data of a case, versioned.
 
 A snapshot is a version of the `readings` table; it never changes. Its digest, its number of rows and its first and
-newest time are written into its commit, so they are available without reading its rows. Refused rows are stored with
-their reasons in quarantine.
+newest time are written into its commit, so they are available without reading its rows. Refused rows are stored in
+quarantine (`okawari.storage.quarantine`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,23 +15,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.contract.case_words import apply_words, learn_words, read_words
 from okawari.dataset.arrays import decode_places, find_places, format_time
+from okawari.dataset.changes import compare_readings
 from okawari.dataset.steps import lay_out_steps
 from okawari.errors import InvalidInput, NotYet
 from okawari.schema.calendar import Calendar
+from okawari.storage import quarantine
+from okawari.storage.content_digest import digest_content
 from okawari.storage.contracts import load_contract, update_contract
-from okawari.storage.table_schemas import KEYS, SCHEMAS, TIME
+from okawari.storage.table_schemas import TIME
 from okawari.storage.tables import (
     Change,
     Unreadable,
     count_after,
-    count_rows,
     load_newest,
-    load_or_empty,
     load_table,
     merge_rows,
     open_table,
@@ -71,20 +69,6 @@ class Ingested:
     """Stored readings that differ in an older edition of the source; they stay unchanged."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Changes:
-    """What the arrived readings would change in the table: new readings and revised ones, with their times."""
-
-    new: pd.DataFrame
-    revised: pd.DataFrame
-    kept_rows: int = 0
-    """Stored readings that differ in an older edition of the source; they stay unchanged."""
-
-    def sort(self, time: str) -> pd.DataFrame:
-        """All changed readings, ascending in time."""
-        return pd.concat([self.new, self.revised]).sort_values(time)
-
-
 def record_readings(
     case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime, *, from_source: bool = False
 ) -> Ingested:
@@ -104,12 +88,10 @@ def record_readings(
     Raises:
         InvalidInput: no row is valid, and nothing is stored yet.
     """
-    quarantined = record_refused(case, refused, now)
+    quarantined = quarantine.record_refused(case, refused, now)
     known = load_table(case.name, "readings")
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
-    if known is not None and find_places(known, case):
-        store_words(_know_words(case))
     held = None if known is None else _lay_out(case, known)
     changes = compare_readings(case, good, held, now, from_source=from_source)
     return Ingested(
@@ -121,22 +103,12 @@ def record_readings(
     )
 
 
-def compare_readings(
-    case: Case, good: pd.DataFrame, held: pd.DataFrame | None, now: datetime, *, from_source: bool = False
-) -> Changes:
-    """What checked readings would change in the stored ones (`held`; None where nothing is stored).
-
-    Arguments are those of `record_readings`.
-    """
-    at = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
-    new, revised = case.layout.find_changes(good, held, case.time, case.known_names, at)
-    n_kept = len(revised) if from_source and case.layout.ends_early(good, held, case.time) else 0
-    return Changes(new=new, revised=revised.iloc[: len(revised) - n_kept], kept_rows=n_kept)
-
-
 def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
     """Merge changed readings, with their times, into the table; returns the newest snapshot. Can be repeated."""
     if not changed.empty:
+        newest = load_newest(case.name, "readings", case.time, 1)
+        if newest is not None and find_places(newest, case):
+            store_words(_know_words(case))
         _merge_readings(case, changed)
     snapshot = load_snapshot(case)
     assert snapshot is not None
@@ -144,7 +116,7 @@ def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
 
 
 def find_stored(case: Case) -> pd.DataFrame | None:
-    """The stored readings, ascending in time; None where nothing has been ingested."""
+    """The stored rows as `load_stored` returns them; None where nothing has been ingested."""
     known = load_table(case.name, "readings")
     return None if known is None else _lay_out(case, known)
 
@@ -233,16 +205,6 @@ def snapshot_number(case: Case) -> int | None:
     return None if table is None else table.version()
 
 
-def count_quarantined(case: Case) -> int:
-    """Number of refused rows; reads none of them."""
-    return count_rows(case.name, "quarantine")
-
-
-def load_quarantine(case: Case) -> pd.DataFrame:
-    """All refused rows: row_sha256, at, reason, values (JSON)."""
-    return load_or_empty(case.name, "quarantine")
-
-
 def store_words(case: Case) -> bool:
     """Replace stored places of labels by the words of the case; returns whether there were any.
 
@@ -280,7 +242,7 @@ def _measure(case: Case, frame: pd.DataFrame) -> dict[str, Any]:
     """Identity of a snapshot of these readings: digest, rows, first_at and last_at."""
     at = frame[case.time]
     return {
-        "digest": _digest(frame[list(case.layout.list_digested(case.time, case.known_names))]),
+        "digest": digest_content(frame[list(case.layout.list_digested(case.time, case.known_names))]),
         "rows": len(frame),
         "first_at": format_time(at.iloc[0]),
         "last_at": format_time(at.iloc[-1]),
@@ -322,41 +284,3 @@ def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
     fields = {case.time: TIME, **{column.name: _TYPES[column.kind] for column in case.known_columns}}
     utc = frame.assign(**{case.time: frame[case.time].dt.tz_localize("UTC")})
     return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
-
-
-def record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
-    """Store refused rows in quarantine, each once for the same reason; returns how many there are."""
-    rows = key_refused(refused)
-    if not rows:
-        return 0
-    table = pa.Table.from_pylist(
-        [{"row_sha256": key, "at": now, "reason": reason, "values": value} for key, (reason, value) in rows.items()],
-        schema=SCHEMAS["quarantine"],
-    )
-    merge_rows(case.name, "quarantine", Change(rows=table, keys=KEYS["quarantine"]))
-    return len(rows)
-
-
-def key_refused(refused: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """The reason and the values (JSON) of each refused row, by the sha256 of both."""
-    values = [
-        json.dumps({name: str(value) for name, value in row.items()}, sort_keys=True)
-        for row in refused.drop(columns="reason").to_dict("records")
-    ]
-    return {
-        hashlib.sha256(f"{value}|{reason}".encode()).hexdigest(): (reason, value)
-        for value, reason in zip(values, refused["reason"], strict=True)
-    }
-
-
-def _digest(frame: pd.DataFrame) -> str:
-    content = hashlib.sha256("|".join(frame.columns).encode())
-    for name in frame.columns:
-        content.update(_to_bytes(frame[name].to_numpy()))
-    return content.hexdigest()
-
-
-def _to_bytes(values: NDArray[Any]) -> bytes:
-    if values.dtype.kind == "O":
-        return json.dumps(values.tolist()).encode()
-    return np.ascontiguousarray(values.view("int64") if values.dtype.kind == "M" else values).tobytes()

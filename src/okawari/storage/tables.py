@@ -199,10 +199,8 @@ def _choose_rows(opened: DeltaTable | None, table: Table, change: Change) -> pa.
 
 
 def _number_rows(opened: DeltaTable | None, rows: pa.Table) -> pa.Table:
-    """Number the rows that have no number yet, after the largest number of the opened version.
-
-    A row that replaces a stored one keeps its number. A commit on top of another version fails, so no other writer can
-    use these numbers.
+    """Number the rows without a number after the largest one; a commit on top of another version fails, so no other
+    writer can use these numbers.
     """
     if _SEQUENCE not in rows.column_names:
         return rows
