@@ -79,7 +79,7 @@ def load_model(case: Case, version: str | None = None) -> Model:
 
     Raises:
         NotYet: the case has no champion, or the version does not exist.
-        InvalidInput: the stored graph differs from the registered one.
+        InvalidInput: the stored graph differs from the registered one, or does not take the questions of the case.
         ServerUnreachable: the registry does not answer.
     """
     chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
@@ -91,7 +91,9 @@ def load_model(case: Case, version: str | None = None) -> Model:
             f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
             f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
         )
-    return Model(chosen.version, Graph.load(content, threads=load_settings().threads), chosen.variant)
+    graph = Graph.load(content, threads=load_settings().threads)
+    require_fit(graph, case)
+    return Model(chosen.version, graph, chosen.variant)
 
 
 def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False) -> None:
@@ -135,7 +137,6 @@ def score_file(
     """
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
-    require_fit(model.graph, case)
     require_answers(model.graph, case)
     own = know_graph(case, model.graph.labels)
     begin = Progress(
