@@ -132,6 +132,8 @@ ANSWER = {
             "mean": [27.125, 27.25],
             "interval": {"coverage_share": 0.9, "measured_share": None, "lower": [26.0, 25.0], "upper": [28.0, 29.0]},
             "note": None,
+            "times": ["2008-01-03", "2008-01-04"],
+            "times_note": None,
         }
     ],
     "source": "ingested",
