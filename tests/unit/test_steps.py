@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
+from okawari.clients.prediction_service import to_instances
 from okawari.data.validation import check_readings
-from okawari.dataset.steps import drop_missing_steps, lay_out_steps
+from okawari.dataset.steps import drop_missing_steps, lay_out_steps, take_window
 from okawari.errors import InvalidInput
 from okawari.storage import snapshots
 
@@ -51,7 +52,8 @@ def test_missing_steps_become_rows_without_values(gapped: tuple[Case, pd.DataFra
 
 def test_snapshots_store_the_rows_that_came_and_load_the_steps(home: Path, gapped: tuple[Case, pd.DataFrame]) -> None:
     case, frame = gapped
-    checked = check_readings(frame, case, NOW)
+    local = frame["date"].dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin")
+    checked = check_readings(frame.assign(date=local.dt.strftime("%Y-%m-%d")), case, NOW)
     ingested = snapshots.record_readings(case, checked.good, checked.refused, NOW)
     assert (len(checked.refused), ingested.snapshot.rows) == (0, len(frame))
     pd.testing.assert_frame_equal(snapshots.load_stored(case), frame)
@@ -92,3 +94,24 @@ def test_a_frequency_that_is_not_that_of_the_readings_is_refused(gapped: tuple[C
         lay_out_steps(frame, replace(case, frequency="ME"))
     with pytest.raises(InvalidInput, match="at most 100 steps for each reading"):
         lay_out_steps(frame, replace(case, frequency="s"))
+
+
+def test_a_window_that_is_sent_covers_its_steps_and_leaves_out_missing_ones(
+    gapped: tuple[Case, pd.DataFrame],
+) -> None:
+    case, frame = gapped
+    laid_out = lay_out_steps(frame, case)
+    first_is_missing = next(end for end in range(100, 300) if laid_out["close"].isna()[end - case.history])
+    if laid_out["close"].isna()[first_is_missing - 1]:
+        first_is_missing += next(n for n in range(9) if not laid_out["close"].isna()[first_is_missing + n - 1])
+    for end in (100, 200, first_is_missing):
+        window = take_window(laid_out.iloc[:end], case)
+        assert window["close"].notna().all()
+        pd.testing.assert_frame_equal(
+            lay_out_steps(window, case).tail(case.history).reset_index(drop=True),
+            laid_out.iloc[: laid_out["close"].iloc[:end].last_valid_index() + 1]
+            .tail(case.history)
+            .reset_index(drop=True),
+        )
+    [readings] = to_instances(case, [frame])
+    assert readings[-1]["date"] == "2023-12-25"  # a date of the zone
