@@ -17,7 +17,7 @@ from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data.files import choose_source, ends_cut
-from okawari.data.tabular import read_table
+from okawari.data.local_days import read_until
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.loop.arrivals import Origin
@@ -49,7 +49,7 @@ def ingest(
     for note in check_case(problem):  # a changed case file is no verdict on the data
         get_run_logger().info("%s: %s", case, note)
     try:
-        raw = read_table(source, until)
+        raw = read_until(problem, source, until)
         calendar = snapshots.load_calendar(problem)
         checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=calendar)
         origin = Origin(

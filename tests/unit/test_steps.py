@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import pytest
 
 from okawari.case import Case
 from okawari.clients.prediction_service import to_instances
+from okawari.data.files import TableFile
+from okawari.data.local_days import read_until
 from okawari.data.validation import check_readings
 from okawari.dataset.steps import drop_missing_steps, lay_out_steps, take_window
 from okawari.errors import InvalidInput
@@ -115,3 +117,12 @@ def test_a_window_that_is_sent_covers_its_steps_and_leaves_out_missing_ones(
         )
     [readings] = to_instances(case, [frame])
     assert readings[-1]["date"] == "2023-12-25"  # a date of the zone
+
+
+@pytest.mark.parametrize("written", ["2023-07-01 {:02d}:00", "2023-07-01T{:02d}:00-04:00"])
+def test_a_day_ends_at_midnight_of_the_zone(written: str, tmp_path: Path, small_case: Case) -> None:
+    times = [written.format(hour) for hour in range(24)] + ["2023-07-02 00:00", "soon"]
+    pd.DataFrame({"date": times, "close": range(26)}).to_csv(tmp_path / "in.csv", index=False)
+    case = replace(small_case, frequency="h", holidays="", zone="America/New_York")
+    found = read_until(case, TableFile(tmp_path / "in.csv", time="date"), date(2023, 7, 1))
+    assert found.frame["date"].tolist() == [*times[:24], "soon"]
