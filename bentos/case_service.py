@@ -23,7 +23,7 @@ from bentos.requests import Question, Reader
 from bentos.responses import format_prediction
 from bentos.schemas import describe_case
 from okawari.case import Case
-from okawari.dataset.arrays import format_time
+from okawari.dataset.arrays import find_levels, format_time
 from okawari.dataset.windows import last_window
 from okawari.security.answer_ids import AnswerIds
 from okawari.storage.disk_faults import DiskFault
@@ -88,9 +88,7 @@ class CaseService:
         recent, source = await self._recent.load(self.runner.require_model())
         x_BTF, newest = last_window(recent, self.case), recent.iloc[-1]
         as_of = next((format_time(newest[name]) for name in self.case.time_columns), None)
-        column = self.case.task.series_column
-        level = None if column is None else float(newest[column])
-        question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
+        question = Question(x_BTF=x_BTF, levels=find_levels(x_BTF, self.case), as_of=[as_of])
         return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:
