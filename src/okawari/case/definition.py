@@ -111,6 +111,15 @@ class Case:
             "features": {name for each in self.features for name in each.columns},
         }
 
+    def may_miss(self, column: Column) -> bool:
+        """Whether readings may lack a value of a column: it allows that, or missing steps of the calendar have none."""
+        return column.allows_missing or self.frequency is not None
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Whether a question may lack values."""
+        return any(self.may_miss(column) for column in self.columns)
+
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns in the order of the graph's input."""

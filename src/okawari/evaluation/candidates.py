@@ -73,7 +73,7 @@ def fit_contender(
     started = time.perf_counter()
     model = recipe.fit(data, progress)
     fit_s = time.perf_counter() - started
-    graph = build_graph(model.core(), case, calibrate(model, split.calibration, case))
+    graph = build_graph(model.core(), case, calibrate(model, split.calibration, case), split.train.imputation)
     answer = Graph.load(graph, threads=bench.threads).answer(split.holdout.x_BTF)
     scores = score_answer(answer, split.holdout, case)
     return Contender(recipe=recipe, model=model, graph=graph, answer=answer, scores=scores, fit_s=fit_s)

@@ -226,7 +226,7 @@ def format_local(time: np.datetime64 | pd.Timestamp, zone: str = "UTC") -> str:
 
 
 def format_times(times_N: Times, zone: str = "UTC") -> list[str]:
-    """UTC times in the zone, in ISO 8601: dates if all are local midnights, else times, as `format_local` writes them."""
+    """UTC times in the zone, in ISO 8601: dates if all are local midnights, else times with their offset, if any."""
     local_N = to_local(times_N, zone)
     if (local_N == local_N.astype("datetime64[D]")).all():
         days: list[str] = local_N.astype("datetime64[D]").astype(str).tolist()

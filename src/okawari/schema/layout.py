@@ -121,8 +121,8 @@ class SeriesLayout(DataLayout):
         return tuple(feature.name for feature in features)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """The features of the series."""
-        return len(features)
+        """The features of the series, and an indicator for each column that allows missing values."""
+        return len(features) + sum(column.allows_missing for column in columns)
 
     def count_steps(self, history: int) -> int:
         """One fewer than the readings, because a feature may use the reading before."""
@@ -183,8 +183,8 @@ class RecordLayout(DataLayout):
         return tuple(column.name for column in columns)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """One for each number, and one for each label of a labelled column."""
-        return sum(column.width for column in columns)
+        """One for each number, for each label of a labelled column and for each column that allows missing values."""
+        return sum(column.width + column.allows_missing for column in columns)
 
     def count_steps(self, history: int) -> int:
         """1: the record itself."""

@@ -104,7 +104,7 @@ class LogReturn:
 
     def measure_unit(self, straight_N: Array) -> float:
         """1, because logarithms have no unit; their standard deviation, where a large level hardly grows."""
-        spread = float(np.diff(straight_N).std())
+        spread = float(np.nanstd(np.diff(straight_N)))
         return spread if 0 < spread < _SMALL_GROWTH else 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
@@ -154,7 +154,7 @@ class Difference:
 
     def measure_unit(self, straight_N: Array) -> float:
         """Standard deviation of the changes; 1 for a series that never changes."""
-        return float(np.diff(straight_N).std()) or 1.0
+        return float(np.nanstd(np.diff(straight_N))) or 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
         """The largest level: an answer is the sum of a level and a move."""
