@@ -40,7 +40,8 @@ class LargeBodies:
         """Like `Reader.read_question`; raises `Overloaded` as well, if too many large bodies wait."""
         header, frames = await self._check("question", case, body)
         x_BTF = np.frombuffer(frames[0], dtype=np.float64).reshape(header["shape"])
-        return Question(x_BTF, header["levels"], header["as_of"], header["keys"])
+        words = {name: tuple(found) for name, found in header["words"].items()}
+        return Question(x_BTF, header["levels"], header["as_of"], header["keys"], words)
 
     async def read_outcomes(self, case: Case, body: bytes | bytearray) -> list[Record]:
         """Like `Reader.read_outcomes`; raises `Overloaded` as well, if too many large bodies wait."""

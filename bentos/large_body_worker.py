@@ -44,6 +44,7 @@ def check(kind: str, case_name: str, body: bytes) -> tuple[dict[str, Any], list[
             "levels": question.levels,
             "as_of": question.as_of,
             "keys": question.keys,
+            "words": question.words,
         }
         return header, [question.x_BTF.tobytes()]
     except Refused as refused:

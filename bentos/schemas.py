@@ -5,19 +5,21 @@ from __future__ import annotations
 from functools import partial, singledispatch
 from typing import Annotated, Any, Literal, NotRequired, Union
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from bentos.own_keys import build_key_type
 from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
 from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
+from okawari.schema.columns import MAX_WORD_CHARS
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.tasks.task import Task
 from okawari.security.answer_ids import PATTERN
 
 MAX_OUTCOMES = 10_000
+_MOST_EXAMPLES = 20
 
 
 def build_reading_type(case: Case) -> Any:
@@ -52,7 +54,13 @@ def _build_value(head: Head, column: Column) -> Any:
 
 @_build_value.register
 def _build_label(head: LabelHead, column: Column) -> Any:
-    return Annotated[Literal[head.words], Field(description=_describe_value(column))]
+    described = Field(description=_describe_value(column))
+    if column.boolean:
+        return Annotated[bool, Field(strict=True), described]
+    if not column.takes_new_words:
+        return Annotated[Literal[head.words], described]
+    text = StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MAX_WORD_CHARS)
+    return Annotated[str, text, described, Field(examples=list(head.words[:_MOST_EXAMPLES]))]
 
 
 @_build_value.register
@@ -80,7 +88,7 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     reading: Any = build_reading_type(case)
     if case.picture is not None:
         reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
-    instance: Any = _build_instance(case.layout, reading, case.history)
+    instance: Any = _build_instance(case.layout, reading, case)
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     known = Field(description="Values known in advance, by step. No case accepts them yet: leave it out.")
     future = Annotated[None, BeforeValidator(_refuse_future), known]
@@ -95,18 +103,22 @@ def _refuse_future(value: Any) -> None:
 
 
 @singledispatch
-def _build_instance(layout: DataLayout, reading: Any, history: int) -> Any:
+def _build_instance(layout: DataLayout, reading: Any, case: Case) -> Any:
     """The type of one instance: a window of readings, or one record."""
     raise NotImplementedError(f"No instance type is defined for {type(layout).__name__}; register it here.")
 
 
 @_build_instance.register
-def _build_window(layout: SeriesLayout, reading: Any, history: int) -> Any:
-    return Annotated[list[reading], Field(min_length=history), FailFast()]
+def _build_window(layout: SeriesLayout, reading: Any, case: Case) -> Any:
+    if case.calendar is None:
+        return Annotated[list[reading], Field(min_length=case.history), FailFast()]
+    # With times, fewer readings may cover the steps of a window; `Reader` counts them.
+    covered = f"Readings, oldest first, that cover at least {case.history} steps."
+    return Annotated[list[reading], Field(min_length=1, description=covered), FailFast()]
 
 
 @_build_instance.register
-def _build_record(layout: RecordLayout, reading: Any, history: int) -> Any:
+def _build_record(layout: RecordLayout, reading: Any, case: Case) -> Any:
     return reading
 
 
@@ -220,8 +232,9 @@ def _show_value(head: Head, column: Column) -> Any:
 
 
 @_show_value.register
-def _show_label(head: LabelHead, column: Column) -> str:
-    return head.words[0]
+def _show_label(head: LabelHead, column: Column) -> str | bool:
+    shown: str | bool = column.write_json(head.words[0])
+    return shown
 
 
 @_show_value.register

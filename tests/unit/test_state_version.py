@@ -184,7 +184,7 @@ def test_records_follow_those_of_version_2(folder: Path) -> None:
     migrate_state(lambda name: FRUIT if name == "fruit" else load_case(name), say=lambda _: None)
     ensure_state.cache_clear()
     good = pd.DataFrame({"grams": [90.0, 100.0], "colour": ["yellow", "green"], "fruit": ["pear", "apple"]})
-    done = snapshots.record_readings(FRUIT, good, pd.DataFrame(), datetime(2025, 1, 1, tzinfo=UTC))
+    done = snapshots.record_readings(FRUIT, good, pd.DataFrame({"reason": []}), datetime(2025, 1, 1, tzinfo=UTC))
     assert (done.new_rows, done.snapshot.rows) == (1, 3)
     assert snapshots.load_readings(FRUIT)["colour"].tolist() == ["green", "red", "yellow"]
 
@@ -198,7 +198,7 @@ def test_a_case_without_a_file_is_named_and_read_when_it_has_one(folder: Path) -
     assert [line for line in told if line.startswith("fruit: its case file cannot be loaded")]
     assert snapshots.load_readings(FRUIT)["colour"].tolist() == ["green", "red"]
     good = pd.DataFrame({"grams": [90.0], "colour": ["yellow"], "fruit": ["pear"]})
-    snapshots.record_readings(FRUIT, good, pd.DataFrame(), datetime(2025, 1, 1, tzinfo=UTC))
+    snapshots.record_readings(FRUIT, good, pd.DataFrame({"reason": []}), datetime(2025, 1, 1, tzinfo=UTC))
     assert snapshots.load_readings(FRUIT)["colour"].tolist() == ["green", "red", "yellow"]
 
 

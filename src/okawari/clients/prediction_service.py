@@ -27,6 +27,7 @@ from okawari.clients.wire import (
 )
 from okawari.dataset.arrays import format_time
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
+from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
 from okawari.security.tls import build_trust
@@ -242,7 +243,8 @@ def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[
 
 def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
     times = {name: frame[name].map(format_time) for name in case.time_columns}
-    return frame[list(case.column_names)].assign(**times).to_dict("records")  # type: ignore[return-value]
+    values = {each.name: frame[each.name].map(each.write_json).astype(object) for each in find_words(case.columns)}
+    return frame[list(case.column_names)].assign(**values, **times).to_dict("records")  # type: ignore[return-value]
 
 
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:

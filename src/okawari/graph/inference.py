@@ -18,9 +18,9 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from okawari.case import Case, Column
+from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph.dictionary import know_graph, read_graph_words
+from okawari.graph.dictionary import WORDS, know_graph, read_graph_words
 from okawari.models.windows import Values
 
 WEIGHTS_ONLY = "uint8"
@@ -159,7 +159,7 @@ def require_fit(graph: Graph, case: Case) -> None:
     """
     if not graph.is_exact:
         raise InvalidInput("Its graph takes readings in float32; they are float64 now. Train the case again.")
-    _require_words(graph, case)
+    require_inputs(graph, case)
     takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
     if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
         raise InvalidInput(
@@ -168,19 +168,31 @@ def require_fit(graph: Graph, case: Case) -> None:
         )
 
 
-def _require_words(graph: Graph, case: Case) -> None:
-    known = read_graph_words(graph.labels)
-    columns = zip(graph.labels.get("inputs", "").split(","), case.columns, strict=False)
-    changed = [column.name for name, column in columns if name == column.name and _differs(column, name in known)]
-    if changed and "words" in graph.labels:
+def require_inputs(graph: Graph, case: Case) -> None:
+    """Check that a graph was trained on the columns of a case, in this order, each of words or of numbers.
+
+    Raises:
+        InvalidInput: a column was renamed, moved, or changed between words and numbers since the training.
+    """
+    if "inputs" not in graph.labels:
+        return
+    words = read_graph_words(graph.labels)
+    came = [_name_kind(name, "word" if name in words else "number") for name in graph.labels["inputs"].split(",")]
+    needs = [_name_kind(column.name, column.kind) for column in case.columns]
+    if came != needs and not (_is_early(graph) and graph.labels["inputs"] == ",".join(case.column_names)):
         raise InvalidInput(
-            f"Its graph and case {case.name} disagree whether {', '.join(changed)} holds words or numbers. Train it "
-            "again for this case."
+            f"Its graph takes the columns {', '.join(came)}; case {case.name} sends {', '.join(needs)}. Train it again "
+            "for this case."
         )
 
 
-def _differs(column: Column, has_words: bool) -> bool:
-    return (column.kind == "word") != has_words
+def _is_early(graph: Graph) -> bool:
+    """Whether the graph may be of an Okawari that did not write the words of inputs into graphs."""
+    return WORDS not in graph.labels
+
+
+def _name_kind(name: str, kind: str) -> str:
+    return name if kind == "number" else f"{name} ({kind}s)"
 
 
 def require_answers(graph: Graph, case: Case) -> None:

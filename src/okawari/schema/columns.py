@@ -21,6 +21,8 @@ BOOLEANS = ("false", "true")
 """The words of a boolean column, in the order of their places."""
 _MOST_SHOWN = 20
 _TRUTHS = {"false": "false", "true": "true", "0": "false", "1": "true"}
+MAX_WORD_CHARS = 200
+"""Longest word in a request."""
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
 
@@ -171,9 +173,17 @@ class Column:
         is_new: NDArray[np.bool_] = (words.notna() & ~words.isin(self.labels)).to_numpy()
         return is_new
 
-    def split_truth(self, truth: float | str) -> dict[str, Any]:
-        """A true value as it is stored: a number as `value`, or a word as `label`."""
-        return {"value": None, "label": truth} if self.labels else {"value": truth, "label": None}
+    def split_truth(self, truth: Any) -> dict[str, Any]:
+        """A true value in JSON as it is stored: a number as `value`, or a word as `label`."""
+        return {"value": None, "label": self.read_json(truth)} if self.labels else {"value": truth, "label": None}
+
+    def read_json(self, value: Any) -> Any:
+        """A value in JSON as a reading holds it; a truth value is a word."""
+        return str(value).lower() if isinstance(value, bool) else value
+
+    def write_json(self, value: Any) -> Any:
+        """A value of a reading in JSON; the word of a boolean column is a truth value."""
+        return value == "true" if self.boolean and value is not None else value
 
     def parse(self, values: pd.Series, parse_numbers: Callable[[pd.Series], pd.Series]) -> pd.Series:
         """Raw values as float64 numbers (NaN for missing and invalid ones), or as words (None for missing ones)."""
