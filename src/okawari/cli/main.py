@@ -23,6 +23,7 @@ from okawari.cli.keys import keys
 from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.options import Day, Decimal, Month, TimeFormat
 from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
@@ -60,13 +61,6 @@ for command in (
 ):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
-Month = Annotated[
-    datetime,
-    typer.Option(
-        formats=["%Y-%m"], metavar="YYYY-MM", show_default=False, help="Last month to simulate; 2008-12, if left out."
-    ),
-]
 
 
 def main() -> None:
@@ -138,6 +132,8 @@ def run(
     new_edition: Annotated[
         bool, typer.Option("--new-edition", help="The source has published its history anew; take all its revisions.")
     ] = False,
+    time_format: TimeFormat = "",
+    decimal: Decimal = "",
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even if there is no reason.")] = False,
 ) -> None:
     """Run a case once through the loop: ingest, check, monitor, and train if there is a reason. Needs `okawari up`.
@@ -151,19 +147,21 @@ def run(
     from okawari.cli.deliveries import require_settled
     from okawari.cli.output import report_progress
     from okawari.cli.round import take_round
+    from okawari.data.file_format import Stated
     from okawari.data.files import choose_source
 
     if (case is None) is not every:
         raise typer.BadParameter("Give the name of one case, or --all for all cases of OKAWARI_CASES.")
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
-    given["new_edition"] = new_edition
+    given |= {"new_edition": new_edition, "time_format": time_format, "decimal": decimal}
     source = {key: value for key, value in given.items() if value}
+    stated = Stated(time_format=time_format, decimal=decimal)
 
     def do_each(act: Callable[[str], object]) -> None:
         failed.update(_do_each(case, [name for name in load_settings().case_names if name not in failed], act))
 
     failed: dict[str, str] = {}
-    do_each(lambda name: choose_source(load_case(name), file, live))
+    do_each(lambda name: choose_source(load_case(name), file, live, stated))
     with report_progress() as report:
         do_each(lambda name: take_round(name, report, retrain=retrain, **source))
     do_each(_show_leaderboard)
