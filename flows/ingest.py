@@ -26,6 +26,7 @@ from okawari.loop.arrivals import Origin
 from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
+from okawari.storage.contracts import check_case
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
@@ -55,6 +56,8 @@ def ingest(
     """
     problem = load_case(case)
     source = choose_source(problem, file, live, Stated(time_format=time_format, decimal=decimal))
+    for note in check_case(problem):  # a changed case file is no verdict on the data
+        get_run_logger().info("%s: %s", case, note)
     try:
         raw = read_table(source, until, [column.name for column in problem.known_columns if not column.labels])
         _tell(case, raw)
@@ -73,6 +76,7 @@ def ingest(
             edition="" if file is not None else "live" if live else "source",
             replaces_history=new_edition,
             ends_cut=raw.ends_cut,
+            notes=raw.notes,
         )
         taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
     except SourceUnavailable:

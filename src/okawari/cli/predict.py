@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from okawari.cli.document import AsJson, divert_text, print_document
 from okawari.cli.options import Decimal, TimeFormat
 from okawari.errors import InvalidInput, require
 
@@ -64,6 +65,7 @@ def score(
     ] = False,
     time_format: TimeFormat = "",
     decimal: Decimal = "",
+    as_json: AsJson = False,
 ) -> None:
     """Predict for every row of a file with the champion's graph. Run it again to resume an interrupted job.
 
@@ -75,30 +77,39 @@ def score(
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress, show_scored
     from okawari.data.file_format import Stated
+    from okawari.scoring.checkpoint import Place
     from okawari.scoring.job import check_job, load_model, score_file
 
-    problem, stated = load_case(case), Stated(time_format=time_format, decimal=decimal)
-    for sentence in check_job(problem, source, target, overwrite=overwrite, stated=stated).said:
-        print(f"{source}: {sentence}", file=sys.stderr)
-    with report_progress() as report:
-        model = load_model(problem, version)
-        scored = score_file(
-            problem,
-            model,
-            source,
-            target,
-            overwrite=overwrite,
-            journal=journal,
-            stated=stated,
-            watch=report.show_step,
-        )
-    show_scored(scored, model.version, target)
+    stated = Stated(time_format=time_format, decimal=decimal)
+    with divert_text(as_json):
+        problem = load_case(case)
+        for sentence in check_job(problem, source, target, overwrite=overwrite, stated=stated).said:
+            print(f"{source}: {sentence}", file=sys.stderr)
+        with report_progress() as report:
+            model = load_model(problem, version)
+            scored = score_file(
+                problem,
+                model,
+                source,
+                target,
+                overwrite=overwrite,
+                journal=journal,
+                stated=stated,
+                watch=report.show_step,
+            )
+    if as_json:
+        refused = Place(target).refused if scored.refused else None
+        where = {"case": case, "version": model.version, "target": target, "refused_file": refused}
+        print_document({**where, **vars(scored), "journal": journal})
+    else:
+        show_scored(scored, model.version, target)
 
 
 def explain(
     prediction: Annotated[
         str, typer.Argument(metavar="ID", help="The id of an answer; id:3 for its fourth prediction.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Show the model version, training, snapshot and decisions behind a prediction, and check every digest.
 
@@ -110,7 +121,12 @@ def explain(
     prediction_id, _, index = prediction.partition(":")
     if index and not index.isdecimal():
         raise InvalidInput(f"{prediction!r} is not a prediction; use an id, or id:3 for its fourth prediction.")
-    show_lineage(trace_prediction(prediction_id, int(index or 0)))
+    with divert_text(as_json):
+        lineage = trace_prediction(prediction_id, int(index or 0))
+    if as_json:
+        print_document(lineage)
+    else:
+        show_lineage(lineage)
 
 
 _MOST_REQUESTS = 20

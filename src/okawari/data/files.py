@@ -141,7 +141,7 @@ def read_instead(path: Path, case: Case, stated: Stated = NOTHING_STATED) -> Sou
     """The source that replaces a case's own: a file or folder, expected to be written and named like the case's source.
 
     Raises:
-        SourceUnavailable: the file does not exist or has another ending, or the folder holds no table.
+        SourceUnavailable: the file does not exist or has another ending; or the folder holds no table and no pictures.
     """
     pictures = _read_pictures_instead(path, case) if path.is_dir() else None
     if pictures is not None:
@@ -162,7 +162,9 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source | None:
 
     for own in (case.source, case.live):
         if isinstance(own, PictureFolder):
-            return replace(own, path=folder.resolve())
+            found = replace(own, path=folder.resolve())
+            found.require_readable()
+            return found
     return None
 
 

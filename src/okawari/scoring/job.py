@@ -2,8 +2,7 @@
 
 The file is read in chunks (`okawari.data.chunked_reader`). The row filter selects the valid rows (`row_filter`). Rows
 are turned into questions (`questions`), which may reach back into the previous chunk, and the graph answers them.
-Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file and
-runs on ONNX Runtime: neither torch nor the service is needed.
+Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file.
 
 `okawari.scoring.output` documents the columns of the output.
 
@@ -29,17 +28,16 @@ from okawari.data.chunked_reader import Chunk, count_rows, require_ending
 from okawari.data.file_format import NOTHING_STATED, Stated
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
-from okawari.dataset.arrays import to_array
-from okawari.errors import InvalidInput, NotYet
+from okawari.errors import DataRefused, InvalidInput, NotYet
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
 from okawari.scoring.input_file import InputFile, open_input
-from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
+from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
-from okawari.scoring.questions import Questions, choose_questions
+from okawari.scoring.questions import Questions, build_questions, choose_questions
 from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.scoring.row_keys import read_keys
@@ -49,8 +47,7 @@ from okawari.storage.deployable import digest
 CHUNK_ROWS = 65_536
 """Rows in memory at a time, and rows of a part. A kill loses at most one part: five seconds of a 2 x 64 LSTM."""
 BATCH = 128
-"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, 106 at 1024 and 272 at
-4096, where its states exceed the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
+"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, and 272 at 4096."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def load_model(case: Case, version: str | None = None) -> Model:
 
     Raises:
         NotYet: the case has no champion, or the version does not exist.
-        InvalidInput: the stored graph differs from the registered one.
+        InvalidInput: the stored graph differs from the registered one, or does not take the questions of the case.
         ServerUnreachable: the registry does not answer.
     """
     chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
@@ -94,7 +91,9 @@ def load_model(case: Case, version: str | None = None) -> Model:
             f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
             f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
         )
-    return Model(chosen.version, Graph.load(content, threads=load_settings().threads), chosen.variant)
+    graph = Graph.load(content, threads=load_settings().threads)
+    require_fit(graph, case)
+    return Model(chosen.version, graph, chosen.variant)
 
 
 def check_job(
@@ -130,7 +129,7 @@ def score_file(
     Args:
         case: the case of the readings.
         model: the version that answers.
-        source: a table that `okawari.data.chunked_reader` reads, with rows ordered by time.
+        source: a table with rows ordered by time.
         target: a .csv or .parquet file; see `okawari.scoring.output` for its columns.
         overwrite: whether an existing output may be replaced, once the new one is complete.
         journal: whether the answers are recorded as predictions, each with an id, so that they may have outcomes.
@@ -138,13 +137,12 @@ def score_file(
         watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
-        InvalidInput: the file is not such a table, the output exists, the parts belong to another job, or no row could
-            be answered.
+        InvalidInput: the file is not such a table, the output exists, or the parts belong to another job.
+        DataRefused: no row could be answered.
         OkawariError: the output cannot be written, for example because the disk is full.
     """
     place = Place(target)
     given = check_job(case, source, target, overwrite=overwrite, stated=stated)
-    require_fit(model.graph, case)
     require_answers(model.graph, case)
     own = know_graph(case, model.graph.labels)
     begin = Progress(
@@ -159,7 +157,7 @@ def score_file(
         scored = _score_chunks(own, model, given, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
-            raise InvalidInput(_describe_no_answer(case, source, scored))
+            raise DataRefused(_describe_no_answer(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
 
@@ -223,12 +221,14 @@ def _answer(
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
     case, model = job.case, job.model
-    x = questions.build(to_array(known, case))
-    asked = known.iloc[len(known) - len(x) :]
+    x, rows = build_questions(known, case, questions)
+    asked = known.iloc[rows]
     numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     for place, (name, values) in enumerate(identify_rows(case, asked, keys).items()):
         answers.insert(place, name, values)
+    for name, texts in name_step_times(case, asked).items():
+        answers[name] = texts
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
     is_finite = np.isfinite(numbers).all(axis=1)
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
