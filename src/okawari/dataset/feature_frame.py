@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.dataset.arrays import encode_words, to_array
+from okawari.dataset.arrays import to_array
 from okawari.dataset.steps import drop_missing_steps
 from okawari.graph.feature_graph import compute_features
+from okawari.schema.columns import find_numbers, find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
+
+_MISSING = "(missing)"
+"""The word that stands for a missing one."""
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
@@ -20,7 +24,8 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case) -> pd.DataFrame:
     A series has no row for its first reading, because a feature may use the reading before, and none for missing steps.
 
     Returns:
-        The time column and one float64 column per feature.
+        The time column and one column per feature, float64 or words. Where records lack numbers, a column of words for
+        each such feature says in which rows; a missing word is a word of its own.
     """
     return _compute(case.layout, readings, case)
 
@@ -32,7 +37,11 @@ def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case) -> pd.DataF
 
 @_compute.register
 def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case) -> pd.DataFrame:
-    return encode_words(readings, case)[[case.time, *case.column_names]].reset_index(drop=True)
+    frame = readings[[case.time, *case.column_names]].reset_index(drop=True)
+    words = {column.name: frame[column.name].fillna(_MISSING) for column in find_words(case.columns)}
+    lacking = [column.name for column in find_numbers(case.columns) if frame[column.name].isna().any()]
+    missing = {f"{name} missing": frame[name].isna().map({True: "yes", False: "no"}) for name in lacking}
+    return frame.assign(**words, **missing)
 
 
 @_compute.register
