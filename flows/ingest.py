@@ -57,6 +57,7 @@ def ingest(
             edition="" if file is not None else "live" if live else "source",
             replaces_history=new_edition,
             ends_cut=ends_cut(source),
+            notes=getattr(raw, "notes", ()),
         )
         taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
     except SourceUnavailable:

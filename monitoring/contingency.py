@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 SPLITS = 9999
-"""Random splits: the smallest p-value is 1 / (1 + SPLITS) = 0.0001, which is Holm's first level for 500 columns at 5%."""
+"""Random splits: the smallest p-value is 1 / (1 + SPLITS) = 0.0001, Holm's first level for 500 columns at 5%."""
 MOST_WORDS = 200
 """Words that are counted one by one; the rarest of more words are counted together."""
 
@@ -48,7 +48,7 @@ def measure_contingency(
 
 
 def _count(reference_N: npt.NDArray[np.object_], current_W: npt.NDArray[np.object_]) -> Counts:
-    """Counts of each word in both samples [2, C], the most common ones first, the rarest together in the last column."""
+    """Counts of each word in both samples [2, C], common words first, the rarest together in the last column."""
     words, places = np.unique(np.concatenate([reference_N, current_W]).astype(str), return_inverse=True)
     counts_2C = np.stack(
         [np.bincount(part, minlength=len(words)) for part in np.split(places.ravel(), [len(reference_N)])]

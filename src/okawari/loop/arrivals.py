@@ -34,7 +34,8 @@ class Origin:
     edition: str = ""
     replaces_history: bool = False
     ends_cut: bool | None = None
-    time_format: str | None = None
+    notes: tuple[str, ...] = ()
+    """What differs from how the case says that its files are written."""
 
     @property
     def is_own_source(self) -> bool:
@@ -162,7 +163,8 @@ def _read_refused(delivery: Delivery) -> pd.DataFrame:
 
 def read_origin(delivery: Delivery) -> Origin:
     """Where a stored delivery came from."""
-    return Origin(**delivery.facts["origin"])
+    facts = delivery.facts["origin"]
+    return Origin(**{**facts, "notes": tuple(facts["notes"])})
 
 
 def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime) -> Delivery:
