@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -76,7 +76,7 @@ class CaseService:
         self.case, self.runner, self.reader = case, runner, Reader(case)
         self.limits = find_body_limits(case)
         self._large_bodies = large_bodies or LargeBodies()
-        self._recent = RecentReadings(case)
+        self._recent, self._step_times = RecentReadings(case), case.step_times
         self._ids = AnswerIds(case.name)
         self._journals: dict[Kind, Journal] = {
             "predictions": Journal(journal_dir / case.name, "predictions"),
@@ -148,6 +148,7 @@ class CaseService:
             journal.close()
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
+        question = replace(question, times=self._step_times.list_after_texts(question.as_of))
         answered = await self.runner.answer(question)
         reply = Reply(self._ids.issue(len(question.x_BTF)), answered, question, question.encode(answered.model.case))
         self._metrics.count_new_words(self.case.name, find_unknown(question.words, answered.model.case))
@@ -203,6 +204,7 @@ class CaseService:
                 "case": self.case.name,
                 "at": at,
                 "as_of": question.as_of[index],
+                "times": question.times[index],
                 "level": question.levels[index],
                 "mean": answered.mean_BH[index].tolist(),
                 "lower": None if answered.lower_BH is None else answered.lower_BH[index].tolist(),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 from typing import Any
@@ -20,17 +19,19 @@ from bentos.dictionaries import WordCollector, Words, encode_words
 from bentos.errors import Location, Refused, explain, format_location
 from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
+from bentos.window_times import WindowTimes
 from okawari.case import AtLeast, Case, Column
 from okawari.models.windows import Values
+from okawari.schema.calendar import Times, format_local
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
-from okawari.schema.time_order import find_disorder
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Question:
-    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record.
+    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record,
+    in UTC as ISO 8601. `times` has the times of the steps ahead of each; it is empty before they are found.
     `x_BTF` holds a word as its place in the question's own `words`; `encode` gives the places of a model's dictionary.
 
     `keys` holds the user's own key of each instance, None where it has none; it is empty for a question without keys.
@@ -41,6 +42,7 @@ class Question:
     as_of: list[str | None]
     keys: Sequence[str | None] = ()
     words: Words = field(default_factory=dict)
+    times: Sequence[Sequence[str] | None] = ()
 
     def find_key(self, index: int) -> str | None:
         """The user's own key of an instance."""
@@ -60,6 +62,7 @@ class Reader:
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
         self._targets = case.task.named_targets
+        self._times = WindowTimes(case)
 
     def read_question(self, body: bytes | bytearray) -> Question:
         """Parse a predict request.
@@ -73,8 +76,9 @@ class Reader:
 
     def read_windows(self, windows: list[list[Record]]) -> Question:
         """Convert windows of a series to a question."""
-        as_of = [self._check_times(window, index) for index, window in enumerate(windows)]
-        values_BTF = np.stack([self._read_window(window, index) for index, window in enumerate(windows)])
+        times = [self._times.read(window, index) for index, window in enumerate(windows)]
+        values_BTF = np.stack([self._read_window(window, index, times[index]) for index, window in enumerate(windows)])
+        as_of = [None if found is None else format_local(found[-1]) for found in times]
         levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
         _require_range(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
         return Question(values_BTF, levels, as_of)
@@ -115,12 +119,20 @@ class Reader:
         except ValidationError as error:
             raise explain(error, self.case, body) from error
 
-    def _read_window(self, window: list[Record], index: int) -> NDArray[np.float64]:
-        """The newest `history` readings [T, F]; the rules between columns hold in all of them."""
+    def _read_window(self, window: list[Record], index: int, times: Times | None) -> NDArray[np.float64]:
+        """The newest `history` steps [T, F]; the rules between columns hold in all readings."""
         values = self._to_array(window)
         for rule in self.case.rules:
             self._check_rule(rule, values, ("instances", index))
-        return values[-self.case.history :]
+        laid_out, history = self._times.lay_out(values, times), self.case.history
+        if len(laid_out) < history:
+            steps = "" if len(laid_out) == len(values) else f" that cover {len(laid_out)} steps"
+            raise Refused(
+                f"instances[{index}] has {len(values)} records{steps}; it takes at least {history}. Send more, oldest "
+                "first.",
+                ("instances", index),
+            )
+        return laid_out[-history:]
 
     def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], location: Location) -> None:
         names = self.case.column_names
@@ -133,39 +145,6 @@ class Reader:
                 f"{smaller[row]:g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
                 (*location, row, rule.greater),
             )
-
-    def _check_times(self, window: list[Record], index: int) -> str | None:
-        """Time of the last record; None where no record has one."""
-        name = self.case.time
-        texts = [record.get(name) for record in window]
-        if all(text is None for text in texts):
-            return None
-        times = [self._read_time(text, index, row) for row, text in enumerate(texts)]
-        if len({time.utcoffset() is None for time in times}) > 1:
-            raise Refused(
-                f"Some times of instances[{index}] have a time zone and some have none; give it in all or in none.",
-                ("instances", index),
-            )
-        late = find_disorder(np.array(times, dtype=object))
-        if late is not None:
-            raise Refused(
-                f"instances[{index}][{late}].{name} is {texts[late]}, after {texts[late - 1]}; records go from the "
-                "oldest to the newest, each time once. Sort them.",
-                ("instances", index, late, name),
-            )
-        return texts[-1]
-
-    def _read_time(self, text: str | None, index: int, row: int) -> datetime:
-        name = self.case.time
-        try:
-            return datetime.fromisoformat(text or "")
-        except ValueError as error:
-            came = f"is {text[:40]!r}" if text else "is missing"
-            raise Refused(
-                f"instances[{index}][{row}].{name} {came}; it is an ISO 8601 time such as 2013-03-01, in every record "
-                "of an instance or in none. Correct it or leave it out.",
-                ("instances", index, row, name),
-            ) from error
 
 
 @singledispatch

@@ -8,10 +8,13 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
+
 from bentos.batching import Answered
 from bentos.dictionaries import list_unknown, write_note
 from bentos.requests import Question
 from okawari.case import Anticipate, Case, Forecast
+from okawari.schema.calendar import format_local
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.tasks.task import Task
 
@@ -49,8 +52,15 @@ def _format_targets(task: Anticipate, case: Case, answered: Answered, question: 
 
 
 def _format_last_reading(case: Case, question: Question, index: int) -> dict[str, Any]:
-    """The last reading of the instance, from which a forecast starts."""
-    return {"as_of": question.as_of[index], "unit": case.target.unit, "level": question.levels[index]}
+    """The last reading of the instance, from which a forecast starts, and the times of its steps."""
+    as_of = question.as_of[index]
+    return {
+        "as_of": None if as_of is None else format_local(np.datetime64(as_of), case.zone),
+        "unit": case.target.unit,
+        "level": question.levels[index],
+        "times": question.times[index],
+        "times_note": case.step_times.explain(as_of),
+    }
 
 
 @singledispatch

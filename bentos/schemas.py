@@ -82,7 +82,7 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     reading: Any = build_reading_type(case)
     if case.picture is not None:
         reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
-    instance: Any = _build_instance(case.layout, reading, case.history)
+    instance: Any = _build_instance(case.layout, reading, case)
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     known = Field(description="Values known in advance, by step. No case accepts them yet: leave it out.")
     future = Annotated[None, BeforeValidator(_refuse_future), known]
@@ -97,18 +97,22 @@ def _refuse_future(value: Any) -> None:
 
 
 @singledispatch
-def _build_instance(layout: DataLayout, reading: Any, history: int) -> Any:
+def _build_instance(layout: DataLayout, reading: Any, case: Case) -> Any:
     """The type of one instance: a window of readings, or one record."""
     raise NotImplementedError(f"No instance type is defined for {type(layout).__name__}; register it here.")
 
 
 @_build_instance.register
-def _build_window(layout: SeriesLayout, reading: Any, history: int) -> Any:
-    return Annotated[list[reading], Field(min_length=history), FailFast()]
+def _build_window(layout: SeriesLayout, reading: Any, case: Case) -> Any:
+    if case.calendar is None:
+        return Annotated[list[reading], Field(min_length=case.history), FailFast()]
+    # With times, fewer readings may cover the steps of a window; `Reader` counts them.
+    covered = f"Readings, oldest first, that cover at least {case.history} steps."
+    return Annotated[list[reading], Field(min_length=1, description=covered), FailFast()]
 
 
 @_build_instance.register
-def _build_record(layout: RecordLayout, reading: Any, history: int) -> Any:
+def _build_record(layout: RecordLayout, reading: Any, case: Case) -> Any:
     return reading
 
 

@@ -24,6 +24,7 @@ from okawari.loop.arrivals import Origin
 from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
+from okawari.storage.contracts import check_case
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
@@ -45,6 +46,8 @@ def ingest(
     """
     problem = load_case(case)
     source = choose_source(problem, file, live)
+    for note in check_case(problem):  # a changed case file is no verdict on the data
+        get_run_logger().info("%s: %s", case, note)
     try:
         raw = read_table(source, until)
         calendar = snapshots.load_calendar(problem)

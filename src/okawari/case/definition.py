@@ -17,6 +17,7 @@ from okawari.schema.columns import NAME, AtLeast, Column
 from okawari.schema.features import Feature
 from okawari.schema.keys import TAKEN_NAMES
 from okawari.schema.layout import DataLayout
+from okawari.schema.step_times import StepTimes
 from okawari.schema.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -135,6 +136,11 @@ class Case:
         if self.frequency is None:
             return None
         return Calendar(frequency=self.frequency, zone=self.zone, holidays=self.holidays)
+
+    @property
+    def step_times(self) -> StepTimes:
+        """Names the steps of an answer of a series."""
+        return StepTimes(self.calendar, self.horizon)
 
     @property
     def time_columns(self) -> tuple[str, ...]:

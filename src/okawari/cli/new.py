@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from okawari.cli.document import AsJson, print_document
 from okawari.errors import InvalidInput, require
 from okawari.settings import load_settings
 
@@ -34,6 +35,7 @@ def new(
         str | None, typer.Option(metavar="COLUMN", help="Column of times; with it the case is a forecast.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the case's file.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a case file for a table, with its task, columns and candidates.
 
@@ -55,7 +57,16 @@ def new(
         print(f"{csv}: {len(raw.broken)} malformed lines left out; first: row {row}: {reason}", file=sys.stderr)
     guess = guess_case(raw.frame, source, Wish(name=name, target=target, time=time), datetime.now(UTC))
     save_draft(guess, path)
-    _print_guess(guess, path)
+    if as_json:
+        print_document({"case": guess.case.name, "path": path, "title": guess.case.title, **_describe(guess)})
+    else:
+        _print_guess(guess, path)
+
+
+def _describe(guess: Guess) -> dict[str, object]:
+    from okawari.scaffold.codegen import describe_guess
+
+    return {"assumptions": describe_guess(guess)}
 
 
 def _choose_source(csv: Path | None, sql: str | None, sql_env: str | None, query: str | None) -> Table:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from okawari.cli.document import AsJson, divert_text, print_document
 from okawari.errors import InvalidInput, require
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def score(
     journal: Annotated[
         bool, typer.Option("--journal", help="Record the answers, so that outcomes can be sent for them.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Predict for every row of a file with the champion's graph. Run it again to resume an interrupted job.
 
@@ -71,22 +73,28 @@ def score(
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress, show_scored
+    from okawari.scoring.checkpoint import Place
     from okawari.scoring.job import check_job, load_model, score_file
 
-    problem = load_case(case)
-    check_job(problem, source, target, overwrite=overwrite)
-    with report_progress() as report:
-        model = load_model(problem, version)
-        scored = score_file(
-            problem, model, source, target, overwrite=overwrite, journal=journal, watch=report.show_step
-        )
-    show_scored(scored, model.version, target)
+    with divert_text(as_json):
+        problem = load_case(case)
+        check_job(problem, source, target, overwrite=overwrite)
+        with report_progress() as report:
+            model, watch = load_model(problem, version), report.show_step
+            scored = score_file(problem, model, source, target, overwrite=overwrite, journal=journal, watch=watch)
+    if as_json:
+        refused = Place(target).refused if scored.refused else None
+        where = {"case": case, "version": model.version, "target": target, "refused_file": refused}
+        print_document({**where, **vars(scored), "journal": journal})
+    else:
+        show_scored(scored, model.version, target)
 
 
 def explain(
     prediction: Annotated[
         str, typer.Argument(metavar="ID", help="The id of an answer; id:3 for its fourth prediction.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Show the model version, training, snapshot and decisions behind a prediction, and check every digest.
 
@@ -98,7 +106,12 @@ def explain(
     prediction_id, _, index = prediction.partition(":")
     if index and not index.isdecimal():
         raise InvalidInput(f"{prediction!r} is not a prediction; use an id, or id:3 for its fourth prediction.")
-    show_lineage(trace_prediction(prediction_id, int(index or 0)))
+    with divert_text(as_json):
+        lineage = trace_prediction(prediction_id, int(index or 0))
+    if as_json:
+        print_document(lineage)
+    else:
+        show_lineage(lineage)
 
 
 _MOST_REQUESTS = 20

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
+TIMES = "Time of each step ahead, in the zone of the data: ISO 8601, a date where steps are days or longer."
 MEASURED = "Share of held-out true values that such intervals contained, for the first step or number."
 
 
@@ -40,6 +41,8 @@ class Prediction(BaseModel):
     as_of: str | None = Field(description="Time of the instance's last reading, if readings have a time.")
     unit: str
     level: float = Field(description="The target's value in the last reading.")
+    times: list[str] | None = Field(default=None, description=TIMES)
+    times_note: str | None = Field(default=None, description="Why the times are not known.")
     mean: list[float] = Field(description="One value for each step ahead.")
     interval: IntervalInfo | None
     note: str | None
@@ -87,6 +90,8 @@ class Outlook(BaseModel):
     as_of: str | None = Field(description="Time of the instance's last reading, if readings have a time.")
     unit: str = Field(description="Unit of `level`.")
     level: float = Field(description="The last value of the column whose growth is predicted.")
+    times: list[str] | None = Field(default=None, description=TIMES)
+    times_note: str | None = Field(default=None, description="Why the times are not known.")
     heads: dict[str, Estimate | Label] = Field(description="A number or a label for each target.")
 
     @property

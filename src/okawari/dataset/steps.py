@@ -37,7 +37,7 @@ def lay_out_steps(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     steps = np.arange(places[0], places[-1] + 1)
     if len(steps) == len(frame):
         return frame.reset_index(drop=True)
-    _require_dense(len(frame), len(steps), case)
+    require_dense(len(frame), len(steps), case)
     laid_out = frame.set_index(places).reindex(steps).reset_index(drop=True).assign(**{case.time: calendar.at(steps)})
     words = laid_out.select_dtypes("object").columns
     return laid_out.assign(**{name: laid_out[name].mask(laid_out[name].isna(), None) for name in words})
@@ -59,7 +59,12 @@ def _require_steps(times: Times, calendar: Calendar, case: Case) -> None:
         )
 
 
-def _require_dense(n_readings: int, n_steps: int, case: Case) -> None:
+def require_dense(n_readings: int, n_steps: int, case: Case) -> None:
+    """Check that a series has enough readings for its steps.
+
+    Raises:
+        InvalidInput: it has not; the frequency is that of other readings.
+    """
     if n_steps > _FEW and n_steps > MAX_SPREAD * n_readings:
         raise InvalidInput(
             f"Case {case.name} has {n_readings} readings and {n_steps} steps of frequency {case.frequency!r} from the "

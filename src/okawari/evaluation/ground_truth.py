@@ -1,6 +1,7 @@
 """Joins predictions with their true values: one row per time and version whose truth is known.
 
-The truth of a series is the first reading after the last known one. A truth sent to `/outcomes` takes precedence.
+The truth of a series is the reading at the next step of its calendar; without a calendar, the next reading. Readings
+are laid out on the calendar, so a missing step has no truth. A truth sent to `/outcomes` takes precedence.
 """
 
 from __future__ import annotations
@@ -146,20 +147,21 @@ def match_targets(
     fitting = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"])
     known = pd.DataFrame({"as_of": readings[case.time], "known_level": readings[case.target.name]})
     asked = fitting.assign(as_of=_read_times(fitting["as_of"]))
-    joined = asked.merge(known.assign(row=range(len(known))), on="as_of", how="left")
+    joined = asked.merge(known, on="as_of", how="left")
     found = joined[_is_judged(joined)]
-    rows = found["row"].where(found["source"] != _SCORED).fillna(-1)
-    truth_BH = _find_truth(cut_windows(readings, case), case, rows.to_numpy(dtype=np.int64))
+    at_B = found["as_of"].where(found["source"] != _SCORED).to_numpy(dtype="datetime64[ns]")
+    truth_BH = _find_truth(cut_windows(readings, case), case, at_B)
     return {
         head.name: _match_head(found, truth_BH[:, head.columns], head, _find_places(found, outcomes, head))
         for head in case.task.heads
     }
 
 
-def _find_truth(windows: WindowSet, case: Case, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values of the targets after these readings [B, H]; NaN where they are not known."""
-    places, truth_BH = rows - (case.history - 1), np.full((len(rows), case.task.width), np.nan)
-    known = (places >= 0) & (places < len(windows))
+def _find_truth(windows: WindowSet, case: Case, at_B: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """Values of the targets after the readings of these times [B, H]; NaN where they are not known."""
+    truth_BH = np.full((len(at_B), case.task.width), np.nan)
+    places = np.searchsorted(windows.at_B, at_B).clip(max=len(windows) - 1)
+    known = windows.at_B[places] == at_B
     truth_BH[known] = windows.r_BH[places[known]]
     return truth_BH
 

@@ -66,6 +66,11 @@ class Calendar:
         """One step in words, such as "month"."""
         return self._step.title
 
+    @property
+    def is_daily(self) -> bool:
+        """Whether steps are whole local days: they begin at midnight and a date names them."""
+        return self._step.clock_ns is None and self._time_of_day == 0
+
     def anchored(self, times_N: Times) -> Calendar:
         """The calendar with the anchor that most of the times fit; the first of them for equal counts.
 

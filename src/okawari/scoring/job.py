@@ -28,16 +28,15 @@ from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
-from okawari.dataset.arrays import to_array
-from okawari.errors import InvalidInput, NotYet
+from okawari.errors import DataRefused, InvalidInput, NotYet
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
-from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
+from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
-from okawari.scoring.questions import Questions, choose_questions
+from okawari.scoring.questions import Questions, build_questions, choose_questions
 from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.scoring.row_keys import read_keys
@@ -80,7 +79,7 @@ def load_model(case: Case, version: str | None = None) -> Model:
 
     Raises:
         NotYet: the case has no champion, or the version does not exist.
-        InvalidInput: the stored graph differs from the registered one.
+        InvalidInput: the stored graph differs from the registered one, or does not take the questions of the case.
         ServerUnreachable: the registry does not answer.
     """
     chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
@@ -92,7 +91,9 @@ def load_model(case: Case, version: str | None = None) -> Model:
             f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
             f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
         )
-    return Model(chosen.version, Graph.load(content, threads=load_settings().threads), chosen.variant)
+    graph = Graph.load(content, threads=load_settings().threads)
+    require_fit(graph, case)
+    return Model(chosen.version, graph, chosen.variant)
 
 
 def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False) -> None:
@@ -130,13 +131,12 @@ def score_file(
         watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
-        InvalidInput: the file is not such a table, the output exists, the parts belong to another job, or no row could
-            be answered.
+        InvalidInput: the file is not such a table, the output exists, or the parts belong to another job.
+        DataRefused: no row could be answered.
         OkawariError: the output cannot be written, for example because the disk is full.
     """
     place = Place(target)
     check_job(case, source, target, overwrite=overwrite)
-    require_fit(model.graph, case)
     require_answers(model.graph, case)
     own = know_graph(case, model.graph.labels)
     begin = Progress(
@@ -151,7 +151,7 @@ def score_file(
         scored = _score_chunks(own, model, source, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
-            raise InvalidInput(_describe_no_answer(case, source, scored))
+            raise DataRefused(_describe_no_answer(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
 
@@ -213,12 +213,14 @@ def _answer(
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
     case, model = job.case, job.model
-    x = questions.build(to_array(known, case))
-    asked = known.iloc[len(known) - len(x) :]
+    x, rows = build_questions(known, case, questions)
+    asked = known.iloc[rows]
     numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     for place, (name, values) in enumerate(identify_rows(case, asked, keys).items()):
         answers.insert(place, name, values)
+    for name, texts in name_step_times(case, asked).items():
+        answers[name] = texts
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
     is_finite = np.isfinite(numbers).all(axis=1)
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")

@@ -6,8 +6,9 @@ The output has one row for each valid row with enough valid rows before it. For 
     level               value of the target in that row
     mean_1 ... mean_H   the answer, one column per step ahead, in the unit of the target
     lower_1, upper_1 .. the interval, if the model has one
+    time_1 ... time_H   time of each step, in the zone of the data (ISO 8601), if the case has a frequency
 
-With several targets, the columns after `as_of` and `level` are:
+With several targets, `time_1` is the time of the next reading, and the columns before it are:
 
     acceleration, acceleration_lower, acceleration_upper   a number and its interval, in its unit
     trend, trend_falling, trend_stable ..                  the most probable label, and the probability of each
@@ -75,13 +76,27 @@ def lay_out_answers(case: Case, graph: Graph, *, journal: bool = False) -> Layou
     types = {
         name: "double" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
     }
-    own = {**_name_rows(case.layout), **types, "model_version": "string", "graph_sha256": "string"}
+    times = dict.fromkeys(_name_times(case), "string")
+    own = {**_name_rows(case.layout), **types, **times, "model_version": "string", "graph_sha256": "string"}
     require(
         case.key not in own,
         f"Case.key is {case.key!r}, and the output has a column of that name; give the key another name.",
     )
     keys = {name: "string" for name in (case.key,) if name}
     return {**_name_rows(case.layout), **keys, **own, **(ID_COLUMNS if journal else {})}
+
+
+def _name_times(case: Case) -> list[str]:
+    return [] if case.calendar is None else [f"time_{step}" for step in range(1, case.horizon + 1)]
+
+
+def name_step_times(case: Case, asked: pd.DataFrame) -> dict[str, list[str]]:
+    """The times of the steps after each row, by column; empty without a calendar."""
+    names = _name_times(case)
+    if not names:
+        return {}
+    times_BH = case.step_times.list_after(asked[case.time].to_numpy(dtype="datetime64[ns]"))
+    return {name: [(times_H or [""] * len(names))[place] for times_H in times_BH] for place, name in enumerate(names)}
 
 
 @singledispatch

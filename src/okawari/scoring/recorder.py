@@ -71,6 +71,7 @@ class Recorder:
         # A microsecond apart, so that the last one of several rows with one key is the newest.
         first_at = datetime.now(UTC) - timedelta(microseconds=len(rows))
         as_of = [format_time(time) for name in case.time_columns for time in rows[name]]
+        times = case.step_times.list_after_texts(as_of)
         levels = [] if case.level_index is None else rows[case.target.name].astype(float).tolist()
         for place, (number, (answer_id, index)) in enumerate(zip(map(int, rows.index), named, strict=True)):
             yield {
@@ -79,6 +80,7 @@ class Recorder:
                 "case": case.name,
                 "at": (first_at + timedelta(microseconds=place)).isoformat(),
                 "as_of": as_of[place] if as_of else None,
+                "times": times[place] if times else None,
                 "level": levels[place] if levels else None,
                 **(numbers := self._split(answers.numbers_NM[place])),
                 "label": self._name_best(numbers["mean"] or []),

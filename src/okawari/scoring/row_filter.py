@@ -10,6 +10,7 @@ continue, in order, from the rows before it. For this check a chunk includes the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
+from okawari.data.calendar_check import collect_off_calendar
 from okawari.data.chunked_reader import Chunk
 from okawari.data.validation import judge_rows
 from okawari.schema.columns import find_numbers
@@ -52,6 +54,8 @@ def filter_rows(
     good = typed.set_axis(numbers).drop(index=list(reasons))
     reasons |= _find_too_large(good, case)
     good = good.drop(index=list(reasons), errors="ignore")
+    reasons |= _find_off_calendar(good, case)
+    good = good.drop(index=list(reasons), errors="ignore")
     reasons |= _find_late(good[case.time], last_at) if ordered else {}
     own = numbers[: len(chunk.rows)]
     good = good.loc[good.index.isin(own) & ~good.index.isin(list(reasons))]
@@ -64,6 +68,13 @@ def show_refused(chunk: Chunk, reasons: dict[int, str]) -> pd.DataFrame:
     came = chunk.rows.loc[chunk.rows.index.isin(numbers)].astype(object).reindex(numbers)
     text = {name: came[name].map(str).astype(object).mask(came[name].isna(), None) for name in came.columns}
     return pd.DataFrame({"row": numbers, **text, "reason": [reasons[number] for number in numbers]}, index=numbers)
+
+
+def _find_off_calendar(good: pd.DataFrame, case: Case) -> dict[int, str]:
+    """Rows of a series whose time is no step of the case's calendar."""
+    found: dict[int, list[str]] = defaultdict(list)
+    collect_off_calendar(found, case, good)
+    return {row: "; ".join(why) for row, why in found.items()}
 
 
 def _find_too_large(good: pd.DataFrame, case: Case) -> dict[int, str]:

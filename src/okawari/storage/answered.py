@@ -54,10 +54,12 @@ def _load(case_name: str, folder: Path, column: str, wanted: set[str]) -> list[d
     opened = open_table(case_name, "predictions")
     if opened is None:
         return journalled
-    # A scan reads the table in parts; thousands of values would need a long query.
-    among = pc.field(column).isin(pa.array(sorted(wanted), pa.string()))
-    stored = opened.to_pyarrow_dataset().to_table(columns=list(_COLUMNS), filter=among)
-    return [*journalled, *stored.to_pylist()]
+    # A scan in parts with a filter of our own: thousands of values would need a long query, and the filter of PyArrow
+    # cannot compare a merged table's statistics (string_view) with texts.
+    values = pa.array(sorted(wanted), pa.string())
+    batches = opened.to_pyarrow_dataset().to_batches(columns=list(_COLUMNS))
+    kept = (batch.filter(pc.is_in(batch[column].cast(pa.string()), values)) for batch in batches)
+    return [*journalled, *(row for batch in kept for row in batch.to_pylist())]
 
 
 def _read_journalled(folder: Path, column: str, wanted: set[str]) -> Iterator[dict[str, Any]]:

@@ -10,23 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from okawari.case import Case
-from okawari.contract.case_words import apply_words, learn_words, read_words
-from okawari.dataset.arrays import decode_places, find_places, format_time
+from okawari.contract.case_words import learn_words
+from okawari.dataset.arrays import decode_places, find_places
 from okawari.dataset.changes import compare_readings
 from okawari.dataset.steps import lay_out_steps
 from okawari.errors import InvalidInput, NotYet
 from okawari.schema.calendar import Calendar
 from okawari.storage import quarantine
-from okawari.storage.content_digest import digest_content
-from okawari.storage.contracts import load_contract, update_contract
-from okawari.storage.table_schemas import TIME
+from okawari.storage.contracts import update_contract
+from okawari.storage.reading_rows import arrange, know_words, lay_out, measure, to_arrow
 from okawari.storage.tables import (
     Change,
     Unreadable,
@@ -38,8 +36,6 @@ from okawari.storage.tables import (
     read_notes,
     rewrite_table,
 )
-
-_TYPES = {"number": pa.float64(), "word": pa.string()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +88,7 @@ def record_readings(
     known = load_table(case.name, "readings")
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
-    held = None if known is None else _lay_out(case, known)
+    held = None if known is None else lay_out(case, known)
     changes = compare_readings(case, good, held, now, from_source=from_source)
     return Ingested(
         snapshot=store_readings(case, changes.sort(case.time)),
@@ -108,7 +104,7 @@ def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
     if not changed.empty:
         newest = load_newest(case.name, "readings", case.time, 1)
         if newest is not None and find_places(newest, case):
-            store_words(_know_words(case))
+            store_words(know_words(case))
         _merge_readings(case, changed)
     snapshot = load_snapshot(case)
     assert snapshot is not None
@@ -118,7 +114,7 @@ def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
 def find_stored(case: Case) -> pd.DataFrame | None:
     """The stored rows as `load_stored` returns them; None where nothing has been ingested."""
     known = load_table(case.name, "readings")
-    return None if known is None else _lay_out(case, known)
+    return None if known is None else lay_out(case, known)
 
 
 def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
@@ -142,7 +138,7 @@ def load_stored(case: Case, version: int | None = None) -> pd.DataFrame:
     frame = load_table(case.name, "readings", version)
     if frame is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
-    return _lay_out(case, frame)
+    return lay_out(case, frame)
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
@@ -153,7 +149,7 @@ def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
     newest = load_newest(case.name, "readings", case.time, rows)
     if newest is None:
         return None
-    return lay_out_steps(_lay_out(case, newest), case).tail(rows).reset_index(drop=True)
+    return lay_out_steps(lay_out(case, newest), case).tail(rows).reset_index(drop=True)
 
 
 def load_calendar(case: Case) -> Calendar | None:
@@ -191,7 +187,7 @@ def measure_snapshot(case: Case, version: int) -> Snapshot | None:
         Unreadable: there is no such snapshot, or its files are damaged.
     """
     frame = load_table(case.name, "readings", version)
-    return None if frame is None else Snapshot(version=version, **_measure(case, _arrange(case, frame)))
+    return None if frame is None else Snapshot(version=version, **measure(case, arrange(case, frame)))
 
 
 def count_newer(case: Case, snapshot: Snapshot) -> int:
@@ -216,71 +212,33 @@ def store_words(case: Case) -> bool:
         stored = rows.to_pandas()
         if not find_places(stored, case):
             return None
-        words = decode_places(_arrange(case, stored), case)
-        return _to_arrow(case, words), _note(case, words)
+        words = decode_places(arrange(case, stored), case)
+        return to_arrow(case, words), _note(case, words)
 
     return rewrite_table(case.name, "readings", convert)
 
 
 def _merge_readings(case: Case, changed: pd.DataFrame) -> None:
+    changed = changed[[case.time, *case.known_names]]
+
     def describe(before: pd.DataFrame | None) -> Mapping[str, str]:
-        held = changed[:0] if before is None else _lay_out(case, before)
-        after = pd.concat([held, changed]).drop_duplicates(list(key), keep="last")
-        return _note(case, _arrange(case, after))
+        held = changed[:0] if before is None else arrange(case, before)
+        after = pd.concat([held, changed])  # columns of the table first, then those that it lacks
+        later = after.drop_duplicates(list(key), keep="last")
+        dropped = [name for name in held.columns if name not in changed.columns]
+        return _note(case, arrange(case, _keep(later, held, list(key), dropped)))
 
     # The words are learned first: a word in the contract that no reading holds does no harm.
     update_contract(case, lambda contract: learn_words(contract, case, changed))
-    key, rows = case.layout.storage_key(case.time), _to_arrow(case, changed)
+    key, rows = case.layout.storage_key(case.time), to_arrow(case, changed)
     merge_rows(case.name, "readings", Change(rows=rows, keys=key, update=True, describe=describe))
 
 
+def _keep(later: pd.DataFrame, held: pd.DataFrame, key: list[str], dropped: list[str]) -> pd.DataFrame:
+    """The rows with the stored values of columns that the case has dropped: a merge does not touch them."""
+    known = later[key].merge(held[[*key, *dropped]], on=key, how="left").set_index(later.index)
+    return later.assign(**{name: known[name] for name in dropped})
+
+
 def _note(case: Case, frame: pd.DataFrame) -> dict[str, str]:
-    return {name: str(value) for name, value in _measure(case, frame).items()}
-
-
-def _measure(case: Case, frame: pd.DataFrame) -> dict[str, Any]:
-    """Identity of a snapshot of these readings: digest, rows, first_at and last_at."""
-    at = frame[case.time]
-    return {
-        "digest": digest_content(frame[list(case.layout.list_digested(case.time, case.known_names))]),
-        "rows": len(frame),
-        "first_at": format_time(at.iloc[0]),
-        "last_at": format_time(at.iloc[-1]),
-    }
-
-
-def _lay_out(case: Case, stored: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the table as readings: times without a zone, the case's columns, ascending in time."""
-    return _spell_places(case, _arrange(case, stored))
-
-
-def _arrange(case: Case, stored: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the table, ascending in time: times without a zone, float64 numbers, words as `str` or None."""
-    at = stored[case.time]
-    times = at.dt.tz_localize(None) if at.dt.tz is not None else at
-    values = {name: _to_values(stored[name]) for name in case.known_names}
-    frame = pd.DataFrame({case.time: times.astype("datetime64[ns]"), **values})
-    return frame.sort_values(case.time).reset_index(drop=True)
-
-
-def _to_values(stored: pd.Series) -> pd.Series:
-    if stored.dtype.kind in "fiu":
-        return stored.astype("float64")
-    words = stored.astype(object)
-    words[stored.isna()] = None
-    return words
-
-
-def _spell_places(case: Case, frame: pd.DataFrame) -> pd.DataFrame:
-    return decode_places(frame, _know_words(case)) if find_places(frame, case) else frame
-
-
-def _know_words(case: Case) -> Case:
-    """The case with the words of its contract, whose places do not change."""
-    return apply_words(case, read_words(load_contract(case.name)))
-
-
-def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
-    fields = {case.time: TIME, **{column.name: _TYPES[column.kind] for column in case.known_columns}}
-    utc = frame.assign(**{case.time: frame[case.time].dt.tz_localize("UTC")})
-    return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
+    return {name: str(value) for name, value in measure(case, frame).items()}

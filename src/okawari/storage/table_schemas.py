@@ -37,6 +37,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "case": pa.string(),
             "at": TIME,
             "as_of": pa.string(),
+            "times": pa.list_(pa.string()),
             "level": pa.float64(),
             "mean": _NUMBERS,
             "lower": _NUMBERS,

@@ -182,7 +182,12 @@ def _merge_once(case_name: str, table: Table, change: Change) -> None:
         return
     same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in change.keys)
     merge = opened.merge(
-        rows, predicate=same, source_alias="new", target_alias="old", commit_properties=properties
+        rows,
+        predicate=same,
+        source_alias="new",
+        target_alias="old",
+        merge_schema=True,
+        commit_properties=properties,
     ).when_not_matched_insert_all()
     if change.update:
         merge = merge.when_matched_update_all()

@@ -28,7 +28,7 @@ from okawari.registry import runs
 from okawari.registry.client import name_outage
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
-from okawari.storage.contracts import know_case
+from okawari.storage.contracts import check_case, know_case
 from okawari.training.champion import finish_move, settle_alias
 from okawari.training.fitting import Training, fit_candidate
 from okawari.training.gate import Judged, judge_challenger
@@ -111,6 +111,8 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
 
     Only one training of a case runs at a time, so other open runs are abandoned and get closed.
     """
+    for note in check_case(request.case):
+        host.log(f"{request.case.name}: {note}")
     runs.close_abandoned(request.case)
     readings = snapshots.load_readings(request.case, snapshot.version)
     case = know_case(request.case, readings)

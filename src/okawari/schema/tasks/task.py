@@ -24,7 +24,7 @@ from okawari.schema.heads import Head
 from okawari.schema.layout import DataLayout
 from okawari.schema.transforms import NoTransform, Transform
 
-RESERVED = ("as_of", "level", "model_version", "graph_sha256")
+RESERVED = ("as_of", "level", "time_1", "model_version", "graph_sha256")
 """Further columns of a table of answers; no target may have such a name."""
 ARRIVED = "arrived"
 """Time column of a case of records: the time when a record arrived."""
