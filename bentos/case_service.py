@@ -28,7 +28,7 @@ from bentos.responses import format_prediction
 from bentos.schemas import describe_case
 from okawari.case import Case
 from okawari.contract.case_words import extend_words
-from okawari.dataset.arrays import format_time
+from okawari.dataset.arrays import find_levels, format_time
 from okawari.dataset.windows import last_window
 from okawari.models.windows import Values
 from okawari.schema.columns import find_words
@@ -101,10 +101,9 @@ class CaseService:
         own = extend_words(model.case, recent.tail(self.case.history))
         x_BTF, newest = last_window(recent, own), recent.iloc[-1]
         as_of = next((format_time(newest[name]) for name in self.case.time_columns), None)
-        column = self.case.task.series_column
-        level = None if column is None else float(newest[column])
         words = {each.name: each.labels for each in find_words(own.columns)}
-        question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of], words=words)
+        levels = find_levels(x_BTF, self.case)
+        question = Question(x_BTF=x_BTF, levels=levels, as_of=[as_of], words=words)
         return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:

@@ -21,6 +21,7 @@ from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
 from bentos.window_times import WindowTimes
 from okawari.case import AtLeast, Case, Column
+from okawari.dataset.arrays import find_levels, is_absent
 from okawari.models.windows import Values
 from okawari.schema.calendar import Times, format_local
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
@@ -79,9 +80,19 @@ class Reader:
         times = [self._times.read(window, index) for index, window in enumerate(windows)]
         values_BTF = np.stack([self._read_window(window, index, times[index]) for index, window in enumerate(windows)])
         as_of = [None if found is None else format_local(found[-1]) for found in times]
-        levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
+        levels = find_levels(values_BTF, self.case)
+        self._require_levels(levels)
         _require_range(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
         return Question(values_BTF, levels, as_of)
+
+    def _require_levels(self, levels: Sequence[float | None]) -> None:
+        absent = next((index for index, level in enumerate(levels) if is_absent(level)), None)
+        if absent is not None:
+            raise Refused(
+                f"instances[{absent}] has no {self.case.target.name} in its newest {self.case.history} records; a "
+                "forecast starts from the last one. Send at least one.",
+                ("instances", absent),
+            )
 
     def read_records(self, records: list[Record]) -> Question:
         """Convert records to a question."""
@@ -164,7 +175,7 @@ def _require_range(values_BTF: Values, case: Case, locate: Callable[[int, int, s
     """Raise `Refused` for a value outside the range of features, which are float32."""
     with np.errstate(over="ignore", under="ignore"):
         narrow_BTF = values_BTF.astype(np.float32)
-    lost = np.argwhere(~np.isfinite(narrow_BTF) | ((narrow_BTF == 0) & (values_BTF != 0)))
+    lost = np.argwhere(np.isinf(narrow_BTF) | ((narrow_BTF == 0) & (values_BTF != 0)))
     if lost.size:
         index, row, column = (int(number) for number in lost[0])
         name = case.column_names[column]

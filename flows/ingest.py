@@ -18,7 +18,8 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data.file_format import Stated
 from okawari.data.files import choose_source
-from okawari.data.tabular import RawTable, read_table
+from okawari.data.local_days import read_until
+from okawari.data.tabular import RawTable
 from okawari.data.validation import check_readings
 from okawari.data.writing import read_writing
 from okawari.errors import InvalidInput, SourceUnavailable
@@ -59,7 +60,7 @@ def ingest(
     for note in check_case(problem):  # a changed case file is no verdict on the data
         get_run_logger().info("%s: %s", case, note)
     try:
-        raw = read_table(source, until, [column.name for column in problem.known_columns if not column.labels])
+        raw = read_until(problem, source, until)
         _tell(case, raw)
         calendar = snapshots.load_calendar(problem)
         checked = check_readings(

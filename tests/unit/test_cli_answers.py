@@ -156,8 +156,8 @@ def test_a_forecast_is_shown_with_its_interval_and_how_to_explain_it(call: Call,
     assert said.code == 0
     assert "lstm version 7, after 2008-01-02" in said.out
     assert [line.split() for line in said.out.splitlines() if "27." in line] == [
-        ["1", "27.125", "26", "28"],
-        ["2", "27.25", "25", "29"],
+        ["1", "2008-01-03", "27.125", "26", "28"],
+        ["2", "2008-01-04", "27.25", "25", "29"],
     ]
     assert "The interval is meant to contain 90% of the true values." in said.out
     assert f"okawari explain {'ab' * 16}" in said.out

@@ -30,7 +30,8 @@ class Case:
     """One prediction problem. `columns` set the order of a question's numbers everywhere, also in the graph's input.
 
     The target of a series is one of these columns. The target of a record is an additional column, which is not in a
-    question. Records are independent: their only time is that of arrival, and their columns are their features. The
+    question. Records are independent, and their columns are their features. With `time=ARRIVED` their only time is that
+    of arrival; with `time="created_at"` the newest by that time are the holdout, and the time is no input. The
     first of `candidates` is the baseline: the naive model that every other candidate has to beat.
 
     `frequency` is the step of a series' calendar, an offset alias of pandas such as "D", "B", "W-SUN", "ME", "QE", "h"
@@ -110,6 +111,15 @@ class Case:
             "features": {name for each in self.features for name in each.columns},
         }
 
+    def may_miss(self, column: Column) -> bool:
+        """Whether readings may lack a value of a column: it allows that, or missing steps of the calendar have none."""
+        return column.allows_missing or self.frequency is not None
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Whether a question may lack values."""
+        return any(self.may_miss(column) for column in self.columns)
+
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns in the order of the graph's input."""
@@ -128,7 +138,7 @@ class Case:
     @property
     def layout(self) -> DataLayout:
         """The layout of readings in a table: a series, or records."""
-        return self.task.layout
+        return self.task.choose_layout(self.time)
 
     @property
     def calendar(self) -> Calendar | None:

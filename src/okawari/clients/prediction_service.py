@@ -25,8 +25,9 @@ from okawari.clients.wire import (
     PredictRequest,
     Reading,
 )
-from okawari.dataset.arrays import format_time
+from okawari.dataset.steps import take_window
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
+from okawari.schema.calendar import format_times
 from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
@@ -233,7 +234,7 @@ def _list_instances(layout: DataLayout, case: Case, frames: Sequence[pd.DataFram
 
 @_list_instances.register(SeriesLayout)
 def _(layout: SeriesLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
-    return [_to_readings(case, frame.tail(case.history)) for frame in frames]
+    return [_to_readings(case, take_window(frame, case)) for frame in frames]
 
 
 @_list_instances.register(RecordLayout)
@@ -242,7 +243,7 @@ def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[
 
 
 def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
-    times = {name: frame[name].map(format_time) for name in case.time_columns}
+    times = {name: format_times(frame[name].to_numpy(), case.zone) for name in case.time_columns}
     values = {each.name: frame[each.name].map(each.write_json).astype(object) for each in find_words(case.columns)}
     return frame[list(case.column_names)].assign(**values, **times).to_dict("records")  # type: ignore[return-value]
 

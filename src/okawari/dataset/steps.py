@@ -49,6 +49,21 @@ def drop_missing_steps(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     return frame if case.calendar is None else frame[frame[names].notna().any(axis=1)]
 
 
+def take_window(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """The newest readings that cover the `history` steps of a question, or all of them if they cover fewer.
+
+    Rows of missing steps are left out; the first reading may be earlier than the first step, so that a missing first
+    step is known as such.
+    """
+    if case.calendar is None or frame.empty:
+        return frame.tail(case.history)
+    came = drop_missing_steps(frame, case)
+    times = came[case.time].to_numpy(dtype="datetime64[ns]")
+    numbers = case.calendar.anchored(times).number(times)
+    covers = np.flatnonzero(numbers <= numbers[-1] - case.history + 1)
+    return came.iloc[covers[-1] if covers.size else 0 :]
+
+
 def _require_steps(times: Times, calendar: Calendar, case: Case) -> None:
     off = np.flatnonzero(~calendar.is_step(times))
     if off.size:

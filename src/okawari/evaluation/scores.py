@@ -190,7 +190,7 @@ def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
 def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
     true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
-    change = float(np.mean(np.abs(np.diff(windows.exact_levels_BT, axis=1))))
+    change = _measure_change(windows)
     return StepScores(
         step=column + 1,
         rmse=rmse(true_B, mean_B),
@@ -199,6 +199,13 @@ def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
         directional_accuracy=directional_accuracy(true_B, mean_B, windows.level_B),
         **_score_interval(answer, true_B, column),
     )
+
+
+def _measure_change(windows: WindowSet) -> float:
+    """Mean absolute change from one reading to the next, where both are known; 0 where there is none."""
+    changes = np.abs(np.diff(windows.read_levels_BT, axis=1))
+    known = changes[~np.isnan(changes)]
+    return float(known.mean()) if known.size else 0.0
 
 
 def _score_interval(answer: Answer, true_B: Array, column: int) -> dict[str, float | None]:

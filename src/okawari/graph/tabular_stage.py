@@ -1,5 +1,4 @@
-"""The reading stage of records (from columns to features), and the answer stage of all tasks but forecasts (numbers and
-probabilities).
+"""The reading stage of records (from columns to features), and the answer stage of labels and of several targets.
 
     reading stage   x -> z, numbers unchanged, labels one-hot
     answer stage    r -> mean, lower, upper; the columns of a label become probabilities
@@ -19,43 +18,49 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from okawari.case import Case
+from okawari.graph.imputation_stage import append_indicators, build_filling, name_features, name_readings
 from okawari.graph.stages import Dims, Part, build_stage, narrow, require_shape, widen
 from okawari.models.cores import Interval
 from okawari.schema.heads import Head, LabelHead, NumberHead
+from okawari.schema.imputation import Imputation
 
 
-def build_record_stage(case: Case) -> onnx.ModelProto:
+def build_record_stage(case: Case, imputation: Imputation | None = None) -> onnx.ModelProto:
     """Build the stage from `x` [B, 1, F] to `z` [B, 1, K]."""
     dims: Dims = ("B", 1, case.n_features)
-    nodes, constants = _pass_on() if case.n_features == len(case.columns) else _expand_labels(case)
-    return build_stage("reading", nodes, {"x": ("B", 1, len(case.columns))}, {"z": dims}, constants)
+    filling, medians = build_filling(case, imputation)
+    features = _expand_labels(case) if any(column.labels for column in case.columns) else _pass_on(case)
+    nodes, constants = append_indicators(case, features, skip_first=False)
+    inputs: dict[str, Dims] = {"x": ("B", 1, len(case.columns))}
+    return build_stage("reading", [*filling, *nodes], inputs, {"z": dims}, {**medians, **constants})
 
 
-def _pass_on() -> Part:
-    return [narrow("x", "z")], {}
+def _pass_on(case: Case) -> Part:
+    return [narrow(name_readings(case), name_features(case))], {}
 
 
 def _expand_labels(case: Case) -> Part:
+    """Nodes from the readings, in which missing words are NaN, to the features of all columns."""
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, NDArray[Any]] = {}
     for place, column in enumerate(case.columns):
         constants[f"z/place_{place}"] = np.array([place], dtype=np.int64)
+        gathered = [name_readings(case), f"z/place_{place}"]
+        nodes.append(helper.make_node("Gather", gathered, [f"z/column_{place}"], axis=2))
         nodes += _expand(column.head, place, constants)
     parts = [f"z/part_{place}" for place in range(len(case.columns))]
-    return [*nodes, helper.make_node("Concat", parts, ["z"], axis=2)], constants
+    return [*nodes, helper.make_node("Concat", parts, [name_features(case)], axis=2)], constants
 
 
 @singledispatch
 def _expand(head: Head, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    """Nodes from one column of a record to its features [B, 1, width]."""
+    """Nodes from "z/column_<place>", one column of a record, to "z/part_<place>", its features [B, 1, width]."""
     raise NotImplementedError(f"No feature nodes are defined for {type(head).__name__}; register them here.")
 
 
 @_expand.register
 def _expand_number(head: NumberHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    taken = f"z/column_{place}"
-    gather = helper.make_node("Gather", ["x", f"z/place_{place}"], [taken], axis=2)
-    return [gather, narrow(taken, f"z/part_{place}")]
+    return [narrow(f"z/column_{place}", f"z/part_{place}")]
 
 
 @_expand.register
@@ -64,7 +69,6 @@ def _expand_label(head: LabelHead, place: int, constants: dict[str, NDArray[Any]
     taken, part = f"z/column_{place}", f"z/part_{place}"
     constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float64)
     return [
-        helper.make_node("Gather", ["x", f"z/place_{place}"], [taken], axis=2),
         helper.make_node("Equal", [taken, f"z/words_{place}"], [f"{part}/is"]),
         narrow(f"{part}/is", part),
     ]

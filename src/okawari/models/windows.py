@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from okawari.schema.imputation import Imputation
 from okawari.schema.transforms import NoTransform, Transform
 
 Floats = NDArray[np.float32]
@@ -28,7 +29,9 @@ class WindowSet:
     last target level of a series (in its own unit) or the true value of a record, `at_B` the time of the last reading
     (datetime64[ns]), `target_index` the target's index among the columns, if it is one of them. `now_BH` has the
     current values of several targets, in the columns of `r_BH`; None for other tasks. `transform` defines `r_BH`.
-    `ahead_BH` has the true values in the target's own unit, as they were read; None where `r_BH` has them.
+    `ahead_BH` has the true values in the target's own unit, as they were read; None where `r_BH` has them. A missing
+    value of `x_BTF` is NaN; `imputation` is what the graph has for it, None where no value can be missing. `place_B` is
+    the place of each last reading in its series; None where windows follow each other without a gap.
     """
 
     x_BTF: Values
@@ -40,14 +43,23 @@ class WindowSet:
     now_BH: Floats | None = None
     transform: Transform = NoTransform()  # noqa: RUF009  (frozen, without fields of its own)
     ahead_BH: Values | None = None
+    imputation: Imputation | None = None
+    place_B: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.level_B)
 
     @property
-    def exact_levels_BT(self) -> Values:  # noqa: N802  (a tensor carries its shape in its name)
-        """The target's levels in each window, oldest first, in its own unit."""
+    def read_levels_BT(self) -> Values:  # noqa: N802  (a tensor carries its shape in its name)
+        """The target's levels in each window as they were read, oldest first, in its own unit; NaN where missing."""
         return self.x_BTF[:, :, self.target_index]
+
+    @property
+    def exact_levels_BT(self) -> Values:  # noqa: N802
+        """The same levels without missing ones, as the graph fills them."""
+        if self.imputation is None or self.target_index is None:
+            return self.read_levels_BT
+        return self.imputation.fill_levels(self.read_levels_BT, self.target_index)
 
     @property
     def levels_BT(self) -> Floats:  # noqa: N802
@@ -82,4 +94,5 @@ class WindowSet:
             at_B=self.at_B[rows],
             now_BH=None if self.now_BH is None else self.now_BH[rows],
             ahead_BH=None if self.ahead_BH is None else self.ahead_BH[rows],
+            place_B=None if self.place_B is None else self.place_B[rows],
         )

@@ -225,6 +225,16 @@ def format_local(time: np.datetime64 | pd.Timestamp, zone: str = "UTC") -> str:
     return f"{at:%Y-%m-%d}" if at == at.normalize() else at.isoformat()
 
 
+def format_times(times_N: Times, zone: str = "UTC") -> list[str]:
+    """UTC times in the zone, in ISO 8601: dates if all are local midnights, else times with their offset, if any."""
+    local_N = to_local(times_N, zone)
+    if (local_N == local_N.astype("datetime64[D]")).all():
+        days: list[str] = local_N.astype("datetime64[D]").astype(str).tolist()
+        return days
+    at = pd.DatetimeIndex(times_N)
+    return [time.isoformat() for time in (at if zone == "UTC" else at.tz_localize("UTC").tz_convert(zone))]
+
+
 def _to_ns(times_N: Times) -> NDArray[np.int64]:
     return times_N.astype("datetime64[ns]").astype(np.int64)
 

@@ -138,6 +138,23 @@ class Column:
         return " ".join(part for part in (f"{self.name} is", kind, bounds, unit) if part)
 
     @property
+    def lowest(self) -> float | None:
+        """The lower bound that answers keep to: `minimum`, or `above`, to which true values may come as close as they
+        like.
+        """
+        return max((bound for bound in (self.above, self.minimum) if bound is not None), default=None)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all its values are above 0."""
+        return (self.above is not None and self.above >= 0) or (self.minimum or 0) > 0
+
+    @property
+    def allows_missing(self) -> bool:
+        """Whether an empty field is a value, with an indicator among the features."""
+        return self.missing == "allow"
+
+    @property
     def kind(self) -> Literal["number", "word"]:
         """What the column holds."""
         return "word" if self.labels else "number"
@@ -276,10 +293,11 @@ class AtLeast:
         return f"{self.greater} >= {self.smaller}"
 
     def holds(self, greater_N: NDArray[np.float64], smaller_N: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each of N readings satisfies the rule; False where a number is missing.
+        """Whether each of N readings satisfies the rule; True where a number is missing.
 
         >>> AtLeast(greater="high", smaller="low").holds(np.array([2.0, 1.0]), np.array([1.0, 2.0])).tolist()
         [True, False]
         """
-        kept_N: NDArray[np.bool_] = greater_N >= smaller_N * (1 - self.slack_share)
+        is_missing_N = np.isnan(greater_N) | np.isnan(smaller_N)
+        kept_N: NDArray[np.bool_] = is_missing_N | (greater_N >= smaller_N * (1 - self.slack_share))
         return kept_N

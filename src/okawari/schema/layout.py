@@ -121,8 +121,8 @@ class SeriesLayout(DataLayout):
         return tuple(feature.name for feature in features)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """The features of the series."""
-        return len(features)
+        """The features of the series, and an indicator for each column that allows missing values."""
+        return len(features) + sum(column.allows_missing for column in columns)
 
     def count_steps(self, history: int) -> int:
         """One fewer than the readings, because a feature may use the reading before."""
@@ -183,8 +183,8 @@ class RecordLayout(DataLayout):
         return tuple(column.name for column in columns)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """One for each number, and one for each label of a labelled column."""
-        return sum(column.width for column in columns)
+        """One for each number, for each label of a labelled column and for each column that allows missing values."""
+        return sum(column.width + column.allows_missing for column in columns)
 
     def count_steps(self, history: int) -> int:
         """1: the record itself."""
@@ -195,8 +195,8 @@ class RecordLayout(DataLayout):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Records that are not stored yet, with their time of arrival, a microsecond apart.
 
-        The n-th of equal records is new if fewer than n equal ones are stored. A column that no stored record has, since
-        the case names it only now, is filled in: a record that equals a stored one in all other columns revises it.
+        The n-th of equal records is new if fewer than n equal ones are stored. A column that no stored record has,
+        because the case names it only now, is filled in: a record that equals a stored one otherwise revises it.
         """
         values, held = list(names), good.iloc[:0] if known is None else known
         ours, theirs = _number(good[values]), _number(held[values])

@@ -28,6 +28,7 @@ from okawari.data.chunked_reader import Chunk, count_rows, require_ending
 from okawari.data.file_format import NOTHING_STATED, Stated
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
+from okawari.dataset.arrays import find_levels, is_absent
 from okawari.errors import DataRefused, InvalidInput, NotYet
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers, require_fit
@@ -225,13 +226,20 @@ def _answer(
     asked = known.iloc[rows]
     numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
-    for place, (name, values) in enumerate(identify_rows(case, asked, keys).items()):
+    levels = find_levels(x, case)
+    for place, (name, values) in enumerate(identify_rows(case, asked, keys, levels).items()):
         answers.insert(place, name, values)
     for name, texts in name_step_times(case, asked).items():
         answers[name] = texts
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
-    is_finite = np.isfinite(numbers).all(axis=1)
+    is_finite, has_level = (
+        np.isfinite(numbers).all(axis=1),
+        np.array([not is_absent(each) for each in levels], dtype=bool),
+    )
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
+    no_level = f"no {case.target.name} in the {case.history} rows that end here, so there is no level to start from"
+    reasons |= dict.fromkeys(map(int, answers.index[~has_level]), no_level)
+    is_finite &= has_level
     answers = answers[is_finite]
     if job.recorder is not None:
         asked_x = [x[place] for place in np.flatnonzero(is_finite)]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from okawari.case import Case, Column
 from okawari.data.chunked_reader import Chunk, find_format, read_chunks, read_names
@@ -210,17 +211,13 @@ def _split_targets(case: Case, rows: pd.DataFrame) -> list[tuple[Column, pd.Seri
     return [(target, rows["value"][rows["target"] == target.name]) for target in named]
 
 
-def _is_fit(column: Column, found: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether each parsed value is one that the column may have."""
-    fits = found.notna().to_numpy(dtype=bool, copy=True)
-    if column.labels:
-        fits[column.find_refused(found)] = False
-        return fits
-    numbers = found.to_numpy(dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        fits &= np.isfinite(numbers)
-        fits &= (numbers > column.above) if column.above is not None else True
-        fits &= (numbers >= column.minimum) if column.minimum is not None else True
-        fits &= (numbers <= column.maximum) if column.maximum is not None else True
-        fits &= (numbers % 1 == 0) if column.integer else True
-    return fits
+def _is_fit(column: Column, found: pd.Series) -> NDArray[np.bool_]:
+    """Whether each parsed value is one that the column may have; a column of words has no bounds."""
+    numbers: NDArray[np.float64] = parse_numbers(found).to_numpy(dtype=np.float64)
+    fits: NDArray[np.bool_] = found.notna().to_numpy(dtype=bool, copy=True) & ~np.isinf(numbers)
+    fits[column.find_refused(found)] = False
+    limits = ((column.above, np.greater), (column.minimum, np.greater_equal), (column.maximum, np.less_equal))
+    for bound, compare in limits:
+        if bound is not None:
+            fits &= compare(numbers, bound)
+    return fits & (numbers % 1 == 0) if column.integer else fits

@@ -32,7 +32,7 @@ Shapes: N answers, M numbers of a graph: its outputs side by side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -109,11 +109,16 @@ _name_rows.register(SeriesLayout, lambda layout: {"as_of": "timestamp[ns]", "lev
 _name_rows.register(RecordLayout, lambda layout: {"row": "int64"})
 
 
-def identify_rows(case: Case, asked: pd.DataFrame, keys: Mapping[int, str]) -> dict[str, Any]:
-    """The values of these columns, and of the key, for valid rows, indexed by their number in the file."""
+def identify_rows(
+    case: Case, asked: pd.DataFrame, keys: Mapping[int, str], levels: Sequence[float | None]
+) -> dict[str, Any]:
+    """The values of these columns, and of the key, for valid rows, indexed by their number in the file.
+
+    `levels` has the last known level of each row's window.
+    """
     known: dict[str, Any] = {"row": asked.index}
     if case.level_index is not None:
-        known |= {"as_of": asked[case.time], "level": asked[case.target.name]}
+        known |= {"as_of": asked[case.time], "level": levels}
     own = {case.key: [keys.get(int(number)) for number in asked.index]} if case.key else {}
     return {**{name: known[name] for name in _name_rows(case.layout)}, **own}
 

@@ -22,4 +22,6 @@ def digest_content(frame: pd.DataFrame) -> str:
 def _to_bytes(values: NDArray[Any]) -> bytes:
     if values.dtype.kind == "O":
         return json.dumps(values.tolist()).encode()
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), np.nan, values)  # there are several bit patterns of NaN
     return np.ascontiguousarray(values.view("int64") if values.dtype.kind == "M" else values).tobytes()

@@ -41,6 +41,10 @@ class Task(ABC):
     def layout(self) -> DataLayout:
         """The layout of readings in a table."""
 
+    def choose_layout(self, time: str) -> DataLayout:
+        """The layout of readings with this time column."""
+        return self.layout
+
     @property
     @abstractmethod
     def heads(self) -> tuple[Head, ...]:
