@@ -58,8 +58,13 @@ def encode_words(x_BTF: Values, words: Words, case: Case) -> Values:
 
 def find_unknown(words: Words, case: Case) -> dict[str, tuple[str, ...]]:
     """By column, the words of a question that are not labels of `case`; columns without such words are left out."""
-    unknown = {name: tuple(word for word in own if word not in case.column(name).labels) for name, own in words.items()}
+    unknown = {name: _subtract(own, case.column(name).labels) for name, own in words.items()}
     return {name: strange for name, strange in unknown.items() if strange}
+
+
+def _subtract(words: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    places = frozenset(known)
+    return tuple(word for word in words if word not in places)
 
 
 def list_unknown(x_BTF: Values, words: Words, case: Case, index: int) -> dict[str, str]:

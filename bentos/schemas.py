@@ -27,8 +27,8 @@ def build_reading_type(case: Case) -> Any:
     fields = {column.name: _build_input(case, column) for column in case.columns}
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
     own_key = NotRequired[build_key_type("Your own key of the record, by which its outcome may be sent.")]
-    keys = () if case.layout.in_order else filter(None, (case.key,))
-    optional = {**dict.fromkeys(case.time_columns, NotRequired[time]), **dict.fromkeys(keys, own_key)}
+    keys = dict.fromkeys(_list_key_fields(case.layout, case.key), own_key)
+    optional = {**dict.fromkeys(case.time_columns, NotRequired[time]), **keys}
     return _build_object("Reading", {**optional, **fields})
 
 
@@ -36,6 +36,17 @@ def _build_input(case: Case, column: Column) -> Any:
     """The type of a column's value in a question; null where a value may be missing."""
     value = _build_value(column.head, column)
     return Union[value, None] if case.may_miss(column) else value  # noqa: UP007  (known when a case is loaded)
+
+
+@singledispatch
+def _list_key_fields(layout: DataLayout, key: str) -> list[str]:
+    """The field of a record's own key; a reading of a series has none, because a key belongs to a whole instance."""
+    return []
+
+
+@_list_key_fields.register
+def _list_record_key(layout: RecordLayout, key: str) -> list[str]:
+    return [key] if key else []
 
 
 def _build_object(name: str, fields: dict[str, Any]) -> Any:

@@ -126,6 +126,7 @@ def test_an_explanation_is_one_document(call: Call, lonely: None, train_version:
     assert found["snapshot"]["digest"] == version.snapshot_digest
     assert [each["action"] for each in found["decisions"]] == ["promote"]
     assert found["answer"] == "1.625 one step ahead"
+    assert f"prediction {'a' * 40} (key K) of 2002-01-02" in call("explain", "a" * 40).out
 
 
 def test_a_new_case_is_one_document(call: Call) -> None:

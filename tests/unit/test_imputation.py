@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from bentos.dictionaries import encode_words
+from bentos.errors import Refused
+from bentos.requests import Reader
 from okawari.case import ARRIVED, Case, Change, Classify, Column, Forecast, Gate, LogRatio, Regress
 from okawari.dataset.arrays import find_levels, to_array
 from okawari.dataset.feature_frame import compute_feature_frame, find_missing
@@ -43,7 +47,10 @@ class Gaps:
 
 SERIES = Case(
     name="gaps", title="Visits", source=Gaps(), frequency="D", columns=(Column(name="visits"), Column(name="rain")),
-    features=(Change(name="visits_change", column="visits"), LogRatio(name="wet", numerator="rain", denominator="rain", lag=1)),
+    features=(
+        Change(name="visits_change", column="visits"),
+        LogRatio(name="wet", numerator="rain", denominator="rain", lag=1),
+    ),
     task=Forecast(target="visits", history=14, horizon=2, learns="difference"),
     candidates=(RandomWalk(),), gate=Gate(holdout=60, calibration=60),
 )  # fmt: skip
@@ -140,7 +147,8 @@ def test_sarima_reads_the_series_with_its_gaps() -> None:
 @pytest.mark.parametrize(
     ("case", "recipe"),
     [
-        (SERIES, RandomWalk()), (SERIES, SeasonalNaive(season=7)), (SERIES, Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0))),
+        (SERIES, RandomWalk()), (SERIES, SeasonalNaive(season=7)),
+        (SERIES, Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0))),
         (FLAGGED, Linear()), (RECORDS, Linear()), (RECORDS, Constant()), (LABELS, Linear()),
     ],
     ids=lambda each: each.name,
@@ -180,3 +188,24 @@ def test_drift_reads_features_without_gaps_and_where_they_were() -> None:
     records = _stamped(RECORDS)
     assert compute_feature_frame(records, RECORDS)["age"].notna().all()
     assert find_missing(records, RECORDS)["plan"].sum() == records["plan"].isna().sum() > 0
+
+
+def test_null_is_an_answerable_question_where_the_case_says_so() -> None:
+    question = Reader(RECORDS).read_question(
+        b'{"instances": [{"age": null, "plan": null}, {"age": 3, "plan": "paid"}]}'
+    )
+    known = encode_words(question.x_BTF, question.words, RECORDS)
+    np.testing.assert_array_equal(known[:, 0], [[np.nan, np.nan], [3, 1]])
+    closed = replace(RECORDS, columns=tuple(replace(column, missing="refuse") for column in RECORDS.columns))
+    with pytest.raises(Refused):
+        Reader(closed).read_question(b'{"instances": [{"age": null, "plan": "paid"}]}')
+    assert "null" in str(Reader(RECORDS).predict_type.json_schema())
+
+
+def test_a_request_starts_from_the_last_known_level() -> None:
+    reader, body = Reader(SERIES), [{"visits": 3.0 + day, "rain": 1.0} for day in range(14)]
+    body[-1]["visits"] = None  # type: ignore[assignment]
+    assert reader.read_question(json.dumps({"instances": [body]}).encode()).levels == [15.0]
+    empty = [{**reading, "visits": None} for reading in body]
+    with pytest.raises(Refused, match="has no visits in its newest 14 records"):
+        reader.read_question(json.dumps({"instances": [empty]}).encode())

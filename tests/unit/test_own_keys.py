@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentos.requests import Reader
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.errors import InvalidInput
@@ -74,6 +76,25 @@ def test_a_key_is_no_input() -> None:
     keyed: Case = replace(load_case("diabetes"), key="patient")
     assert "patient" not in (*keyed.reading_names, *keyed.question_names, *keyed.feature_names)
     assert keyed.describe()["key"] == "patient"
+
+
+# --- outcomes in a request ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case_name", "which", "value"),
+    [("aapl", {"step": 2}, 430.5), ("cpi", {"target": "trend"}, "falling"), ("diabetes", {}, 100.0)],
+)
+@pytest.mark.parametrize("field", ["key", "own_key"])
+def test_outcomes_of_every_kind_of_task_may_name_a_key(
+    case_name: str, which: dict[str, Any], value: float | str, field: str
+) -> None:
+    reader = Reader(replace(load_case(case_name), key="own_key"))
+    by_key, by_id = {field: 17, **which, "value": value}, {"id": "a" * 40, "index": 1, **which, "value": value}
+    first, second = reader.read_outcomes(json.dumps({"outcomes": [by_key, by_id]}).encode())
+    assert first["key"] == "17" and "id" not in first
+    assert (second["id"], second["index"]) == ("a" * 40, 1) and "key" not in second
+    assert first.items() >= which.items()
 
 
 # --- outcomes by key ----------------------------------------------------------------------------------------------

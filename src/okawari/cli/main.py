@@ -22,6 +22,7 @@ from okawari.cli.keys import keys
 from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.options import Month
 from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
@@ -63,12 +64,6 @@ for command in (
 ):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
-Month = Annotated[
-    datetime,
-    typer.Option(
-        formats=["%Y-%m"], metavar="YYYY-MM", show_default=False, help="Last month to simulate; 2008-12, if left out."
-    ),
-]
 
 
 def main() -> None:

@@ -171,7 +171,9 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
 def show_lineage(lineage: Lineage) -> None:
     """Print the lineage of a prediction."""
     prediction, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
-    tree = Tree(Text.assemble("prediction ", (prediction["id"], "bold"), f" of {prediction['at']}: {lineage.answer}"))
+    key = f" (key {prediction['key']})" if prediction.get("key") else ""
+    named = Text.assemble("prediction ", (prediction["id"], "bold"), f"{key} of {prediction['at']}: {lineage.answer}")
+    tree = Tree(named)
     made = tree.add(
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from okawari.cli.document import AsJson, divert_text, print_document
+from okawari.cli.options import Decimal, TimeFormat
 from okawari.errors import InvalidInput, require
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def predict(
 
 def score(
     case: CaseName,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A .csv or .parquet file of rows, ordered by time.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A table of rows, ordered by time.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="The .csv or .parquet file to write.")],
     version: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Registered version to use instead of the champion.")
@@ -62,6 +63,8 @@ def score(
     journal: Annotated[
         bool, typer.Option("--journal", help="Record the answers, so that outcomes can be sent for them.")
     ] = False,
+    time_format: TimeFormat = "",
+    decimal: Decimal = "",
     as_json: AsJson = False,
 ) -> None:
     """Predict for every row of a file with the champion's graph. Run it again to resume an interrupted job.
@@ -73,15 +76,27 @@ def score(
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress, show_scored
+    from okawari.data.file_format import Stated
     from okawari.scoring.checkpoint import Place
     from okawari.scoring.job import check_job, load_model, score_file
 
+    stated = Stated(time_format=time_format, decimal=decimal)
     with divert_text(as_json):
         problem = load_case(case)
-        check_job(problem, source, target, overwrite=overwrite)
+        for sentence in check_job(problem, source, target, overwrite=overwrite, stated=stated).said:
+            print(f"{source}: {sentence}", file=sys.stderr)
         with report_progress() as report:
-            model, watch = load_model(problem, version), report.show_step
-            scored = score_file(problem, model, source, target, overwrite=overwrite, journal=journal, watch=watch)
+            model = load_model(problem, version)
+            scored = score_file(
+                problem,
+                model,
+                source,
+                target,
+                overwrite=overwrite,
+                journal=journal,
+                stated=stated,
+                watch=report.show_step,
+            )
     if as_json:
         refused = Place(target).refused if scored.refused else None
         where = {"case": case, "version": model.version, "target": target, "refused_file": refused}
@@ -132,10 +147,20 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     from okawari.data.files import read_instead
     from okawari.data.tabular import read_table
     from okawari.data.validation import check_readings
+    from okawari.data.writing import read_writing
 
     case = load_case(name)
-    raw = read_table(read_instead(file, case))
-    checked = check_readings(raw.frame, case, datetime.now(UTC), with_target=False, broken=raw.broken)
+    raw = read_table(read_instead(file, case), numbers=[each.name for each in case.columns if not each.labels])
+    for sentence in (*raw.assumed, *raw.notes):
+        print(f"{file}: {sentence}", file=sys.stderr)
+    checked = check_readings(
+        raw.frame,
+        case,
+        datetime.now(UTC),
+        with_target=False,
+        broken=raw.broken,
+        writing=read_writing(raw, case),
+    )
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
     instances, size = to_instances(case, [checked.good]), case.serving.max_instances

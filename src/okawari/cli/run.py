@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +10,9 @@ import typer
 
 from okawari.cli.document import AsJson, divert_text
 from okawari.cli.each_case import Failures, do_each, end_command
+from okawari.cli.options import Day, Decimal, TimeFormat
 from okawari.cli.status import describe_status, print_cases, show_status
 from okawari.settings import load_settings
-
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
 
 
 def run(
@@ -28,6 +26,8 @@ def run(
     new_edition: Annotated[
         bool, typer.Option("--new-edition", help="The source has published its history anew; take all its revisions.")
     ] = False,
+    time_format: TimeFormat = "",
+    decimal: Decimal = "",
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even if there is no reason.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -42,6 +42,7 @@ def run(
     from okawari.cli.deliveries import require_settled
     from okawari.cli.output import report_progress
     from okawari.cli.round import take_round
+    from okawari.data.file_format import Stated
     from okawari.data.files import choose_source
 
     if (case is None) is not every:
@@ -49,7 +50,8 @@ def run(
     if file is not None and live:
         raise typer.BadParameter("Both --file and --live are given, and one source is read. Leave one of them out.")
     given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
-    given["new_edition"] = new_edition
+    given |= {"new_edition": new_edition, "time_format": time_format, "decimal": decimal}
+    stated = Stated(time_format=time_format, decimal=decimal)
     source = {key: value for key, value in given.items() if value}
 
     failed: Failures = {}
@@ -60,7 +62,7 @@ def run(
         return do_each(case, [name for name in load_settings().case_names if name not in failed], act)
 
     with divert_text(as_json):
-        failed |= act_on(lambda name: choose_source(load_case(name), file, live))
+        failed |= act_on(lambda name: choose_source(load_case(name), file, live, stated))
         with report_progress() as report:
             failed |= act_on(lambda name: take_round(name, report, retrain=retrain, **source))
         shown = (lambda name: found.append(_describe(name)),) if as_json else (show_training, show_status)

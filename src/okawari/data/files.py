@@ -15,7 +15,7 @@ from okawari.errors import InvalidInput, SourceUnavailable
 if TYPE_CHECKING:
     from okawari.case import Case
 from okawari.case.source import Source
-from okawari.data.file_format import PLAIN, FileFormat
+from okawari.data.file_format import NOTHING_STATED, PLAIN, FileFormat, Stated
 from okawari.data.sql import SqlQuery
 from okawari.data.table_files import Expected, list_files, read_file, read_folder, require_kind
 from okawari.data.tabular import Names, RawTable, find_until, name_columns
@@ -98,7 +98,7 @@ Table = TableFile | SqlQuery
 """Sources that can read any table."""
 
 
-def choose_source(case: Case, file: Path | None, live: bool) -> Source:
+def choose_source(case: Case, file: Path | None, live: bool, stated: Stated = NOTHING_STATED) -> Source:
     """The source to read: the given file or folder, else the case's live source if `live`, else the case's source.
 
     Raises:
@@ -106,7 +106,12 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
             has no live source.
     """
     if file is not None:
-        return read_instead(file, case)
+        return read_instead(file, case, stated)
+    if stated != NOTHING_STATED:
+        raise SourceUnavailable(
+            "--time-format and --decimal say how a file is written, and none is given; add --file, or write them into "
+            f"the source of case {case.name}."
+        )
     if not live:
         if isinstance(case.source, TableFile):
             case.source.require_readable()
@@ -118,7 +123,21 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
     return case.live
 
 
-def read_instead(path: Path, case: Case) -> Source:
+def expect_format(case: Case, stated: Stated = NOTHING_STATED) -> FileFormat:
+    """How a file of a case is expected to be written: as stated, else as its source is."""
+    return stated.apply(getattr(case.source, "format", PLAIN))
+
+
+def expect_time_format(case: Case, stated: Stated = NOTHING_STATED) -> str:
+    """How the times of a case's file are expected to be written: as stated, else as those of its source.
+
+    Raises:
+        InvalidInput: what is stated is no time format.
+    """
+    return require_time_format(stated.time_format or getattr(case.source, "time_format", ISO))
+
+
+def read_instead(path: Path, case: Case, stated: Stated = NOTHING_STATED) -> Source:
     """The source that replaces a case's own: a file or folder, expected to be written and named like the case's source.
 
     Raises:
@@ -131,8 +150,8 @@ def read_instead(path: Path, case: Case) -> Source:
         path,
         time=next(iter(case.time_columns), None),
         rename=getattr(case.source, "rename", ()),
-        format=getattr(case.source, "format", PLAIN),
-        time_format=getattr(case.source, "time_format", ISO),
+        format=expect_format(case, stated),
+        time_format=expect_time_format(case, stated),
     )
     found.require_readable()
     return found
@@ -152,13 +171,3 @@ def _read_pictures_instead(folder: Path, case: Case) -> Source | None:
 def find_source_names(found: Sequence[str], source: Source | None) -> dict[str, str]:
     """The names of a table's columns (`found`) by their names in the case, where the two differ."""
     return {name: given for given, name in getattr(source, "rename", ()) if given in found and name not in found}
-
-
-def ends_cut(source: Source) -> bool | None:
-    """Whether a text file ends without a line end, so that its last line may be cut; None for other sources."""
-    if not isinstance(source, TableFile) or source.path.suffix.lower() != ".csv" or not source.path.is_file():
-        return None
-    size = source.path.stat().st_size
-    with source.path.open("rb") as file:
-        file.seek(max(0, size - 1))
-        return file.read(1) not in (b"\n", b"\r", b"")

@@ -20,9 +20,10 @@ def read_until(case: Case, source: Source, until: date | None) -> RawTable:
     Sources cut at the end of a UTC day or of a day of their texts, so a day more is read where the zone differs. A row
     with an unreadable time is kept, so that the checks refuse it with a reason.
     """
+    numbers = [column.name for column in case.known_columns if not column.labels]
     if until is None or case.zone == "UTC" or not case.time_columns:
-        return read_table(source, until)
-    raw = read_table(source, until + timedelta(days=1))
+        return read_table(source, until, numbers)
+    raw = read_table(source, until + timedelta(days=1), numbers)
     if case.time not in raw.frame.columns:
         return raw
     at = parse_times(raw.frame[case.time], raw.time_format, case.zone)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from okawari.data.file_format import PLAIN, SEPARATORS, FileFormat
+from okawari.data.file_format import NOTHING_STATED, PLAIN, SEPARATORS, FileFormat, Stated
 from okawari.data.notation_sniffing import describe_numbers, find_notation, is_number
 from okawari.data.text_encoding import find_encoding
 from okawari.errors import InvalidInput
@@ -33,16 +33,7 @@ class Sniffed:
     assumed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stated:
-    """What a person states about a file; what is empty is to be found out."""
-
-    separator: str = ""
-    decimal: str = ""
-    encoding: str = ""
-
-
-def sniff_format(head: bytes, stated: Stated = Stated(), columns: Sequence[str] = ()) -> Sniffed:
+def sniff_format(head: bytes, stated: Stated = NOTHING_STATED, columns: Sequence[str] = ()) -> Sniffed:
     """The format of a text table.
 
     Args:

@@ -60,6 +60,7 @@ def check_readings(
     broken: Mapping[int, str] = MappingProxyType({}),
     calendar: Calendar | None = None,
     writing: Writing | None = None,
+    origins: Sequence[str] = (),
 ) -> Checked:
     """Split a table into valid and refused rows.
 
@@ -71,6 +72,7 @@ def check_readings(
         broken: the reason for each broken line, by its number; these lines are refused as well.
         calendar: the calendar of the stored readings of a series, if there are any.
         writing: how the values are written; as in the case's source, if None.
+        origins: the file of each row, for reasons; empty for a table from one file.
 
     Raises:
         InvalidInput: a needed column is missing.
@@ -82,6 +84,8 @@ def check_readings(
     collect_off_calendar(reasons, case, typed.drop(index=list(reasons)), calendar)
     # Repeats are searched last and among valid rows only: a damaged row must not displace its repaired copy.
     add_repeats(reasons, typed.drop(index=list(reasons)), case)
+    for row in reasons if origins else ():
+        reasons[row].append(f"in {origins[row]}")
     parted = _part(raw, case.layout.sort(typed, case.time), reasons)
     checked = replace(parted, new_words=count_new_words(parted.good, case))
     if not broken:

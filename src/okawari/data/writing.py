@@ -10,6 +10,7 @@ import pandas as pd
 from okawari.case import Case
 from okawari.data.file_format import PLAIN, FileFormat
 from okawari.data.number_format import parse_numbers
+from okawari.data.tabular import RawTable
 from okawari.data.time_format import ISO, parse_times
 
 
@@ -39,6 +40,11 @@ class Writing:
         meanings = {"", *self.format.missing_words, *words}
         is_empty = values.map(lambda value: isinstance(value, str) and value.strip() in meanings).astype(bool)
         return values.mask(is_empty, None) if is_empty.any() else values
+
+
+def read_writing(raw: RawTable, case: Case) -> Writing:
+    """How a table that was read is written."""
+    return Writing(format=raw.format, time_format=raw.time_format, zone=case.zone)
 
 
 def find_writing(case: Case) -> Writing:

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.dataset.arrays import encode_words, to_array
+from okawari.dataset.arrays import to_array
 from okawari.dataset.steps import drop_missing_steps
 from okawari.graph.feature_graph import compute_features
+from okawari.schema.columns import find_numbers, find_words
 from okawari.schema.imputation import Imputation, fit_imputation
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
+
+_MISSING = "(missing)"
+"""The word that stands for a missing one."""
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputation | None = None) -> pd.DataFrame:
@@ -24,7 +28,8 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputa
     A series has no row for its first reading, because a feature may use the reading before, and none for missing steps.
 
     Returns:
-        The time column and one float64 column per feature.
+        The time column and one column per feature, float64 or words. Where records lack numbers, a column of words for
+        each such feature says in which rows; a missing word is a word of its own.
     """
     known = imputation or fit_imputation(to_array(readings, case), case.columns)
     return _compute(case.layout, readings, case, known)
@@ -43,8 +48,13 @@ def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case, imputation:
 
 @_compute.register
 def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case, imputation: Imputation) -> pd.DataFrame:
-    columns = encode_words(readings, case)[[case.time, *case.column_names]].reset_index(drop=True)
-    return columns.fillna(dict(zip(case.column_names, imputation.medians, strict=True)))
+    frame = readings[[case.time, *case.column_names]].reset_index(drop=True)
+    words = {column.name: frame[column.name].fillna(_MISSING) for column in find_words(case.columns)}
+    medians = dict(zip(case.column_names, imputation.medians, strict=True))
+    lacking = [column.name for column in find_numbers(case.columns) if frame[column.name].isna().any()]
+    numbers = {name: frame[name].fillna(medians[name]) for name in lacking}
+    missing = {f"{name} missing": frame[name].isna().map({True: "yes", False: "no"}) for name in lacking}
+    return frame.assign(**words, **numbers, **missing)
 
 
 @_compute.register

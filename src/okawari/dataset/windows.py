@@ -35,7 +35,7 @@ def cut_windows(frame: pd.DataFrame, case: Case) -> WindowSet:
 
     Models learn the truth `r_BH`. For a forecast, it is the move from `level[t]` to `level[t + h]`, where t is the last
     reading of the window (`okawari.schema.transforms`). For several targets, it is their values at the next reading.
-    For records, it is the number, or 1 for the true label and 0 for all others.
+    For records, it is the number or its logarithm, or 1 for the true label and 0 for all others.
 
     A window whose truth or last level is missing is left out; one with other missing values is not. Their medians, for
     `WindowSet.imputation`, are those of the windows that `split_windows` assigns to train.
@@ -159,10 +159,11 @@ def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> W
     windows = WindowSet(
         x_BTF=x_B1F,
         z_BSK=np.empty((len(row_B), 1, 0), dtype=np.float32),
-        r_BH=truth_BH.astype(np.float32),
+        r_BH=task.transform.forward(truth_BH, truth_BH).astype(np.float32),
         level_B=truth_N[row_B],
         at_B=times[row_B],
         target_index=None,
+        transform=task.transform,
         ahead_BH=truth_BH,
     )
     imputation = _fit_on_train(windows, case) if case.may_have_gaps else None

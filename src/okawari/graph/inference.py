@@ -174,10 +174,11 @@ def require_inputs(graph: Graph, case: Case) -> None:
     Raises:
         InvalidInput: a column was renamed, moved, or changed between words and numbers since the training.
     """
-    if "inputs" not in graph.labels:
+    metadata = graph.labels
+    if "inputs" not in metadata:
         return
-    words = read_graph_words(graph.labels)
-    came = [_name_kind(name, "word" if name in words else "number") for name in graph.labels["inputs"].split(",")]
+    words = read_graph_words(metadata)
+    came = [_name_kind(name, "word" if name in words else "number") for name in metadata["inputs"].split(",")]
     needs = [_name_kind(column.name, column.kind) for column in case.columns]
     if came != needs and not (_is_early(graph) and graph.labels["inputs"] == ",".join(case.column_names)):
         raise InvalidInput(
@@ -188,7 +189,8 @@ def require_inputs(graph: Graph, case: Case) -> None:
 
 def _is_early(graph: Graph) -> bool:
     """Whether the graph may be of an Okawari that did not write the words of inputs into graphs."""
-    return WORDS not in graph.labels
+    metadata = graph.labels
+    return WORDS not in metadata
 
 
 def _name_kind(name: str, kind: str) -> str:

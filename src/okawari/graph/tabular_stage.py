@@ -1,5 +1,4 @@
-"""The reading stage of records (from columns to features), and the answer stage of all tasks but forecasts (numbers and
-probabilities).
+"""The reading stage of records (from columns to features), and the answer stage of labels and of several targets.
 
     reading stage   x -> z, numbers unchanged, labels one-hot
     answer stage    r -> mean, lower, upper; the columns of a label become probabilities

@@ -138,6 +138,18 @@ class Column:
         return " ".join(part for part in (f"{self.name} is", kind, bounds, unit) if part)
 
     @property
+    def lowest(self) -> float | None:
+        """The lower bound that answers keep to: `minimum`, or `above`, to which true values may come as close as they
+        like.
+        """
+        return max((bound for bound in (self.above, self.minimum) if bound is not None), default=None)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all its values are above 0."""
+        return (self.above is not None and self.above >= 0) or (self.minimum or 0) > 0
+
+    @property
     def allows_missing(self) -> bool:
         """Whether an empty field is a value, with an indicator among the features."""
         return self.missing == "allow"

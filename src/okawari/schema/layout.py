@@ -195,8 +195,8 @@ class RecordLayout(DataLayout):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Records that are not stored yet, with their time of arrival, a microsecond apart.
 
-        The n-th of equal records is new if fewer than n equal ones are stored. A column that no stored record has, since
-        the case names it only now, is filled in: a record that equals a stored one in all other columns revises it.
+        The n-th of equal records is new if fewer than n equal ones are stored. A column that no stored record has,
+        because the case names it only now, is filled in: a record that equals a stored one otherwise revises it.
         """
         values, held = list(names), good.iloc[:0] if known is None else known
         ours, theirs = _number(good[values]), _number(held[values])

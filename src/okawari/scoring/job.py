@@ -2,8 +2,7 @@
 
 The file is read in chunks (`okawari.data.chunked_reader`). The row filter selects the valid rows (`row_filter`). Rows
 are turned into questions (`questions`), which may reach back into the previous chunk, and the graph answers them.
-Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file and
-runs on ONNX Runtime: neither torch nor the service is needed.
+Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file.
 
 `okawari.scoring.output` documents the columns of the output.
 
@@ -25,7 +24,8 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
+from okawari.data.chunked_reader import Chunk, count_rows, require_ending
+from okawari.data.file_format import NOTHING_STATED, Stated
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
 from okawari.dataset.arrays import find_levels, is_absent
@@ -35,6 +35,7 @@ from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
+from okawari.scoring.input_file import InputFile, open_input
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
 from okawari.scoring.questions import Questions, build_questions, choose_questions
@@ -47,9 +48,7 @@ from okawari.storage.deployable import digest
 CHUNK_ROWS = 65_536
 """Rows in memory at a time, and rows of a part. A kill loses at most one part: five seconds of a 2 x 64 LSTM."""
 BATCH = 128
-"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, 106 at 1024 and 272 at
-4096, where its states exceed the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
-_HEAD_BYTES = 1 << 20
+"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, and 272 at 4096."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class _Job:
 
     case: Case
     model: Model
+    given: InputFile
     recorder: Recorder | None = None
 
 
@@ -97,8 +97,10 @@ def load_model(case: Case, version: str | None = None) -> Model:
     return Model(chosen.version, graph, chosen.variant)
 
 
-def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False) -> None:
-    """Check the arguments before a model is loaded.
+def check_job(
+    case: Case, source: Path, target: Path, *, overwrite: bool = False, stated: Stated = NOTHING_STATED
+) -> InputFile:
+    """Check the arguments before a model is loaded; returns how the file is written.
 
     Raises:
         InvalidInput: the file has not the columns of the case, or the output exists or cannot be written.
@@ -106,8 +108,10 @@ def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False
     require_ending(target)
     if source.resolve() == target.resolve():
         raise InvalidInput(f"{target} is the input and the output; give the output another name.")
-    require_columns([*read_names(source), *_find_renamed(case, source)], case, case.question_names)
+    given = open_input(case, source, stated)
+    require_columns([*given.names, *_find_renamed(case, given)], case, case.question_names)
     require_free(Place(target), overwrite=overwrite)
+    return given
 
 
 def score_file(
@@ -118,6 +122,7 @@ def score_file(
     *,
     overwrite: bool = False,
     journal: bool = False,
+    stated: Stated = NOTHING_STATED,
     watch: Watch = ignore_step,
 ) -> Scored:
     """Answer every row of a table and write the answers. An interrupted job resumes after its last complete part.
@@ -125,10 +130,11 @@ def score_file(
     Args:
         case: the case of the readings.
         model: the version that answers.
-        source: a .csv or .parquet file with rows ordered by time.
+        source: a table with rows ordered by time.
         target: a .csv or .parquet file; see `okawari.scoring.output` for its columns.
         overwrite: whether an existing output may be replaced, once the new one is complete.
         journal: whether the answers are recorded as predictions, each with an id, so that they may have outcomes.
+        stated: what a person states about the file; the rest is found out.
         watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
@@ -137,7 +143,7 @@ def score_file(
         OkawariError: the output cannot be written, for example because the disk is full.
     """
     place = Place(target)
-    check_job(case, source, target, overwrite=overwrite)
+    given = check_job(case, source, target, overwrite=overwrite, stated=stated)
     require_answers(model.graph, case)
     own = know_graph(case, model.graph.labels)
     begin = Progress(
@@ -147,9 +153,9 @@ def score_file(
         nonce=secrets.token_hex(16) if journal else "",
     )
     layouts = {"answers": lay_out_answers(own, model.graph, journal=journal), "refused": lay_out_refused(case)}
-    job = {**_identify(case, model, source), "journal": journal}
+    job = {**_identify(case, model, given), "journal": journal}
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
-        scored = _score_chunks(own, model, source, parts, watch)
+        scored = _score_chunks(own, model, given, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise DataRefused(_describe_no_answer(case, source, scored))
@@ -157,13 +163,13 @@ def score_file(
     return scored
 
 
-def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: Watch) -> Scored:
+def _score_chunks(case: Case, model: Model, given: InputFile, parts: Parts, watch: Watch) -> Scored:
     progress = Progress.restore(parts.progress, case.time)
-    job = _Job(case=case, model=model, recorder=_make_recorder(case, model, progress.nonce))
-    planned, shown_share = count_rows(source), -1.0
-    told = _find_renamed(case, source)
-    names = [*case.question_names, *_find_key(case, source)]
-    for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, source_names=told):
+    job = _Job(case=case, model=model, given=given, recorder=_make_recorder(case, model, progress.nonce))
+    planned, shown_share = max(1, count_rows(given.path)), -1.0
+    told = _find_renamed(case, given)
+    names = [*case.question_names, *_find_key(case, given)]
+    for chunk in given.read(names, told, size=CHUNK_ROWS, after=progress.last_row):
         answers, refused, progress = _score_chunk(job, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
         scored = progress.scored
@@ -185,7 +191,9 @@ def _score_chunk(job: _Job, chunk: Chunk, before: Progress) -> tuple[pd.DataFram
     case = job.case
     questions = choose_questions(case)
     last_at = before.carried[case.time].iloc[-1] if case.time in before.carried and len(before.carried) else None
-    filtered = filter_rows(chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0)
+    filtered = filter_rows(
+        chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0, writing=job.given.writing
+    )
     keys, unfit = read_keys(chunk.rows, case)
     good = filtered.good.drop(index=list(unfit), errors="ignore")
     known = pd.concat([before.carried, good]) if len(before.carried) else good
@@ -266,22 +274,19 @@ def _label(case: Case, model: Model) -> dict[str, str]:
     return {f"okawari.{name}": value for name, value in metadata.items()}
 
 
-def _find_renamed(case: Case, source: Path) -> dict[str, str]:
+def _find_renamed(case: Case, given: InputFile) -> dict[str, str]:
     """Names in the file of the columns that the case calls otherwise."""
-    return find_source_names(read_names(source), case.source)
+    return find_source_names(given.names, case.source)
 
 
-def _find_key(case: Case, source: Path) -> list[str]:
+def _find_key(case: Case, given: InputFile) -> list[str]:
     """The key column, if the case names one and the file has it."""
-    found = {*read_names(source), *_find_renamed(case, source)}
+    found = {*given.names, *_find_renamed(case, given)}
     return [case.key] if case.key and case.key in found else []
 
 
-def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
+def _identify(case: Case, model: Model, given: InputFile) -> dict[str, Any]:
     """The identity of a job: the content of the file, the version, and the schema of the case."""
-    found = source.stat()
-    with source.open("rb") as file:
-        head = digest(file.read(_HEAD_BYTES))
     described = case.describe()
     schema = {name: described[name] for name in ("time", "key", "columns", "rules", "task")}
     return {
@@ -289,8 +294,8 @@ def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
         "schema_sha256": hashlib.sha256(json.dumps(schema, default=str).encode()).hexdigest(),
         "version": model.version,
         "graph_sha256": model.graph.sha256,
-        "input": {"bytes": found.st_size, "changed_at_ns": found.st_mtime_ns, "head_sha256": head},
-        "told": _find_renamed(case, source),
+        "input": given.identify(),
+        "told": _find_renamed(case, given),
     }
 
 

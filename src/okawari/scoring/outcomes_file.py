@@ -14,15 +14,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from okawari.case import Case, Column
-from okawari.data.chunked_reader import Chunk, read_chunks, read_names
-from okawari.data.files import find_source_names
+from okawari.data.chunked_reader import Chunk, find_format, read_chunks, read_names
+from okawari.data.file_format import FileFormat
+from okawari.data.files import expect_format, find_source_names
 from okawari.data.number_format import parse_numbers
 from okawari.errors import InvalidInput, require
 from okawari.schema.keys import read_key
@@ -72,11 +75,12 @@ def record_file(case: Case, source: Path) -> Recorded:
     Raises:
         InvalidInput: the file is no table, or has no column that names a prediction or none with the value.
     """
-    columns = _find_columns(case, source)
+    format = find_format(source, expect_format(case)).format
+    columns = _find_columns(case, source, read_names(source, format))
     prediction_log.absorb_journal(case.name)
     done = Recorded()
-    for chunk in read_chunks(source, list(columns), size=CHUNK_ROWS, source_names=columns):
-        outcomes, reasons = _judge(case, chunk)
+    for chunk in read_chunks(source, list(columns), size=CHUNK_ROWS, source_names=columns, format=format):
+        outcomes, reasons = _judge(case, chunk, format)
         if outcomes:
             prediction_log.record_outcomes(case.name, outcomes)
         done.rows += len(chunk)
@@ -87,9 +91,8 @@ def record_file(case: Case, source: Path) -> Recorded:
     return done
 
 
-def _find_columns(case: Case, source: Path) -> dict[str, str]:
+def _find_columns(case: Case, source: Path, names: list[str]) -> dict[str, str]:
     """The columns to read: the name of each in the file, by its name here."""
-    names = read_names(source)
     found = {**{name: name for name in names}, **find_source_names(names, case.source)}
     if "value" not in found and not case.task.named_targets and case.target.name in found:
         found["value"] = found[case.target.name]
@@ -106,11 +109,11 @@ def _find_columns(case: Case, source: Path) -> dict[str, str]:
     return columns
 
 
-def _judge(case: Case, chunk: Chunk) -> tuple[list[Row], dict[int, str]]:
+def _judge(case: Case, chunk: Chunk, format: FileFormat) -> tuple[list[Row], dict[int, str]]:
     """The outcomes of the valid rows, and the reasons of the others by row number."""
     rows, reasons = chunk.rows, dict(chunk.broken)
     keys, unfit = read_keys(rows, case)
-    truths, wrong = _read_truths(case, rows)
+    truths, wrong = _read_truths(case, rows, format)
     known = _load_known(case, rows, keys)
     at, outcomes = datetime.now(UTC).isoformat(), []
     records: list[Row] = rows.to_dict("records")  # type: ignore[assignment]
@@ -184,12 +187,12 @@ def _read_whole(row: Mapping[str, Any], name: str, default: int) -> int:
 # --- true values --------------------------------------------------------------------------------------------------
 
 
-def _read_truths(case: Case, rows: pd.DataFrame) -> tuple[dict[int, Row], dict[int, str]]:
+def _read_truths(case: Case, rows: pd.DataFrame, format: FileFormat) -> tuple[dict[int, Row], dict[int, str]]:
     """The true values as they are stored (`value` or `label`), and the reasons of the rows whose value is none."""
     truths: dict[int, Row] = {}
     reasons: dict[int, str] = {}
     for column, values in _split_targets(case, rows):
-        found = column.parse(values, parse_numbers)
+        found = column.parse(values, partial(parse_numbers, format=format))
         is_fit = _is_fit(column, found)
         for number, raw, truth, fits in zip(map(int, values.index), values.tolist(), found, is_fit, strict=True):
             if fits:
@@ -208,17 +211,13 @@ def _split_targets(case: Case, rows: pd.DataFrame) -> list[tuple[Column, pd.Seri
     return [(target, rows["value"][rows["target"] == target.name]) for target in named]
 
 
-def _is_fit(column: Column, found: pd.Series) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Whether each parsed value is one that the column may have."""
-    fits = found.notna().to_numpy(dtype=bool, copy=True)
-    if column.labels:
-        fits[column.find_refused(found)] = False
-        return fits
-    numbers = found.to_numpy(dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        fits &= np.isfinite(numbers)
-        fits &= (numbers > column.above) if column.above is not None else True
-        fits &= (numbers >= column.minimum) if column.minimum is not None else True
-        fits &= (numbers <= column.maximum) if column.maximum is not None else True
-        fits &= (numbers % 1 == 0) if column.integer else True
-    return fits
+def _is_fit(column: Column, found: pd.Series) -> NDArray[np.bool_]:
+    """Whether each parsed value is one that the column may have; a column of words has no bounds."""
+    numbers: NDArray[np.float64] = parse_numbers(found).to_numpy(dtype=np.float64)
+    fits: NDArray[np.bool_] = found.notna().to_numpy(dtype=bool, copy=True) & ~np.isinf(numbers)
+    fits[column.find_refused(found)] = False
+    limits = ((column.above, np.greater), (column.minimum, np.greater_equal), (column.maximum, np.less_equal))
+    for bound, compare in limits:
+        if bound is not None:
+            fits &= compare(numbers, bound)
+    return fits & (numbers % 1 == 0) if column.integer else fits

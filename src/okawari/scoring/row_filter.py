@@ -21,6 +21,7 @@ from okawari.case import Case
 from okawari.data.calendar_check import collect_off_calendar
 from okawari.data.chunked_reader import Chunk
 from okawari.data.validation import judge_rows
+from okawari.data.writing import Writing
 from okawari.schema.columns import find_numbers
 from okawari.schema.time_order import find_disorder
 
@@ -36,7 +37,13 @@ class FilteredRows:
 
 
 def filter_rows(
-    chunk: Chunk, case: Case, now: datetime, *, last_at: pd.Timestamp | None = None, ordered: bool = True
+    chunk: Chunk,
+    case: Case,
+    now: datetime,
+    *,
+    last_at: pd.Timestamp | None = None,
+    ordered: bool = True,
+    writing: Writing | None = None,
 ) -> FilteredRows:
     """Separate the valid rows of a chunk from the refused ones.
 
@@ -46,10 +53,11 @@ def filter_rows(
         now: aware time; later readings are refused.
         last_at: time of the last valid row before this chunk; None if there is none.
         ordered: whether times must ascend.
+        writing: how the values are written; as in the case's source, if None.
     """
     rows = pd.concat([chunk.rows, chunk.following]) if len(chunk.following) else chunk.rows
     numbers = rows.index.to_numpy()
-    typed, found = judge_rows(rows.reset_index(drop=True), case, now)
+    typed, found = judge_rows(rows.reset_index(drop=True), case, now, writing)
     reasons = {int(numbers[row]): "; ".join(why) for row, why in found.items()}
     good = typed.set_axis(numbers).drop(index=list(reasons))
     reasons |= _find_too_large(good, case)

@@ -223,7 +223,7 @@ def _lead_back(trial: Trial, r_BH: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert moves to clipped levels in the target's unit; other outputs are unchanged."""
     transform, target = trial.case.task.transform, trial.case.target
     levels_BH: NDArray[np.float64] = transform.clip(
-        transform.backward(trial.split.holdout.level_B[:, None], r_BH), target.minimum, target.maximum
+        transform.backward(trial.split.holdout.level_B[:, None], r_BH), target.lowest, target.maximum
     )
     return levels_BH
 

@@ -129,7 +129,7 @@ def _compare_candidates(training: Training, host: Host) -> Judged:
     recipes = choose_candidates(case, load_settings().candidate_names)
     contenders = [_fit(training, recipe, host) for recipe in recipes]
     _publish_leaderboard(training, contenders, host)
-    challenger = _choose(contenders, case)
+    challenger = _choose(contenders, case, host)
     runs.record_file(run_id, challenger.graph, "variants/fp32.onnx")
     quantizing = Quantizing(case, challenger.graph, training.split.holdout, run_id, training.retrain_id)
     chosen = host.run_step(f"quantize {challenger.recipe.name}", quantize_graph, quantizing, host)
@@ -156,8 +156,11 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
     )
 
 
-def _choose(contenders: Sequence[Contender], case: Case) -> Contender:
+def _choose(contenders: Sequence[Contender], case: Case, host: Host) -> Contender:
     baseline, *others = build_cards(contenders)
+    for card in others:
+        if card.interval_fault is not None:
+            host.log(f"{case.name}: {card.candidate} cannot be promoted, because it {card.interval_fault}")
     chosen = choose_challenger(baseline, others, case.gate)
     return next(contender for contender in contenders if contender.recipe.name == chosen.candidate)
 
