@@ -35,7 +35,7 @@ def build_reading_type(case: Case) -> Any:
 def _build_input(case: Case, column: Column) -> Any:
     """The type of a column's value in a question; null where a value may be missing."""
     value = _build_value(column.head, column)
-    return Union[value, None] if case.may_miss(column) else value  # noqa: UP007  (known when a case is loaded)
+    return Union[value, None] if column.allows_missing else value  # noqa: UP007  (known when a case is loaded)
 
 
 @singledispatch
