@@ -80,8 +80,8 @@ class WindowTimes:
         if times is None:
             read = ", ".join(each.name for each in self.case.calendar_features)
             raise Refused(
-                f"instances[{index}] has no times; case {self.case.name} reads {read} of them. Send {self.case.time} in "
-                "each record.",
+                f"instances[{index}] has no times; case {self.case.name} reads {read} of them. Send "
+                f"{self.case.time} in each record.",
                 ("instances", index),
             )
         steps = times[-len(x_TF) :]
