@@ -143,7 +143,7 @@ class Reader:
                 "first.",
                 ("instances", index),
             )
-        return laid_out[-history:]
+        return self._times.append_calendar(laid_out[-history:], times, index)
 
     def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], location: Location) -> None:
         names = self.case.column_names
