@@ -122,9 +122,8 @@ def _choose_test(values: pd.Series, numbers: Test) -> Test:
 
 def _take(test: Test, *samples: pd.Series) -> tuple[npt.NDArray[Any], ...]:
     """The samples as arrays: words as they are, numbers without missing ones."""
-    if test == "contingency":
-        return tuple(sample.to_numpy(dtype=object) for sample in samples)
-    return tuple(sample.dropna().to_numpy(float) for sample in samples)
+    kind = object if test == "contingency" else float
+    return tuple(sample.dropna().to_numpy(dtype=kind) for sample in samples)
 
 
 def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

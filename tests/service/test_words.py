@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from okawari.case import ARRIVED, Case, Classify, Column
-from okawari.cases.loader import load_text
+from okawari.cases.loader import load_case, load_text
 from okawari.dataset.windows import last_window
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
@@ -79,6 +79,7 @@ def served(make_kitchen, serve, case):
         kitchen.put(_deploy(case, "1", *SHORT))
         with serve(kitchen) as running:
             yield running
+    load_case.cache_clear()  # to deploy, this process has loaded the case too
 
 
 def _ask(client: httpx.Client, *fruits: str):

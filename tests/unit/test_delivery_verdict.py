@@ -194,7 +194,7 @@ def test_with_thirty_rows_a_factor_of_ten_is_found_and_with_fifteen_nothing_is_j
     case = make_series(**PRICES)
     assert find(crash(draw_walk(31), 30, 10.0), 30, case) and not find(draw_walk(31), 30, case)
     contract = learn_table(start_contract(case), case, lay_out(draw_walk(15)))
-    assert list_unjudged(contract, case, 21) == ["x"]
+    assert list_unjudged(contract, case) == ["x"]
     assert find(crash(draw_walk(16), 15, 10.0), 15, case) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from okawari.data.files import TableFile
+from okawari.case import Case
+from okawari.data.files import TableFile, read_instead
+from okawari.data.tabular import read_table
 from okawari.data.time_format import describe_time_format, parse_times, require_time_format
 from okawari.data.time_recognition import choose_time_format, recognise_times
+from okawari.data.validation import check_readings
+from okawari.data.writing import read_writing
 from okawari.errors import InvalidInput
 
 DAYS = pd.date_range("2023-01-20", periods=60)
@@ -160,3 +166,17 @@ def test_an_offset_stands_above_the_zone_and_a_skipped_time_does_not_exist() -> 
     found = parse_times(values, zone="Europe/Berlin")
     assert found.isna().tolist() == [True, False, False]
     assert found[1:].tolist() == [pd.Timestamp("2023-03-26 01:30"), pd.Timestamp("2023-06-30 22:00")]
+
+
+def test_days_before_months_land_on_their_own_days_and_are_told(tmp_path: Path, small_case: Case) -> None:
+    days = pd.date_range("2001-10-28", periods=30)
+    table = pd.DataFrame({"date": days, "open": 20.5, "high": 21.0, "low": 20.0, "close": 20.8, "volume": 5e7})
+    table.to_csv(tmp_path / "dmy.csv", index=False, date_format="%d/%m/%Y")
+    case = replace(small_case, frequency=None, holidays="")
+    raw = read_table(read_instead(tmp_path / "dmy.csv", case))
+    checked = check_readings(raw.frame, case, datetime(2003, 6, 1, tzinfo=UTC), writing=read_writing(raw, case))
+    assert checked.good["date"].tolist() == days.tolist()
+    assert checked.refused.empty
+    assert [note.partition(";")[0] for note in raw.notes] == [
+        "times of date are written as %d/%m/%Y, such as 31/12/2024"
+    ]

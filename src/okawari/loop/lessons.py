@@ -11,8 +11,8 @@ from okawari.case import Case
 from okawari.contract.case_words import start_contract
 from okawari.contract.contract import Contract, TimeMeaning
 from okawari.contract.editions import rebase_contract
-from okawari.contract.levels import MIN_KNOWN, Shift
-from okawari.contract.moves import MIN_MOVES, Jump
+from okawari.contract.levels import Shift
+from okawari.contract.moves import Jump
 from okawari.contract.usual import (
     find_jumps,
     find_shifts,
@@ -25,6 +25,7 @@ from okawari.contract.usual import (
 )
 from okawari.loop.arrivals import Arrived, Origin
 from okawari.policy.delivery import ACCEPTED_NOTES, DeliveryFacts, Edition
+from okawari.schema.columns import find_words
 from okawari.storage import snapshots
 from okawari.storage.contracts import load_contract, update_contract
 from okawari.storage.delivery_log import Delivery
@@ -37,17 +38,16 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
     moved = find_moved(case, contract, arrived, is_edition=edition is not None)
     if moved and not _is_declared(contract, origin):
         edition = None  # part of the history has another unit, which no adjustment does
-    least = MIN_MOVES + 1 if case.layout.in_order else MIN_KNOWN
     first = "" if arrived.refused.empty else str(arrived.refused["reason"].iloc[0])
     return DeliveryFacts(
         counts=arrived.counts,
         first_refusal=first,
         moved=moved,
         edition=edition,
-        new_shares={column.name: column.new_share for column in case.known_columns if column.labels},
+        new_shares={column.name: column.new_share for column in find_words(case.known_columns)},
         ends_cut=bool(origin.ends_cut),
         notes=origin.notes,
-        unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case, least),
+        unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
 
 
@@ -76,9 +76,8 @@ def find_moved(
     stored = snapshots.find_stored(case)
     if contract is None or stored is None or arrived.changed.empty:
         return []
-    if not case.layout.in_order:
+    if not (key := list(case.key_columns)):
         return [*find_shifts(contract, case, arrived.changed)]
-    key = list(case.key_columns)
     merged = pd.concat([stored.assign(_new=False), arrived.changed.assign(_new=True)])
     merged = merged.drop_duplicates(key, keep="last").sort_values(case.time)
     if is_edition:
@@ -131,7 +130,7 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             return contract
         origin, delivered = lesson.origin, lesson.arrived.changed
         contract = _add_columns(contract, case)
-        if not case.layout.in_order and not lesson.by_person:
+        if not lesson.by_person:
             contract = learn_shifts(contract, case, delivered)
         if lesson.by_person:
             contract = learn_accepted(contract, lesson.found)

@@ -38,7 +38,7 @@ from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, re
 from okawari.scoring.input_file import InputFile, open_input
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
-from okawari.scoring.questions import Questions, build_questions, choose_questions
+from okawari.scoring.questions import build_questions, choose_questions
 from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.scoring.row_keys import read_keys
@@ -197,7 +197,7 @@ def _score_chunk(job: _Job, chunk: Chunk, before: Progress) -> tuple[pd.DataFram
     keys, unfit = read_keys(chunk.rows, case)
     good = filtered.good.drop(index=list(unfit), errors="ignore")
     known = pd.concat([before.carried, good]) if len(before.carried) else good
-    answers, reasons = _answer(job, questions, known, keys)
+    answers, reasons = _answer(job, known, len(before.carried), keys)
     reasons |= _join_reasons(unfit, filtered.reasons)
     refused = show_refused(chunk, reasons).reindex(columns=list(lay_out_refused(case)))
     first = before.scored.first_reason or (f"row {min(reasons)}: {reasons[min(reasons)]}" if reasons else "")
@@ -218,12 +218,17 @@ def _join_reasons(*found: Mapping[int, str]) -> dict[int, str]:
 
 
 def _answer(
-    job: _Job, questions: Questions, known: pd.DataFrame, keys: Mapping[int, str]
+    job: _Job, known: pd.DataFrame, n_carried: int, keys: Mapping[int, str]
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
+    """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite.
+
+    The first `n_carried` rows are those of earlier chunks: where steps are missing between them, one may have enough
+    steps before it, and it was answered there already.
+    """
     case, model = job.case, job.model
-    x, rows = build_questions(known, case, questions)
-    asked = known.iloc[rows]
+    x, rows = build_questions(known, case, choose_questions(case))
+    first_own = int(np.searchsorted(rows, n_carried))  # a slice copies no window
+    x, asked = x[first_own:], known.iloc[rows[first_own:]]
     numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
     levels = find_levels(x, case)

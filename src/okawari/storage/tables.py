@@ -181,14 +181,8 @@ def _merge_once(case_name: str, table: Table, change: Change) -> None:
         )
         return
     same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in change.keys)
-    merge = opened.merge(
-        rows,
-        predicate=same,
-        source_alias="new",
-        target_alias="old",
-        merge_schema=True,
-        commit_properties=properties,
-    ).when_not_matched_insert_all()
+    merge = opened.merge(rows, same, "new", "old", merge_schema=True, commit_properties=properties)
+    merge = merge.when_not_matched_insert_all()
     if change.update:
         merge = merge.when_matched_update_all()
     merge.execute()
