@@ -175,6 +175,7 @@ def test_describes_itself_in_plain_json(trial: Trial) -> None:
 def test_windows_with_nan_are_refused_by_column_name(column: str, small_case: Case, readings: pd.DataFrame) -> None:
     without_calendar = replace(small_case, frequency=None, holidays="")  # a calendar has steps without values
     readings.loc[len(readings) - 3, column] = np.nan
+    without_calendar = replace(small_case, frequency=None, holidays="")
     with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
         cut_windows(readings, without_calendar)
     with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
