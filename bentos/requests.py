@@ -152,8 +152,8 @@ class Reader:
         if broken.size:
             row = int(broken[0])
             raise Refused(
-                f"{format_location((*location, row))} has {rule.greater} {greater[row]:g} and {rule.smaller} "
-                f"{smaller[row]:g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
+                f"{format_location((*location, row))} has {rule.greater} {greater[row]:.15g} and {rule.smaller} "
+                f"{smaller[row]:.15g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
                 (*location, row, rule.greater),
             )
 

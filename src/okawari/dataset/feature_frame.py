@@ -23,7 +23,6 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputa
     """The values that drift compares, one row per reading: the columns of records, the features of a series.
 
     Missing numbers are imputed, by default with the medians of these readings; `find_missing` says where they were.
-    Missing words of records stay missing.
 
     A series has no row for its first reading, because a feature may use the reading before, and none for missing steps.
 
