@@ -33,6 +33,7 @@ from okawari.scaffold.series_columns import (
     describe_learnt,
 )
 from okawari.scaffold.sizing import (
+    READINGS,
     Frequency,
     Reach,
     count_fewest_readings,
@@ -44,7 +45,6 @@ from okawari.scaffold.sizing import (
     plan_retrain,
     plan_series_gate,
 )
-from okawari.schema.transforms import TRANSFORMS
 
 
 def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, now: datetime) -> Guess:
@@ -57,12 +57,13 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
     left_out = {name: reason for name, reason in reasons.items() if reason}
     kept = [profiled.target, *(each for each in profiled.others(time) if each.source_name not in left_out)]
     kept.sort(key=profiled.profiles.index)
-    sketch = _sketch_forecast(profiled, source, wish, time, kept)
+    task = Forecast(target=profiled.target.name, learns=choose_learnt(profiled.target))
+    sketch = _sketch_forecast(profiled, source, wish, time, kept, task)
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     n = len(checked.good)
     require_rows(n, count_fewest_readings())
     frequency = measure_frequency(checked.good[time.name])
-    case, reach = _plan(sketch, n, frequency)
+    case, reach = _plan(sketch, task, n, frequency)
     n_windows = n - reach.history - reach.horizon + 1
     return Guess(
         case=case,
@@ -73,12 +74,12 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, in_order=True, with_intervals=True) * is_modest(n, in_order=True),
+        plan=describe_modesty(n, case.gate, READINGS, with_intervals=True) * is_modest(n, READINGS),
     )
 
 
 def _sketch_forecast(
-    profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile]
+    profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile], task: Forecast
 ) -> Case:
     """A preliminary case with all that the checks need."""
     return Case(
@@ -91,17 +92,15 @@ def _sketch_forecast(
         time=time.name,
         columns=tuple(build_reading_column(each, profiled.target) for each in kept),
         features=tuple(build_feature(each) for each in kept),
-        task=Forecast(target=profiled.target.name, learns=choose_learnt(profiled.target)),
+        task=task,
         candidates=(RandomWalk(),),
     )
 
 
-def _plan(sketch: Case, n: int, frequency: Frequency) -> tuple[Case, Reach]:
-    task = sketch.task
-    assert isinstance(task, Forecast)
+def _plan(sketch: Case, task: Forecast, n: int, frequency: Frequency) -> tuple[Case, Reach]:
     # A season of changes needs one reading more than a season of levels.
-    reach = plan_reach(n, frequency.season, beyond=int(TRANSFORMS[task.learns].is_additive))
-    modest = is_modest(n, in_order=True)
+    reach = plan_reach(n, frequency.season, beyond=int(task.transform.is_additive))
+    modest = is_modest(n, READINGS)
     case = replace(
         sketch,
         task=replace(task, history=reach.history, horizon=reach.horizon),

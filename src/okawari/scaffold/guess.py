@@ -78,7 +78,7 @@ def describe_sizes(case: Case, n: int, what: str) -> dict[str, str]:
     n_train, n_validation, n_calibration, n_holdout = size_parts(n, case)
     learn = f"Of {n} {what}, {n_train} are for training, {n_validation} for early stopping"
     intervals = f", {n_calibration} for calibrating the intervals" if n_calibration else ""
-    holdout = f" and {n_holdout}{', chosen by their digest,' * (not case.layout.in_order)} are the holdout"
+    holdout = f" and {n_holdout}{case.layout.holdout_choice} are the holdout"
     return {
         "gate": f"{learn}{intervals}{holdout}.",
         "drift": f"At most {case.drift.current} new rows are compared with the {case.drift.reference} before them.",

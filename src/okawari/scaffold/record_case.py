@@ -34,6 +34,7 @@ from okawari.scaffold.guess import (
 )
 from okawari.scaffold.sizing import (
     FEWEST_RECORDS,
+    RECORDS,
     describe_modesty,
     is_modest,
     plan_drift,
@@ -59,13 +60,13 @@ def guess_records(
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
     case = _plan(sketch, n, labelled=labelled)
-    modest = is_modest(n, in_order=False)
+    modest = is_modest(n, RECORDS)
     return Guess(
         case=case,
         assumed={**_describe(profiled.target, kept, labelled=labelled), **describe_sizes(case, n, "records")},
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, in_order=False, with_intervals=not labelled) * modest,
+        plan=describe_modesty(n, case.gate, RECORDS, with_intervals=not labelled) * modest,
         warnings=find_giveaways(profiled, kept, labelled=labelled),
     )
 
@@ -104,7 +105,7 @@ def _sketch_records(
 
 
 def _plan(sketch: Case, n: int, *, labelled: bool) -> Case:
-    modest = is_modest(n, in_order=False)
+    modest = is_modest(n, RECORDS)
     return replace(
         sketch,
         candidates=list_modest_record_models() if modest else _list_candidates(n, labelled=labelled),
