@@ -32,7 +32,7 @@ class Counts:
     """The rows of a delivery that change something: `rows` of them, and among these the refused ones.
 
     `missing` and `new_words` have the rows with an empty field or a new word, by column. `revised` are rows that
-    replace one of the `stored` rows.
+    replace one of the `stored` rows, and `filled` those that only fill in columns which no stored row has a value of.
     """
 
     rows: int
@@ -40,7 +40,13 @@ class Counts:
     missing: Mapping[str, int] = field(default_factory=dict)
     new_words: Mapping[str, int] = field(default_factory=dict)
     revised: int = 0
+    filled: int = 0
     stored: int = 0
+
+    @property
+    def new(self) -> int:
+        """The readings that are new."""
+        return self.rows - self.refused - self.revised - self.filled
 
 
 def list_numbers(case: Case) -> tuple[Column, ...]:

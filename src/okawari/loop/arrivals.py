@@ -15,7 +15,7 @@ from okawari.case import Case
 from okawari.contract.case_words import apply_words, read_words
 from okawari.contract.editions import find_rescaling
 from okawari.contract.usual import Counts
-from okawari.dataset.changes import Changes, compare_readings
+from okawari.dataset.changes import Changes, compare_readings, count_filled
 from okawari.policy.decision import Verdict
 from okawari.storage import delivery_log, quarantine, snapshots
 from okawari.storage.contracts import load_contract
@@ -36,6 +36,8 @@ class Origin:
     ends_cut: bool | None = None
     notes: tuple[str, ...] = ()
     """What differs from how the case says that its files are written."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of the columns, and what does not change the meaning of any value."""
 
     @property
     def is_own_source(self) -> bool:
@@ -129,12 +131,14 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         name: int(changed[name].isna().sum()) + (int(whole[name].isna().sum()) if name in whole else 0)
         for name in case.known_names
     }
+    filled = count_filled(case, changes.revised, stored)
     return Counts(
         rows=len(changed) + len(refused),
         refused=len(refused),
         missing={name: n for name, n in missing.items() if n},
         new_words=_count_new_words(case, changed),
-        revised=len(changes.revised),
+        revised=len(changes.revised) - filled,
+        filled=filled,
         stored=0 if stored is None else len(stored),
     )
 
@@ -164,7 +168,7 @@ def _read_refused(delivery: Delivery) -> pd.DataFrame:
 def read_origin(delivery: Delivery) -> Origin:
     """Where a stored delivery came from."""
     facts = delivery.facts["origin"]
-    return Origin(**{**facts, "notes": tuple(facts["notes"])})
+    return Origin(**{**facts, "notes": tuple(facts["notes"]), "remarks": tuple(facts.get("remarks", ()))})
 
 
 def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime) -> Delivery:

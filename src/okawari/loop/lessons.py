@@ -47,6 +47,7 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
         new_shares={column.name: column.new_share for column in find_words(case.known_columns)},
         ends_cut=bool(origin.ends_cut),
         notes=origin.notes,
+        remarks=origin.remarks,
         unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
 
@@ -140,6 +141,7 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             contract,
             delivery=lesson.delivery.key,
             edition=origin.edition or contract.edition,
+            remarks=(*contract.remarks, *origin.remarks),
             time=_describe_time(case),
             dialect=_learn_dialect(contract.dialect, case, origin),
         )

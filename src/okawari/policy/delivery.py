@@ -59,6 +59,8 @@ class DeliveryFacts:
     ends_cut: bool = False
     notes: Sequence[str] = ()
     """What differs from how the table's files have been written, one sentence each."""
+    remarks: Sequence[str] = ()
+    """What is said of the columns; it holds nothing."""
     unjudged: Sequence[str] = ()
     """Number columns that have too little history to be judged."""
 
@@ -90,6 +92,10 @@ def _explain_accepted(facts: DeliveryFacts, *, is_first: bool) -> str:
     if facts.unjudged and not is_first:
         names = ", ".join(facts.unjudged[:5]) + (" and others" if len(facts.unjudged) > 5 else "")
         sentences.append(f"too little history to judge the level of {names}")
+    if counts.filled:
+        sentences.append(f"{counts.filled:,} stored rows got values of columns that the case has since")
+    if not is_first:
+        sentences += facts.remarks
     return "; ".join(sentences)
 
 
