@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.data.validation import parse_numbers
+from okawari.data.number_format import parse_numbers
 from okawari.formats import format_share
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable

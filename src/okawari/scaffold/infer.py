@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from okawari.data.file_format import PLAIN
 from okawari.data.files import Table
 from okawari.scaffold.column_profiles import profile_table
 from okawari.scaffold.column_roles import (
@@ -23,6 +24,7 @@ from okawari.scaffold.forecast_case import guess_forecast
 from okawari.scaffold.guess import Guess, Wish, require_rows
 from okawari.scaffold.record_case import guess_records
 from okawari.scaffold.sizing import FEWEST_RECORDS, count_fewest_readings
+from okawari.scaffold.value_kinds import Writing
 
 
 def guess_case(table: pd.DataFrame, source: Table, wish: Wish, now: datetime) -> Guess:
@@ -38,11 +40,12 @@ def guess_case(table: pd.DataFrame, source: Table, wish: Wish, now: datetime) ->
         InvalidInput: there are too few rows, a named column does not exist, the target or the time is unfit, or no
             column is left as input.
     """
-    profiles = profile_table(table)
+    writing = _state_writing(source, wish)
+    profiles = profile_table(table, writing)
     require_rows(len(table), min(FEWEST_RECORDS, count_fewest_readings()))
     target = find_column(profiles, wish.target, "--target")
     check_target(target)
-    profiled = ProfiledTable(table=table, profiles=profiles, target=target)
+    profiled = ProfiledTable(table=table, profiles=profiles, target=target, writing=writing)
     if wish.time is not None:
         named = find_column(profiles, wish.time, "--time")
         check_series_target(target, named)
@@ -52,6 +55,17 @@ def guess_case(table: pd.DataFrame, source: Table, wish: Wish, now: datetime) ->
     if time is not None:
         return guess_forecast(profiled, source, wish, time, now)
     return guess_records(profiled, source, wish, reasons, now)
+
+
+def _state_writing(source: Table, wish: Wish) -> Writing:
+    """What is known of how the table is written."""
+    return Writing(
+        format=getattr(source, "format", PLAIN),
+        time=wish.time or "",
+        target=wish.target,
+        time_format=wish.time_format,
+        zone=wish.zone or "UTC",
+    )
 
 
 __all__ = ["Guess", "Wish", "guess_case"]
