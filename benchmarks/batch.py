@@ -57,7 +57,7 @@ def score_in_chunks(source: Path, graph: Graph) -> None:
 
 
 def score_one_by_one(source: Path, graph: Graph) -> None:
-    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.history
+    x_NF, history = to_array(pd.read_parquet(source), CASE), CASE.history
     answers = [graph.answer(x_NF[None, end - history : end]).mean_BH for end in range(history, len(x_NF) + 1)]
     pd.DataFrame(np.concatenate(answers), columns=[f"mean_{step}" for step in _STEPS]).to_parquet(
         source.with_name("loop.parquet")
@@ -65,7 +65,7 @@ def score_one_by_one(source: Path, graph: Graph) -> None:
 
 
 def score_at_once(source: Path, graph: Graph) -> None:
-    x_NF, history = to_array(pd.read_parquet(source), CASE).astype(np.float32), CASE.history
+    x_NF, history = to_array(pd.read_parquet(source), CASE), CASE.history
     x_BTF = np.stack([x_NF[end - history : end] for end in range(history, len(x_NF) + 1)])
     mean_BH = graph.answer(x_BTF).mean_BH
     pd.DataFrame(mean_BH, columns=[f"mean_{step}" for step in _STEPS]).to_parquet(source.with_name("once.parquet"))

@@ -24,9 +24,10 @@ from bentos.errors import Overloaded
 from bentos.loading import Engine, Loaded, load_checked
 from bentos.metrics import ServingMetrics
 from bentos.model_store import Entry, list_entries, read_newest
+from bentos.requests import Question
 from okawari.case import Case
 from okawari.errors import InvalidInput, NotYet
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 
 MAX_LATENCY_MS = 60_000
 """BentoML cancels a request after this wait. Real waits are far shorter, because the queue is bounded."""
@@ -43,9 +44,9 @@ class Answered:
     """The answer to one request [B, H], in the target's unit, and the model that computed all of it."""
 
     model: Loaded
-    mean_BH: Floats
-    lower_BH: Floats | None
-    upper_BH: Floats | None
+    mean_BH: Values
+    lower_BH: Values | None
+    upper_BH: Values | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Runner:
         self._many = asyncio.Lock()
         # A request counts as one, however many windows it holds: BentoML would split a larger one over two batches,
         # and a swap between them would let two versions answer it.
-        dispatcher: CorkDispatcher[Floats, Answered] = CorkDispatcher(
+        dispatcher: CorkDispatcher[Question, Answered] = CorkDispatcher(
             MAX_LATENCY_MS, case.serving.max_batch_size, fallback=_raise_overloaded, get_batch_size=lambda _: 1
         )
         dispatcher.optimizer = _NoWait(MAX_LATENCY_MS / 1000)
@@ -97,15 +98,17 @@ class Runner:
             raise NotYet(f"Case {self.case.name} has no model yet; make one with: okawari run {self.case.name}.")
         return model
 
-    async def answer(self, x_BTF: Floats) -> Answered:
-        """Answer valid readings, in one batch with other waiting requests if they fit into a batch.
+    async def answer(self, question: Question) -> Answered:
+        """Answer a question, in one batch with other waiting requests if they fit into a batch.
+
+        The question is encoded when its model is known, by that model's dictionary.
 
         Raises:
             NotYet: no model is deployed.
             InvalidInput: the answer holds a number that is not finite.
         """
-        fits = len(x_BTF) <= self.case.serving.max_batch_size
-        answered: Answered = await (self._dispatch(x_BTF) if fits else self._answer_many(x_BTF))
+        fits = len(question.x_BTF) <= self.case.serving.max_batch_size
+        answered: Answered = await (self._dispatch(question) if fits else self._answer_many(question))
         if not all(bool(np.isfinite(part).all()) for part in _parts(answered)):
             raise InvalidInput(
                 "The model's answer is not a finite number; the readings lie outside the range that it can handle. "
@@ -113,11 +116,12 @@ class Runner:
             )
         return answered
 
-    async def _answer_many(self, x_BTF: Floats) -> Answered:
+    async def _answer_many(self, question: Question) -> Answered:
         """Answer more windows than a batch holds with one model, in parts; batches of others run in between."""
         size = self.case.serving.max_batch_size
         async with self._many:
             model = self.require_model()
+            x_BTF = question.encode(model.case)
             loop = asyncio.get_running_loop()
             parts = [
                 await loop.run_in_executor(self._worker, self._run_graph, model, x_BTF[start : start + size])
@@ -126,19 +130,20 @@ class Runner:
         means, lowers, uppers = zip(*parts, strict=True)
         return Answered(model, np.concatenate(means), _join(lowers), _join(uppers))
 
-    async def _run_batch(self, requests: Sequence[Floats]) -> list[Answered]:
+    async def _run_batch(self, requests: Sequence[Question]) -> list[Answered]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._worker, self.compute, requests)
 
-    def compute(self, requests: Sequence[Floats]) -> list[Answered]:
-        """Answer several requests [B, T, F] with one model."""
+    def compute(self, requests: Sequence[Question]) -> list[Answered]:
+        """Answer several requests with one model, each encoded by its dictionary."""
         model = self.require_model()  # once for the whole batch
-        mean_BH, lower_BH, upper_BH = self._run_graph(model, np.concatenate(requests))
-        ends = np.cumsum([len(request) for request in requests])
-        parts = [slice(end - len(request), end) for end, request in zip(ends, requests, strict=True)]
+        encoded = [request.encode(model.case) for request in requests]
+        mean_BH, lower_BH, upper_BH = self._run_graph(model, np.concatenate(encoded))
+        ends = np.cumsum([len(x_BTF) for x_BTF in encoded])
+        parts = [slice(end - len(x_BTF), end) for end, x_BTF in zip(ends, encoded, strict=True)]
         return [Answered(model, mean_BH[part], _cut(lower_BH, part), _cut(upper_BH, part)) for part in parts]
 
-    def _run_graph(self, model: Loaded, x_BTF: Floats) -> tuple[Floats, Floats | None, Floats | None]:
+    def _run_graph(self, model: Loaded, x_BTF: Values) -> tuple[Values, Values | None, Values | None]:
         size = self.case.serving.max_batch_size
         chunks = [x_BTF[start : start + size] for start in range(0, len(x_BTF), size)]
         answers = [model.graph.answer(chunk) for chunk in chunks]
@@ -222,14 +227,14 @@ def _raise_overloaded() -> NoReturn:
     )
 
 
-def _parts(answered: Answered) -> list[Floats]:
+def _parts(answered: Answered) -> list[Values]:
     return [part for part in (answered.mean_BH, answered.lower_BH, answered.upper_BH) if part is not None]
 
 
-def _join(parts: Sequence[Floats | None]) -> Floats | None:
+def _join(parts: Sequence[Values | None]) -> Values | None:
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known else None
 
 
-def _cut(values_BH: Floats | None, part: slice) -> Floats | None:
+def _cut(values_BH: Values | None, part: slice) -> Values | None:
     return None if values_BH is None else values_BH[part]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bentos.schemas import MAX_OUTCOMES
 from okawari.case import Case, Column
+from okawari.schema.keys import MAX_KEY_CHARS
 
 MAX_BODY_BYTES = 8 * 2**20
 SMALL_BYTES = 64 * 2**10
@@ -13,6 +14,7 @@ SMALL_BYTES = 64 * 2**10
 MAX_SMALL_BYTES = 256 * 2**10
 
 _NUMBER_CHARS, _TIME_CHARS, _MARK_CHARS = 24, 32, 6
+_KEY_BYTES = 4 * MAX_KEY_CHARS  # in UTF-8
 _SLACK = 4
 """Indented JSON takes twice the room, and an instance may hold more readings than are used."""
 _OUTCOME_BYTES = 200
@@ -39,11 +41,13 @@ def find_body_limits(case: Case) -> BodyLimits:
 def _estimate_record(case: Case) -> int:
     """Bytes of one record as compact JSON."""
     values = sum(_estimate_value(column) for column in case.columns)
-    return values + sum(len(name) + _TIME_CHARS + _MARK_CHARS for name in case.time_columns)
+    key = len(case.key) + _KEY_BYTES + _MARK_CHARS if case.key else 0
+    return values + key + sum(len(name) + _TIME_CHARS + _MARK_CHARS for name in case.time_columns)
 
 
 def _estimate_value(column: Column) -> int:
     longest = max((len(label.encode()) for label in column.labels), default=_NUMBER_CHARS)
+    # A word that is no label yet may be longer than all labels; four times the request leaves room for it.
     return len(column.name.encode()) + longest + _MARK_CHARS
 
 

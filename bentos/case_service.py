@@ -7,24 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from bentos.batching import Answered, Runner
 from bentos.body_limits import find_body_limits
-from bentos.errors import Refused
+from bentos.dictionaries import find_unknown
+from bentos.errors import Refused, cut_text
+from bentos.known_labels import KnownLabels
 from bentos.large_bodies import LargeBodies
+from bentos.metrics import ServingMetrics
 from bentos.recent_readings import RecentReadings
 from bentos.requests import Question, Reader
 from bentos.responses import format_prediction
 from bentos.schemas import describe_case
 from okawari.case import Case
-from okawari.dataset.arrays import format_time
+from okawari.contract.case_words import extend_words
+from okawari.dataset.arrays import find_levels, format_time
 from okawari.dataset.windows import last_window
+from okawari.models.windows import Values
+from okawari.schema.columns import find_words
 from okawari.security.answer_ids import AnswerIds
 from okawari.storage.disk_faults import DiskFault
 from okawari.storage.journal import Journal, Kind, Row
@@ -58,6 +65,8 @@ class Reply:
     id: str
     answered: Answered
     question: Question
+    x_BTF: Values
+    """The windows as the model took them."""
 
 
 class CaseService:
@@ -67,13 +76,15 @@ class CaseService:
         self.case, self.runner, self.reader = case, runner, Reader(case)
         self.limits = find_body_limits(case)
         self._large_bodies = large_bodies or LargeBodies()
-        self._recent = RecentReadings(case)
+        self._recent, self._step_times = RecentReadings(case), case.step_times
         self._ids = AnswerIds(case.name)
         self._journals: dict[Kind, Journal] = {
             "predictions": Journal(journal_dir / case.name, "predictions"),
             "outcomes": Journal(journal_dir / case.name, "outcomes"),
         }
         self._facts = describe_case(case)
+        self._metrics = ServingMetrics()
+        self._labels = KnownLabels(case)
 
     async def predict(self, body: bytes | bytearray) -> dict[str, Any]:
         """Answer the instances of a predict request."""
@@ -85,12 +96,14 @@ class CaseService:
 
     async def forecast(self) -> dict[str, Any]:
         """Answer from the newest readings: the ingested ones or, if there are none, those packaged with the model."""
-        recent, source = await self._recent.load(self.runner.require_model())
-        x_BTF, newest = last_window(recent, self.case), recent.iloc[-1]
+        model = self.runner.require_model()
+        recent, source = await self._recent.load(model)
+        own = extend_words(model.case, recent.tail(self.case.history))
+        x_BTF, newest = last_window(recent, own), recent.iloc[-1]
         as_of = next((format_time(newest[name]) for name in self.case.time_columns), None)
-        column = self.case.task.series_column
-        level = None if column is None else float(newest[column])
-        question = Question(x_BTF=x_BTF, levels=[level], as_of=[as_of])
+        words = {each.name: each.labels for each in find_words(own.columns)}
+        levels = find_levels(x_BTF, self.case)
+        question = Question(x_BTF=x_BTF, levels=levels, as_of=[as_of], words=words)
         return {**await self._answer(question, "forecast"), "source": source, "stale": self._recent.stale}
 
     async def record_outcomes(self, body: bytes | bytearray) -> int:
@@ -98,6 +111,7 @@ class CaseService:
 
         Raises:
             Refused: the request is not valid, or an id or index is not of an answer that was issued for this case.
+                An unknown key is not refused here: `okawari.storage.prediction_log` finds it when it joins the outcome.
         """
         if len(body) > self.limits.small:
             outcomes = await self._large_bodies.read_outcomes(self.case, body)
@@ -106,6 +120,7 @@ class CaseService:
         async for places in _take_turns(len(outcomes)):
             for place in places:
                 self._require_issued(outcomes[place], place)
+        await self._require_known(outcomes)
         shared = {"step": 1, "target": "", "at": datetime.now(UTC).isoformat(), "case": self.case.name}
         async for places in _take_turns(len(outcomes)):
             self._record("outcomes", [{**shared, **outcomes[place]} for place in places])
@@ -114,6 +129,7 @@ class CaseService:
     def describe(self) -> dict[str, Any]:
         """The case as `GET /cases` returns it."""
         served = self.runner.served
+        facts = self._facts if served.current is None else describe_case(served.current.case)
         return {
             "name": self.case.name,
             "title": self.case.title,
@@ -121,7 +137,7 @@ class CaseService:
             "model": served.current.describe() if served.current else None,
             "previous": served.previous.describe() if served.previous else None,
             "refused": served.refused,
-            **self._facts,
+            **facts,
         }
 
     def close(self) -> None:
@@ -131,14 +147,32 @@ class CaseService:
             journal.close()
 
     async def _answer(self, question: Question, source: Source) -> dict[str, Any]:
-        reply = Reply(self._ids.issue(len(question.x_BTF)), await self.runner.answer(question.x_BTF), question)
+        question = replace(question, times=self._step_times.list_after_texts(question.as_of))
+        answered = await self.runner.answer(question)
+        reply = Reply(self._ids.issue(len(question.x_BTF)), answered, question, question.encode(answered.model.case))
+        self._metrics.count_new_words(self.case.name, find_unknown(question.words, answered.model.case))
         predictions: list[dict[str, Any]] = []
         async for places in _take_turns(len(question.x_BTF)):
-            predictions += [format_prediction(self.case, reply.answered, question, place) for place in places]
+            predictions += [format_prediction(answered.model.case, answered, question, place) for place in places]
             self._record("predictions", self._write(reply, source, places))
         return {"id": reply.id, "model": reply.answered.model.describe(), "predictions": predictions}
 
+    async def _require_known(self, outcomes: Sequence[Row]) -> None:
+        """Refuse a label that nothing knows: it is a typing error, or a label that a delivery has to bring first."""
+        sent = [None if row.get("target") else row["label"] for row in outcomes]
+        models = [model.case for model in self.runner.served.hot]
+        unknown = await self._labels.find_unknown((label for label in sent if label is not None), models)
+        if unknown:
+            place = next(place for place, label in enumerate(sent) if label in unknown)
+            raise Refused(
+                f"outcomes[{place}].value is {json.dumps(cut_text(str(sent[place])), ensure_ascii=False)}; "
+                f"{self.case.target.name} has never had this label. Correct it, or ingest a reading with it first.",
+                ("outcomes", place, "value"),
+            )
+
     def _require_issued(self, outcome: Row, place: int) -> None:
+        if "key" in outcome:
+            return
         n_instances = self._ids.count_instances(outcome["id"])
         if n_instances is None:
             raise Refused(
@@ -169,12 +203,14 @@ class CaseService:
                 "case": self.case.name,
                 "at": at,
                 "as_of": question.as_of[index],
+                "times": question.times[index],
                 "level": question.levels[index],
                 "mean": answered.mean_BH[index].tolist(),
                 "lower": None if answered.lower_BH is None else answered.lower_BH[index].tolist(),
                 "upper": None if answered.upper_BH is None else answered.upper_BH[index].tolist(),
-                "label": _name_best(self.case, answered.mean_BH[index].tolist()),
-                "input_sha256": hashlib.sha256(question.x_BTF[index].tobytes()).hexdigest(),
+                "label": _name_best(answered.model.case, answered.mean_BH[index].tolist()),
+                "input_sha256": hashlib.sha256(reply.x_BTF[index].tobytes()).hexdigest(),
+                "key": question.find_key(index),
                 **shared,
             }
             for index in places

@@ -142,7 +142,8 @@ def _format_unknown_field(fault: dict[str, Any], case: Case) -> str:
 
 
 def _list_fields(case: Case) -> str:
-    return ", ".join(case.column_names) + "".join(f" and optionally {name}" for name in case.time_columns)
+    optional = (*case.time_columns, *filter(None, (case.key,)))
+    return ", ".join(case.column_names) + "".join(f" and optionally {name}" for name in optional)
 
 
 def _format_too_short(fault: dict[str, Any], _: Case) -> str:
@@ -227,7 +228,8 @@ def _allowed(fault: dict[str, Any], case: Case) -> str:
 
 def _list_outcome_fields(case: Case) -> str:
     which = ["step"] * (case.task.n_steps is not None) + ["target"] * bool(case.task.named_targets)
-    return ", ".join(["id", "index", *which]) + " and value"
+    names = ", ".join(["id", "index", *which]) + " and value"
+    return f"{names} (or key or {case.key} instead of id and index)" if case.key else names
 
 
 def _find_target(fault: dict[str, Any], case: Case) -> Column:

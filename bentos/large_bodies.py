@@ -39,8 +39,9 @@ class LargeBodies:
     async def read_question(self, case: Case, body: bytes | bytearray) -> Question:
         """Like `Reader.read_question`; raises `Overloaded` as well, if too many large bodies wait."""
         header, frames = await self._check("question", case, body)
-        x_BTF = np.frombuffer(frames[0], dtype=np.float32).reshape(header["shape"])
-        return Question(x_BTF, header["levels"], header["as_of"])
+        x_BTF = np.frombuffer(frames[0], dtype=np.float64).reshape(header["shape"])
+        words = {name: tuple(found) for name, found in header["words"].items()}
+        return Question(x_BTF, header["levels"], header["as_of"], header["keys"], words)
 
     async def read_outcomes(self, case: Case, body: bytes | bytearray) -> list[Record]:
         """Like `Reader.read_outcomes`; raises `Overloaded` as well, if too many large bodies wait."""

@@ -39,7 +39,13 @@ def check(kind: str, case_name: str, body: bytes) -> tuple[dict[str, Any], list[
             starts = range(0, len(outcomes), _OUTCOMES_IN_FRAME)
             return {}, [to_json(outcomes[start : start + _OUTCOMES_IN_FRAME]) for start in starts]
         question = reader.read_question(body)
-        header = {"shape": question.x_BTF.shape, "levels": question.levels, "as_of": question.as_of}
+        header = {
+            "shape": question.x_BTF.shape,
+            "levels": question.levels,
+            "as_of": question.as_of,
+            "keys": question.keys,
+            "words": question.words,
+        }
         return header, [question.x_BTF.tobytes()]
     except Refused as refused:
         return {"error": str(refused), "detail": refused.detail}, []

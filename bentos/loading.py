@@ -17,6 +17,7 @@ from okawari.case import Case
 from okawari.clients.wire import ModelInfo
 from okawari.dataset.arrays import decode_places
 from okawari.errors import InvalidInput
+from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.storage.deployable import Deployable, Manifest, load_deployable
 
@@ -29,6 +30,8 @@ class Loaded:
     manifest: Manifest
     graph: Graph
     recent: pd.DataFrame
+    case: Case
+    """The case with the dictionary of the graph, by which questions are encoded and answers are named."""
 
     def describe(self) -> dict[str, Any]:
         """Identity and lineage, as every answer contains them."""
@@ -65,13 +68,14 @@ def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Load
     require_answers(graph, case)
     _warm(graph, case)
     _check_golden(graph, deployable, case)
-    return Loaded(entry.tag, deployable.manifest, graph, decode_places(deployable.recent, case))
+    own = know_graph(case, graph.labels)
+    return Loaded(entry.tag, deployable.manifest, graph, decode_places(deployable.recent, own), own)
 
 
 def _warm(graph: Graph, case: Case) -> None:
     """Run each shape once, because the first run of a shape allocates memory and is slow."""
     for n_windows in (1, case.serving.max_batch_size):
-        graph.answer(np.ones((n_windows, case.history, len(case.columns)), dtype=np.float32))
+        graph.answer(np.ones((n_windows, case.history, len(case.columns))))
 
 
 def _check_golden(graph: Graph, deployable: Deployable, case: Case) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,11 @@ class ServingMetrics:
         """Count one new entry of the model store, served or refused."""
         _swaps().labels(case=case_name, outcome=outcome).inc()
 
+    def count_new_words(self, case_name: str, unknown: Mapping[str, Sequence[str]]) -> None:
+        """Count the words of a request that its model does not know, by column."""
+        for column, words in unknown.items():
+            _new_words().labels(case=case_name, column=column).inc(len(words))
+
 
 @cache
 def _batches() -> Histogram:
@@ -29,6 +35,13 @@ def _batches() -> Histogram:
 
     text = "Windows answered by one run of a graph"
     return Histogram("okawari_batch_windows", text, ["case"], buckets=[2**power for power in range(10)])
+
+
+@cache
+def _new_words() -> Counter:
+    from prometheus_client import Counter
+
+    return Counter("okawari_new_words", "Words in requests that the model does not know", ["case", "column"])
 
 
 @cache

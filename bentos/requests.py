@@ -5,9 +5,8 @@ Shapes: B windows, T readings, F columns. Faulty requests raise here, before the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from operator import itemgetter
 from typing import Any
@@ -16,24 +15,43 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from bentos.dictionaries import WordCollector, Words, encode_words
 from bentos.errors import Location, Refused, explain, format_location
+from bentos.own_keys import name_prediction, take_keys
 from bentos.schemas import build_outcomes_type, build_predict_type
+from bentos.window_times import WindowTimes
 from okawari.case import AtLeast, Case, Column
-from okawari.models.windows import Floats
-from okawari.schema.columns import find_words
+from okawari.dataset.arrays import find_levels, is_absent
+from okawari.models.windows import Values
+from okawari.schema.calendar import Times, format_local
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
-from okawari.schema.time_order import find_disorder
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Question:
-    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record."""
+    """Windows `x_BTF`. For a series, `levels` and `as_of` are the target's value and the time of each last record,
+    in UTC as ISO 8601. `times` has the times of the steps ahead of each; it is empty before they are found.
+    `x_BTF` holds a word as its place in the question's own `words`; `encode` gives the places of a model's dictionary.
 
-    x_BTF: Floats
+    `keys` holds the user's own key of each instance, None where it has none; it is empty for a question without keys.
+    """
+
+    x_BTF: Values
     levels: list[float | None]
     as_of: list[str | None]
+    keys: Sequence[str | None] = ()
+    words: Words = field(default_factory=dict)
+    times: Sequence[Sequence[str] | None] = ()
+
+    def find_key(self, index: int) -> str | None:
+        """The user's own key of an instance."""
+        return self.keys[index] if self.keys else None
+
+    def encode(self, case: Case) -> Values:
+        """The windows with the places of the words in the labels of `case`: a model's case, with its dictionary."""
+        return encode_words(self.x_BTF, self.words, case)
 
 
 class Reader:
@@ -44,8 +62,8 @@ class Reader:
         self.predict_type = build_predict_type(case)
         self.outcomes_type = build_outcomes_type(case)
         self._pick = itemgetter(*case.column_names)
-        self._label_indices = _map_labels(case.known_columns)
         self._targets = case.task.named_targets
+        self._times = WindowTimes(case)
 
     def read_question(self, body: bytes | bytearray) -> Question:
         """Parse a predict request.
@@ -53,41 +71,49 @@ class Reader:
         Raises:
             Refused: it is not valid JSON, a field is missing, or a value is not valid for this case.
         """
-        instances = self._parse(self.predict_type, body)["instances"]
-        return _read(self.case.layout, self, instances)
+        request = self._parse(self.predict_type, body)
+        keys = take_keys(self.case, request) if self.case.key else ()
+        return replace(_read(self.case.layout, self, request["instances"]), keys=keys)
 
     def read_windows(self, windows: list[list[Record]]) -> Question:
         """Convert windows of a series to a question."""
-        as_of = [self._check_times(window, index) for index, window in enumerate(windows)]
-        values_BTF = np.stack([self._read_window(window, index) for index, window in enumerate(windows)])
-        levels = values_BTF[:, -1, self.case.column_names.index(self.case.target.name)].tolist()
-        x_BTF = _narrow(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
-        return Question(x_BTF, levels, as_of)
+        times = [self._times.read(window, index) for index, window in enumerate(windows)]
+        values_BTF = np.stack([self._read_window(window, index, times[index]) for index, window in enumerate(windows)])
+        as_of = [None if found is None else format_local(found[-1]) for found in times]
+        levels = find_levels(values_BTF, self.case)
+        self._require_levels(levels)
+        _require_range(values_BTF, self.case, lambda index, row, name: ("instances", index, row, name))
+        return Question(values_BTF, levels, as_of)
+
+    def _require_levels(self, levels: Sequence[float | None]) -> None:
+        absent = next((index for index, level in enumerate(levels) if is_absent(level)), None)
+        if absent is not None:
+            raise Refused(
+                f"instances[{absent}] has no {self.case.target.name} in its newest {self.case.history} records; a "
+                "forecast starts from the last one. Send at least one.",
+                ("instances", absent),
+            )
 
     def read_records(self, records: list[Record]) -> Question:
         """Convert records to a question."""
-        values_BF = self._to_array(records)
+        collector = WordCollector(self.case)
+        values_BF = self._to_array([collector.encode(record) for record in records])
         for rule in self.case.rules:
             self._check_rule(rule, values_BF, ("instances",))
         nothing: list[None] = [None] * len(records)
-        x_BTF = _narrow(values_BF[:, None], self.case, lambda index, _, name: ("instances", index, name))
-        return Question(x_BTF, [*nothing], [*nothing])
+        values_B1F = values_BF[:, None]
+        _require_range(values_B1F, self.case, lambda index, _, name: ("instances", index, name))
+        return Question(values_B1F, [*nothing], [*nothing], words=collector.words)
 
     def _to_array(self, records: list[Record]) -> NDArray[np.float64]:
-        """The records' numbers [n, F]; a label is its index."""
-        if self._label_indices:
-            records = [self._encode_labels(record) for record in records]
+        """The records' numbers [n, F]."""
         return np.array([self._pick(record) for record in records], dtype=np.float64).reshape(len(records), -1)
-
-    def _encode_labels(self, record: Record) -> Record:
-        return {
-            **record,
-            **{name: indices[record[name]] for name, indices in self._label_indices.items() if name in record},
-        }
 
     def read_outcomes(self, body: bytes | bytearray) -> list[Record]:
         """Parse an outcomes request; raises like `read_question`."""
         outcomes: list[Record] = self._parse(self.outcomes_type, body)["outcomes"]
+        if self.case.key:
+            outcomes = [name_prediction(self.case, outcome, place) for place, outcome in enumerate(outcomes)]
         return [self._read_outcome(outcome) for outcome in outcomes]
 
     def _read_outcome(self, outcome: Record) -> Record:
@@ -104,12 +130,20 @@ class Reader:
         except ValidationError as error:
             raise explain(error, self.case, body) from error
 
-    def _read_window(self, window: list[Record], index: int) -> NDArray[np.float64]:
-        """The newest `history` readings [T, F]; the rules between columns hold in all of them."""
+    def _read_window(self, window: list[Record], index: int, times: Times | None) -> NDArray[np.float64]:
+        """The newest `history` steps [T, F]; the rules between columns hold in all readings."""
         values = self._to_array(window)
         for rule in self.case.rules:
             self._check_rule(rule, values, ("instances", index))
-        return values[-self.case.history :]
+        laid_out, history = self._times.lay_out(values, times), self.case.history
+        if len(laid_out) < history:
+            steps = "" if len(laid_out) == len(values) else f" that cover {len(laid_out)} steps"
+            raise Refused(
+                f"instances[{index}] has {len(values)} records{steps}; it takes at least {history}. Send more, oldest "
+                "first.",
+                ("instances", index),
+            )
+        return laid_out[-history:]
 
     def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], location: Location) -> None:
         names = self.case.column_names
@@ -123,39 +157,6 @@ class Reader:
                 (*location, row, rule.greater),
             )
 
-    def _check_times(self, window: list[Record], index: int) -> str | None:
-        """Time of the last record; None where no record has one."""
-        name = self.case.time
-        texts = [record.get(name) for record in window]
-        if all(text is None for text in texts):
-            return None
-        times = [self._read_time(text, index, row) for row, text in enumerate(texts)]
-        if len({time.utcoffset() is None for time in times}) > 1:
-            raise Refused(
-                f"Some times of instances[{index}] have a time zone and some have none; give it in all or in none.",
-                ("instances", index),
-            )
-        late = find_disorder(np.array(times, dtype=object))
-        if late is not None:
-            raise Refused(
-                f"instances[{index}][{late}].{name} is {texts[late]}, after {texts[late - 1]}; records go from the "
-                "oldest to the newest, each time once. Sort them.",
-                ("instances", index, late, name),
-            )
-        return texts[-1]
-
-    def _read_time(self, text: str | None, index: int, row: int) -> datetime:
-        name = self.case.time
-        try:
-            return datetime.fromisoformat(text or "")
-        except ValueError as error:
-            came = f"is {text[:40]!r}" if text else "is missing"
-            raise Refused(
-                f"instances[{index}][{row}].{name} {came}; it is an ISO 8601 time such as 2013-03-01, in every record "
-                "of an instance or in none. Correct it or leave it out.",
-                ("instances", index, row, name),
-            ) from error
-
 
 @singledispatch
 def _read(layout: DataLayout, reader: Reader, instances: list[Any]) -> Question:
@@ -166,23 +167,15 @@ _read.register(SeriesLayout, lambda layout, reader, instances: reader.read_windo
 _read.register(RecordLayout, lambda layout, reader, instances: reader.read_records(instances))
 
 
-def _map_labels(columns: Sequence[Column]) -> dict[str, Mapping[str, float]]:
-    """The index of each label, by column."""
-    return {
-        column.name: {label: float(place) for place, label in enumerate(column.labels)}
-        for column in find_words(columns)
-    }
-
-
 def _encode_value(outcome: Record, target: Column) -> Record:
     return {**outcome, **target.split_truth(outcome["value"])}
 
 
-def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, int, str], Location]) -> Floats:
-    """The readings in the graph's precision; raises `Refused` for a value outside its range."""
+def _require_range(values_BTF: Values, case: Case, locate: Callable[[int, int, str], Location]) -> None:
+    """Raise `Refused` for a value outside the range of features, which are float32."""
     with np.errstate(over="ignore", under="ignore"):
-        x_BTF = values_BTF.astype(np.float32)
-    lost = np.argwhere(~np.isfinite(x_BTF) | ((x_BTF == 0) & (values_BTF != 0)))
+        narrow_BTF = values_BTF.astype(np.float32)
+    lost = np.argwhere(np.isinf(narrow_BTF) | ((narrow_BTF == 0) & (values_BTF != 0)))
     if lost.size:
         index, row, column = (int(number) for number in lost[0])
         name = case.column_names[column]
@@ -192,4 +185,3 @@ def _narrow(values_BTF: NDArray[np.float64], case: Case, locate: Callable[[int, 
             "magnitudes from 1e-38 to 3e38. Check its unit.",
             location,
         )
-    return x_BTF

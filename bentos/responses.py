@@ -8,9 +8,13 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
+
 from bentos.batching import Answered
+from bentos.dictionaries import list_unknown, write_note
 from bentos.requests import Question
 from okawari.case import Anticipate, Case, Forecast
+from okawari.schema.calendar import format_local
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.tasks.task import Task
 
@@ -19,7 +23,13 @@ NO_INTERVAL = "This model has no calibrated interval."
 
 def format_prediction(case: Case, answered: Answered, question: Question, index: int) -> dict[str, Any]:
     """One instance's answer as JSON values: a `Prediction`, `Outlook`, `Estimate` or `Label` of the wire types."""
-    return _format(case.task, case, answered, question, index)
+    prediction = _format(case.task, case, answered, question, index)
+    unknown = list_unknown(question.x_BTF, question.words, case, index)
+    return {**prediction, "note": _join_notes(prediction, write_note(unknown))} if unknown else prediction
+
+
+def _join_notes(prediction: dict[str, Any], note: str) -> str:
+    return " ".join(each for each in (prediction.get("note"), note) if each)
 
 
 @singledispatch
@@ -42,8 +52,15 @@ def _format_targets(task: Anticipate, case: Case, answered: Answered, question: 
 
 
 def _format_last_reading(case: Case, question: Question, index: int) -> dict[str, Any]:
-    """The last reading of the instance, from which a forecast starts."""
-    return {"as_of": question.as_of[index], "unit": case.target.unit, "level": question.levels[index]}
+    """The last reading of the instance, from which a forecast starts, and the times of its steps."""
+    as_of = question.as_of[index]
+    return {
+        "as_of": None if as_of is None else format_local(np.datetime64(as_of), case.zone),
+        "unit": case.target.unit,
+        "level": question.levels[index],
+        "times": question.times[index],
+        "times_note": case.step_times.explain(as_of),
+    }
 
 
 @singledispatch
@@ -55,7 +72,7 @@ def _format_head(head: Head, answered: Answered, index: int) -> dict[str, Any]:
 @_format_head.register
 def _format_label(head: LabelHead, answered: Answered, index: int) -> dict[str, Any]:
     shares = dict(zip(head.words, answered.mean_BH[index, head.columns].tolist(), strict=True))
-    return {"label": max(shares, key=shares.__getitem__), "probabilities": shares}
+    return {"label": max(shares, key=shares.__getitem__), "probabilities": shares, "note": None}
 
 
 @_format_head.register

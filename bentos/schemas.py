@@ -5,25 +5,48 @@ from __future__ import annotations
 from functools import partial, singledispatch
 from typing import Annotated, Any, Literal, NotRequired, Union
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from bentos.own_keys import build_key_type
 from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
 from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
+from okawari.schema.columns import MAX_WORD_CHARS
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.schema.tasks.task import Task
 from okawari.security.answer_ids import PATTERN
 
 MAX_OUTCOMES = 10_000
+_MOST_EXAMPLES = 20
 
 
 def build_reading_type(case: Case) -> Any:
-    """The type of one record: a dict with the case's columns and, for a series, an optional time."""
-    fields = {column.name: _build_value(column.head, column) for column in case.columns}
+    """The type of one record: a dict with the case's columns and, optionally, a series' time or a record's own key."""
+    fields = {column.name: _build_input(column) for column in case.columns}
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
-    return _build_object("Reading", {**dict.fromkeys(case.time_columns, NotRequired[time]), **fields})
+    own_key = NotRequired[build_key_type("Your own key of the record, by which its outcome may be sent.")]
+    keys = dict.fromkeys(_list_key_fields(case.layout, case.key), own_key)
+    optional = {**dict.fromkeys(case.time_columns, NotRequired[time]), **keys}
+    return _build_object("Reading", {**optional, **fields})
+
+
+def _build_input(column: Column) -> Any:
+    """The type of a column's value in a question; null where the column allows a missing value."""
+    value = _build_value(column.head, column)
+    return Union[value, None] if column.allows_missing else value  # noqa: UP007  (known when a case is loaded)
+
+
+@singledispatch
+def _list_key_fields(layout: DataLayout, key: str) -> list[str]:
+    """The field of a record's own key; a reading of a series has none, because a key belongs to a whole instance."""
+    return []
+
+
+@_list_key_fields.register
+def _list_record_key(layout: RecordLayout, key: str) -> list[str]:
+    return [key] if key else []
 
 
 def _build_object(name: str, fields: dict[str, Any]) -> Any:
@@ -42,7 +65,13 @@ def _build_value(head: Head, column: Column) -> Any:
 
 @_build_value.register
 def _build_label(head: LabelHead, column: Column) -> Any:
-    return Annotated[Literal[head.words], Field(description=_describe_value(column))]
+    described = Field(description=_describe_value(column))
+    if column.boolean:
+        return Annotated[bool, Field(strict=True), described]
+    if not column.takes_new_words:
+        return Annotated[Literal[head.words], described]
+    text = StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=MAX_WORD_CHARS)
+    return Annotated[str, text, described, Field(examples=list(head.words[:_MOST_EXAMPLES]))]
 
 
 @_build_value.register
@@ -70,11 +99,13 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     reading: Any = build_reading_type(case)
     if case.picture is not None:
         reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
-    instance: Any = _build_instance(case.layout, reading, case.history)
+    instance: Any = _build_instance(case.layout, reading, case)
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     known = Field(description="Values known in advance, by step. No case accepts them yet: leave it out.")
     future = Annotated[None, BeforeValidator(_refuse_future), known]
-    return TypeAdapter(_build_object("PredictRequest", {"instances": instances, "future": NotRequired[future]}))
+    key: Any = build_key_type("Your own key of an instance; null for none.")
+    keys = {"keys": NotRequired[Annotated[list[key], FailFast()]]} if case.key else {}
+    return TypeAdapter(_build_object("PredictRequest", {"instances": instances, "future": NotRequired[future], **keys}))
 
 
 def _refuse_future(value: Any) -> None:
@@ -83,18 +114,22 @@ def _refuse_future(value: Any) -> None:
 
 
 @singledispatch
-def _build_instance(layout: DataLayout, reading: Any, history: int) -> Any:
+def _build_instance(layout: DataLayout, reading: Any, case: Case) -> Any:
     """The type of one instance: a window of readings, or one record."""
     raise NotImplementedError(f"No instance type is defined for {type(layout).__name__}; register it here.")
 
 
 @_build_instance.register
-def _build_window(layout: SeriesLayout, reading: Any, history: int) -> Any:
-    return Annotated[list[reading], Field(min_length=history), FailFast()]
+def _build_window(layout: SeriesLayout, reading: Any, case: Case) -> Any:
+    if case.calendar is None:
+        return Annotated[list[reading], Field(min_length=case.history), FailFast()]
+    # With times, fewer readings may cover the steps of a window; `Reader` counts them.
+    covered = f"Readings, oldest first, that cover at least {case.history} steps."
+    return Annotated[list[reading], Field(min_length=1, description=covered), FailFast()]
 
 
 @_build_instance.register
-def _build_record(layout: RecordLayout, reading: Any, history: int) -> Any:
+def _build_record(layout: RecordLayout, reading: Any, case: Case) -> Any:
     return reading
 
 
@@ -127,9 +162,20 @@ def build_outcomes_type(case: Case) -> TypeAdapter[Any]:
             int, Field(strict=True, ge=0, lt=case.serving.max_instances, description="Index of the instance.")
         ],
     }
-    outcome: Any = build_outcome(case.task, case, fields)
+    outcome: Any = build_outcome(case.task, case, _add_keys(case, fields))
     outcomes = Annotated[list[outcome], Field(min_length=1, max_length=MAX_OUTCOMES), FailFast()]
     return TypeAdapter(_build_object("OutcomesRequest", {"outcomes": outcomes}))
+
+
+def _add_keys(case: Case, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields by which an outcome names its prediction; with keys, `Reader` checks that it uses one of them."""
+    if not case.key:
+        return fields
+    key = build_key_type(
+        "Your own key, instead of id and index. The outcome applies to the newest prediction of this key before it; "
+        "where there is none, `okawari status` shows it as refused."
+    )
+    return {name: NotRequired[kind] for name, kind in {**fields, "key": key, case.key: key}.items()}
 
 
 @singledispatch
@@ -197,8 +243,9 @@ def _show_value(head: Head, column: Column) -> Any:
 
 
 @_show_value.register
-def _show_label(head: LabelHead, column: Column) -> str:
-    return head.words[0]
+def _show_label(head: LabelHead, column: Column) -> str | bool:
+    shown: str | bool = column.write_json(head.words[0])
+    return shown
 
 
 @_show_value.register
@@ -236,6 +283,7 @@ def describe_case(case: Case) -> dict[str, Any]:
         "columns": [
             ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
         ],
+        "key": case.key,
         "history": case.history,
         "horizon": case.task.n_steps,
         "unit": case.target.unit,

@@ -16,44 +16,68 @@ from flows.publish import emit
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.data.files import choose_source, ends_cut
-from okawari.data.tabular import read_table
+from okawari.data.file_format import Stated
+from okawari.data.files import choose_source
+from okawari.data.local_days import read_until
+from okawari.data.tabular import RawTable
 from okawari.data.validation import check_readings
+from okawari.data.writing import read_writing
 from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.loop.arrivals import Origin
 from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
+from okawari.storage.contracts import check_case
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
 def ingest(
-    case: str, until: date | None = None, file: Path | None = None, live: bool = False, new_edition: bool = False
+    case: str,
+    until: date | None = None,
+    file: Path | None = None,
+    live: bool = False,
+    new_edition: bool = False,
+    time_format: str = "",
+    decimal: str = "",
 ) -> dict[str, Any]:
     """Read, check and judge a case's readings, and store or hold them.
 
     Args:
         case: name of the case.
         until: last day to ingest (all days, if None).
-        file: a .csv or .parquet file, or a folder of pictures, to read instead of the case's source.
+        file: a table, or a folder of tables or of pictures, to read instead of the case's source.
         live: read the case's live source.
         new_edition: the source has published its history anew; revisions of any number are accepted.
+        time_format: how the file's times are written; found out, if empty.
+        decimal: the decimal mark of the file's numbers; found out, if empty.
 
     Raises:
         SourceUnavailable: the source cannot be read for a reason outside its data; nothing is recorded.
         InvalidInput: the whole table is refused, which is recorded as a quality verdict.
     """
     problem = load_case(case)
-    source = choose_source(problem, file, live)
+    source = choose_source(problem, file, live, Stated(time_format=time_format, decimal=decimal))
+    for note in check_case(problem):  # a changed case file is no verdict on the data
+        get_run_logger().info("%s: %s", case, note)
     try:
-        raw = read_table(source, until)
+        raw = read_until(problem, source, until)
+        _tell(case, raw)
         calendar = snapshots.load_calendar(problem)
-        checked = check_readings(raw.frame, problem, datetime.now(UTC), broken=raw.broken, calendar=calendar)
+        checked = check_readings(
+            raw.frame,
+            problem,
+            datetime.now(UTC),
+            broken=raw.broken,
+            calendar=calendar,
+            writing=read_writing(raw, problem),
+            origins=raw.origins,
+        )
         origin = Origin(
             source=_name_source(file, live=live),
             edition="" if file is not None else "live" if live else "source",
             replaces_history=new_edition,
-            ends_cut=ends_cut(source),
+            ends_cut=raw.ends_cut,
+            notes=raw.notes,
         )
         taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
     except SourceUnavailable:
@@ -63,6 +87,12 @@ def ingest(
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
         raise
     return _report(problem, taken)
+
+
+def _tell(case: str, raw: RawTable) -> None:
+    """Log what was assumed about the file, and what differs from the case."""
+    for sentence in (*raw.assumed, *(f"{note}." for note in raw.notes)):
+        get_run_logger().info("%s: %s", case, sentence)
 
 
 def _name_source(file: Path | None, *, live: bool) -> str:

@@ -102,7 +102,7 @@ def _cut_reference(watched: Watched) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Features up to the champion's snapshot, and features of the later readings."""
     features = compute_feature_frame(watched.readings, watched.case)
     is_known = features[watched.case.time] <= pd.Timestamp(watched.champion.trained_until)
-    columns = list(watched.case.feature_names)
+    columns = [name for name in features.columns if name != watched.case.time]
     return features.loc[is_known, columns], features.loc[~is_known, columns]
 
 

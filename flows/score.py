@@ -18,7 +18,14 @@ from okawari.scoring.job import check_job, load_model, score_file
 
 
 @flow(name="score", flow_run_name="score {case}")
-def score(case: str, source: Path, target: Path, version: str | None = None, overwrite: bool = False) -> dict[str, Any]:
+def score(
+    case: str,
+    source: Path,
+    target: Path,
+    version: str | None = None,
+    overwrite: bool = False,
+    journal: bool = False,
+) -> dict[str, Any]:
     """Predict every row of a table of readings; returns the counts of answered and refused rows.
 
     Args:
@@ -27,6 +34,7 @@ def score(case: str, source: Path, target: Path, version: str | None = None, ove
         target: the .csv or .parquet file to write.
         version: a registered version; the champion, if None.
         overwrite: replace an existing output, or the unfinished parts of another job.
+        journal: record the answers as predictions, each with an id, so that outcomes can be sent for them.
     """
     problem, logger = load_case(case), get_run_logger()
     check_job(problem, source, target, overwrite=overwrite)
@@ -36,7 +44,7 @@ def score(case: str, source: Path, target: Path, version: str | None = None, ove
     def show_progress(step: Step) -> None:
         progress.show(problem, step)
 
-    scored = score_file(problem, model, source, target, overwrite=overwrite, watch=show_progress)
+    scored = score_file(problem, model, source, target, overwrite=overwrite, journal=journal, watch=show_progress)
     done = {
         "version": model.version,
         "rows": scored.rows,

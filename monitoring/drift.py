@@ -11,7 +11,7 @@ Shapes: N rows of the reference, W rows of the current sample, B blocks. Knows n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from monitoring.contingency import measure_contingency
 from okawari.case import Drift
 from okawari.errors import InvalidInput
 from okawari.evaluation.significance import find_holm_levels
@@ -44,14 +45,15 @@ MAX_REFERENCE, MAX_CURRENT = 5000, 1000
 same rows in about a second. The resolution of KS at 1000 rows is near 0.03, well below any useful minimum effect."""
 
 
-Test = Literal["block_ks", "two_sample_ks"]
+Test = Literal["block_ks", "two_sample_ks", "contingency"]
 
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """The drift of one feature: its KS distance from the reference (0 to 1) and the p-value of that distance.
+    """The drift of one feature: its distance from the reference (0 to 1) and the p-value of that distance.
 
-    `threshold` is the Holm level of `p_value`; `drifted` also requires the minimum effect.
+    The distance of numbers is that of Kolmogorov and Smirnov, and that of words is the total variation. `threshold` is
+    the Holm level of `p_value`; `drifted` also requires the minimum effect.
     """
 
     column: str
@@ -59,6 +61,7 @@ class ColumnDrift:
     p_value: float
     threshold: float
     drifted: bool
+    test: Test = "block_ks"
 
     @property
     def alarm_level(self) -> float:
@@ -76,7 +79,7 @@ class DriftVerdict:
     n_current: int
     reason: str
     test: Test = "block_ks"
-    """The test behind the p-values: blocks of the reference, or two independent samples."""
+    """The test behind the p-values of numbers: blocks of the reference, or two independent samples."""
 
     def facts(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -89,14 +92,15 @@ def measure_drift(
     """Compare every feature column of `current` with `reference`, both oldest row first.
 
     Args:
-        reference: features that the champion was trained on, [n, K] floats; the newest MAX_REFERENCE rows are used.
-        current: newer features, [n, K] floats of the same columns; the newest MAX_CURRENT rows are used.
+        reference: features that the champion was trained on, [n, K] floats or words; the newest MAX_REFERENCE rows are
+            used. Missing numbers are left out.
+        current: newer features of the same columns, [n, K]; the newest MAX_CURRENT rows are used.
         rule: family-wise `alpha` over the columns (Holm), smallest distance, smallest number of readings.
         in_order: whether rows follow each other in time. If so, the test is calibrated on blocks of the reference;
             records are independent and get the plain two-sample test.
 
     Raises:
-        InvalidInput: no column, a column missing on either side, or a value that is not a finite number.
+        InvalidInput: no column, a column missing on either side, words against numbers, or a value that is infinite.
     """
     check_features(reference, current)
     reference, current = newest_rows(reference, current)
@@ -105,13 +109,21 @@ def measure_drift(
     test: Test = "block_ks" if in_order else "two_sample_ks"
     if shortage:
         return DriftVerdict(Verdict.NOT_ENOUGH_DATA, (), *sizes, shortage, test)
-    measure = TESTS[test]
-    measured = {
-        str(name): measure(reference[name].to_numpy(float), current[name].to_numpy(float)) for name in reference.columns
-    }
-    columns = _judge_columns(measured, rule)
+    tests = {str(name): _choose_test(reference[name], test) for name in reference.columns}
+    measured = {name: TESTS[chosen](*_take(chosen, reference[name], current[name])) for name, chosen in tests.items()}
+    columns = tuple(replace(column, test=tests[column.column]) for column in _judge_columns(measured, rule))
     drifted = any(column.drifted for column in columns)
     return DriftVerdict(Verdict.DRIFTED if drifted else Verdict.STABLE, columns, *sizes, _describe(columns, rule), test)
+
+
+def _choose_test(values: pd.Series, numbers: Test) -> Test:
+    return numbers if pd.api.types.is_numeric_dtype(values) else "contingency"
+
+
+def _take(test: Test, *samples: pd.Series) -> tuple[npt.NDArray[Any], ...]:
+    """The samples as arrays: words as they are, numbers without missing ones."""
+    kind = object if test == "contingency" else float
+    return tuple(sample.dropna().to_numpy(dtype=kind) for sample in samples)
 
 
 def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -121,6 +133,8 @@ def newest_rows(reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.Data
 
 def measure_block_ks(reference_N: Array, current_W: Array) -> tuple[float, float]:
     """KS distance of the current sample from the reference, and its p-value calibrated on blocks of the reference.
+
+    Without enough values on one side (the others are missing), the p-value is 1.
 
     The p-value is the larger, more conservative one of two:
 
@@ -137,6 +151,8 @@ def measure_block_ks(reference_N: Array, current_W: Array) -> tuple[float, float
         current_W: finite values, oldest first.
     """
     n, width = len(reference_N), len(current_W)
+    if not width or n < SEPARATE_BLOCKS * width:
+        return 0.0, 1.0
     ordered_N = np.sort(reference_N)
     observed = float(_measure_distances(ordered_N, current_W[None, :])[0])
     starts = np.arange(0, n - width + 1, _block_step(n, width))
@@ -153,13 +169,16 @@ def measure_two_sample_ks(reference_N: Array, current_W: Array) -> tuple[float, 
     Source: Hodges, The significance probability of the Smirnov two-sample test, 1958. With many equal values, such as
     labels, the p-value is too large and the test conservative.
     """
+    if not len(reference_N) or not len(current_W):
+        return 0.0, 1.0  # one side has missing values only, which the test of missing values finds
     result = stats.ks_2samp(reference_N, current_W)
     return float(result.statistic), float(result.pvalue)
 
 
-TESTS: Mapping[Test, Callable[[Array, Array], tuple[float, float]]] = {
+TESTS: Mapping[Test, Callable[[npt.NDArray[Any], npt.NDArray[Any]], tuple[float, float]]] = {
     "block_ks": measure_block_ks,
     "two_sample_ks": measure_two_sample_ks,
+    "contingency": measure_contingency,
 }
 
 
@@ -170,6 +189,11 @@ def check_features(reference: pd.DataFrame, current: pd.DataFrame) -> None:
     for name in reference.columns.union(current.columns, sort=False):
         for label, frame in (("reference", reference), ("current rows", current)):
             _check_column(frame, name, label)
+        if pd.api.types.is_numeric_dtype(reference[name]) != pd.api.types.is_numeric_dtype(current[name]):
+            raise InvalidInput(
+                f"Column {name} is {reference[name].dtype} in the reference and {current[name].dtype} in the current "
+                "rows; numbers are compared with numbers, and words with words. Compute both with the same features."
+            )
 
 
 def _check_column(frame: pd.DataFrame, name: str, label: str) -> None:
@@ -180,15 +204,12 @@ def _check_column(frame: pd.DataFrame, name: str, label: str) -> None:
             "Compute both with the same features."
         )
     if not pd.api.types.is_numeric_dtype(frame[name]):
-        raise InvalidInput(
-            f"Column {name} of the {label} is {frame[name].dtype}; only numbers can be compared. "
-            "Leave it out, or convert it to a number."
-        )
-    n_bad = int((~np.isfinite(frame[name].to_numpy(dtype=float, na_value=np.nan))).sum())
+        return
+    n_bad = int(np.isinf(frame[name].to_numpy(dtype=float, na_value=np.nan)).sum())
     if n_bad:
         raise InvalidInput(
-            f"Column {name} of the {label} has {n_bad} values that are missing or infinite; features "
-            "must be finite. Quarantine or drop those rows first."
+            f"Column {name} of the {label} has {n_bad} values that are infinite; features must be finite or missing. "
+            "Quarantine or drop those rows first."
         )
 
 

@@ -116,7 +116,7 @@ def _load_facts(name: str, moment: int) -> Facts:
         state=state,
         decisions=tuple(attempt(lambda: load_decisions(name, SHOWN_DECISIONS)) or ()),
         served=served,
-        forecast=attempt(lambda: _load_forecast(served, snapshot_version)),
+        forecast=attempt(lambda: _load_forecast(served, snapshot_version, None if state is None else state.held)),
         trouble=tuple(dict.fromkeys(trouble)),
     )
 
@@ -136,15 +136,17 @@ def _find_case(name: str) -> CaseInfo:
     return cases[name]
 
 
-def _load_forecast(served: CaseInfo | None, snapshot_version: int | None) -> Served | None:
+def _load_forecast(served: CaseInfo | None, snapshot_version: int | None, held: str | None) -> Served | None:
     if served is None or served.model is None or not served.ready:
         return None
-    return _request_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version)
+    return _request_forecast(served.name, served.model.graph_sha256, served.model.version, snapshot_version, held)
 
 
 @lru_cache(maxsize=16)
-def _request_forecast(name: str, graph_sha256: str, version: str, snapshot_version: int | None) -> Served:
-    """Request a forecast once per model and snapshot, because the service journals every answer."""
+def _request_forecast(
+    name: str, graph_sha256: str, version: str, snapshot_version: int | None, held: str | None
+) -> Served:
+    """Request a forecast once per model, snapshot and held delivery, because the service journals every answer."""
     return _connect().forecast(name)
 
 

@@ -15,7 +15,7 @@ from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.data import fred
 from okawari.errors import InvalidInput, SourceUnavailable
-from okawari.storage import decision_log, snapshots
+from okawari.storage import decision_log, quarantine, snapshots
 from tests.flows.conftest import Heard
 
 END_2001 = date(2001, 12, 31)
@@ -95,9 +95,9 @@ def test_bad_rows_go_to_quarantine_with_their_reasons_and_good_rows_stay(
     done = ingest("small", file=_write(damaged))
 
     assert (done["rows"], done["quarantined"]) == (len(history) - 3, 3)
-    kept = snapshots.load_readings(fresh)
+    kept = snapshots.load_stored(fresh)
     assert not kept["date"].isin(history["date"].iloc[5:8]).any()
-    reasons = snapshots.load_quarantine(fresh)["reason"].str.cat(sep="\n")
+    reasons = quarantine.load_quarantine(fresh)["reason"].str.cat(sep="\n")
     assert "close is 'n/a?', not a number" in reasons
     assert "high is below low" in reasons
     assert "date lies in the future" in reasons
@@ -110,10 +110,10 @@ def test_only_bad_rows_are_recorded_but_make_no_snapshot_and_no_event(
     fresh: Case, history: pd.DataFrame, heard: Heard
 ) -> None:
     ingest("small", until=END_2001)
-    later = history.tail(3).assign(date=lambda rows: rows["date"] + pd.Timedelta(days=7), volume=-1)
+    later = history.tail(2).assign(date=lambda rows: rows["date"] + pd.Timedelta(days=7), volume=-1)
     done = ingest("small", file=_write(later))
-    assert (done["snapshot"], done["new"], done["quarantined"]) == (0, 0, 3)
-    assert decision_log.load_decisions("small")[0]["facts"]["quarantined"] == 3
+    assert (done["snapshot"], done["new"], done["quarantined"]) == (0, 0, 2)
+    assert decision_log.load_decisions("small")[0]["facts"]["quarantined"] == 2
     assert len(heard()) == 1  # the first ingest's
 
 
@@ -175,7 +175,7 @@ def test_a_line_with_too_many_fields_is_quarantined_and_the_rest_is_ingested(
     path.write_text("\n".join([header, f"{first},9", *others, ""]))
     done = ingest("small", file=path)
     assert (done["new"], done["quarantined"]) == (59, 1)
-    [reason] = snapshots.load_quarantine(fresh)["reason"]
+    [reason] = quarantine.load_quarantine(fresh)["reason"]
     assert reason.startswith("row 1: the line has")
 
 
@@ -185,7 +185,7 @@ def test_a_first_table_without_one_good_row_is_refused_but_kept_in_quarantine(
     with pytest.raises(InvalidInput):
         ingest("small", file=_write(history.head(3).assign(volume=0)))
     assert snapshots.load_snapshot(fresh) is None
-    assert snapshots.count_quarantined(fresh) == 3
+    assert quarantine.count_quarantined(fresh) == 3
     assert [row["action"] for row in decision_log.load_decisions("small")] == ["refused"]
     assert [event.event for event in heard()] == [events.DATA_REFUSED]
 
@@ -200,7 +200,7 @@ def test_a_folder_of_pictures_is_ingested_and_what_is_none_goes_to_quarantine(fr
 
     assert (done["new"], done["quarantined"]) == (3, 1)
     assert sorted(snapshots.load_readings(load_case("digits"))["digit"]) == ["1", "7", "7"]
-    assert snapshots.load_quarantine(load_case("digits"))["reason"][0].startswith(
+    assert quarantine.load_quarantine(load_case("digits"))["reason"][0].startswith(
         "pixel_00 is '1/list.txt: not a picture"
     )
 

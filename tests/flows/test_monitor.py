@@ -16,7 +16,7 @@ from okawari.case import Case
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.registry import runs
 from okawari.settings import load_settings
-from okawari.storage import decision_log, prediction_log, snapshots
+from okawari.storage import decision_log, prediction_log, quarantine, snapshots
 from okawari.storage.journal import Journal
 from tests.flows.conftest import LAST_DAY, Heard
 
@@ -92,15 +92,26 @@ def quiet(trained: Case) -> pd.DataFrame:
 
 def test_corrupted_rows_raise_no_drift(trained: Case, quiet: pd.DataFrame, heard: Heard) -> None:
     corrupted = quiet.assign(high=quiet["low"] * 0.5, volume=quiet["volume"] * 50)
-    together = pd.concat([corrupted, quiet])
     path = Path("together.csv").resolve()
-    together.to_csv(path, index=False)
+    pd.concat([corrupted.head(2), quiet]).to_csv(path, index=False)
     ingest("small", file=path)
 
     assert monitor("small")["drift"] == "stable"
-    assert snapshots.count_quarantined(trained) == len(corrupted)
+    assert quarantine.count_quarantined(trained) == 4  # two days of it are holidays of the exchange
     assert [event.event for event in heard()] == [events.DATA_INGESTED]
     assert _would_drift(trained, corrupted)  # so it is the quality check that kept the alarm silent
+
+
+def test_a_delivery_of_which_half_is_corrupted_is_held_and_raises_no_drift(
+    trained: Case, quiet: pd.DataFrame, heard: Heard
+) -> None:
+    corrupted = quiet.assign(high=quiet["low"] * 0.5, volume=quiet["volume"] * 50)
+    path = Path("together.csv").resolve()
+    pd.concat([corrupted, quiet]).to_csv(path, index=False)
+    before = snapshots.snapshot_number(trained)
+    assert ingest("small", file=path)["state"] == "held"
+    assert snapshots.snapshot_number(trained) == before and quarantine.count_quarantined(trained) == 0
+    assert [event.event for event in heard()] == [events.DATA_HELD]
 
 
 def _would_drift(case: Case, rows: pd.DataFrame) -> bool:

@@ -22,8 +22,9 @@ from flows.train import train
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.registry import runs, versions
+from okawari.scoring.outcomes_file import record_file
 from okawari.settings import load_settings
-from okawari.storage import decision_log
+from okawari.storage import decision_log, prediction_log
 from tests.flows.conftest import Heard
 
 PATIENTS = '''
@@ -104,3 +105,22 @@ def test_outcomes_that_are_sent_judge_the_champion(patients: Case, shelf: None) 
     assert monitor("patients")["performance"] == "good"
     verdict = decision_log.load_decisions("patients", kind="performance")[0]
     assert "against the mean's" in verdict["reason"]
+
+
+def test_outcomes_of_a_table_judge_the_scored_rows_by_their_keys(patients: Case, tmp_path: Path) -> None:
+    path = load_settings().cases_dir / "patients.py"
+    path.write_text(PATIENTS.replace('name="patients",', 'name="patients", key="patient_id",'))
+    load_case.cache_clear()
+    keyed = load_case("patients")
+    rows = patients.source.read().sample(80, random_state=3).assign(patient_id=[f"P-{n}" for n in range(80)])
+    rows.drop(columns="progression").to_csv(tmp_path / "in.csv", index=False)
+    assert score("patients", tmp_path / "in.csv", tmp_path / "out.csv", journal=True)["answered"] == 80
+    assert monitor("patients")["performance"] == "not enough data"
+
+    wrong = rows.assign(progression=rows["progression"].sample(frac=1, random_state=4).to_numpy())
+    unknown = pd.DataFrame({"patient_id": ["Q-1"], "progression": [100]})
+    pd.concat([wrong, unknown])[["patient_id", "progression"]].to_csv(tmp_path / "truth.csv", index=False)
+    done = record_file(keyed, tmp_path / "truth.csv")
+    assert (done.accepted, done.refused) == (80, 1) and "Q-1" in done.reasons[81]
+    assert monitor("patients")["performance"] == "degraded"
+    assert len(prediction_log.load_predictions("patients")) == len(prediction_log.load_outcomes("patients")) == 80

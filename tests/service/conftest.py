@@ -60,7 +60,9 @@ def readings(case: Case) -> pd.DataFrame:
     """Eighty consistent readings: a seeded random walk that ends in March 2013."""
     noise = np.random.default_rng(5)
     close = 400 * np.exp(np.cumsum(noise.normal(0, 0.02, 80)))
-    frame = pd.DataFrame({case.time: pd.bdate_range(end="2013-03-01", periods=80).astype("datetime64[ns]")})
+    assert case.calendar is not None
+    days = case.calendar.steps_between(pd.Timestamp("2012-10-01"), pd.Timestamp("2013-03-01"))
+    frame = pd.DataFrame({case.time: days[-80:]})
     frame["open"], frame["high"], frame["low"] = close * 1.001, close * 1.02, close * 0.98
     frame["close"], frame["volume"] = close, noise.integers(1, 9, 80) * 1e7
     return frame

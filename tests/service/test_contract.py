@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
+from okawari.cases.loader import load_case
 from okawari.polling import poll
 from okawari.settings import load_settings
+from okawari.storage.delivery_log import Delivery, State, record_delivery
 
 
 def test_a_prediction_names_its_model_and_its_numbers_are_the_graphs(server, records, case):
@@ -54,6 +57,32 @@ def test_records_need_no_time(server, records):
     assert server.predict(bare).json()["predictions"][0]["as_of"] is None
 
 
+NEXT_DAYS = ["2013-03-04", "2013-03-05", "2013-03-06", "2013-03-07", "2013-03-08"]
+
+
+def test_the_time_of_each_step_is_in_the_answer_and_in_the_journal(server, records):
+    answer = server.predict(records).json()
+    (said,) = answer["predictions"]
+    assert (said["times"], said["times_note"]) == (NEXT_DAYS, None)
+    (row,) = (row for row in server.read_journal("predictions") if row["id"] == answer["id"])
+    assert row["times"] == NEXT_DAYS
+    easter = [{**row, "date": day} for row, day in zip(records, trading_days_until("2013-03-28"), strict=True)]
+    assert server.predict(easter).json()["predictions"][0]["times"][0] == "2013-04-01"
+
+
+def test_without_times_the_answer_says_why_steps_have_none(server, records):
+    bare = [{name: value for name, value in row.items() if name != "date"} for row in records]
+    (said,) = server.predict(bare).json()["predictions"]
+    assert said["times"] is None
+    assert said["times_note"].startswith("The readings came without times")
+
+
+def test_a_time_off_the_calendar_is_refused(server, records):
+    answer = server.predict([*records[:-1], {**records[-1], "date": "2013-03-02"}])
+    assert answer.status_code == 422
+    assert "instances[0][59].date: 2013-03-02 is no step of frequency 'B' with the holidays of NYSE" in answer.text
+
+
 @pytest.mark.parametrize("body", [b"", b"{}"])
 def test_a_forecast_answers_from_the_packed_readings_until_data_is_ingested(server, body):
     answer = server.client.post("/aapl/forecast", content=body).json()
@@ -62,7 +91,7 @@ def test_a_forecast_answers_from_the_packed_readings_until_data_is_ingested(serv
 
 
 def test_a_forecast_follows_what_is_ingested(server, readings, case, monkeypatch):
-    later = readings.assign(**{case.time: readings[case.time] + pd.Timedelta(days=7)})
+    later = readings.assign(**{case.time: case.calendar.steps_after(readings[case.time].iloc[4], len(readings))})
     ingest(case, later, server.kitchen.home, monkeypatch)
 
     def ask() -> dict[str, Any] | None:
@@ -72,6 +101,43 @@ def test_a_forecast_follows_what_is_ingested(server, readings, case, monkeypatch
     answer = poll(ask, every_s=0.1, timeout_s=60)
     assert answer is not None
     assert answer["predictions"][0]["as_of"] == "2013-03-08"
+
+
+def test_a_forecast_says_that_it_is_stale_while_a_delivery_is_held(server, monkeypatch):
+    def keep(state: State, known: Delivery | None = None) -> Delivery:
+        with monkeypatch.context() as patch:
+            patch.setenv("OKAWARI_HOME", str(server.kitchen.home))
+            load_settings.cache_clear()
+            delivery = known or Delivery(
+                source="prices.csv", state=state, verdict="held", reason="a jump", rows=60, digest="d",
+                at=pd.Timestamp("2013-04-02", tz="UTC").to_pydatetime(),
+            )  # fmt: skip
+            stored = record_delivery("aapl", replace(delivery, state=state))
+        load_settings.cache_clear()
+        return stored
+
+    def await_stale(text: str | None) -> bool:
+        asked = poll(
+            lambda: server.client.post("/aapl/forecast").json()["stale"] == text or None, every_s=0.2, timeout_s=60
+        )
+        return asked is True
+
+    assert await_stale(None)
+    held = keep(State.HELD)
+    assert await_stale(f"delivery {held.id} of 2013-04-02 is held")
+    keep(State.DISCARDED, held)
+    assert await_stale(None)
+
+
+def trading_days_until(last: str) -> list[str]:
+    calendar = load_case("aapl").calendar
+    assert calendar is not None
+    return (
+        calendar.steps_between(pd.Timestamp("2012-10-01"), pd.Timestamp(last))[-60:]
+        .astype("datetime64[D]")
+        .astype(str)
+        .tolist()
+    )
 
 
 def ingest(case: Case, frame: pd.DataFrame, home, monkeypatch) -> None:
@@ -129,7 +195,8 @@ def test_the_api_page_documents_columns_with_units_and_ranges(server, case):
     body = paths["/aapl/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     window = body["properties"]["instances"]["items"]
     fields = window["items"]["properties"]
-    assert window["minItems"] == 60
+    assert window["minItems"] == 1  # with times, fewer readings may cover the 60 steps
+    assert window["description"] == "Readings, oldest first, that cover at least 60 steps."
     assert set(fields) == {case.time, *case.column_names}
     assert fields["close"]["exclusiveMinimum"] == 0
     assert "(USD)" in fields["close"]["description"]

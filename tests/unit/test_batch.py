@@ -64,12 +64,13 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
+TIMES = ["time_1", "time_2", "time_3"]
+
+
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    frame = pd.read_csv(path, parse_dates=["as_of"], dtype={"model_version": str})
-    steps = [name for name in frame.columns if name.split("_")[0] in ("mean", "lower", "upper")]
-    return frame.astype(dict.fromkeys(steps, "float32"))
+    return pd.read_csv(path, parse_dates=["as_of"], dtype={"model_version": str})
 
 
 def _answer_one_by_one(readings: pd.DataFrame, case: Case, model: Model) -> pd.DataFrame:
@@ -81,6 +82,9 @@ def _answer_one_by_one(readings: pd.DataFrame, case: Case, model: Model) -> pd.D
         for name, values_BH in (("mean", answer.mean_BH), ("lower", answer.lower_BH), ("upper", answer.upper_BH)):
             if values_BH is not None:
                 row |= {f"{name}_{step}": value for step, value in enumerate(values_BH[0], start=1)}
+        if case.calendar is not None:
+            ahead = case.calendar.steps_after(row["as_of"], case.horizon).astype("datetime64[D]").astype(str)
+            row |= {f"time_{step}": day for step, day in enumerate(ahead, start=1)}
         rows.append({**row, "model_version": model.version, "graph_sha256": model.graph.sha256})
     return pd.DataFrame(rows)
 
@@ -154,7 +158,7 @@ def test_a_model_without_interval_has_no_columns_for_bounds(
 ) -> None:
     bare = _make_model(small_case, interval=False)
     score_file(small_case, bare, _write(readings, tmp_path / "in.csv"), tmp_path / "out.parquet")
-    names = ["as_of", "level", "mean_1", "mean_2", "mean_3", "model_version", "graph_sha256"]
+    names = ["as_of", "level", "mean_1", "mean_2", "mean_3", *TIMES, "model_version", "graph_sha256"]
     assert list(_read(tmp_path / "out.parquet").columns) == names
 
 
@@ -217,6 +221,7 @@ def _damage(readings: pd.DataFrame) -> pd.DataFrame:
 def test_damaged_rows_are_refused_with_their_reason_and_the_others_answered_as_if_they_were_not_there(
     small_case: Case, model: Model, readings: pd.DataFrame, tmp_path: Path
 ) -> None:
+    small_case = replace(small_case, frequency=None, holidays="")
     source = _write(_damage(readings), tmp_path / "in.csv")
     scored = score_file(small_case, model, source, tmp_path / "out.parquet")
     refused = pd.read_csv(tmp_path / "out.refused.csv")
@@ -233,7 +238,7 @@ def test_damaged_rows_are_refused_with_their_reason_and_the_others_answered_as_i
 
 
 def test_a_row_whose_answer_is_no_number_is_refused(small_case: Case, readings: pd.DataFrame, tmp_path: Path) -> None:
-    steep = Model("1", Graph.load(build_graph(ConstantCore(np.full(3, 90.0)), small_case, None)))  # exp(90) > float32
+    steep = Model("1", Graph.load(build_graph(ConstantCore(np.full(3, 800.0)), small_case, None)))  # exp(800) > float64
     source = _write(readings, tmp_path / "in.csv")
     with pytest.raises(InvalidInput, match="row 12: the model's answer is not a finite number"):
         score_file(small_case, steep, source, tmp_path / "out.csv")

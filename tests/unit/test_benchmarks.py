@@ -17,6 +17,7 @@ SMALLEST = {
     "hostile": "--slices 1 --kinds 'deep nesting'",
     "batch": "--rounds 1 --share 0.02",
     "false_alarms": "--seeds 2 --series iid",
+    "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
     "records": "--parts blobs --seeds 2",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",

@@ -39,7 +39,7 @@ def _mix(readings: pd.DataFrame, *rows: dict[str, Any]) -> pd.DataFrame:
         (_row(close=None), "close is missing"),
         (_row(close=-20.8), "close is below low; close must be above 0, came -20.8"),
         (_row(volume=0), "volume must be above 0, came 0.0"),
-        (_row(high=19.0), "high is below low; high is below close; high is below open"),
+        (_row(high=19.0), "high is below low; high is below open; high is below close"),
         (_row(open=22.0), "high is below open"),
         (_row(close=19.9), "close is below low"),
         (_row(close="twenty"), "close is 'twenty', not a number"),
@@ -54,7 +54,7 @@ def _mix(readings: pd.DataFrame, *rows: dict[str, Any]) -> pd.DataFrame:
         (_row(date=None), "date is missing"),
         (_row(date=20010604), "date is 20010604, not a time"),
         (_row(date=36_000.5), "date is 36000.5, not a time"),
-        (_row(date="", open=None), "date is '', not a time; open is missing"),
+        (_row(date="", open=None), "date is missing; open is missing"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason_and_no_other(

@@ -132,9 +132,12 @@ ANSWER = {
             "mean": [27.125, 27.25],
             "interval": {"coverage_share": 0.9, "measured_share": None, "lower": [26.0, 25.0], "upper": [28.0, 29.0]},
             "note": None,
+            "times": ["2008-01-03", "2008-01-04"],
+            "times_note": None,
         }
     ],
     "source": "ingested",
+    "stale": None,
 }
 
 
@@ -153,8 +156,8 @@ def test_a_forecast_is_shown_with_its_interval_and_how_to_explain_it(call: Call,
     assert said.code == 0
     assert "lstm version 7, after 2008-01-02" in said.out
     assert [line.split() for line in said.out.splitlines() if "27." in line] == [
-        ["1", "27.125", "26", "28"],
-        ["2", "27.25", "25", "29"],
+        ["1", "2008-01-03", "27.125", "26", "28"],
+        ["2", "2008-01-04", "27.25", "25", "29"],
     ]
     assert "The interval is meant to contain 90% of the true values." in said.out
     assert f"okawari explain {'ab' * 16}" in said.out
@@ -336,7 +339,13 @@ def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
     again = call("score", "aapl", "new.csv", "answers.parquet")
     assert (again.code, again.err.count("\n")) == (1, 1)
     assert again.err.startswith("okawari: answers.parquet exists already; nothing was written.")
-    assert call("score", "aapl", "new.csv", "answers.parquet", "--overwrite").code == 0
+    recorded = call("score", "aapl", "new.csv", "answers.parquet", "--overwrite", "--journal", "--json")
+    assert (recorded.code, json.loads(recorded.out)) == (0, {
+        "case": "aapl", "version": "1", "target": "answers.parquet", "refused_file": "answers.refused.csv", "rows": 460,
+        "answered": 448, "refused": 1, "early": 11, "journal": True,
+        "first_reason": "row 460: close is '?', not a number",
+    })  # fmt: skip
+    assert len(prediction_log.load_predictions("aapl")) == 448
 
 
 def test_an_output_that_is_there_is_refused_before_the_registry_is_asked(
@@ -373,11 +382,28 @@ def test_a_source_that_is_not_there_is_named_before_the_registry_is_asked(call: 
             ("diabetes", "--live"),
             "Case diabetes has no live source; leave out --live, or add a live source to the case.",
         ),
+        (
+            ("aapl", "--file", "."),
+            ". is a folder, and case aapl reads no pictures; give a .csv or .parquet file",
+        ),
+        (("digits", "--file", "."), "{here} has no subfolders; each label needs one with its pictures"),
+        (("aapl", "--file", "notes.md"), "notes.md ends in '.md'; Okawari reads .csv and .parquet."),
+        (("tsla",), "There is no case 'tsla'; there are aapl, blobs, cpi, diabetes, digits."),
     ],
 )
 def test_a_typing_error_is_told_before_anything_is_started(call: Call, arguments: tuple[str, ...], told: str) -> None:
+    Path("notes.md").touch()
     said = call("run", *arguments)  # no Prefect server runs here
-    assert (said.code, said.err) == (1, f"okawari: {told}\n")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert said.err.startswith(f"okawari: {told.replace('{here}', str(Path.cwd()))}")
+    for name in ("aapl", "diabetes", "digits"):
+        assert decision_log.load_decisions(name) == [], "a typing error is no verdict on the data"
+
+
+def test_two_sources_are_a_usage_error(call: Call) -> None:
+    said = call("run", "aapl", "--file", "new.csv", "--live")
+    assert said.code == 2
+    assert "Both --file and --live are given" in said.err
 
 
 # --- run ----------------------------------------------------------------------------------------------------------
@@ -423,6 +449,14 @@ def test_a_first_round_ingests_trains_and_reconciles_and_ends_with_the_status(ca
         "cause_id": request["id"],
     }
     assert "serving version 7" in said.out
+
+
+def test_a_round_can_end_with_one_document(call: Call, flows: SmallServer) -> None:
+    said = call("run", "aapl", "--json")
+    assert said.code == 0
+    found = json.loads(said.out)
+    assert found["case"] == "aapl" and found["serving"]["version"] == "7" and found["leaderboard"] is None
+    assert list(_list_started(flows)) == ["ingest", "train", "reconcile"]
 
 
 def test_a_case_with_a_champion_is_not_trained_for_nothing(

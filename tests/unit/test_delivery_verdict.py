@@ -194,7 +194,7 @@ def test_with_thirty_rows_a_factor_of_ten_is_found_and_with_fifteen_nothing_is_j
     case = make_series(**PRICES)
     assert find(crash(draw_walk(31), 30, 10.0), 30, case) and not find(draw_walk(31), 30, case)
     contract = learn_table(start_contract(case), case, lay_out(draw_walk(15)))
-    assert list_unjudged(contract, case, 21) == ["x"]
+    assert list_unjudged(contract, case) == ["x"]
     assert find(crash(draw_walk(16), 15, 10.0), 15, case) == []
 
 
@@ -293,7 +293,7 @@ CASE = make_series(**COUNTS)
 CONTRACT = replace(
     learn_counts(start_contract(CASE), Counts(rows=1000, refused=4, missing={"x": 10}), by_person=False),
     time=TimeMeaning(name="day"),
-    dialect={"ends_cut": "no"},
+    dialect={"ends_cut": "no", "accepted_notes": "fields are separated by ;"},
 )
 JUMP = Jump(
     column="x", at=pd.Timestamp("2024-05-01"), before=132.5, after=13250.0, n_values=1, scale="ratio", largest=1.2,
@@ -312,7 +312,9 @@ VERDICTS = {
     "all rows are fine": (tell(), "accepted", "all 100 rows are valid"),
     "a few rows are refused": (tell(refused=3, first_refusal="x is 'n/a'"), "accepted in part", "3 of 100 rows"),
     "all rows are unreadable": (tell(refused=100), "held", "100 of 100 rows (100%) are refused; 0% is usual"),
-    "all of three rows are unreadable": (tell(3, refused=3), "accepted in part", "3 of 3 rows refused"),
+    "both of two rows are unreadable": (tell(2, refused=2), "accepted in part", "2 of 2 rows refused"),
+    "all of three rows are unreadable": (tell(3, refused=3), "held", "3 of 3 rows (100%) are refused"),
+    "14 % are unreadable": (tell(150, refused=21), "held", "21 of 150 rows (14%) are refused; 0% is usual"),
     "60 % of a column are empty": (tell(missing={"x": 60}), "held", "60 of 100 rows (60%) are without x; 1% is usual"),
     "some more than usual are empty": (tell(missing={"x": 6}), "accepted", "all 100 rows are valid"),
     "40 % have a new word": (tell(new_words={"x": 40}), "held", "40 of 100 rows (40%) have words of x that are new"),
@@ -331,8 +333,8 @@ VERDICTS = {
     ),
     "a jump in a new edition": (tell(edition=Edition(reason="a new edition"), moved=(JUMP,)), "held", "x goes from"),
     "a cut file": (tell(ends_cut=True), "held", "ends within its last line"),
-    "times in another format": (tell(time_format="%d/%m/%Y"), "held", "times are written as %d/%m/%Y"),
-    "times in the recorded format": (tell(time_format="iso"), "accepted", "all 100 rows"),
+    "times in another format": (tell(notes=["times are written 31/12/2024"]), "held", "times are written 31/12/2024"),
+    "a format that a person has accepted": (tell(notes=["fields are separated by ;"]), "accepted", "all 100 rows"),
     "too little history": (tell(unjudged=["x"]), "accepted", "too little history to judge the level of x"),
 }  # fmt: skip
 

@@ -126,7 +126,8 @@ def test_a_graph_serves_a_case_whose_labels_were_sorted_or_added_to(home: Path) 
     own = know_graph(SORTED, graph.labels)
     assert list_words(own) == {"plan": PLANS, "outcome": OUTCOMES}
     numbers = replace(SORTED, columns=(SORTED.columns[0], Column(name="plan")))
-    with pytest.raises(InvalidInput, match="disagree whether plan holds words or numbers"):
+    told = r"takes the columns months, plan \(words\); case churn sends months, plan\. Train it again"
+    with pytest.raises(InvalidInput, match=told):
         require_fit(graph, numbers)
 
 

@@ -43,7 +43,7 @@ def test_a_lagged_feature_over_two_columns_looks_one_reading_back(small_case: Ca
 
 
 def test_features_stay_finite_where_readings_are_absurd(small_case: Case) -> None:
-    absurd = np.array([[[0, 0, 0, 0, 0], [1e25, 1e25, -5, 1e-30, 1e25]]], dtype=np.float32)
+    absurd = np.array([[[0, 0, 0, 0, 0], [1e150, 1e25, -5, 1e-200, 1e25]]])
     assert np.isfinite(compute_features(small_case, absurd)).all()
 
 

@@ -236,14 +236,16 @@ def test_numbers_without_times_are_regressed_on_the_other_columns() -> None:
     ]
 
 
-def test_times_that_order_no_forecast_are_left_out_with_the_reason() -> None:
+def test_times_that_order_no_forecast_order_the_records() -> None:
     table = draw_sales(200)
     flag = _guess(table, "promo")
     assert isinstance(flag.case.task, Classify)
-    assert flag.left_out["date"] == "times, but the target is 0 or 1; name this column with --time to forecast"
-    assert "labels" in _guess(table.assign(kind=["a", "b"] * 100), "kind").left_out["date"]
+    assert flag.case.time == "date" and "date" not in flag.case.column_names
+    assert "the target is 0 or 1; name this column with --time to forecast" in flag.assumed["time"]
+    labels = _guess(table.assign(kind=["a", "b"] * 100), "kind")
+    assert labels.case.time == "date" and "labels" in labels.assumed["time"]
     repeated = table.assign(date=[*table["date"][:100], *table["date"][:100]])
-    assert "repeats a time in 100 of 200 rows" in _guess(repeated, "units").left_out["date"]
+    assert "repeats a time in 100 of 200 rows" in _guess(repeated, "units").assumed["time"]
 
 
 # --- what is no case ----------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_a_deployable_is_read_back_as_it_was_saved(deployable: Deployable, folde
     assert (found.manifest, found.graph) == (deployable.manifest, deployable.graph)
     np.testing.assert_array_equal(found.golden.x_BTF, deployable.golden.x_BTF)
     np.testing.assert_array_equal(found.golden.mean_BH, deployable.golden.mean_BH)
-    assert found.golden.x_BTF.dtype == np.float32
+    assert found.golden.x_BTF.dtype == np.float64
     pd.testing.assert_frame_equal(found.recent, deployable.recent)
 
 

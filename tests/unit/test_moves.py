@@ -105,7 +105,7 @@ def test_answers_keep_to_the_columns_bounds(minimum: float | None, maximum: floa
         assert not np.signbit(getattr(kept, part)[getattr(kept, part) == 0]).any()
 
 
-def test_a_truth_on_its_bound_stays_inside_whatever_float32_makes_of_the_bound() -> None:
+def test_a_truth_on_its_bound_stays_inside() -> None:
     low, high = 0.1, 0.9
     assert float(np.float32(low)) > low and float(np.float32(high)) < high
     days = pd.date_range("2024-01-01", periods=60)

@@ -106,11 +106,21 @@ def test_what_is_no_instance_never_leaves(service: Edge, client: Client) -> None
     assert not service.asked
 
 
+TIMES = {"times": ["2024-01-31"], "times_note": None}
 PREDICTIONS: list[tuple[type[AnyPrediction], dict[str, Any]]] = [
-    (Prediction, {"as_of": None, "unit": "", "level": 1.0, "mean": [1.0], "interval": None, "note": None}),
-    (Outlook, {"as_of": None, "unit": "", "level": 1.0, "heads": {"trend": {"label": "up", "probabilities": {}}}}),
+    (Prediction, {"as_of": None, "unit": "", "level": 1.0, "mean": [1.0], "interval": None, "note": None, **TIMES}),
+    (
+        Outlook,
+        {
+            "as_of": None,
+            "unit": "",
+            "level": 1.0,
+            "heads": {"trend": {"label": "up", "probabilities": {}, "note": None}},
+            **TIMES,
+        },
+    ),
     (Estimate, {"unit": "", "value": 1.0, "interval": None, "note": None}),
-    (Label, {"label": "up", "probabilities": {"up": 1.0}}),
+    (Label, {"label": "up", "probabilities": {"up": 1.0}, "note": None}),
 ]
 
 

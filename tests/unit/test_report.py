@@ -107,9 +107,19 @@ def test_the_contingency_test_judges_categories_inside_evidently() -> None:
         pd.DataFrame({"same": rng.choice(list("abcde"), 500), "other": other}) for other in (["x", "y"] * 250, "x")
     ]
     data = [Dataset.from_pandas(frame, data_definition=definition) for frame in frames]
-    metrics = [ValueDrift(column=name, method="chi2_contingency", threshold=0.001) for name in ("same", "other")]
+    metrics = [ValueDrift(column=name, method="contingency", threshold=0.001) for name in ("same", "other")]
     tests = Report(metrics, include_tests=True).run(*data).dict()["tests"]
     assert [test["status"].value for test in tests] == ["SUCCESS", "FAIL"]
+
+
+def test_words_are_drawn_with_the_numbers_of_the_verdict() -> None:
+    random = np.random.default_rng(5)
+    old = pd.DataFrame({"plan": random.choice(["a", "b", "(missing)"], 400), "fee": random.normal(size=400)})
+    new = pd.DataFrame({"plan": random.choice(["a", "c"], 80), "fee": random.normal(size=80)})
+    old.loc[:40, "fee"] = np.nan
+    verdict = measure_drift(old, new, Drift(), in_order=False)
+    report = build_report(old, new, verdict, title="words")  # raises if Evidently computes other numbers
+    assert report.statuses == {"plan": True, "fee": False}
 
 
 @pytest.mark.slow

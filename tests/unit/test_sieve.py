@@ -74,7 +74,7 @@ def test_a_wrong_time_costs_its_own_row_and_no_other(
 
 def _make_readings() -> pd.DataFrame:
     close = 20 + np.arange(21) / 8
-    frame = pd.DataFrame({"date": pd.date_range("2001-06-01", periods=21), "open": close, "high": close + 1})
+    frame = pd.DataFrame({"date": pd.bdate_range("2001-06-01", periods=21), "open": close, "high": close + 1})
     return frame.assign(low=close - 1, close=close, volume=1e7)
 
 
@@ -85,8 +85,8 @@ _READINGS = _make_readings()
 def test_a_late_and_a_repeated_row_are_told_apart_across_borders(size: int, small_case: Case) -> None:
     _, reasons = _filter_file(_rows(_READINGS, [0, 1, 5, 5, 3, 6]), small_case, size)
     assert reasons == {
-        4: "date appears more than once, came 2001-06-06 00:00:00",
-        5: "date is not later than 2001-06-06 00:00:00, an earlier row, came 2001-06-04 00:00:00",
+        4: "date appears more than once, came 2001-06-08 00:00:00",
+        5: "date is not later than 2001-06-08 00:00:00, an earlier row, came 2001-06-06 00:00:00",
     }
 
 

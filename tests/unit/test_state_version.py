@@ -109,6 +109,22 @@ def test_records_of_version_1_are_numbered_by_their_times_and_later_ones_follow(
     assert [row["seq"] for row in decision_log.load_decisions("aapl")] == [4, 3, 2, 1]
 
 
+@pytest.mark.fault
+def test_predictions_of_version_2_get_an_empty_key_and_later_ones_keep_theirs(folder: Path) -> None:
+    answer = {"id": "one", "index": 0, "case": "aapl", "mean": [1.0], "version": "1"}
+    row = {**answer, "at": datetime(2024, 1, 2, tzinfo=UTC)}
+    _write_old("predictions", [row], lacks=("label", "key"))
+    write_state_version(folder, 2)
+    assert migrate_state(load_case) == (2, STATE_VERSION)
+    ensure_state.cache_clear()
+    later = {**answer, "index": 1, "at": "2024-01-03T00:00:00+00:00", "key": "k"}
+    prediction_log.record_predictions("aapl", [later])
+    found = prediction_log.load_predictions("aapl")
+    assert found[["index", "key"]].to_numpy().tolist() == [[0, None], [1, "k"]]
+    assert found["mean"].map(list).tolist() == [[1.0], [1.0]]
+    assert prediction_log.find_keyed("aapl", ["k"])["k"][0].index == 1
+
+
 _OUTCOME = {
     "id": "one", "index": 0, "step": 1, "target": "", "at": datetime(2024, 1, 2, tzinfo=UTC), "case": "aapl",
 }  # fmt: skip
@@ -168,7 +184,7 @@ def test_records_follow_those_of_version_2(folder: Path) -> None:
     migrate_state(lambda name: FRUIT if name == "fruit" else load_case(name), say=lambda _: None)
     ensure_state.cache_clear()
     good = pd.DataFrame({"grams": [90.0, 100.0], "colour": ["yellow", "green"], "fruit": ["pear", "apple"]})
-    done = snapshots.record_readings(FRUIT, good, pd.DataFrame(), datetime(2025, 1, 1, tzinfo=UTC))
+    done = snapshots.record_readings(FRUIT, good, pd.DataFrame({"reason": []}), datetime(2025, 1, 1, tzinfo=UTC))
     assert (done.new_rows, done.snapshot.rows) == (1, 3)
     assert snapshots.load_readings(FRUIT)["colour"].tolist() == ["green", "red", "yellow"]
 
@@ -182,7 +198,7 @@ def test_a_case_without_a_file_is_named_and_read_when_it_has_one(folder: Path) -
     assert [line for line in told if line.startswith("fruit: its case file cannot be loaded")]
     assert snapshots.load_readings(FRUIT)["colour"].tolist() == ["green", "red"]
     good = pd.DataFrame({"grams": [90.0], "colour": ["yellow"], "fruit": ["pear"]})
-    snapshots.record_readings(FRUIT, good, pd.DataFrame(), datetime(2025, 1, 1, tzinfo=UTC))
+    snapshots.record_readings(FRUIT, good, pd.DataFrame({"reason": []}), datetime(2025, 1, 1, tzinfo=UTC))
     assert snapshots.load_readings(FRUIT)["colour"].tolist() == ["green", "red", "yellow"]
 
 

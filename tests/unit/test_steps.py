@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 
 from okawari.case import Case
+from okawari.clients.prediction_service import to_instances
+from okawari.data.files import TableFile
+from okawari.data.local_days import read_until
 from okawari.data.validation import check_readings
-from okawari.dataset.steps import drop_missing_steps, lay_out_steps
+from okawari.dataset.steps import drop_missing_steps, lay_out_steps, take_window
 from okawari.errors import InvalidInput
 from okawari.storage import snapshots
 
@@ -51,7 +54,8 @@ def test_missing_steps_become_rows_without_values(gapped: tuple[Case, pd.DataFra
 
 def test_snapshots_store_the_rows_that_came_and_load_the_steps(home: Path, gapped: tuple[Case, pd.DataFrame]) -> None:
     case, frame = gapped
-    checked = check_readings(frame, case, NOW)
+    local = frame["date"].dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin")
+    checked = check_readings(frame.assign(date=local.dt.strftime("%Y-%m-%d")), case, NOW)
     ingested = snapshots.record_readings(case, checked.good, checked.refused, NOW)
     assert (len(checked.refused), ingested.snapshot.rows) == (0, len(frame))
     pd.testing.assert_frame_equal(snapshots.load_stored(case), frame)
@@ -92,3 +96,33 @@ def test_a_frequency_that_is_not_that_of_the_readings_is_refused(gapped: tuple[C
         lay_out_steps(frame, replace(case, frequency="ME"))
     with pytest.raises(InvalidInput, match="at most 100 steps for each reading"):
         lay_out_steps(frame, replace(case, frequency="s"))
+
+
+def test_a_window_that_is_sent_covers_its_steps_and_leaves_out_missing_ones(
+    gapped: tuple[Case, pd.DataFrame],
+) -> None:
+    case, frame = gapped
+    laid_out = lay_out_steps(frame, case)
+    first_is_missing = next(end for end in range(100, 300) if laid_out["close"].isna()[end - case.history])
+    if laid_out["close"].isna()[first_is_missing - 1]:
+        first_is_missing += next(n for n in range(9) if not laid_out["close"].isna()[first_is_missing + n - 1])
+    for end in (100, 200, first_is_missing):
+        window = take_window(laid_out.iloc[:end], case)
+        assert window["close"].notna().all()
+        pd.testing.assert_frame_equal(
+            lay_out_steps(window, case).tail(case.history).reset_index(drop=True),
+            laid_out.iloc[: laid_out["close"].iloc[:end].last_valid_index() + 1]
+            .tail(case.history)
+            .reset_index(drop=True),
+        )
+    [readings] = to_instances(case, [frame])
+    assert readings[-1]["date"] == "2023-12-25"  # a date of the zone
+
+
+@pytest.mark.parametrize("written", ["2023-07-01 {:02d}:00", "2023-07-01T{:02d}:00-04:00"])
+def test_a_day_ends_at_midnight_of_the_zone(written: str, tmp_path: Path, small_case: Case) -> None:
+    times = [written.format(hour) for hour in range(24)] + ["2023-07-02 00:00", "soon"]
+    pd.DataFrame({"date": times, "close": range(26)}).to_csv(tmp_path / "in.csv", index=False)
+    case = replace(small_case, frequency="h", holidays="", zone="America/New_York")
+    found = read_until(case, TableFile(tmp_path / "in.csv", time="date"), date(2023, 7, 1))
+    assert found.frame["date"].tolist() == [*times[:24], "soon"]

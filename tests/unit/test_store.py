@@ -18,7 +18,7 @@ from okawari.cases.loader import load_case
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput, NotYet
 from okawari.settings import Settings, adopt_settings
-from okawari.storage import snapshots, tables
+from okawari.storage import quarantine, snapshots, tables
 from okawari.storage.snapshots import Ingested
 from okawari.storage.tables import Unreadable, compact_table, open_table
 
@@ -41,7 +41,7 @@ def test_before_the_first_ingest_there_is_nothing_and_reading_says_what_to_run(h
     assert snapshots.load_snapshot(small_case) is None
     assert snapshots.snapshot_number(small_case) is None
     assert snapshots.load_recent(small_case, 5) is None
-    assert snapshots.count_quarantined(small_case) == 0
+    assert quarantine.count_quarantined(small_case) == 0
     with pytest.raises(NotYet, match="Case aapl has no readings yet; run: okawari run aapl"):
         snapshots.load_readings(small_case)
 
@@ -188,13 +188,13 @@ def test_refused_rows_are_kept_with_their_reasons_and_enter_no_snapshot(
 ) -> None:
     ingested = ingest(_damage(readings))
     assert (ingested.snapshot.rows, ingested.quarantined_rows) == (47, 3)
-    quarantine = snapshots.load_quarantine(small_case).set_index("reason")
-    assert set(quarantine.index) == {
+    refused = quarantine.load_quarantine(small_case).set_index("reason")
+    assert set(refused.index) == {
         "close is 'twenty', not a number",
         "low must be above 0, came -1.0",
         "date lies in the future, came 2003-06-02 00:00:00",
     }
-    kept = json.loads(quarantine.loc["close is 'twenty', not a number", "values"])
+    kept = json.loads(refused.loc["close is 'twenty', not a number", "values"])
     assert kept["close"] == "twenty"
     assert kept["date"] == f"{readings['date'][3]}"
 
@@ -204,8 +204,8 @@ def test_a_row_refused_again_later_is_quarantined_once(home: Path, small_case: C
         now = NOW + timedelta(hours=later)
         checked = check_readings(_damage(readings), small_case, now)
         snapshots.record_readings(small_case, checked.good, checked.refused, now)
-    assert snapshots.count_quarantined(small_case) == 3
-    assert set(snapshots.load_quarantine(small_case)["at"]) == {pd.Timestamp(NOW)}
+    assert quarantine.count_quarantined(small_case) == 3
+    assert set(quarantine.load_quarantine(small_case)["at"]) == {pd.Timestamp(NOW)}
 
 
 def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
@@ -214,7 +214,7 @@ def test_a_table_of_nothing_but_damage_is_an_error_first_and_no_harm_later(
     broken = readings[:3].assign(close=-1.0)
     with pytest.raises(InvalidInput, match="None of the 3 rows for case aapl is valid; see its quarantine"):
         ingest(broken)
-    assert snapshots.count_quarantined(small_case) == 3
+    assert quarantine.count_quarantined(small_case) == 3
     first = ingest(readings[:50])
     assert ingest(broken).snapshot == first.snapshot
 
@@ -264,7 +264,7 @@ def test_status_and_page_read_no_row_of_a_snapshot(
         stored.unlink()
     assert snapshots.load_snapshot(small_case, 0) == first
     assert snapshots.load_snapshot(small_case) == second
-    assert snapshots.count_quarantined(small_case) == 3
+    assert quarantine.count_quarantined(small_case) == 3
     with pytest.raises(Unreadable):
         snapshots.measure_snapshot(small_case, 0)
 

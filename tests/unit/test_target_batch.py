@@ -23,7 +23,7 @@ CPI = load_case("cpi")
 assert isinstance(CPI.task, Anticipate)
 TREND = replace(CPI.task.targets[0], labels=("falling", "very stable", "rising"))
 CASE = replace(CPI, task=replace(CPI.task, targets=(TREND, CPI.task.targets[1])))
-KNOWN, LINEAGE = ["as_of", "level"], ["model_version", "graph_sha256"]
+KNOWN, LINEAGE = ["as_of", "level"], ["time_1", "model_version", "graph_sha256"]
 LABEL = ["trend", "trend_falling", "trend_very stable", "trend_rising"]
 NUMBER = ["acceleration", "acceleration_lower", "acceleration_upper"]
 
@@ -101,12 +101,12 @@ def test_numbers_alone_and_labels_alone_have_their_own_columns_only(readings: pd
 def test_a_chunk_of_damaged_rows_answers_nothing_and_the_others_go_on(readings: pd.DataFrame, tmp_path: Path) -> None:
     damaged = readings.astype(object)
     damaged.loc[20:39, "cpi"] = "?"
-    model = _make_model()
-    scored = score_file(CASE, model, _write(damaged, tmp_path / "in.csv"), tmp_path / "out.parquet")
+    model, case = _make_model(), replace(CASE, frequency=None)  # the rows follow each other
+    scored = score_file(case, model, _write(damaged, tmp_path / "in.csv"), tmp_path / "out.parquet")
     assert (scored.answered, scored.refused, scored.early) == (175, 20, 8)
     assert scored.first_reason == "row 21: cpi is '?', not a number"
     good = readings.drop(index=range(20, 40))
-    score_file(CASE, model, _write(good, tmp_path / "good.csv"), tmp_path / "expected.parquet")
+    score_file(case, model, _write(good, tmp_path / "good.csv"), tmp_path / "expected.parquet")
     pd.testing.assert_frame_equal(_read(tmp_path / "out.parquet"), _read(tmp_path / "expected.parquet"))
 
 

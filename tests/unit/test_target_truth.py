@@ -16,7 +16,7 @@ CASE = load_case("cpi")
 READINGS = CASE.source.read()
 WINDOWS = cut_windows(READINGS, CASE)
 LAST = len(READINGS) - 1
-NOTHING_TOLD = pd.DataFrame({"id": [], "index": [], "step": [], "target": [], "value": []})
+NOTHING_TOLD = pd.DataFrame({"id": [], "index": [], "step": [], "target": [], "value": [], "label": []})
 MEAN = [0.2, 0.1, 0.7, 0.5, 0.1, 0.8, 0.1]  # rising, 0.5, moderate
 
 
@@ -35,7 +35,7 @@ def _match(*answers: dict[str, Any], told: pd.DataFrame = NOTHING_TOLD) -> dict[
 
 
 def _told(*rows: dict[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame([{"index": 0, "step": 1, **row} for row in rows])
+    return pd.DataFrame([{"index": 0, "step": 1, "label": None, "value": None, **row} for row in rows])
 
 
 def _find_truth(row: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_an_answer_whose_quarter_is_still_to_come_is_left_out() -> None:
 
 
 def test_a_told_outcome_counts_before_the_reading_comes_for_its_own_target_alone() -> None:
-    found = _match(_answer(LAST), told=_told({"id": f"for {LAST}", "target": "regime", "value": 1.0}))
+    found = _match(_answer(LAST), told=_told({"id": f"for {LAST}", "target": "regime", "label": "moderate"}))
     assert found["regime"][["truth", "hit"]].to_numpy().tolist() == [[1.0, 1.0]]
     assert found["trend"].empty and found["acceleration"].empty
 
@@ -72,13 +72,13 @@ def test_a_told_outcome_goes_before_the_reading_and_the_last_one_told_before_all
 
 def test_a_told_outcome_counts_also_if_a_newer_answer_for_the_quarter_was_given_none() -> None:
     answers = _answer(LAST, id="asked first"), _answer(LAST, id="asked again")
-    found = _match(*answers, told=_told({"id": "asked first", "target": "trend", "value": 0.0}))
+    found = _match(*answers, told=_told({"id": "asked first", "target": "trend", "label": "falling"}))
     assert found["trend"]["truth"].tolist() == [0.0]
 
 
 @pytest.mark.parametrize("other", [{"id": "another"}, {"index": 1}])
 def test_an_outcome_for_something_else_is_not_taken(other: dict[str, Any]) -> None:
-    found = _match(_answer(LAST), told=_told({"id": f"for {LAST}", "target": "trend", "value": 0.0, **other}))
+    found = _match(_answer(LAST), told=_told({"id": f"for {LAST}", "target": "trend", "label": "falling", **other}))
     assert found["trend"].empty
 
 

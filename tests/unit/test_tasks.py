@@ -56,7 +56,7 @@ RAW = pd.DataFrame(
         (lambda: Classify(target=Column(name="a")), "has no labels; use Regress"),
         (lambda: Regress(target=Column(name="a", labels=("x", "y"))), "has labels; use Classify"),
         (lambda: replace(CASE, columns=(*CASE.columns, Column(name="fruit"))), "lists its target fruit as a column"),
-        (lambda: replace(CASE, time="date"), "Write time=ARRIVED"),
+        (lambda: replace(CASE, time=CASE.column_names[0]), "write time=ARRIVED"),
         (
             lambda: replace(CASE, features=(LogRatio(name="f", numerator="grams", denominator="grams"),)),
             "columns of records are their features",

@@ -12,7 +12,7 @@ from okawari.evaluation.ground_truth import COLUMNS, match_truth
 
 CLOSES = {"2008-01-02": 27.8, "2008-01-03": 27.9, "2008-01-04": 25.7, "2008-01-07": 25.4}
 READINGS = pd.DataFrame({"date": pd.to_datetime(list(CLOSES)), "close": list(CLOSES.values())})
-NOTHING_TOLD = pd.DataFrame({"id": [], "index": [], "step": [], "target": [], "value": []})
+NOTHING_TOLD = pd.DataFrame({"id": [], "index": [], "step": [], "target": [], "value": [], "label": []})
 
 
 def _answer(as_of: str | None, **change: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def _match(case: Case, *answers: dict[str, Any], told: pd.DataFrame = NOTHING_TO
 
 
 def _told(**row: Any) -> pd.DataFrame:
-    return pd.DataFrame([{"index": 0, "step": 1, "target": "", **row}])
+    return pd.DataFrame([{"index": 0, "step": 1, "target": "", "label": None, **row}])
 
 
 def test_the_truth_of_an_answer_is_the_next_reading(small_case: Case) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from okawari.loop.status import LoopState
 from okawari.policy.standing import Bar, Identity, Ruling, Standing
 from okawari.security.api_keys import KeyScope, create_key
 from okawari.settings import Settings, adopt_settings
+from okawari.storage.delivery_log import Delivery, State
 from okawari.storage.snapshots import Snapshot
 from tests.browser.edges import ANY_CASE
 from ui import view_model
@@ -26,7 +27,7 @@ from ui.pages.loop import write_cards, write_decisions
 from ui.pages.outlook import write_ahead_caption, write_heading, write_history_caption, write_outlook
 from ui.pages.report import write_report
 from ui.pages.retraining import write_refusal, write_run
-from ui.pages.steps import expect_days, lay_out_steps
+from ui.pages.steps import lay_out_steps
 from ui.view_model import Facts, Links, load_facts, load_links
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -76,7 +77,7 @@ def full(bare: Facts, readings: pd.DataFrame) -> Facts:
     recent = readings.tail(250).reset_index(drop=True)
     said = Prediction(
         as_of=str(recent["date"].iloc[-1].date()), unit="USD", level=10.0,
-        mean=[10.1, 10.2, 10.3], interval=BAND, note=None,
+        mean=[10.1, 10.2, 10.3], interval=BAND, note=None, times=["2002-01-02", "2002-01-03", "2002-01-04"],
     )  # fmt: skip
     forecast = ForecastAnswer[AnyPrediction](id="f", model=MODEL, predictions=[said], source="ingested")
     champion = {
@@ -227,11 +228,11 @@ def test_the_band_starts_at_the_last_value_and_follows_the_interval(full: Facts)
     assert list(band.y) == [10.0, 11.0, 12.0, 13.0, 7.0, 8.0, 9.0, 10.0]
 
 
-def test_hovering_reads_in_dollars_with_the_expected_day(full: Facts) -> None:
+def test_hovering_reads_in_dollars_with_the_day(full: Facts) -> None:
     figure = draw_ahead(full)
     assert figure is not None
     texts = [row[0] for row in next(trace for trace in figure.data if trace.name == "forecast").customdata]
-    assert texts[1] == "Step 1, expected Tue 1 Jan 2002<br><b>$10.10</b><br>90% interval: $9.00 to $11.00"
+    assert texts[1] == "Step 1, Wed 2 Jan 2002<br><b>$10.10</b><br>90% interval: $9.00 to $11.00"
     assert texts[0] == "Last known, 31 Dec 2001<br><b>$10.00</b>"
 
 
@@ -258,29 +259,42 @@ def test_a_forecast_older_than_the_readings_starts_where_it_was_made(full: Facts
     assert figure is not None
     assert figure.data[0].customdata[-1][0].endswith(f"{made_at.day} {made_at:%b %Y}")
     assert facts.forecast is not None
-    assert lay_out_steps(facts.forecast.predictions[0], full.recent["date"]).days[0] == made_at
+    assert lay_out_steps(facts.forecast.predictions[0]).start == made_at
 
 
-def test_weekends_are_no_expected_days_for_daily_readings() -> None:
-    history = pd.Series(pd.bdate_range("2013-02-01", "2013-03-01"))
-    days = expect_days(history.iloc[-1], 6, history)
-    assert " ".join(f"{day:%a}" for day in days) == "Mon Tue Wed Thu Fri Mon"
+def test_steps_are_named_by_the_times_of_the_answer(full: Facts) -> None:
+    facts = _say(full, as_of="2023-12-31", times=["2024-01-31", "2024-02-29"], mean=[11.0, 12.0], interval=None)
+    assert facts.forecast is not None
+    steps = lay_out_steps(facts.forecast.predictions[0])
+    assert steps.days == [pd.Timestamp(day) for day in ("2023-12-31", "2024-01-31", "2024-02-29")]
+    history = draw_history(facts)
+    assert history is not None
+    assert list(history.data[-1].x) == steps.days
+    ahead = draw_ahead(facts)
+    assert ahead is not None
+    assert "Step 2, Thu 29 Feb 2024<br><b>$12.00</b>" in ahead.data[-1].customdata[2][0]
+    assert "Thu 29 Feb 2024" in write_outlook(facts)
 
 
-def test_weekly_readings_are_expected_a_week_apart() -> None:
-    history = pd.Series(pd.date_range("2013-01-04", periods=8, freq="7D"))
-    first, second = expect_days(history.iloc[-1], 2, history)
-    assert (first - history.iloc[-1]).days == (second - first).days == 7
+def test_steps_without_times_have_no_invented_days(full: Facts) -> None:
+    why = "The case has no frequency, so the times of the steps are not known."
+    facts = _say(full, times=None, times_note=why)
+    history, ahead = draw_history(facts), draw_ahead(facts)
+    assert history is not None and ahead is not None
+    assert [trace.name for trace in history.data] == ["reading"]
+    assert ahead.data[-1].customdata[1][0].startswith("Step 1<br>")
+    assert why in write_ahead_caption(facts)
 
 
-def test_readings_on_weekends_are_expected_on_weekends(full: Facts) -> None:
-    history = pd.Series(pd.date_range("2023-01-02", "2023-03-03"))
-    days = expect_days(history.iloc[-1], 4, history)
-    assert " ".join(f"{day:%a}" for day in days) == "Sat Sun Mon Tue"
-    assert full.recent is not None
-    assert "in business days" in write_ahead_caption(full)
-    daily = full.recent.assign(date=pd.date_range("2023-01-02", periods=len(full.recent)))
-    assert "in business days" not in write_ahead_caption(replace(full, recent=daily))
+def test_times_of_a_zone_are_shown_as_its_clocks_show_them(full: Facts) -> None:
+    facts = _say(
+        full, as_of="2024-05-01T23:00:00+02:00", times=["2024-05-02T00:00:00+02:00"], mean=[11.0], interval=None
+    )
+    assert facts.forecast is not None
+    assert lay_out_steps(facts.forecast.predictions[0]).days == [
+        pd.Timestamp("2024-05-01 23:00"),
+        pd.Timestamp("2024-05-02"),
+    ]
 
 
 @pytest.mark.parametrize(("level", "changes"), [(10.0, ("+0.10 units", "+0.30 units")), (0.0, ("+10.10 ", "+10.30 "))])
@@ -402,3 +416,24 @@ def test_a_person_can_sign_out_where_keys_are_needed(home: Path, bare: Facts) ->
     assert "Sign out" not in write_links(replace(bare, links=load_links()))
     create_key("ana", [KeyScope.READ])
     assert 'href="/sign-out"' in write_links(replace(bare, links=load_links()))
+
+
+def test_a_held_delivery_is_an_amber_notice_with_its_sentence_and_the_two_commands(full: Facts) -> None:
+    assert full.state is not None and full.forecast is not None
+    assert "stale" not in write_header(full, "<svg></svg>")
+    held = Delivery(
+        number=7, source="prices.csv", state=State.HELD, verdict="held", rows=60, digest="d",
+        reason="close goes from 132.5 to 13,250 <b>", at=datetime(2026, 11, 20, tzinfo=UTC),
+    )  # fmt: skip
+    waiting = replace(held, number=8, key="other", state=State.WAITING)
+    state = replace(full.state, deliveries=(held, waiting))
+    assert state.held is not None
+    stale = full.forecast.model_copy(update={"stale": "delivery d-0007 of 2026-11-20 is held"})
+    facts = replace(full, state=state, forecast=stale, trouble=(state.held,))
+    notice = write_trouble(facts)
+    assert "Delivery d-0007 is held: close goes from 132.5 to 13,250 &lt;b&gt;. d-0008 wait behind it." in notice
+    assert "okawari accept aapl d-0007" in notice and "okawari discard aapl d-0007" in notice
+    assert "ok-notice" in notice
+    assert 'ok-wait">Forecast is stale: delivery d-0007 of 2026-11-20 is held' in write_header(facts, "<svg></svg>")
+    quality = {**VERDICT, "kind": "quality", "verdict": "held"}
+    assert "ok-alert" in write_cards(replace(facts, state=replace(state, quality=quality)))

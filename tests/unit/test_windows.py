@@ -37,7 +37,7 @@ def test_every_window_with_full_truth_is_cut(small_case: Case, readings: pd.Data
 def test_a_window_holds_its_readings_its_time_and_its_truth(small_case: Case, readings: pd.DataFrame) -> None:
     windows, close = cut_windows(readings, small_case), readings["close"].to_numpy()
     row = 100
-    np.testing.assert_array_equal(windows.x_BTF[row, :, 3], close[row : row + 12].astype(np.float32))
+    np.testing.assert_array_equal(windows.x_BTF[row, :, 3], close[row : row + 12])
     assert windows.level_B[row] == close[row + 11]
     assert windows.at_B[row] == readings["date"].to_numpy()[row + 11]
     np.testing.assert_allclose(windows.r_BH[row], np.log(close[row + 12 : row + 15] / close[row + 11]), atol=1e-7)
@@ -50,8 +50,8 @@ def test_features_of_a_window_equal_features_of_the_frame(small_case: Case, read
 
 def test_the_last_window_is_the_newest_history(small_case: Case, readings: pd.DataFrame) -> None:
     x_1TF = last_window(readings, small_case)
-    assert x_1TF.shape == (1, 12, 5) and x_1TF.dtype == np.float32
-    np.testing.assert_array_equal(x_1TF[0], to_array(readings, small_case)[-12:].astype(np.float32))
+    assert x_1TF.shape == (1, 12, 5) and x_1TF.dtype == np.float64
+    np.testing.assert_array_equal(x_1TF[0], to_array(readings, small_case)[-12:])
 
 
 def test_cutting_leaves_the_frame_alone(small_case: Case, readings: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from okawari.case import Anticipate, Classify, Forecast, Growth, Regress
 from okawari.clients.wire import AnyPrediction, Estimate, Label, Outlook, Prediction
 from ui.markup import Markup
 from ui.pages.answers import Probability, list_probabilities
-from ui.pages.formats import format_amount, format_day, format_share
+from ui.pages.formats import format_amount, format_share, format_step_time
 from ui.pages.steps import Steps, find_start, lay_out_steps, list_days
 from ui.view_model import Facts
 
@@ -43,7 +43,7 @@ def _draw_past(task: object, facts: Facts, recent: pd.DataFrame) -> Figure:
 @_draw_past.register
 def _(task: Forecast, facts: Facts, recent: pd.DataFrame) -> Figure:
     """A line with the forecast at its end."""
-    days, values, unit = recent[facts.case.time], recent[facts.case.target.name], _unit(facts)
+    days, values, unit = list_days(facts), recent[facts.case.target.name], _unit(facts)
     figure = Figure(layout=_layout(unit))
     figure.add_scatter(x=days, y=values, name="reading", line={"color": _INK, "width": 1.6}, **_hover(unit, values))
     _add_answer(figure, facts)
@@ -55,7 +55,7 @@ def _(task: Forecast, facts: Facts, recent: pd.DataFrame) -> Figure:
 @_draw_past.register
 def _(task: Anticipate, facts: Facts, recent: pd.DataFrame) -> Figure:
     """The predicted growth over time."""
-    return _draw_growth(recent[facts.case.time], recent[facts.case.target.name], choose_shown(task))
+    return _draw_growth(list_days(facts), recent[facts.case.target.name], choose_shown(task))
 
 
 @_draw_past.register
@@ -84,21 +84,24 @@ def _(task: Classify, facts: Facts, recent: pd.DataFrame) -> Figure:
 
 def _add_answer(figure: Figure, facts: Facts) -> None:
     if facts.forecast is not None:
-        _add_prediction(facts.forecast.predictions[0], figure, list_days(facts))
+        _add_prediction(facts.forecast.predictions[0], figure)
 
 
 @singledispatch
-def _add_prediction(predicted: AnyPrediction, figure: Figure, days: pd.Series) -> None:
+def _add_prediction(predicted: AnyPrediction, figure: Figure) -> None:
     """Add the prediction to the chart of the newest readings; labels and growth have separate charts."""
 
 
 @_add_prediction.register
-def _(predicted: Prediction, figure: Figure, days: pd.Series) -> None:
-    _add_forecast(figure, lay_out_steps(predicted, days), predicted, by_step=False)
+def _(predicted: Prediction, figure: Figure) -> None:
+    """The steps at their times; an answer without times is drawn by steps in the other chart only."""
+    steps = lay_out_steps(predicted)
+    if steps.days is not None:
+        _add_forecast(figure, steps, predicted, steps.days)
 
 
 @_add_prediction.register
-def _(predicted: Estimate, figure: Figure, days: pd.Series) -> None:
+def _(predicted: Estimate, figure: Figure) -> None:
     figure.add_vline(x=predicted.value, line={"color": _ACCENT, "width": 2, "dash": "dot"})
 
 
@@ -120,8 +123,8 @@ def _(predicted: Prediction, facts: Facts) -> Figure | None:
     known = days[days <= find_start(predicted)].tail(AHEAD_READINGS)
     if facts.recent is not None and len(known):
         _add_known_steps(figure, known, facts.recent[facts.case.target.name].loc[known.index], _unit(facts))
-    steps = lay_out_steps(predicted, days)
-    _add_forecast(figure, steps, predicted, by_step=True)
+    steps = lay_out_steps(predicted)
+    _add_forecast(figure, steps, predicted, None)
     figure.update_xaxes(**_step_axis(len(known), steps))
     return figure
 
@@ -179,7 +182,7 @@ def _draw_growth(days: pd.Series, levels: pd.Series, target: Growth) -> Figure:
 
 def _add_known_steps(figure: Figure, days: pd.Series, values: pd.Series, unit: str) -> None:
     numbers = list(range(-len(days) + 1, 1))
-    when = [f"{day:%a} {format_day(day)}" for day in days]
+    when = [format_step_time(day, weekday=True) for day in days]
     figure.add_scatter(
         x=numbers,
         y=values,
@@ -192,8 +195,10 @@ def _add_known_steps(figure: Figure, days: pd.Series, values: pd.Series, unit: s
     )
 
 
-def _add_forecast(figure: Figure, steps: Steps, forecast: Prediction, *, by_step: bool) -> None:
-    x = steps.numbers if by_step else steps.days
+def _add_forecast(figure: Figure, steps: Steps, forecast: Prediction, days: list[pd.Timestamp] | None) -> None:
+    """Draw the steps at these days or, without days, at their numbers."""
+    by_step = days is None
+    x = steps.numbers if days is None else days
     if steps.lower is not None and steps.upper is not None:
         figure.add_scatter(
             x=[*x, *reversed(x)],
@@ -217,11 +222,11 @@ def _add_forecast(figure: Figure, steps: Steps, forecast: Prediction, *, by_step
 
 
 def _describe_step(steps: Steps, forecast: Prediction, number: int) -> str:
-    unit, day = forecast.unit, steps.days[number]
+    unit, amount = forecast.unit, format_amount(steps.mean[number], forecast.unit)
     if number == 0:
-        return _write_hover("Last known, {}<br><b>{}</b>", format_day(day), format_amount(steps.mean[0], unit))
-    when, amount = f"{day:%a} {format_day(day)}", format_amount(steps.mean[number], unit)
-    text = _write_hover("Step {}, expected {}<br><b>{}</b>", number, when, amount)
+        return _write_hover("Last known, {}<br><b>{}</b>", format_step_time(steps.start), amount)
+    when = "" if steps.days is None else f", {format_step_time(steps.days[number], weekday=True)}"
+    text = _write_hover("Step {}{}<br><b>{}</b>", number, when, amount)
     if forecast.interval is None or steps.lower is None or steps.upper is None:
         return f"{text}<br>no interval"
     span = f"{format_amount(steps.lower[number], unit)} to {format_amount(steps.upper[number], unit)}"

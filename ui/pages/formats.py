@@ -68,6 +68,16 @@ def format_day(when: Any) -> str:
     return f"{at.day} {at:%b %Y}" if at else str(when) if when else NONE
 
 
+def format_step_time(when: datetime, *, weekday: bool = False) -> str:
+    """The time of a step: its day, and the hour unless it is midnight.
+
+    >>> format_step_time(datetime(2024, 5, 2), weekday=True), format_step_time(datetime(2024, 5, 2, 6, 30))
+    ('Thu 2 May 2024', '2 May 2024, 06:30')
+    """
+    day = f"{when:%a} {format_day(when)}" if weekday else format_day(when)
+    return f"{day}, {when:%H:%M}" if (when.hour, when.minute) != (0, 0) else day
+
+
 def format_moment(when: Any) -> str:
     """A moment in UTC, to the minute.
 

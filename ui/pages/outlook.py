@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
-import pandas as pd
-
 from okawari.case import Anticipate, Case, Classify, Forecast, Regress
 from okawari.clients.wire import AnyPrediction, Bounds, Estimate, IntervalInfo, Label, Outlook, Prediction
 from okawari.formats import format_coverage, start_sentence
@@ -15,8 +13,8 @@ from okawari.schema.transforms import Difference, LogReturn, Transform
 from ui.markup import render
 from ui.pages.answers import list_numbers, list_probabilities
 from ui.pages.chart import choose_shown
-from ui.pages.formats import format_amount, format_day, format_share
-from ui.pages.steps import lay_out_steps, list_days, skips_weekends
+from ui.pages.formats import format_amount, format_share, format_step_time
+from ui.pages.steps import find_start, lay_out_steps, read_local
 from ui.pages.wording import describe_training_data, name_rows
 from ui.view_model import Facts
 
@@ -102,17 +100,17 @@ def _list_tiles(predicted: AnyPrediction, facts: Facts) -> list[Tile]:
 
 @_list_tiles.register
 def _(predicted: Prediction, facts: Facts) -> list[Tile]:
-    days = lay_out_steps(predicted, list_days(facts)).days
     level = format_amount(predicted.level, predicted.unit)
-    last = Tile(label="Last value", when=format_day(days[0]), amount=level, note="")
+    last = Tile(label="Last value", when=format_step_time(find_start(predicted)), amount=level, note="")
     steps = sorted({1, len(predicted.mean)})
-    return [last, *(_write_step_tile(predicted, step, days[step], facts.case) for step in steps)]
+    return [last, *(_write_step_tile(predicted, step, facts.case) for step in steps)]
 
 
-def _write_step_tile(predicted: Prediction, step: int, day: pd.Timestamp, case: Case) -> Tile:
+def _write_step_tile(predicted: Prediction, step: int, case: Case) -> Tile:
+    days = lay_out_steps(predicted).days
     return Tile(
         label="Next step" if step == 1 else f"Step {step}",
-        when=f"expected {day:%a} {format_day(day)}",
+        when="" if days is None else format_step_time(days[step], weekday=True),
         amount=format_amount(predicted.mean[step - 1], predicted.unit),
         note=_explain_step(predicted, step - 1, case),
     )
@@ -120,7 +118,8 @@ def _write_step_tile(predicted: Prediction, step: int, day: pd.Timestamp, case: 
 
 @_list_tiles.register
 def _(predicted: Outlook, facts: Facts) -> list[Tile]:
-    return [_write_head_tile(head, name) for name, head in predicted.heads.items()]
+    when = format_step_time(read_local(predicted.times[0])) if predicted.times else "next reading"
+    return [_write_head_tile(head, name, when) for name, head in predicted.heads.items()]
 
 
 @_list_tiles.register
@@ -140,24 +139,24 @@ def _(predicted: Label, facts: Facts) -> list[Tile]:
 
 
 @singledispatch
-def _write_head_tile(predicted: Estimate | Label, name: str) -> Tile:
+def _write_head_tile(predicted: Estimate | Label, name: str, when: str) -> Tile:
     """The tile of one of several targets."""
     raise NotImplementedError(f"No tile is defined for {type(predicted).__name__}; register it here.")
 
 
 @_write_head_tile.register
-def _(predicted: Estimate, name: str) -> Tile:
+def _(predicted: Estimate, name: str, when: str) -> Tile:
     """The number with its interval."""
     amount, title = format_amount(predicted.value, predicted.unit), start_sentence(_in_words(name))
-    return Tile(label=title, when="next reading", amount=amount, note=_write_span(predicted))
+    return Tile(label=title, when=when, amount=amount, note=_write_span(predicted))
 
 
 @_write_head_tile.register
-def _(predicted: Label, name: str) -> Tile:
+def _(predicted: Label, name: str, when: str) -> Tile:
     """The most probable label with the others."""
     ranked = sorted(predicted.probabilities.items(), key=lambda each: -each[1])
     shares = " · ".join(f"{label} {format_share(share, digits=0)}" for label, share in ranked)
-    return Tile(label=start_sentence(_in_words(name)), when="next reading", amount=predicted.label, note=shares)
+    return Tile(label=start_sentence(_in_words(name)), when=when, amount=predicted.label, note=shares)
 
 
 def _write_span(predicted: Estimate) -> str:
@@ -201,7 +200,7 @@ def _(task: Anticipate, case: Case) -> str:
 
 
 def write_ahead_caption(facts: Facts) -> str:
-    """The caption of the close-up. Its x axis counts steps, because the days of future readings are not known."""
+    """The caption of the close-up. Its x axis counts steps; without the times of steps, it says why."""
     return "" if facts.forecast is None else _write_ahead(facts.forecast.predictions[0], facts)
 
 
@@ -213,8 +212,7 @@ def _write_ahead(predicted: AnyPrediction, facts: Facts) -> str:
 
 @_write_ahead.register
 def _(predicted: Prediction, facts: Facts) -> str:
-    hint = "in business days; holidays not known" if skips_weekends(list_days(facts)) else ""
-    return render("caption", text=f"Next {len(predicted.mean)} steps", hint=hint)
+    return render("caption", text=f"Next {len(predicted.mean)} steps", hint=predicted.times_note or "")
 
 
 def _explain_step(predicted: Prediction, index: int, case: Case) -> str:

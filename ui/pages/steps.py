@@ -1,4 +1,4 @@
-"""The calendar days of a forecast's steps, after the known readings."""
+"""The steps of a forecast for a chart, each with the time that the service names."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ from dataclasses import dataclass
 import pandas as pd
 
 from okawari.clients.wire import Prediction
+from okawari.schema.calendar import to_local
 from ui.view_model import Facts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """A forecast's steps for a chart; step 0 is the last known value. `days` are expected days."""
+    """A forecast's steps for a chart; step 0 is the last known value. `days` are the times that clocks of the data's
+    zone show; None where the answer names no times.
+    """
 
     numbers: list[int]
-    days: list[pd.Timestamp]
+    start: pd.Timestamp
+    days: list[pd.Timestamp] | None
     mean: list[float]
     lower: list[float] | None
     upper: list[float] | None
 
 
-def lay_out_steps(forecast: Prediction, history: pd.Series) -> Steps:
-    """Assign days to a forecast's steps, following the last reading."""
-    n_steps = len(forecast.mean)
-    start = find_start(forecast)
-    band = forecast.interval
+def lay_out_steps(forecast: Prediction) -> Steps:
+    """A forecast's steps, following the last reading."""
+    start, band = find_start(forecast), forecast.interval
+    times = forecast.times
     return Steps(
-        numbers=list(range(n_steps + 1)),
-        days=[start, *expect_days(start, n_steps, history)],
+        numbers=list(range(len(forecast.mean) + 1)),
+        start=start,
+        days=None if times is None else [start, *map(read_local, times)],
         mean=[forecast.level, *forecast.mean],
         lower=[forecast.level, *band.lower] if band else None,
         upper=[forecast.level, *band.upper] if band else None,
@@ -36,32 +40,23 @@ def lay_out_steps(forecast: Prediction, history: pd.Series) -> Steps:
 
 
 def find_start(forecast: Prediction) -> pd.Timestamp:
-    """Time of the last known reading, step 0."""
+    """Time of the last known reading, step 0, as clocks of the data's zone show it."""
     assert forecast.as_of is not None, "a forecast from stored readings has the time of the last one"
-    return pd.Timestamp(forecast.as_of)
+    return read_local(forecast.as_of)
 
 
-def expect_days(start: pd.Timestamp, n_steps: int, history: pd.Series) -> list[pd.Timestamp]:
-    """Days of the next readings: business days if no reading was on a weekend, else days at the median distance.
+def read_local(text: str) -> pd.Timestamp:
+    """A time of an answer as clocks of the data's zone show it.
 
-    >>> days = expect_days(pd.Timestamp("2013-03-01"), 2, pd.Series(pd.bdate_range("2013-02-01", "2013-03-01")))
-    >>> [f"{day:%a %d}" for day in days]
-    ['Mon 04', 'Tue 05']
+    >>> read_local("2024-05-02T00:30:00+02:00")
+    Timestamp('2024-05-02 00:30:00')
     """
-    if skips_weekends(history):
-        return list(pd.bdate_range(start + pd.Timedelta(days=1), periods=n_steps))
-    usual = pd.Timedelta(history.diff().median())
-    return [start + usual * step for step in range(1, n_steps + 1)]
-
-
-def skips_weekends(history: pd.Series) -> bool:
-    """Whether readings are daily or more frequent, with none on a weekend. True if there are fewer than two."""
-    if len(history) < 2:
-        return True
-    usual = pd.Timedelta(history.diff().median())
-    return usual <= pd.Timedelta(days=1) and not (history.dt.dayofweek >= 5).any()
+    return pd.Timestamp(text).tz_localize(None)
 
 
 def list_days(facts: Facts) -> pd.Series:
-    """Times of the loaded readings, ascending; empty if there are none."""
-    return pd.Series([], dtype="datetime64[ns]") if facts.recent is None else facts.recent[facts.case.time]
+    """Times of the loaded readings as clocks of the data's zone show them, ascending; empty if there are none."""
+    if facts.recent is None:
+        return pd.Series([], dtype="datetime64[ns]")
+    times = facts.recent[facts.case.time]
+    return pd.Series(to_local(times.to_numpy(dtype="datetime64[ns]"), facts.case.zone), index=times.index)

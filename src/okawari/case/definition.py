@@ -15,7 +15,9 @@ from okawari.errors import require
 from okawari.schema.calendar import Calendar, require_zone
 from okawari.schema.columns import NAME, AtLeast, Column
 from okawari.schema.features import Feature
+from okawari.schema.keys import TAKEN_NAMES
 from okawari.schema.layout import DataLayout
+from okawari.schema.step_times import StepTimes
 from okawari.schema.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -28,13 +30,14 @@ class Case:
     """One prediction problem. `columns` set the order of a question's numbers everywhere, also in the graph's input.
 
     The target of a series is one of these columns. The target of a record is an additional column, which is not in a
-    question. Records are independent: their only time is that of arrival, and their columns are their features. The
+    question. Records are independent, and their columns are their features. With `time=ARRIVED` their only time is that
+    of arrival; with `time="created_at"` the newest by that time are the holdout, and the time is no input. The
     first of `candidates` is the baseline: the naive model that every other candidate has to beat.
 
     `frequency` is the step of a series' calendar, an offset alias of pandas such as "D", "B", "W-SUN", "ME", "QE", "h"
     or "15min"; None for readings without a calendar. `zone` is the time zone of the data, and `holidays` names the
-    country or exchange on whose holidays a calendar of working days has no steps. `key` names the user's own key of a
-    record, which requests and outcomes may carry.
+    country or exchange on whose holidays a calendar of working days has no steps. `key` names the column or field of
+    the user's own key, which requests, rows to score and outcomes may carry; it is no input.
 
     Raises:
         InvalidInput: a name that is not an identifier, an unknown column in a feature, rule or target, or no candidate.
@@ -74,6 +77,7 @@ class Case:
         require_zone(self.zone)
         self.layout.check_calendar(self.name, self.calendar, self.holidays)
         self._check_picture()
+        self._check_key()
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
 
@@ -88,12 +92,33 @@ class Case:
             "a record with one number for each pixel. Correct one of them.",
         )
 
+    def _check_key(self) -> None:
+        """The key is a name of its own: neither a column, nor the time, nor a field of requests and outcomes."""
+        if not self.key:
+            return
+        require(bool(NAME.match(self.key)), f"Case.key is {self.key!r}; use lower-case letters, digits and _.")
+        taken = (*TAKEN_NAMES, self.time, *self.known_names)
+        require(
+            self.key not in taken,
+            f"Case.key is {self.key!r}; a key is neither a column of the case nor one of {', '.join(TAKEN_NAMES)}. "
+            f"Give it another name; rename=(({self.key!r}, 'own_key'),) of the source renames the column on reading.",
+        )
+
     def _references(self) -> Mapping[str, set[str]]:
         return {
             **self.task.references,
             "rules": {name for rule in self.rules for name in (rule.greater, rule.smaller)},
             "features": {name for each in self.features for name in each.columns},
         }
+
+    def may_miss(self, column: Column) -> bool:
+        """Whether readings may lack a value of a column: it allows that, or missing steps of the calendar have none."""
+        return column.allows_missing or self.frequency is not None
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Whether a question may lack values."""
+        return any(self.may_miss(column) for column in self.columns)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -113,7 +138,7 @@ class Case:
     @property
     def layout(self) -> DataLayout:
         """The layout of readings in a table: a series, or records."""
-        return self.task.layout
+        return self.task.choose_layout(self.time)
 
     @property
     def calendar(self) -> Calendar | None:
@@ -121,6 +146,11 @@ class Case:
         if self.frequency is None:
             return None
         return Calendar(frequency=self.frequency, zone=self.zone, holidays=self.holidays)
+
+    @property
+    def step_times(self) -> StepTimes:
+        """Names the steps of an answer of a series."""
+        return StepTimes(self.calendar, self.horizon)
 
     @property
     def time_columns(self) -> tuple[str, ...]:

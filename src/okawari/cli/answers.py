@@ -35,11 +35,18 @@ def _show_predictions(first: AnyPrediction, answer: PredictAnswer[Any]) -> None:
 @_show_predictions.register
 def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
     rows = [
-        {"step": step, f"mean ({first.unit})".removesuffix(" ()"): mean, **_bounds(first.interval, step)}
+        {
+            "step": step,
+            **_name_time(first.times, step),
+            f"mean ({first.unit})".removesuffix(" ()"): mean,
+            **_bounds(first.interval, step),
+        }
         for step, mean in enumerate(first.mean, start=1)
     ]
     show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
     interval = first.interval
+    if first.times_note:
+        console.print(first.times_note)
     console.print(first.note if interval is None else format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
 
@@ -47,7 +54,10 @@ def _(first: Prediction, answer: PredictAnswer[Any]) -> None:
 @_show_predictions.register
 def _(first: Outlook, answer: PredictAnswer[Any]) -> None:
     rows = [{"target": name, **_describe_head(predicted)} for name, predicted in first.heads.items()]
-    show_table(rows, f"{_describe_model(answer)}, after {first.as_of}")
+    when = f", for {first.times[0]}" if first.times else ""
+    show_table(rows, f"{_describe_model(answer)}, after {first.as_of}{when}")
+    if first.times_note:
+        console.print(first.times_note)
     for interval in first.intervals[:1]:
         console.print(format_coverage(interval.coverage_share, interval.measured_share))
     _show_id(answer)
@@ -105,6 +115,10 @@ def _describe_model(answer: PredictAnswer[Any]) -> str:
 
 def _show_id(answer: PredictAnswer[Any], more: str = "") -> None:
     console.print(f"id {answer.id}  (okawari explain {answer.id}{more})", soft_wrap=True)
+
+
+def _name_time(times: list[str] | None, step: int) -> dict[str, str]:
+    return {} if times is None else {"time": times[step - 1]}
 
 
 def _bounds(interval: IntervalInfo | None, step: int) -> dict[str, Any]:

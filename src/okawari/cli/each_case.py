@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import typer
+
 from okawari.cases.loader import load_cases
-from okawari.errors import CasesFailed, InvalidInput, OkawariError
+from okawari.errors import CasesFailed, DeliveryHeld, InvalidInput, OkawariError
 from okawari.storage.disk_faults import explain_disk_fault
 
 Failures = dict[str, str]
@@ -60,3 +62,18 @@ def describe_failure(error: Exception) -> str:
     if isinstance(error, OkawariError):
         return str(error)
     return explain_disk_fault(error) or f"{type(error).__name__}: {error}"
+
+
+def do_each(case: str | None, names: Sequence[str], act: Callable[[str], object]) -> Failures:
+    """Call `act` with each name and return the failures; with the one case that was asked for, if any, and raise."""
+    if case is None:
+        return attempt_each(names, act)
+    act(case)
+    return {}
+
+
+def end_command(failed: Failures, held: Failures | None = None) -> None:
+    """Print the failures and the held deliveries; exit with code 1 or 3 if there are any."""
+    show_failures({**failed, **(held or {})})
+    if failed or held:
+        raise typer.Exit(1 if failed else DeliveryHeld.exit_code)

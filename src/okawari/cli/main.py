@@ -5,12 +5,10 @@ Heavy imports are inside the functions.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,14 +17,20 @@ from okawari import __version__
 from okawari.cli.deliveries import accept, deliveries, discard
 from okawari.cli.doctor import doctor
 from okawari.cli.help import HelpfulCommand, HelpfulGroup
+from okawari.cli.interrupts import stop_on_sigterm
 from okawari.cli.keys import keys
+from okawari.cli.leaderboard import leaderboard
 from okawari.cli.migrate import migrate
 from okawari.cli.new import new
+from okawari.cli.options import Month
+from okawari.cli.outcomes import outcomes
 from okawari.cli.predict import explain, predict, score
 from okawari.cli.quantize import quantize
 from okawari.cli.readings import readings
+from okawari.cli.run import run, show_training
+from okawari.cli.status import status
 from okawari.cli.versions import approve, pin, promote, reject, rollback, unbar, unpin, versions
-from okawari.errors import DeliveryHeld, OkawariError
+from okawari.errors import OkawariError
 from okawari.settings import Settings, load_settings
 from okawari.storage.disk_faults import explain_disk_fault
 from okawari.storage.group_lock import wait_for_restarts
@@ -41,9 +45,13 @@ app = typer.Typer(
 )
 _DECISIONS = (versions, rollback, promote, pin, unpin, approve, reject, unbar)
 for command in (
+    run,
+    status,
     predict,
     score,
+    outcomes,
     explain,
+    leaderboard,
     new,
     quantize,
     readings,
@@ -56,13 +64,6 @@ for command in (
 ):
     app.command(cls=HelpfulCommand)(command)
 app.add_typer(keys)
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Last day to read.")]
-Month = Annotated[
-    datetime,
-    typer.Option(
-        formats=["%Y-%m"], metavar="YYYY-MM", show_default=False, help="Last month to simulate; 2008-12, if left out."
-    ),
-]
 
 
 def main() -> None:
@@ -107,81 +108,19 @@ def up(
     from okawari.local.supervisor import run_group
 
     settings = load_settings()
-    with _stop_on_sigterm(), ExitStack() as running:
+    with stop_on_sigterm(), ExitStack() as running:
         names, broken = require_loadable(settings.case_names)
         show_failures(broken)
         with report_progress() as report:
             group = running.enter_context(run_group(settings, report))
             failed = broken | _take_rounds(names, report)
-        attempt_each(names, _show_leaderboard)
+        attempt_each(names, show_training)
         show_urls(_list_urls(settings))
         show_failures(failed)
         if once:
             raise typer.Exit(1 if failed else 0)
         print("All servers are running; press Ctrl-C to stop them.")
         group.serve()
-
-
-@app.command(cls=HelpfulCommand)
-def run(
-    case: Annotated[str | None, typer.Argument(metavar="CASE", help="Name of a case, such as aapl.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Run all cases of OKAWARI_CASES, one after the other.")] = False,
-    until: Day = None,
-    file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Table or folder of pictures to read instead of the source.")
-    ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Read the case's live source.")] = False,
-    new_edition: Annotated[
-        bool, typer.Option("--new-edition", help="The source has published its history anew; take all its revisions.")
-    ] = False,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train even if there is no reason.")] = False,
-) -> None:
-    """Run a case once through the loop: ingest, check, monitor, and train if there is a reason. Needs `okawari up`.
-
-    Exit codes: 0 the data is stored; 3 a delivery is held until a person decides (`okawari accept` or `okawari
-    discard`); 4 the whole table is refused; 1 any other failure.
-
-    Example: okawari run aapl --until 2008-06-30
-    """
-    from okawari.cases.loader import load_case
-    from okawari.cli.deliveries import require_settled
-    from okawari.cli.output import report_progress
-    from okawari.cli.round import take_round
-    from okawari.data.files import choose_source
-
-    if (case is None) is not every:
-        raise typer.BadParameter("Give the name of one case, or --all for all cases of OKAWARI_CASES.")
-    given = {"until": until and until.date().isoformat(), "file": file and str(file.resolve()), "live": live}
-    given["new_edition"] = new_edition
-    source = {key: value for key, value in given.items() if value}
-
-    def do_each(act: Callable[[str], object]) -> None:
-        failed.update(_do_each(case, [name for name in load_settings().case_names if name not in failed], act))
-
-    failed: dict[str, str] = {}
-    do_each(lambda name: choose_source(load_case(name), file, live))
-    with report_progress() as report:
-        do_each(lambda name: take_round(name, report, retrain=retrain, **source))
-    do_each(_show_leaderboard)
-    do_each(_show_status)
-    held: dict[str, str] = {}
-    held.update(_do_each(case, [name for name in load_settings().case_names if name not in failed], require_settled))
-    _end(failed, held)
-
-
-@app.command(cls=HelpfulCommand)
-def status(
-    case: Annotated[
-        str | None, typer.Argument(metavar="CASE", help="Name of a case; all served ones, if left out.")
-    ] = None,
-) -> None:
-    """Show the snapshot, the champion, the served version, the last verdicts and the last decision."""
-    from okawari.clients import prediction_service
-    from okawari.registry.client import limit_waiting
-
-    limit_waiting()
-    names = prediction_service.list_case_names() if case is None else ()
-    _end(_do_each(case, names, _show_status))
 
 
 @app.command(cls=HelpfulCommand)
@@ -200,7 +139,7 @@ def loop(
     from okawari.simulation.sandbox import isolate
 
     settings = isolate(load_settings(), fresh)
-    with _stop_on_sigterm(), report_progress() as report:
+    with stop_on_sigterm(), report_progress() as report:
         months, links = _rehearse(settings, until.date(), report)
     show_rehearsal(months, links)
     if not all(link.held for link in links):
@@ -224,50 +163,6 @@ def _take_rounds(names: Sequence[str], report: Any) -> dict[str, str]:
     return failed
 
 
-def _do_each(case: str | None, names: Sequence[str], act: Callable[[str], object]) -> dict[str, str]:
-    """Call `act` with each name and return the failures; with the one case that was asked for, if any, and raise."""
-    from okawari.cli.each_case import attempt_each
-
-    if case is None:
-        return attempt_each(names, act)
-    act(case)
-    return {}
-
-
-def _end(failed: dict[str, str], held: dict[str, str] | None = None) -> None:
-    """Print the failures and the held deliveries; exit with code 1 or 3 if there are any."""
-    from okawari.cli.each_case import show_failures
-
-    show_failures({**failed, **(held or {})})
-    if failed or held:
-        raise typer.Exit(1 if failed else DeliveryHeld.exit_code)
-
-
-def _show_status(name: str) -> None:
-    from okawari.cli.output import show_state
-    from okawari.clients import prediction_service
-    from okawari.errors import ServerUnreachable
-    from okawari.loop.status import read_state
-
-    problem = None
-    try:
-        serving = prediction_service.load_serving(name)
-    except ServerUnreachable as unreachable:
-        serving, problem = None, str(unreachable)
-    show_state(read_state(name), serving, problem)
-
-
-def _show_leaderboard(name: str) -> None:
-    """Show the leaderboard of the training that produced the champion."""
-    from okawari.cli.output import show_leaderboard
-    from okawari.registry import runs, versions
-
-    champion = versions.load_champion(name)
-    if champion is not None:
-        rows = runs.load_leaderboard(champion.run_id)
-        show_leaderboard(rows, f"\n{name}: the training of version {champion.version}")
-
-
 def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
     import pandas as pd
 
@@ -280,29 +175,6 @@ def _rehearse(settings: Settings, until: date, report: Any) -> tuple[Any, Any]:
         rehearsal = Rehearsal(load_case("aapl"), report, until=last)
         links = rehearsal.run()
     return rehearsal.months, links
-
-
-@contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM and a closed terminal stop the servers as Ctrl-C does, and exit without a traceback on each."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # A shell that starts a process in the background makes it ignore SIGINT, so the handler is set explicitly.
-    stops = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup lets a program outlive its terminal
-        stops.append(signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in stops}
-    try:
-        yield
-    except KeyboardInterrupt:
-        with suppress(OSError):  # the terminal may be gone
-            print("Stopped.", flush=True)
-        raise SystemExit(130) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _list_urls(settings: Settings) -> dict[str, str]:

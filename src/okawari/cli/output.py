@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from okawari.case import Case
     from okawari.clients.wire import ModelInfo
     from okawari.evaluation.variants import Compared
-    from okawari.scoring.job import Scored
+    from okawari.scoring.progress import Scored
     from okawari.simulation.checks import Link, Month
     from okawari.storage.snapshots import Snapshot
 
@@ -99,7 +99,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         # becomes wider than the terminal. Other text wraps.
         # A heading breaks between its words only.
         heading = str(name).replace("_", " ")
-        values = [_format(row[name]) for row in rows] if is_number else []
+        values = [_format(row[name]) for row in rows] if is_number or place == 0 else []
         widest = max(map(len, [*values, *heading.split()]), default=None)
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
     for row in rows:
@@ -157,6 +157,8 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
             past = f", on version {row['model_version']}" if name in _VERSION_VERDICTS and state.is_past(row) else ""
             outcome = describe_outcome(row["kind"], row["action"])
             tree.add(f"{name}: {outcome} ({row['at']:%Y-%m-%d %H:%M} UTC{past}): {row['reason']}")
+    if state.refused_outcome is not None:
+        tree.add(f"outcomes: {state.refused_outcomes} refused; the newest: {state.refused_outcome['reason']}")
     for line in list_standing(state):
         tree.add(line)
     if state.held is not None:
@@ -169,7 +171,9 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
 def show_lineage(lineage: Lineage) -> None:
     """Print the lineage of a prediction."""
     prediction, version, snapshot = lineage.prediction, lineage.version, lineage.snapshot
-    tree = Tree(Text.assemble("prediction ", (prediction["id"], "bold"), f" of {prediction['at']}: {lineage.answer}"))
+    key = f" (key {prediction['key']})" if prediction.get("key") else ""
+    named = Text.assemble("prediction ", (prediction["id"], "bold"), f"{key} of {prediction['at']}: {lineage.answer}")
+    tree = Tree(named)
     made = tree.add(
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"

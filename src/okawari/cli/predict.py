@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from okawari.cli.document import AsJson, divert_text, print_document
+from okawari.cli.options import Decimal, TimeFormat
 from okawari.errors import InvalidInput, require
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def predict(
 
 def score(
     case: CaseName,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A .csv or .parquet file of rows, ordered by time.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A table of rows, ordered by time.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="The .csv or .parquet file to write.")],
     version: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Registered version to use instead of the champion.")
@@ -58,6 +60,12 @@ def score(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output file, or the parts of another job.")
     ] = False,
+    journal: Annotated[
+        bool, typer.Option("--journal", help="Record the answers, so that outcomes can be sent for them.")
+    ] = False,
+    time_format: TimeFormat = "",
+    decimal: Decimal = "",
+    as_json: AsJson = False,
 ) -> None:
     """Predict for every row of a file with the champion's graph. Run it again to resume an interrupted job.
 
@@ -68,20 +76,40 @@ def score(
     """
     from okawari.cases.loader import load_case
     from okawari.cli.output import report_progress, show_scored
+    from okawari.data.file_format import Stated
+    from okawari.scoring.checkpoint import Place
     from okawari.scoring.job import check_job, load_model, score_file
 
-    problem = load_case(case)
-    check_job(problem, source, target, overwrite=overwrite)
-    with report_progress() as report:
-        model = load_model(problem, version)
-        scored = score_file(problem, model, source, target, overwrite=overwrite, watch=report.show_step)
-    show_scored(scored, model.version, target)
+    stated = Stated(time_format=time_format, decimal=decimal)
+    with divert_text(as_json):
+        problem = load_case(case)
+        for sentence in check_job(problem, source, target, overwrite=overwrite, stated=stated).said:
+            print(f"{source}: {sentence}", file=sys.stderr)
+        with report_progress() as report:
+            model = load_model(problem, version)
+            scored = score_file(
+                problem,
+                model,
+                source,
+                target,
+                overwrite=overwrite,
+                journal=journal,
+                stated=stated,
+                watch=report.show_step,
+            )
+    if as_json:
+        refused = Place(target).refused if scored.refused else None
+        where = {"case": case, "version": model.version, "target": target, "refused_file": refused}
+        print_document({**where, **vars(scored), "journal": journal})
+    else:
+        show_scored(scored, model.version, target)
 
 
 def explain(
     prediction: Annotated[
         str, typer.Argument(metavar="ID", help="The id of an answer; id:3 for its fourth prediction.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Show the model version, training, snapshot and decisions behind a prediction, and check every digest.
 
@@ -93,7 +121,12 @@ def explain(
     prediction_id, _, index = prediction.partition(":")
     if index and not index.isdecimal():
         raise InvalidInput(f"{prediction!r} is not a prediction; use an id, or id:3 for its fourth prediction.")
-    show_lineage(trace_prediction(prediction_id, int(index or 0)))
+    with divert_text(as_json):
+        lineage = trace_prediction(prediction_id, int(index or 0))
+    if as_json:
+        print_document(lineage)
+    else:
+        show_lineage(lineage)
 
 
 _MOST_REQUESTS = 20
@@ -114,10 +147,20 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     from okawari.data.files import read_instead
     from okawari.data.tabular import read_table
     from okawari.data.validation import check_readings
+    from okawari.data.writing import read_writing
 
     case = load_case(name)
-    raw = read_table(read_instead(file, case))
-    checked = check_readings(raw.frame, case, datetime.now(UTC), with_target=False, broken=raw.broken)
+    raw = read_table(read_instead(file, case), numbers=[each.name for each in case.columns if not each.labels])
+    for sentence in (*raw.assumed, *raw.notes):
+        print(f"{file}: {sentence}", file=sys.stderr)
+    checked = check_readings(
+        raw.frame,
+        case,
+        datetime.now(UTC),
+        with_target=False,
+        broken=raw.broken,
+        writing=read_writing(raw, case),
+    )
     if not checked.refused.empty:
         print(f"{file}: {checked.reason}", file=sys.stderr)
     instances, size = to_instances(case, [checked.good]), case.serving.max_instances

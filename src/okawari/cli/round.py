@@ -33,7 +33,8 @@ def take_round(name: str, report: Reporter, *, retrain: bool = False, **source: 
         name: name of the case.
         report: where progress is shown.
         retrain: train even without a reason.
-        source: what `ingest` takes beside the case: `until`, `file`, `live`, `new_edition`.
+        source: what `ingest` takes beside the case: `until`, `file`, `live`, `new_edition`, `time_format`,
+            `decimal`.
 
     Raises:
         DataRefused: the whole table was refused.

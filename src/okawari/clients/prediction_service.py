@@ -25,8 +25,10 @@ from okawari.clients.wire import (
     PredictRequest,
     Reading,
 )
-from okawari.dataset.arrays import format_time
+from okawari.dataset.steps import take_window
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
+from okawari.schema.calendar import format_times
+from okawari.schema.columns import find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
 from okawari.security.tls import build_trust
@@ -93,13 +95,22 @@ class Client:
         """Predict from the newest known readings. The service records every answer."""
         return self._request("POST", f"/{case}/forecast", {}, ForecastAnswer[AnyPrediction])
 
-    def predict(self, case: str, instances: Sequence[Instance]) -> PredictAnswer[AnyPrediction]:
-        """Predict from given readings: one prediction for each instance, in the same order."""
-        return self._request("POST", f"/{case}/predict", _write_request(instances, case), PredictAnswer[AnyPrediction])
+    def predict(
+        self, case: str, instances: Sequence[Instance], *, keys: Sequence[str | int | None] | None = None
+    ) -> PredictAnswer[AnyPrediction]:
+        """Predict from given readings: one prediction for each instance, in the same order.
+
+        `keys` are your own keys of the instances, by which their outcomes may be sent (`Case.key`).
+        """
+        body = _write_request(instances, case) | ({} if keys is None else {"keys": list(keys)})
+        return self._request("POST", f"/{case}/predict", body, PredictAnswer[AnyPrediction])
 
     def send_outcomes(self, case: str, outcomes: Sequence[Outcome]) -> int:
         """Send true values; returns the number of recorded outcomes."""
         body = OutcomesRequest(outcomes=list(outcomes)).model_dump(mode="json", exclude_none=True)
+        for outcome in body["outcomes"]:
+            if "key" in outcome:
+                del outcome["index"]
         return self._request("POST", f"/{case}/outcomes", body, Accepted).accepted
 
     def load_serving(self, case: str) -> ModelInfo | None:
@@ -223,7 +234,7 @@ def _list_instances(layout: DataLayout, case: Case, frames: Sequence[pd.DataFram
 
 @_list_instances.register(SeriesLayout)
 def _(layout: SeriesLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[Instance]:
-    return [_to_readings(case, frame.tail(case.history)) for frame in frames]
+    return [_to_readings(case, take_window(frame, case)) for frame in frames]
 
 
 @_list_instances.register(RecordLayout)
@@ -232,8 +243,9 @@ def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[
 
 
 def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
-    times = {name: frame[name].map(format_time) for name in case.time_columns}
-    return frame[list(case.column_names)].assign(**times).to_dict("records")  # type: ignore[return-value]
+    times = {name: format_times(frame[name].to_numpy(), case.zone) for name in case.time_columns}
+    values = {each.name: frame[each.name].map(each.write_json).astype(object) for each in find_words(case.columns)}
+    return frame[list(case.column_names)].assign(**values, **times).to_dict("records")  # type: ignore[return-value]
 
 
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:

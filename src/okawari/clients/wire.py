@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field
 
+TIMES = "Time of each step ahead, in the zone of the data: ISO 8601, a date where steps are days or longer."
 MEASURED = "Share of held-out true values that such intervals contained, for the first step or number."
 
 
@@ -40,6 +41,8 @@ class Prediction(BaseModel):
     as_of: str | None = Field(description="Time of the instance's last reading, if readings have a time.")
     unit: str
     level: float = Field(description="The target's value in the last reading.")
+    times: list[str] | None = Field(default=None, description=TIMES)
+    times_note: str | None = Field(default=None, description="Why the times are not known.")
     mean: list[float] = Field(description="One value for each step ahead.")
     interval: IntervalInfo | None
     note: str | None
@@ -73,6 +76,7 @@ class Label(BaseModel):
 
     label: str
     probabilities: dict[str, float]
+    note: str | None = Field(default=None, description="Words of the instance that the model does not know.")
 
     @property
     def intervals(self) -> list[Bounds]:
@@ -86,6 +90,8 @@ class Outlook(BaseModel):
     as_of: str | None = Field(description="Time of the instance's last reading, if readings have a time.")
     unit: str = Field(description="Unit of `level`.")
     level: float = Field(description="The last value of the column whose growth is predicted.")
+    times: list[str] | None = Field(default=None, description=TIMES)
+    times_note: str | None = Field(default=None, description="Why the times are not known.")
     heads: dict[str, Estimate | Label] = Field(description="A number or a label for each target.")
 
     @property
@@ -127,13 +133,15 @@ class PredictRequest(BaseModel):
     future: list[list[Reading]] | None = Field(
         default=None, description="For each instance, values that are known ahead, by step. No case uses it yet."
     )
+    keys: list[str | int | None] | None = Field(default=None, description="Your own key of each instance.")
 
 
 class Outcome(BaseModel):
     """The true value for one prediction."""
 
-    id: str = Field(description="The answer's id.")
-    index: int = Field(default=0, description="Which instance of the answer.")
+    id: str | None = Field(default=None, description="The answer's id.")
+    index: int = Field(default=0, description="Which instance of the answer; only with an id.")
+    key: str | int | None = Field(default=None, description="Your own key of the instance, instead of id and index.")
     step: int | None = Field(default=None, description="Which step ahead, for a forecast.")
     target: str | None = Field(default=None, description="Which target, for a case with several.")
     value: float | str = Field(description="The number, or the label.")
@@ -190,6 +198,7 @@ class CaseInfo(BaseModel):
     previous: ModelInfo | None
     refused: str | None = Field(description="Reason why the newest deployed model does not serve.")
     columns: list[ColumnInfo]
+    key: str = Field(default="", description="Field of your own key; empty for a case without.")
     history: int = Field(description="Number of newest readings of an instance that are used.")
     horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str

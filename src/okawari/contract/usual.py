@@ -6,8 +6,9 @@ of `Counts`. All of them are of bounded size, whatever the table's. Pure: no clo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import singledispatch
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from okawari.case import Case, Column
 from okawari.contract.contract import Contract
-from okawari.contract.levels import Shift, find_shift, measure_levels, measure_shift
-from okawari.contract.moves import LONGEST, Floats, Jump, Values, find_jump, measure_moves
+from okawari.contract.levels import MIN_KNOWN, Shift, find_shift, measure_levels, measure_shift
+from okawari.contract.moves import LONGEST, MIN_MOVES, Floats, Jump, Values, find_jump, measure_moves
+from okawari.schema.columns import find_numbers
+from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 MOST_ACCEPTED = 8
 """Accepted levels that are kept for each column; the newest ones."""
@@ -42,12 +45,32 @@ class Counts:
 
 def list_numbers(case: Case) -> tuple[Column, ...]:
     """The number columns of a case."""
-    return tuple(column for column in case.known_columns if not column.labels)
+    return find_numbers(case.known_columns)
+
+
+Measure = Callable[[Floats, Mapping[str, float]], dict[str, float]]
+"""Measures a column, given what was usual in it before."""
+
+
+@singledispatch
+def choose_measure(layout: DataLayout) -> tuple[Measure, int]:
+    """How the columns of a table with this layout are measured, and the fewest values that they are judged by."""
+    raise NotImplementedError(f"No measure is defined for {type(layout).__name__}; register it here.")
+
+
+@choose_measure.register
+def _(layout: SeriesLayout) -> tuple[Measure, int]:
+    return measure_moves, MIN_MOVES + 1
+
+
+@choose_measure.register
+def _(layout: RecordLayout) -> tuple[Measure, int]:
+    return measure_levels, MIN_KNOWN
 
 
 def learn_table(contract: Contract, case: Case, table: pd.DataFrame) -> Contract:
     """The contract with the usual moves or levels of a table: the case's readings, ascending in time."""
-    measure = measure_moves if case.layout.in_order else measure_levels
+    measure, _ = choose_measure(case.layout)
     for column in list_numbers(case):
         known = contract.find(column.name)
         if known is not None:
@@ -94,7 +117,7 @@ def learn_shifts(contract: Contract, case: Case, delivered: pd.DataFrame) -> Con
     """The contract with the largest difference between the level of a delivery of records and the stored one."""
     for column in list_numbers(case):
         known = contract.find(column.name)
-        if known is not None:
+        if known is not None and "log_q50" in known.usual:
             shift = abs(measure_shift(to_floats(delivered[column.name]), known.usual))
             largest = max(known.usual.get("shift_largest", 0.0), shift)
             contract = contract.with_column(replace(known, usual={**known.usual, "shift_largest": largest}))
@@ -156,9 +179,10 @@ def find_shifts(contract: Contract, case: Case, delivered: pd.DataFrame) -> list
     return [shift for shift in found if shift is not None]
 
 
-def list_unjudged(contract: Contract, case: Case, least: int) -> list[str]:
+def list_unjudged(contract: Contract, case: Case) -> list[str]:
     """The number columns with fewer stored values than a judgement needs."""
     known = {column.name: contract.find(column.name) for column in list_numbers(case)}
+    _, least = choose_measure(case.layout)
     return [name for name, column in known.items() if column is None or column.usual.get("values", 0.0) < least]
 
 

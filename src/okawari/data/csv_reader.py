@@ -1,4 +1,4 @@
-"""The only CSV reader: comma-separated fields as text, and the broken lines.
+"""The only reader of separated text: fields as text, and the broken lines.
 
 A line with too many or too few fields is *broken*: it is returned by its number with the reason, and later rows keep
 their numbers. Rows are numbered from 1, the first row below the header; blank lines are not counted. A file that cannot
@@ -18,27 +18,18 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import compute
 
+from okawari.data.file_format import PLAIN, SEPARATORS, FileFormat
 from okawari.data.tabular import RawTable, find_repeats
+from okawari.data.text_stream import Content, CsvError, decode_strictly, open_utf8, read_blocks, require_text
 
 BLOCK_BYTES = 1 << 20
 _MOST_LINES = 4
 """A broken row that spans more lines has two stray quotes, and good rows between them; the file is not read then."""
 _MOST_BROKEN = 100_000
 """Most broken lines held in memory; more of them mean that the header is wrong, not the lines."""
-_MISSING = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "nan", "null",
-)  # fmt: skip
-"""Texts that mean an empty field in every CSV: the default list of pandas."""
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
-class CsvError(ValueError):
-    """Bytes that are not CSV; the message has the reason and the remedy, and the caller adds the source."""
-
-
-def read_header(source: Path | bytes) -> list[str]:
+def read_header(source: Content, format: FileFormat = PLAIN) -> list[str]:
     """Names of the columns.
 
     Raises:
@@ -47,30 +38,33 @@ def read_header(source: Path | bytes) -> list[str]:
     """
     from pyarrow import csv
 
-    head = _read_head(source)
-    _require_encoding(head)
-    parsing = csv.ParseOptions(invalid_row_handler=lambda _: "skip", newlines_in_values=True)
+    _require_encoding(next(read_blocks(source, BLOCK_BYTES), b""), format.encoding)
+    parsing = csv.ParseOptions(
+        delimiter=format.separator, invalid_row_handler=lambda _: "skip", newlines_in_values=True
+    )
+    with open_utf8(source, format) as stream:
+        head = bytes(stream.read(BLOCK_BYTES))
     try:
-        with csv.open_csv(_open(source), parse_options=parsing) as reader:
+        with open_utf8(source, format) as stream, csv.open_csv(stream, parse_options=parsing) as reader:
             names: list[str] = reader.schema.names
     except pa.ArrowInvalid as bad:
         raise _explain_header(head) or bad from None
-    _require_names(names)
+    _require_names(names, format.separator)
     return names
 
 
-def read_table(source: Path | bytes) -> RawTable:
+def read_table(source: Content, format: FileFormat = PLAIN) -> RawTable:
     """All rows and columns, and the broken lines.
 
-    Unlike in `read_pieces`, a field may hold line breaks; bytes that are not UTF-8 raise, so that no text changes.
+    Unlike in `read_pieces`, a field may hold line breaks; bytes that are no text raise, so that no text changes.
 
     Raises:
         CsvError: as `read_header`; or some bytes are not UTF-8, or all lines are broken.
         pyarrow.ArrowException: the content is damaged.
     """
-    names, lines = read_header(source), _BrokenLines()
-    _require_utf8(source)
-    pieces = list(_read_rows(source, names, 0, lines, whole=True))
+    names, lines = read_header(source, format), _BrokenLines(separator=format.separator)
+    require_text(source, format.encoding, BLOCK_BYTES)
+    pieces = list(_read_rows(_Request(source, names, format), lines, whole=True))
     if lines.reasons and not pieces:
         raise CsvError(lines.explain())
     frame = pd.concat(pieces) if pieces else pd.DataFrame(columns=names, dtype=object)
@@ -78,16 +72,29 @@ def read_table(source: Path | bytes) -> RawTable:
     return RawTable(frame, lines.reasons)
 
 
-def read_pieces(path: Path, columns: Sequence[str], after: int, broken: dict[int, str]) -> Iterator[pd.DataFrame]:
+def read_pieces(
+    path: Path, columns: Sequence[str], after: int, broken: dict[int, str], format: FileFormat = PLAIN
+) -> Iterator[pd.DataFrame]:
     """The rows after number `after`, indexed by their number, in pieces; adds the broken lines to `broken`.
 
-    Bytes that are not UTF-8 become U+FFFD, which the checks accept neither in a number nor in a time.
+    Bytes that are no text become U+FFFD, which the checks accept neither in a number nor in a time.
 
     Raises:
         CsvError: an open quote, or too many broken lines.
         pyarrow.ArrowException: the file is damaged.
     """
-    return _read_rows(path, columns, after, _BrokenLines(broken), whole=False)
+    request = _Request(path, columns, format, after)
+    return _read_rows(request, _BrokenLines(broken, format.separator), whole=False)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is read: the `columns` of the rows after number `after`."""
+
+    source: Content
+    columns: Sequence[str]
+    format: FileFormat
+    after: int = 0
 
 
 @dataclass
@@ -95,6 +102,7 @@ class _BrokenLines:
     """The reasons of broken lines by number; `shapes` are pairs of their number of fields and the header's."""
 
     reasons: dict[int, str] = field(default_factory=dict)
+    separator: str = ","
     shapes: set[tuple[int, int]] = field(default_factory=set)
     first: str = ""
     all_end_in_comma: bool = True
@@ -108,7 +116,7 @@ class _BrokenLines:
         self.reasons[number] = f"the line has {shape[0]} fields, the header {shape[1]}: {text!r}"
         self.shapes.add(shape)
         self.first = self.first or text
-        self.all_end_in_comma &= row.text.endswith(",")
+        self.all_end_in_comma &= row.text.endswith(self.separator)
         n_lines = row.text.count("\n") + 1
         if n_lines > 1:
             self.reasons[number] += f"; it spans {n_lines} lines, so look for an open quote"
@@ -128,19 +136,18 @@ class _BrokenLines:
         [(n_fields, n_names)] = self.shapes
         repair = "name each field in the header, and nothing else"
         if self.all_end_in_comma:
-            repair = "remove the comma at the end of each line, or name that field in the header, too"
+            mark = "comma" if self.separator == "," else repr(self.separator)
+            repair = f"remove the {mark} at the end of each line, or name that field in the header, too"
         return (
             f"each of its {n} lines has {n_fields} fields, the header names {n_names}; the first line is "
             f"{self.first!r}. Correct it: {repair}"
         )
 
 
-def _read_rows(
-    source: Path | bytes, columns: Sequence[str], after: int, lines: _BrokenLines, *, whole: bool
-) -> Iterator[pd.DataFrame]:
-    last, broken = 0, lines.reasons
+def _read_rows(request: _Request, lines: _BrokenLines, *, whole: bool) -> Iterator[pd.DataFrame]:
+    last, broken, after = 0, lines.reasons, request.after
     try:
-        with _open_rows(source, columns, lines) as reader:
+        with open_utf8(request.source, request.format) as stream, _open_rows(stream, request, lines) as reader:
             for batch in reader:
                 if not batch.num_rows:
                     continue
@@ -148,25 +155,27 @@ def _read_rows(
                 last, skipped = int(numbers[-1]), int(np.searchsorted(numbers, after, side="right"))
                 _forget(broken, min(after, last))
                 if skipped < len(numbers):
-                    texts = {name: _to_text(batch.column(name).slice(skipped), whole=whole) for name in columns}
+                    texts = {name: _to_text(batch.column(name).slice(skipped), whole=whole) for name in request.columns}
                     yield pd.DataFrame(texts, index=numbers[skipped:], dtype=object)
     except pa.ArrowInvalid as bad:
         raise lines.stop or _explain_length(bad, last) or bad from None
     _forget(broken, after)
 
 
-def _open_rows(source: Path | bytes, columns: Sequence[str], lines: _BrokenLines) -> Any:
+def _open_rows(stream: Any, request: _Request, lines: _BrokenLines) -> Any:
     """Open a text reader that reports broken lines. It uses one thread, because line numbers are known only then."""
     from pyarrow import csv
 
     return csv.open_csv(
-        _open(source),
+        stream,
         read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=csv.ParseOptions(invalid_row_handler=lines.add, newlines_in_values=True),
+        parse_options=csv.ParseOptions(
+            delimiter=request.format.separator, invalid_row_handler=lines.add, newlines_in_values=True
+        ),
         convert_options=csv.ConvertOptions(
-            include_columns=list(columns),
-            column_types=dict.fromkeys(columns, pa.string()),
-            null_values=list(_MISSING),
+            include_columns=list(request.columns),
+            column_types=dict.fromkeys(request.columns, pa.string()),
+            null_values=[""],
             strings_can_be_null=True,
         ),
     )
@@ -191,75 +200,32 @@ def _to_text(column: Any, *, whole: bool) -> np.ndarray[Any, Any]:
     return found
 
 
-# --- bytes --------------------------------------------------------------------------------------------------------
-
-
-class _Repair:
-    """Replaces invalid UTF-8 in blocks of bytes by U+FFFD, because PyArrow would drop the reason of such a line."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def __call__(self, block: Any) -> bytes:
-        content = bytes(block)
-        return self._decoder.decode(content, final=not content).encode("utf-8")
-
-
-def _open(source: Path | bytes) -> Any:
-    return pa.TransformInputStream(_open_bytes(source), _Repair())
-
-
-def _open_bytes(source: Path | bytes) -> Any:
-    return pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source))
-
-
-def _read_head(source: Path | bytes) -> bytes:
-    with _open_bytes(source) as stream:
-        return bytes(stream.read(BLOCK_BYTES)).removeprefix(codecs.BOM_UTF8)
-
-
-def _require_encoding(head: bytes) -> None:
-    first = head.partition(b"\n")[0]
-    if head.startswith(_UTF_16) or b"\0" in first:
-        raise CsvError("it is text in UTF-16 or no text at all; save it as UTF-8")
-    _decode_strictly(first, codecs.getincrementaldecoder("utf-8")(), 1)
-
-
-def _require_utf8(source: Path | bytes) -> None:
-    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    with _open_bytes(source) as stream:
-        while block := bytes(stream.read(BLOCK_BYTES)):
-            _decode_strictly(block, decoder, line)
-            line += block.count(b"\n")
-    _decode_strictly(b"", decoder, line, final=True)
-
-
-def _decode_strictly(block: bytes, decoder: codecs.IncrementalDecoder, line: int, *, final: bool = False) -> None:
-    try:
-        decoder.decode(block, final)
-    except UnicodeDecodeError as bad:
-        line += bad.object.count(b"\n", 0, bad.start)
-        raise CsvError(
-            f"line {line} of the file holds the byte {bad.object[bad.start]:#04x}, which is not UTF-8; save it as UTF-8"
-        ) from None
-
-
 # --- faults of a file ---------------------------------------------------------------------------------------------
 
 
-def _require_names(names: Sequence[str]) -> None:
+def _require_encoding(head: bytes, encoding: str) -> None:
+    first = head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0]
+    if "16" not in encoding and (head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in first):
+        raise CsvError("it is text in UTF-16 or no text at all; save it as UTF-8")
+    decode_strictly(first, codecs.getincrementaldecoder(encoding)(), encoding, 1)
+
+
+def _require_names(names: Sequence[str], separator: str) -> None:
     nameless = [place for place, name in enumerate(names, 1) if not name]
     if len(nameless) > 1:
         raise CsvError(
-            f"its header leaves the columns {nameless} of {len(names)} without a name; name them, or remove the commas "
-            "at the end of every line"
+            f"its header leaves the columns {nameless} of {len(names)} without a name; name them, or remove the "
+            f"{SEPARATORS[separator]} at the end of every line"
         )
     if twice := find_repeats(names):
         raise CsvError(f"it names the columns {twice} more than once; give each column its own name")
     if len(names) == 1:
-        for mark, words in _DELIMITERS.items():
+        for mark, words in SEPARATORS.items():
             if mark in names[0]:
-                raise CsvError(f"its header {names[0][:80]!r} is separated by {words}; separate fields by commas")
+                raise CsvError(
+                    f"its header {names[0][:80]!r} is separated by {words}; separate fields by "
+                    f"{SEPARATORS[separator]}, or state FileFormat(separator={mark!r})"
+                )
 
 
 def _explain_header(head: bytes) -> CsvError | None:
@@ -279,14 +245,14 @@ def _explain_length(bad: pa.ArrowInvalid, last: int) -> CsvError | None:
     return CsvError(f"a line after row {last} is longer than {BLOCK_BYTES} bytes; look for an open quote and close it")
 
 
-def _require_closed(source: Path | bytes, frame: pd.DataFrame) -> None:
+def _require_closed(source: Content, frame: pd.DataFrame) -> None:
     """Refuse a table whose last quote is open, because that field may hold any number of rows."""
     last = frame.iloc[-1, -1] if len(frame) else None
     if not isinstance(last, str) or "\n" not in last:
         return
-    with _open_bytes(source) as stream:
-        stream.seek(max(0, stream.size() - BLOCK_BYTES))
-        tail = bytes(stream.read()).rstrip()
-    if not tail.endswith(b'"'):
+    tail = b""
+    for block in read_blocks(source, BLOCK_BYTES):
+        tail = block
+    if not tail.rstrip(b"\r\n\0 \t").endswith(b'"'):
         row = frame.index[-1]
         raise CsvError(f"row {row} opens a quote and does not close it: {last[:80]!r}; close the open quote")

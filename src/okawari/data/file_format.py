@@ -7,7 +7,7 @@ it, `okawari.data.csv_reader` reads rows by it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from okawari.errors import require
@@ -84,3 +84,23 @@ def _is_encoding(name: str) -> bool:
 
 PLAIN = FileFormat()
 """Plain CSV: commas, decimal points, UTF-8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a person states about a file; what is empty is to be found out."""
+
+    separator: str = ""
+    decimal: str = ""
+    encoding: str = ""
+    time_format: str = ""
+
+    def apply(self, recorded: FileFormat) -> FileFormat:
+        """The recorded format with what is stated. The mark that is not decimal may stand between thousands."""
+        given = {name: value for name in ("separator", "encoding") if (value := getattr(self, name))}
+        if self.decimal:
+            given |= {"decimal": self.decimal, "thousands": "," if self.decimal == "." else "."}
+        return replace(recorded, **given)
+
+
+NOTHING_STATED = Stated()

@@ -1,8 +1,8 @@
-"""Table files on disk (CSV and Parquet), and the choice between a case's sources."""
+"""Table files on disk, and the choice between a case's sources."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,17 +15,17 @@ from okawari.errors import InvalidInput, SourceUnavailable
 if TYPE_CHECKING:
     from okawari.case import Case
 from okawari.case.source import Source
-from okawari.data import csv_reader
-from okawari.data.csv_reader import CsvError
-from okawari.data.file_format import PLAIN, FileFormat
+from okawari.data.file_format import NOTHING_STATED, PLAIN, FileFormat, Stated
 from okawari.data.sql import SqlQuery
-from okawari.data.tabular import Names, RawTable, name_columns, refuse_repeats
+from okawari.data.table_files import Expected, list_files, read_file, read_folder, require_kind
+from okawari.data.tabular import Names, RawTable, find_until, name_columns
 from okawari.data.time_format import ISO, require_time_format
+from okawari.data.time_recognition import choose_time_format
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """A CSV or Parquet file on disk; the file extension selects the reader.
+    """A table in a file, or in the files of a folder; the ending selects the reader (`okawari.data.table_files`).
 
     `rename` changes the names of columns on reading, so that later code uses one name only; `time` is the new name. A
     file that already has the new names can be read too, because only the checks look for missing columns. `format` is
@@ -50,62 +50,55 @@ class TableFile:
 
         Raises:
             SourceUnavailable: the file does not exist or has an unknown ending.
-            InvalidInput: the file holds no table or no rows, or a column name repeats.
+            InvalidInput: the file holds no table or no rows, a column name repeats, or the file is not written as
+                stated and reads two ways.
         """
         return self.read_table(until).frame
 
-    def read_table(self, until: date | None = None) -> RawTable:
-        """The file's columns, unconverted, and its broken lines; raises like `read`."""
+    def read_table(self, until: date | None = None, numbers: Sequence[str] = ()) -> RawTable:
+        """The file's columns, unconverted, its broken lines, and what was assumed; raises like `read`."""
         self.require_readable()
-        found = self._parse()
+        given = {name: there for there, name in self.rename}
+        expected = Expected(self.format, [*numbers, *(given[name] for name in numbers if name in given)])
+        found = read_folder(self.path, expected) if self.path.is_dir() else read_file(self.path, expected)
         if found.frame.empty or len(found.frame.columns) < 2:
             kinds = "columns" if self.time is None else "a time column, number columns"
             raise InvalidInput(
                 f"{self.path} holds {len(found.frame)} rows of {len(found.frame.columns)} columns; a table of readings "
                 f"has {kinds} and at least one row, and a .csv separates them by commas."
             )
-        return RawTable(name_columns(found.frame, self, str(self.path), until), found.broken)
+        return self._keep_until(replace(found, frame=name_columns(found.frame, self, str(self.path))), until)
+
+    def _keep_until(self, found: RawTable, until: date | None) -> RawTable:
+        """The rows until a day, their times read by the format that fits all of them."""
+        if self.time is None:
+            return replace(found, time_format=self.time_format)
+        chosen = choose_time_format(found.frame[self.time], self.time_format, self.time)
+        notes = (*found.notes, chosen.note) if chosen.note else found.notes
+        found = replace(found, time_format=chosen.format, notes=notes)
+        if until is None:
+            return found
+        kept = find_until(found.frame[self.time], until, chosen.format)
+        origins = tuple(name for name, is_kept in zip(found.origins, kept, strict=bool(found.origins)) if is_kept)
+        return replace(found, frame=found.frame[kept].reset_index(drop=True), origins=origins)
 
     def require_readable(self) -> None:
         """Check that the path can be a table, without reading it.
 
         Raises:
-            SourceUnavailable: the file does not exist or has an unknown ending.
+            SourceUnavailable: the file does not exist or has an unknown ending, or the folder holds no table.
         """
-        if not self.path.is_file():
-            raise SourceUnavailable(f"There is no file {self.path}; give the path of a .csv or .parquet file.")
-        if self.path.suffix.lower() not in _READERS:
-            raise SourceUnavailable(
-                f"{self.path} ends in {self.path.suffix!r}; Okawari reads .csv and .parquet. Convert it."
-            )
-
-    def _parse(self) -> RawTable:
-        import pyarrow as pa
-
-        kind = self.path.suffix.lower()
-        try:
-            found = _READERS[kind](self.path)
-        except (pa.ArrowException, CsvError, UnicodeDecodeError, OSError) as bad:
-            raise InvalidInput(f"{self.path} is not a {kind.lstrip('.')} table: {bad}. Nothing was ingested.") from bad
-        refuse_repeats(found.frame.columns, str(self.path))
-        return found
-
-
-def _read_parquet(path: Path) -> RawTable:
-    from pyarrow import parquet
-
-    # The metadata of pandas is dropped, because it would make an index of the time column.
-    return RawTable(parquet.ParquetFile(path).read().replace_schema_metadata(None).to_pandas())
-
-
-_READERS: Mapping[str, Callable[[Path], RawTable]] = {".csv": csv_reader.read_table, ".parquet": _read_parquet}
+        if self.path.is_dir():
+            list_files(self.path)
+        else:
+            require_kind(self.path)
 
 
 Table = TableFile | SqlQuery
 """Sources that can read any table."""
 
 
-def choose_source(case: Case, file: Path | None, live: bool) -> Source:
+def choose_source(case: Case, file: Path | None, live: bool, stated: Stated = NOTHING_STATED) -> Source:
     """The source to read: the given file or folder, else the case's live source if `live`, else the case's source.
 
     Raises:
@@ -113,7 +106,12 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
             has no live source.
     """
     if file is not None:
-        return read_instead(file, case)
+        return read_instead(file, case, stated)
+    if stated != NOTHING_STATED:
+        raise SourceUnavailable(
+            "--time-format and --decimal say how a file is written, and none is given; add --file, or write them into "
+            f"the source of case {case.name}."
+        )
     if not live:
         if isinstance(case.source, TableFile):
             case.source.require_readable()
@@ -125,42 +123,51 @@ def choose_source(case: Case, file: Path | None, live: bool) -> Source:
     return case.live
 
 
-def read_instead(path: Path, case: Case) -> Source:
-    """The source that replaces a case's own: a file, renamed like the case's source, or a folder of pictures.
+def expect_format(case: Case, stated: Stated = NOTHING_STATED) -> FileFormat:
+    """How a file of a case is expected to be written: as stated, else as its source is."""
+    return stated.apply(getattr(case.source, "format", PLAIN))
+
+
+def expect_time_format(case: Case, stated: Stated = NOTHING_STATED) -> str:
+    """How the times of a case's file are expected to be written: as stated, else as those of its source.
 
     Raises:
-        SourceUnavailable: the file does not exist or has another ending; or the path is a folder, and the case has no
-            `PictureFolder`.
+        InvalidInput: what is stated is no time format.
     """
-    if path.is_dir():
-        return _read_pictures_instead(path, case)
-    found = TableFile(path, time=next(iter(case.time_columns), None), rename=getattr(case.source, "rename", ()))
+    return require_time_format(stated.time_format or getattr(case.source, "time_format", ISO))
+
+
+def read_instead(path: Path, case: Case, stated: Stated = NOTHING_STATED) -> Source:
+    """The source that replaces a case's own: a file or folder, expected to be written and named like the case's source.
+
+    Raises:
+        SourceUnavailable: the file does not exist or has another ending; or the folder holds no table and no pictures.
+    """
+    pictures = _read_pictures_instead(path, case) if path.is_dir() else None
+    if pictures is not None:
+        return pictures
+    found = TableFile(
+        path,
+        time=next(iter(case.time_columns), None),
+        rename=getattr(case.source, "rename", ()),
+        format=expect_format(case, stated),
+        time_format=expect_time_format(case, stated),
+    )
     found.require_readable()
     return found
 
 
-def _read_pictures_instead(folder: Path, case: Case) -> Source:
+def _read_pictures_instead(folder: Path, case: Case) -> Source | None:
     from okawari.data.images import PictureFolder
 
     for own in (case.source, case.live):
         if isinstance(own, PictureFolder):
-            return replace(own, path=folder.resolve())
-    raise SourceUnavailable(
-        f"{folder} is a folder, and case {case.name} reads no pictures; give a .csv or .parquet file, or add a "
-        "PictureFolder to the case as its live source."
-    )
+            found = replace(own, path=folder.resolve())
+            found.require_readable()
+            return found
+    return None
 
 
 def find_source_names(found: Sequence[str], source: Source | None) -> dict[str, str]:
     """The names of a table's columns (`found`) by their names in the case, where the two differ."""
     return {name: given for given, name in getattr(source, "rename", ()) if given in found and name not in found}
-
-
-def ends_cut(source: Source) -> bool | None:
-    """Whether a text file ends without a line end, so that its last line may be cut; None for other sources."""
-    if not isinstance(source, TableFile) or source.path.suffix.lower() != ".csv" or not source.path.is_file():
-        return None
-    size = source.path.stat().st_size
-    with source.path.open("rb") as file:
-        file.seek(max(0, size - 1))
-        return file.read(1) not in (b"\n", b"\r", b"")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.errors import InvalidInput, SourceUnavailable, require
+from okawari.errors import SourceUnavailable, require
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
@@ -71,12 +71,15 @@ class PictureFolder:
         others are missing, so that the checks refuse it with its path. A file outside the subfolders has no label.
 
         Raises:
-            SourceUnavailable: the folder does not exist.
-            InvalidInput: the folder has no subfolder, or these hold no file.
+            SourceUnavailable: the folder does not exist, has no subfolder, or these hold no file.
         """
         folder = load_settings().state_dir / self.path
         rows = [self._read_row(file, folder) for file in _list_files(folder)]
         return pd.DataFrame(rows, columns=[*self.pixels, self.target])
+
+    def require_readable(self) -> None:
+        """Check that the folder can hold pictures, without reading one; raises like `read`."""
+        _list_files(load_settings().state_dir / self.path)
 
     def _read_row(self, file: Path, folder: Path) -> list[Any]:
         inside = file.relative_to(folder)
@@ -109,12 +112,12 @@ def _list_files(folder: Path) -> list[Path]:
         raise SourceUnavailable(f"There is no folder {folder}; make it, with a subfolder of pictures for each label.")
     seen = [path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts)]
     if not any(path.is_dir() and path.parent == folder for path in seen):
-        raise InvalidInput(
+        raise SourceUnavailable(
             f"{folder} has no subfolders; each label needs one with its pictures, such as 7/scan.png. Sort them."
         )
     files = sorted(path for path in seen if not path.is_dir())
     if not files:
-        raise InvalidInput(f"The subfolders of {folder} are empty; put pictures into them.")
+        raise SourceUnavailable(f"The subfolders of {folder} are empty; put pictures into them.")
     return files
 
 

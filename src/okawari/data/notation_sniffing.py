@@ -47,6 +47,14 @@ def find_notation(table: pd.DataFrame, separator: str = ",", decimal: str = "") 
     return different[0]
 
 
+def find_better_notation(table: pd.DataFrame, recorded: FileFormat) -> Notation:
+    """The recorded notation, unless another one reads more of a table's numbers; raises like `find_notation`."""
+    texts = [text for texts in _list_marked(table).values() for text in texts]
+    known = (recorded.decimal, recorded.thousands)
+    counts = {notation: _count_read(pd.Series(texts, dtype=object), notation) for notation in NOTATIONS}
+    return known if counts[known] == max(counts.values()) else find_notation(table, recorded.separator)
+
+
 def is_number(text: str) -> bool:
     """Whether a text is a number in any notation."""
     return any(compile_notation(notation).fullmatch(text) for notation in NOTATIONS)

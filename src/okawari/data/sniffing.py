@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from okawari.data.file_format import PLAIN, SEPARATORS, FileFormat
+from okawari.data.file_format import NOTHING_STATED, PLAIN, SEPARATORS, FileFormat, Stated
 from okawari.data.notation_sniffing import describe_numbers, find_notation, is_number
 from okawari.data.text_encoding import find_encoding
 from okawari.errors import InvalidInput
@@ -33,16 +33,7 @@ class Sniffed:
     assumed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stated:
-    """What a person states about a file; what is empty is to be found out."""
-
-    separator: str = ""
-    decimal: str = ""
-    encoding: str = ""
-
-
-def sniff_format(head: bytes, stated: Stated = Stated(), columns: Sequence[str] = ()) -> Sniffed:
+def sniff_format(head: bytes, stated: Stated = NOTHING_STATED, columns: Sequence[str] = ()) -> Sniffed:
     """The format of a text table.
 
     Args:
@@ -58,9 +49,9 @@ def sniff_format(head: bytes, stated: Stated = Stated(), columns: Sequence[str] 
         InvalidInput: the encoding, the separator or the numbers read two ways; the message names the setting.
     """
     encoding, said = find_encoding(head) if not stated.encoding else (stated.encoding, "")
-    text = _decode(head, encoding)
+    text = decode(head, encoding)
     separator = stated.separator or _find_separator(text)
-    table = _read_rows(text, separator)
+    table = read_rows(text, separator)
     chosen = [name for name in table.columns if not columns or name in columns]
     decimal, thousands = find_notation(table[chosen], separator, stated.decimal)
     found = FileFormat(separator=separator, decimal=decimal, thousands=thousands, encoding=encoding)
@@ -76,7 +67,8 @@ def _tell(found: FileFormat, said_of_encoding: str, table: pd.DataFrame) -> tupl
     return tuple(said)
 
 
-def _decode(head: bytes, encoding: str) -> str:
+def decode(head: bytes, encoding: str) -> str:
+    """The first bytes as text; what is no text in this encoding becomes U+FFFD."""
     content = head.removeprefix(codecs.BOM_UTF8)
     return codecs.getincrementaldecoder(encoding)("replace").decode(content)
 
@@ -103,6 +95,15 @@ def _find_separator(text: str) -> str:
         f"its fields are separated by {SEPARATORS[best]} or by {SEPARATORS[second]}, and nothing decides it; state it "
         f'with --separator "{best}" or FileFormat(separator={best!r})'
     )
+
+
+def fits_separator(text: str, separator: str) -> bool:
+    """Whether most lines have the header's number of fields, and that is more than one; or no separator gives more."""
+    lines = split_lines(text, separator)
+    if not lines or len(lines[0]) < 2:
+        others = (split_lines(text, mark) for mark in SEPARATORS)
+        return all(not rows or len(rows[0]) < 2 for rows in others)
+    return _measure_fit(lines) >= 0.5
 
 
 def split_lines(text: str, separator: str) -> list[list[str]]:
@@ -135,7 +136,8 @@ def _measure_clarity(lines: Sequence[Sequence[str]]) -> float:
     return sum(clear) / max(1, len(fields))
 
 
-def _read_rows(text: str, separator: str) -> pd.DataFrame:
+def read_rows(text: str, separator: str) -> pd.DataFrame:
+    """The first rows as texts; lines with other numbers of fields and repeated names are left out."""
     lines = split_lines(text, separator)
     if not lines:
         return pd.DataFrame()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
 from okawari.data.tabular import Names, name_columns, refuse_repeats
+from okawari.data.time_format import ISO, require_time_format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class SqlQuery:
     """The rows of a query on a database that SQLAlchemy supports; needs the extra `sql` and that database's driver.
 
     Give the database's `url` or, to keep a password out of files, `url_env`, the name of the environment variable that
-    holds the URL. The query runs without a commit. `rename` and `time` are as in `TableFile`.
+    holds the URL. The query runs without a commit. `rename`, `time` and `time_format` are as in `TableFile`.
 
     Example:
         >>> SqlQuery(url="postgresql://me:secret@host/shop", query="select day, units from sales", time="day")
@@ -36,9 +37,11 @@ class SqlQuery:
     url_env: str = ""
     time: str | None = "date"
     rename: Names = ()
+    time_format: str = ISO
 
     def __post_init__(self) -> None:
         require(bool(self.query.strip()), "SqlQuery.query is empty; write what to read, such as select * from sales.")
+        require_time_format(self.time_format)
         given = [name for name in ("url", "url_env") if getattr(self, name)]
         require(len(given) == 1, f"SqlQuery has {given or 'neither url nor url_env'}; give one of url and url_env.")
 

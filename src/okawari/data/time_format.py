@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from okawari.data.number_format import are_texts
 from okawari.data.wall_clock import localize
 from okawari.errors import require
 
@@ -76,6 +77,8 @@ def parse_times(values: pd.Series, format: str = ISO, zone: str = "UTC") -> pd.S
         return _to_utc(values, zone)
     if values.dtype.kind in "iuf":
         return _read_numbers(values, format, zone)
+    if are_texts(values):
+        return _read_texts(values.str.strip(), format, zone)
     text, number, made = (_pick(values, kind) for kind in ("text", "number", "time"))
     found = pd.Series(np.datetime64("NaT", "ns"), index=values.index)
     if text.any():

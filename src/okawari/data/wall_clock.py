@@ -5,23 +5,9 @@ Shapes: N times, in the order of their rows.
 
 from __future__ import annotations
 
-from zoneinfo import available_timezones
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from okawari.errors import require
-
-
-def require_zone(zone: str) -> str:
-    """The zone itself, if it exists.
-
-    Raises:
-        InvalidInput: there is no such zone.
-    """
-    require(zone in available_timezones(), f"There is no time zone {zone!r}; use a name such as Europe/Berlin or UTC.")
-    return zone
 
 
 def localize(times: pd.Series, zone: str) -> pd.Series:

@@ -8,6 +8,9 @@ Shapes: n readings, F columns.
 
 from __future__ import annotations
 
+from math import isnan
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,14 +18,16 @@ from numpy.typing import NDArray
 from okawari.case import Case, Column
 from okawari.errors import InvalidInput
 from okawari.schema.columns import find_words
+from okawari.schema.imputation import fill_forward
 
 
 def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
-    """The readings as a new array [n, F], columns in the case's order.
+    """The readings as a new array [n, F], columns in the case's order; NaN for a missing value.
 
     Raises:
-        InvalidInput: a column is missing, is not numeric, or holds a value that is not finite; or the case takes the
-            logarithm of a column that holds a value that is not positive. The message names the column.
+        InvalidInput: a column is missing, is not numeric, holds an infinite value, or lacks a value that the case does
+            not allow to be missing; or the case takes the logarithm of a column that holds a value that is not
+            positive. The message names the column.
     """
     missing = [name for name in case.column_names if name not in frame.columns]
     if missing:
@@ -30,12 +35,14 @@ def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
             f"The readings lack {missing}; case {case.name} reads {list(case.column_names)}. Add these columns."
         )
     frame = encode_words(frame, case)
-    readings = np.column_stack([to_numbers(frame, name) for name in case.column_names])
+    readings = np.column_stack(
+        [to_numbers(frame, column.name, may_miss=case.may_miss(column)) for column in case.columns]
+    )
     _require_positive(readings, case)
     return readings
 
 
-def to_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+def to_numbers(frame: pd.DataFrame, name: str, *, may_miss: bool = False) -> NDArray[np.float64]:
     """One column as new numbers [n]; raises like `to_array`."""
     try:
         numbers: NDArray[np.float64] = frame[name].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
@@ -43,13 +50,27 @@ def to_numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
         raise InvalidInput(
             f"Column {name} has type {frame[name].dtype}; it must hold numbers. Convert it when the data is read."
         ) from error
-    bad = np.flatnonzero(~np.isfinite(numbers))
+    bad = np.flatnonzero(np.isinf(numbers) if may_miss else ~np.isfinite(numbers))
     if bad.size:
         raise InvalidInput(
             f"Column {name} holds {numbers[bad[0]]} in row {bad[0]} ({bad.size} such rows); every reading must be "
-            "a finite number. Remove or repair these rows before windows are cut."
+            "a finite number. Remove or repair these rows before windows are cut, or write missing='allow' for the "
+            "column."
         )
     return numbers
+
+
+def find_levels(x_BTF: NDArray[np.floating[Any]], case: Case) -> list[float | None]:
+    """The last known level of each window; None if the case has no levels, NaN if none is known."""
+    if case.level_index is None:
+        return [None] * len(x_BTF)
+    levels_BT = x_BTF[:, :, case.level_index].astype(np.float64)
+    return [float(level) for level in fill_forward(levels_BT, np.nan)[:, -1]]
+
+
+def is_absent(level: float | None) -> bool:
+    """Whether none of the levels of a window is known."""
+    return level is not None and isnan(level)
 
 
 def _require_positive(readings: NDArray[np.float64], case: Case) -> None:

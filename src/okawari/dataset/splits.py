@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
@@ -46,10 +47,24 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
     """
     sizes = size_parts(len(windows), case)
     starts = np.cumsum((0, *(size + case.horizon for size in sizes[:-1])))
-    truths = [head.identify(windows.r_BH[:, head.columns]) for head in case.task.heads]
-    values_BN = np.concatenate([windows.x_BTF[:, -1], *truths], axis=1)
-    ordered = windows.pick(case.layout.order_split(values_BN))
+    ordered = windows.pick(order_windows(windows, case))
     return Split(*(ordered[int(start) : int(start) + size] for start, size in zip(starts, sizes, strict=True)))
+
+
+def order_windows(windows: WindowSet, case: Case) -> slice | NDArray[np.int64]:
+    """The order in which windows are assigned to the parts, train first."""
+    truths = [head.identify(windows.r_BH[:, head.columns]) for head in case.task.heads]
+    values_BN = np.concatenate([windows.x_BTF[:, -1], *truths], axis=1, dtype=np.float32)
+    values_BN[np.isnan(values_BN)] = np.nan  # there are several bit patterns of NaN
+    return case.layout.order_split(values_BN)
+
+
+def count_train(n_windows: int, case: Case) -> int:
+    """Windows in train; all of them where they are too few for a split, so that nothing is trained."""
+    try:
+        return size_parts(n_windows, case)[0]
+    except InvalidInput:
+        return n_windows
 
 
 def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:

@@ -37,7 +37,7 @@ def lay_out_steps(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     steps = np.arange(places[0], places[-1] + 1)
     if len(steps) == len(frame):
         return frame.reset_index(drop=True)
-    _require_dense(len(frame), len(steps), case)
+    require_dense(len(frame), len(steps), case)
     laid_out = frame.set_index(places).reindex(steps).reset_index(drop=True).assign(**{case.time: calendar.at(steps)})
     words = laid_out.select_dtypes("object").columns
     return laid_out.assign(**{name: laid_out[name].mask(laid_out[name].isna(), None) for name in words})
@@ -47,6 +47,21 @@ def drop_missing_steps(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The rows of a laid-out frame that have a value in a column of the case."""
     names = [name for name in case.known_names if name in frame.columns]
     return frame if case.calendar is None else frame[frame[names].notna().any(axis=1)]
+
+
+def take_window(frame: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """The newest readings that cover the `history` steps of a question, or all of them if they cover fewer.
+
+    Rows of missing steps are left out; the first reading may be earlier than the first step, so that a missing first
+    step is known as such.
+    """
+    if case.calendar is None or frame.empty:
+        return frame.tail(case.history)
+    came = drop_missing_steps(frame, case)
+    times = came[case.time].to_numpy(dtype="datetime64[ns]")
+    numbers = case.calendar.anchored(times).number(times)
+    covers = np.flatnonzero(numbers <= numbers[-1] - case.history + 1)
+    return came.iloc[covers[-1] if covers.size else 0 :]
 
 
 def _require_steps(times: Times, calendar: Calendar, case: Case) -> None:
@@ -59,7 +74,12 @@ def _require_steps(times: Times, calendar: Calendar, case: Case) -> None:
         )
 
 
-def _require_dense(n_readings: int, n_steps: int, case: Case) -> None:
+def require_dense(n_readings: int, n_steps: int, case: Case) -> None:
+    """Check that a series has enough readings for its steps.
+
+    Raises:
+        InvalidInput: it has not; the frequency is that of other readings.
+    """
     if n_steps > _FEW and n_steps > MAX_SPREAD * n_readings:
         raise InvalidInput(
             f"Case {case.name} has {n_readings} readings and {n_steps} steps of frequency {case.frequency!r} from the "

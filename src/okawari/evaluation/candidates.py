@@ -12,11 +12,12 @@ from okawari.case import Case
 from okawari.dataset.splits import Split
 from okawari.errors import InvalidInput
 from okawari.evaluation.conformal import calibrate_interval
+from okawari.evaluation.interval_faults import find_interval_fault
 from okawari.evaluation.scores import Scores, score_answer
 from okawari.evaluation.translation import translate_answer, translate_questions
 from okawari.graph.build import build_graph
 from okawari.graph.dictionary import know_graph
-from okawari.graph.inference import Answer, Graph, require_answers
+from okawari.graph.inference import Answer, Graph, require_answers, require_fit
 from okawari.models.cores import Interval
 from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Workbench
 from okawari.models.protocols import Model, Recipe
@@ -35,11 +36,13 @@ class Contender:
     answer: Answer
     scores: Scores
     fit_s: float
+    interval_fault: str | None = None
+    """Why its intervals must not be promoted (`okawari.evaluation.interval_faults`)."""
 
     @property
     def card(self) -> Card:
         """The scores that the gate compares."""
-        return build_card(self.recipe.name, self.scores)
+        return build_card(self.recipe.name, self.scores, self.interval_fault)
 
 
 def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
@@ -73,10 +76,18 @@ def fit_contender(
     started = time.perf_counter()
     model = recipe.fit(data, progress)
     fit_s = time.perf_counter() - started
-    graph = build_graph(model.core(), case, calibrate(model, split.calibration, case))
+    graph = build_graph(model.core(), case, calibrate(model, split.calibration, case), split.train.imputation)
     answer = Graph.load(graph, threads=bench.threads).answer(split.holdout.x_BTF)
     scores = score_answer(answer, split.holdout, case)
-    return Contender(recipe=recipe, model=model, graph=graph, answer=answer, scores=scores, fit_s=fit_s)
+    return Contender(
+        recipe=recipe,
+        model=model,
+        graph=graph,
+        answer=answer,
+        scores=scores,
+        fit_s=fit_s,
+        interval_fault=find_interval_fault(answer, split.holdout, case.task.heads),
+    )
 
 
 def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
@@ -98,13 +109,16 @@ def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card
         loaded = Graph.load(graph)
         require_answers(loaded, case)
         own = know_graph(case, loaded.labels)
+        require_fit(loaded, own)
         answer = loaded.answer(translate_questions(holdout.x_BTF, case, own))
-        return build_card(name, score_answer(translate_answer(answer, own, case), holdout, case))
+        translated = translate_answer(answer, own, case)
+        fault = find_interval_fault(translated, holdout, case.task.heads)
+        return build_card(name, score_answer(translated, holdout, case), fault)
     except InvalidInput:
         return None
 
 
-def build_card(name: str, scores: Scores) -> Card:
+def build_card(name: str, scores: Scores, interval_fault: str | None = None) -> Card:
     """The part of the scores that the gate compares."""
     return Card(
         candidate=name,
@@ -112,4 +126,5 @@ def build_card(name: str, scores: Scores) -> Card:
         loss_name=scores.loss_name,
         interval_score=scores.interval_score,
         coverage_share=scores.coverage_share,
+        interval_fault=interval_fault,
     )

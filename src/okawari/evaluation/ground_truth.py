@@ -1,6 +1,7 @@
 """Joins predictions with their true values: one row per time and version whose truth is known.
 
-The truth of a series is the first reading after the last known one. A truth sent to `/outcomes` takes precedence.
+The truth of a series is the reading at the next step of its calendar; without a calendar, the next reading. Readings
+are laid out on the calendar, so a missing step has no truth. A truth sent to `/outcomes` takes precedence.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
 """Largest relative difference between the level of a request and the stored level of that time. A request with another
 level is a what-if question and is not judged. Forecasts from stored readings always count, even after a revision."""
+_SCORED = "score"
+"""Source of the rows of a scored file. The model may have been trained on them, so stored readings are not their truth:
+they are judged only where an outcome was sent."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,10 @@ def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, r
             "truth": _find_numbers(dated, outcomes),
         }
     )
-    joined = steps.merge(_successors(case, readings), on="as_of", how="inner")
+    joined = steps.merge(_successors(case, readings), on="as_of", how="left")
     judged = joined[_is_judged(joined)]
-    known = judged.assign(truth=judged["truth"].fillna(judged["next_level"])).dropna(subset=["truth"])
+    later = judged["next_level"].where(judged["source"] != _SCORED)
+    known = judged.assign(truth=judged["truth"].fillna(later)).dropna(subset=["truth"])
     newest = known.drop_duplicates(["as_of", "version"], keep="last").sort_values(["as_of", "version"])
     return newest[list(COLUMNS)].reset_index(drop=True)
 
@@ -142,19 +147,21 @@ def match_targets(
     fitting = predictions[predictions["mean"].map(len) == case.task.width].dropna(subset=["as_of"])
     known = pd.DataFrame({"as_of": readings[case.time], "known_level": readings[case.target.name]})
     asked = fitting.assign(as_of=_read_times(fitting["as_of"]))
-    joined = asked.merge(known.assign(row=range(len(known))), on="as_of", how="inner")
+    joined = asked.merge(known, on="as_of", how="left")
     found = joined[_is_judged(joined)]
-    truth_BH = _find_truth(cut_windows(readings, case), case, found["row"].to_numpy(dtype=np.int64))
+    at_B = found["as_of"].where(found["source"] != _SCORED).to_numpy(dtype="datetime64[ns]")
+    truth_BH = _find_truth(cut_windows(readings, case), case, at_B)
     return {
         head.name: _match_head(found, truth_BH[:, head.columns], head, _find_places(found, outcomes, head))
         for head in case.task.heads
     }
 
 
-def _find_truth(windows: WindowSet, case: Case, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Values of the targets after these readings [B, H]; NaN where they are not known."""
-    places, truth_BH = rows - (case.history - 1), np.full((len(rows), case.task.width), np.nan)
-    known = (places >= 0) & (places < len(windows))
+def _find_truth(windows: WindowSet, case: Case, at_B: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """Values of the targets after the readings of these times [B, H]; NaN where they are not known."""
+    truth_BH = np.full((len(at_B), case.task.width), np.nan)
+    places = np.searchsorted(windows.at_B, at_B).clip(max=len(windows) - 1)
+    known = windows.at_B[places] == at_B
     truth_BH[known] = windows.r_BH[places[known]]
     return truth_BH
 
@@ -204,7 +211,8 @@ def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slic
 
 def _is_judged(joined: pd.DataFrame) -> NDArray[np.bool_]:
     same_level = np.isclose(joined["level"], joined["known_level"], rtol=_SAME_LEVEL_SHARE, atol=0)
-    judged: NDArray[np.bool_] = same_level | (joined["source"] == "forecast").to_numpy()
+    of_reading = same_level | ((joined["source"] == "forecast") & joined["known_level"].notna()).to_numpy()
+    judged: NDArray[np.bool_] = of_reading | (joined["source"] == _SCORED).to_numpy()
     return judged
 
 

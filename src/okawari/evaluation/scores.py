@@ -150,7 +150,6 @@ def _score_head(head: Head, answer: Answer, windows: WindowSet) -> Scores:
 @_score_head.register
 def _score_number(head: NumberHead, answer: Answer, windows: WindowSet) -> Scores:
     column = head.start
-    # The true value of a record is the number as read, without rounding to float32.
     true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
     interval = _score_interval(answer, true_B, column)
@@ -191,17 +190,22 @@ def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
 def _score_step(answer: Answer, windows: WindowSet, column: int) -> StepScores:
     true_B = windows.true_BH[:, column]
     mean_B = answer.mean_BH[:, column]
-    change = float(np.mean(np.abs(np.diff(windows.levels_BT.astype(np.float64), axis=1))))
-    # The graph computes in float32, so "no change" is the float32 of the last level.
-    last_B = windows.level_B.astype(np.float32)
+    change = _measure_change(windows)
     return StepScores(
         step=column + 1,
         rmse=rmse(true_B, mean_B),
         mae=mae(true_B, mean_B),
         mase=mase(true_B, mean_B, change) if change > 0 else None,
-        directional_accuracy=directional_accuracy(true_B, mean_B, last_B),
+        directional_accuracy=directional_accuracy(true_B, mean_B, windows.level_B),
         **_score_interval(answer, true_B, column),
     )
+
+
+def _measure_change(windows: WindowSet) -> float:
+    """Mean absolute change from one reading to the next, where both are known; 0 where there is none."""
+    changes = np.abs(np.diff(windows.read_levels_BT, axis=1))
+    known = changes[~np.isnan(changes)]
+    return float(known.mean()) if known.size else 0.0
 
 
 def _score_interval(answer: Answer, true_B: Array, column: int) -> dict[str, float | None]:

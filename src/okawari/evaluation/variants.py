@@ -29,7 +29,7 @@ from okawari.graph.inference import Answer, Graph
 from okawari.graph.quantizer import Variants, build_variants
 from okawari.models.fit_context import Progress, Workbench
 from okawari.models.protocols import Recipe
-from okawari.models.windows import Floats, WindowSet
+from okawari.models.windows import Values, WindowSet
 from okawari.policy.decision import Decision
 from okawari.policy.quantization import VariantFacts, decide_variant
 from okawari.schema.heads import Head
@@ -223,7 +223,7 @@ def _subtract(full: float | None, value: float | None) -> float | None:
     return None if full is None or value is None else full - value
 
 
-def _count_flips(mean_BH: Floats, full_BH: Floats, heads: Sequence[Head]) -> float | None:
+def _count_flips(mean_BH: Values, full_BH: Values, heads: Sequence[Head]) -> float | None:
     """Share of windows in which any label changes; None if there are no labels."""
     flips_KB = [
         flips_B for head in heads for flips_B in head.find_flips(mean_BH[:, head.columns], full_BH[:, head.columns])

@@ -1,6 +1,6 @@
 """Build the graph of a fitted model: join reading stage, core and answer stage into one ONNX file.
 
-Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, H columns of an answer. Readings and answers are float64.
 """
 
 from __future__ import annotations
@@ -18,19 +18,23 @@ from okawari.graph.reading_stage import build_reading_stage
 from okawari.graph.stages import IR_VERSION
 from okawari.graph.transforms import build_answer_stage
 from okawari.models.cores import Core, Interval
+from okawari.schema.imputation import Imputation
 
 
-def build_graph(core: Core, case: Case, interval: Interval | None) -> bytes:
+def build_graph(core: Core, case: Case, interval: Interval | None, imputation: Imputation | None = None) -> bytes:
     """Build the self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, bounds.
 
+    `imputation` has the medians for missing values, those of the windows that the model was fitted on.
+
     Raises:
-        InvalidInput: the core or the interval does not fit the case's history or horizon.
+        InvalidInput: the core or the interval does not fit the case's history or horizon, or a column allows missing
+            values and no imputation is given.
     """
     core_model = build_core_stage(core, case)
     taken = core_model.graph.input[0].name
     answer = build_answer_stage(case.task.transform, case, interval)
     kept = [each.name for each in answer.graph.input if each.name != "r"]
-    reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((taken, *kept))))
+    reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((taken, *kept))), imputation)
     fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
     merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
     return seal_model(merged, _make_labels(case, interval))

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from okawari.case import Case
 from okawari.contract.case_words import know_words, list_words
 
-_KEY = "words"
+WORDS = "words"
 
 
 def describe_words(case: Case) -> dict[str, str]:
-    """The metadata of a graph that is built for a case; empty for a case without words."""
-    words = list_words(case)
-    return {_KEY: json.dumps(words, ensure_ascii=False)} if words else {}
+    """The metadata of a graph that is built for a case."""
+    return {WORDS: json.dumps(list_words(case), ensure_ascii=False)}
 
 
 def read_graph_words(labels: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -26,8 +25,8 @@ def read_graph_words(labels: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
     Graphs of earlier versions of Okawari only carry the labels of their answers.
     """
-    if _KEY in labels:
-        return {name: tuple(words) for name, words in json.loads(labels[_KEY]).items()}
+    if WORDS in labels:
+        return {name: tuple(words) for name, words in json.loads(labels[WORDS]).items()}
     answers = json.loads(labels.get("answers", "[]"))
     return {each["name"]: tuple(each["labels"]) for each in answers if each.get("labels")}
 

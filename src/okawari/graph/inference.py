@@ -1,6 +1,6 @@
 """Load a graph and run it: raw readings in, answers in the target's own unit out.
 
-Shapes: B windows (dynamic), T readings, F columns, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, H columns of an answer. Readings and answers are float64.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from okawari.case import Case, Column
+from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.graph.dictionary import know_graph, read_graph_words
-from okawari.models.windows import Floats
+from okawari.graph.dictionary import WORDS, know_graph, read_graph_words
+from okawari.models.windows import Values
 
 WEIGHTS_ONLY = "uint8"
 """Variant whose weights are stored in 8 bits while it computes in float32."""
@@ -34,9 +34,9 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 class Answer:
     """The output of a graph in the target's own unit; the bounds are None if the model has no interval."""
 
-    mean_BH: Floats
-    lower_BH: Floats | None = None
-    upper_BH: Floats | None = None
+    mean_BH: Values
+    lower_BH: Values | None = None
+    upper_BH: Values | None = None
     coverage_share: float | None = None
     """Promised share of true values between the bounds."""
 
@@ -68,6 +68,11 @@ class Graph:
         return length if isinstance(length, int) else None
 
     @property
+    def is_exact(self) -> bool:
+        """Whether it takes readings in float64; graphs of earlier versions of Okawari take float32."""
+        return bool(self.session.get_inputs()[0].type == "tensor(double)")
+
+    @property
     def n_columns(self) -> int:
         """Columns of a reading."""
         return int(self.session.get_inputs()[0].shape[2])
@@ -82,9 +87,9 @@ class Graph:
         share = self.labels.get("coverage_share")
         return Answer(outputs["mean"], outputs.get("lower"), outputs.get("upper"), float(share) if share else None)
 
-    def run(self, x_BTF: NDArray[np.floating[Any]]) -> dict[str, Floats]:
+    def run(self, x_BTF: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
         """All outputs of the graph by name, for raw readings [B, T, F]; raises like `answer`."""
-        windows = np.ascontiguousarray(x_BTF, dtype=np.float32)
+        windows = np.ascontiguousarray(x_BTF, dtype=np.float64)
         if not self._fits(windows.shape):
             raise InvalidInput(
                 f"x has shape {windows.shape}; this graph takes [B, {self.history or 'T'}, {self.n_columns}]: "
@@ -149,9 +154,12 @@ def require_fit(graph: Graph, case: Case) -> None:
     """Check that a graph takes the questions of a case.
 
     Raises:
-        InvalidInput: the case's history, its number of columns or its columns of words have changed since the training.
+        InvalidInput: the case's history, its number of columns or its columns of words have changed since the training,
+            or the graph was built for readings in float32.
     """
-    _require_words(graph, case)
+    if not graph.is_exact:
+        raise InvalidInput("Its graph takes readings in float32; they are float64 now. Train the case again.")
+    require_inputs(graph, case)
     takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
     if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
         raise InvalidInput(
@@ -160,19 +168,33 @@ def require_fit(graph: Graph, case: Case) -> None:
         )
 
 
-def _require_words(graph: Graph, case: Case) -> None:
-    known = read_graph_words(graph.labels)
-    columns = zip(graph.labels.get("inputs", "").split(","), case.columns, strict=False)
-    changed = [column.name for name, column in columns if name == column.name and _differs(column, name in known)]
-    if changed and "words" in graph.labels:
+def require_inputs(graph: Graph, case: Case) -> None:
+    """Check that a graph was trained on the columns of a case, in this order, each of words or of numbers.
+
+    Raises:
+        InvalidInput: a column was renamed, moved, or changed between words and numbers since the training.
+    """
+    metadata = graph.labels
+    if "inputs" not in metadata:
+        return
+    words = read_graph_words(metadata)
+    came = [_name_kind(name, "word" if name in words else "number") for name in metadata["inputs"].split(",")]
+    needs = [_name_kind(column.name, column.kind) for column in case.columns]
+    if came != needs and not (_is_early(graph) and graph.labels["inputs"] == ",".join(case.column_names)):
         raise InvalidInput(
-            f"Its graph and case {case.name} disagree whether {', '.join(changed)} holds words or numbers. Train it "
-            "again for this case."
+            f"Its graph takes the columns {', '.join(came)}; case {case.name} sends {', '.join(needs)}. Train it again "
+            "for this case."
         )
 
 
-def _differs(column: Column, has_words: bool) -> bool:
-    return (column.kind == "word") != has_words
+def _is_early(graph: Graph) -> bool:
+    """Whether the graph may be of an Okawari that did not write the words of inputs into graphs."""
+    metadata = graph.labels
+    return WORDS not in metadata
+
+
+def _name_kind(name: str, kind: str) -> str:
+    return name if kind == "number" else f"{name} ({kind}s)"
 
 
 def require_answers(graph: Graph, case: Case) -> None:

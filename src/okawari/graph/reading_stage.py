@@ -11,39 +11,49 @@ from okawari.case import Case
 from okawari.graph.series_stage import build_series_stage
 from okawari.graph.stages import Dims
 from okawari.graph.tabular_stage import build_record_stage
+from okawari.schema.imputation import Imputation
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 
 @singledispatch
-def build_reading_stage(layout: DataLayout, case: Case, outputs: Sequence[str]) -> onnx.ModelProto:
-    """Build the stage with the input `x` [B, T, F]; `outputs` are the inputs of the core and of the answer stage."""
+def build_reading_stage(
+    layout: DataLayout, case: Case, outputs: Sequence[str], imputation: Imputation | None = None
+) -> onnx.ModelProto:
+    """Build the stage with the input `x` [B, T, F]; `outputs` are the inputs of the core and of the answer stage.
+
+    `imputation` has the medians for missing values.
+    """
     raise NotImplementedError(f"No reading stage is defined for {type(layout).__name__}; register it here.")
 
 
 @build_reading_stage.register
-def _read_series(layout: SeriesLayout, case: Case, outputs: Sequence[str]) -> onnx.ModelProto:
-    return build_series_stage(case, outputs, length=case.history)
+def _read_series(
+    layout: SeriesLayout, case: Case, outputs: Sequence[str], imputation: Imputation | None = None
+) -> onnx.ModelProto:
+    return build_series_stage(case, outputs, case.history, imputation)
 
 
 @build_reading_stage.register
-def _read_records(layout: RecordLayout, case: Case, outputs: Sequence[str]) -> onnx.ModelProto:
-    return build_record_stage(case)
+def _read_records(
+    layout: RecordLayout, case: Case, outputs: Sequence[str], imputation: Imputation | None = None
+) -> onnx.ModelProto:
+    return build_record_stage(case, imputation)
 
 
 @singledispatch
-def build_feature_stage(layout: DataLayout, case: Case) -> onnx.ModelProto:
+def build_feature_stage(layout: DataLayout, case: Case, imputation: Imputation | None = None) -> onnx.ModelProto:
     """Build the stage from `x` to the features `z` alone; a series may have any number of readings."""
     raise NotImplementedError(f"No reading stage is defined for {type(layout).__name__}; register it here.")
 
 
 @build_feature_stage.register
-def _features_of_series(layout: SeriesLayout, case: Case) -> onnx.ModelProto:
-    return build_series_stage(case, ("z",), length="T")
+def _features_of_series(layout: SeriesLayout, case: Case, imputation: Imputation | None = None) -> onnx.ModelProto:
+    return build_series_stage(case, ("z",), "T", imputation)
 
 
 @build_feature_stage.register
-def _features_of_records(layout: RecordLayout, case: Case) -> onnx.ModelProto:
-    return build_record_stage(case)
+def _features_of_records(layout: RecordLayout, case: Case, imputation: Imputation | None = None) -> onnx.ModelProto:
+    return build_record_stage(case, imputation)
 
 
 @singledispatch

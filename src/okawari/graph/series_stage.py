@@ -1,6 +1,7 @@
 """The reading stage of a series: from readings to features, levels and moves.
 
-Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer. Readings and levels
+are float64; features, moves and the levels for networks are float32.
 """
 
 from __future__ import annotations
@@ -16,26 +17,34 @@ from onnx import helper
 
 from okawari.case import Case
 from okawari.graph.growth_targets import build_state_part
-from okawari.graph.stages import Dims, Part, build_stage, ints, log_ratio, tiny
-from okawari.graph.transforms import build_moves
+from okawari.graph.imputation_stage import append_indicators, build_filling, name_features, name_readings
+from okawari.graph.stages import Dims, Part, build_stage, ints, log_ratio, narrow, tiny
+from okawari.graph.transforms import LEVELS, build_moves
 from okawari.schema.features import Change, Feature, LogRatio
+from okawari.schema.imputation import Imputation
 
 _END = 2**63 - 1
 
 
-def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) -> onnx.ModelProto:
+def build_series_stage(
+    case: Case, outputs: Sequence[str], length: int | str, imputation: Imputation | None = None
+) -> onnx.ModelProto:
     """Build the stage with the input `x` [B, length, F]; `outputs` are among "z", "level", "levels", "w" and "now"."""
     steps = length - 1 if isinstance(length, int) else "S"
     shapes: dict[str, Dims] = {
-        "z": ("B", steps, len(case.features)),
+        "z": ("B", steps, case.n_features),
         "level": ("B", 1),
         "levels": ("B", length),
         "w": ("B", length),
         "now": ("B", case.task.width),
     }
-    parts: list[Part] = [_build_features(case)] if "z" in outputs else []
+    parts = [build_filling(case, imputation, length)]
+    if "z" in outputs:
+        parts.append(append_indicators(case, _build_features(case), skip_first=True))
     if {"level", "levels", "w", "now"} & set(outputs):
         parts.append(_build_levels(case))
+    if "levels" in outputs:
+        parts.append(([narrow(LEVELS, "levels")], {}))
     if {"w", "now"} & set(outputs):
         parts.append(build_moves(case.task.window_transform))
     if "now" in outputs:
@@ -47,10 +56,10 @@ def build_series_stage(case: Case, outputs: Sequence[str], length: int | str) ->
 
 
 def _build_levels(case: Case) -> Part:
-    """Nodes to `levels`, the target of each reading, and to `level`, the target of the last one."""
+    """Nodes to `LEVELS`, the target of each reading, and to `level`, the target of the last one."""
     nodes = [
-        helper.make_node("Gather", ["x", "level/target"], ["levels"], axis=2),
-        helper.make_node("Gather", ["levels", "level/newest"], ["level"], axis=1),
+        helper.make_node("Gather", [name_readings(case), "level/target"], [LEVELS], axis=2),
+        helper.make_node("Gather", [LEVELS, "level/newest"], ["level"], axis=1),
     ]
     target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
     return nodes, {"level/target": target, "level/newest": ints(-1)}
@@ -62,26 +71,27 @@ def _build_features(case: Case) -> Part:
     Newest and previous readings are concatenated to 2F columns, so a lagged column is selected like any other column.
     """
     places = {name: place for place, name in enumerate(case.column_names)}
+    taken, given = name_readings(case), name_features(case)
     nodes = [
-        helper.make_node("Slice", ["x", "z/one", "z/end", "z/axis"], ["z/newest"]),
-        helper.make_node("Slice", ["x", "z/zero", "z/minus_one", "z/axis"], ["z/previous"]),
+        helper.make_node("Slice", [taken, "z/one", "z/end", "z/axis"], ["z/newest"]),
+        helper.make_node("Slice", [taken, "z/zero", "z/minus_one", "z/axis"], ["z/previous"]),
         helper.make_node("Concat", ["z/newest", "z/previous"], ["z/pairs"], axis=2),
     ]
     constants: dict[str, NDArray[Any]] = {
         "z/zero": ints(0), "z/one": ints(1), "z/minus_one": ints(-1), "z/end": ints(_END), "z/axis": ints(1),
     }  # fmt: skip
     groups = _group_alike(case.features)
-    outs = ["z"] if len(groups) == 1 else [f"z/group_{number}" for number in range(len(groups))]
+    outs = [given] if len(groups) == 1 else [f"z/group_{number}" for number in range(len(groups))]
     for out, group in zip(outs, groups, strict=True):
         pairs = [case.features[place].place_pair(places) for place in group]
-        taken, own = _take_pairs(pairs, out)
+        taking, own = _take_pairs(pairs, out)
         computed, more = _compute(case.features[group[0]], f"{out}/first", f"{out}/second", out)
-        nodes, constants = [*nodes, *taken, *computed], {**constants, **own, **more}
+        nodes, constants = [*nodes, *taking, *computed], {**constants, **own, **more}
     if len(groups) > 1:
         constants["z/order"] = np.argsort([place for group in groups for place in group])
         nodes += [
             helper.make_node("Concat", outs, ["z/grouped"], axis=2),
-            helper.make_node("Gather", ["z/grouped", "z/order"], ["z"], axis=2),
+            helper.make_node("Gather", ["z/grouped", "z/order"], [given], axis=2),
         ]
     return nodes, constants
 
@@ -116,4 +126,4 @@ def _compute_ratios(feature: LogRatio, first: str, second: str, out: str) -> Par
 
 @_compute.register
 def _compute_changes(feature: Change, first: str, second: str, out: str) -> Part:
-    return [helper.make_node("Sub", [first, second], [out])], {}
+    return [helper.make_node("Sub", [first, second], [f"{out}/exact"]), narrow(f"{out}/exact", out)], {}

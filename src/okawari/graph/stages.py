@@ -5,7 +5,8 @@
     core            z, w, now, levels or level -> r, the learnt quantity: the fitted part of the model (`cores`)
     answer stage    level, r -> mean, lower, upper (`transforms`)
 
-Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, F columns, K features, S = T - 1, H columns of an answer. Values in their own
+units (`EXACT`) are float64, so that a small move of a large level is not rounded away; everything learnt is float32.
 No sessions and no files here: `okawari.graph.build` joins the stages.
 """
 
@@ -27,8 +28,10 @@ ML_DOMAIN = "ai.onnx.ml"
 OPSET, ML_OPSET = ONNX_OPSETS[""], ONNX_OPSETS[ML_DOMAIN]
 """ONNX's own second set of operators, for trees and other classical models; every ONNX Runtime has it."""
 IR_VERSION = 10
-TINY = 1e-12
-"""Floor under both sides of a ratio; it keeps Log finite in float32 (1e26 / 1e-12 is still below 3.4e38)."""
+TINY = 1e-150
+"""Floor under both sides of a ratio; it keeps Log finite in float64 (1e150 / 1e-150 is still below 1.8e308)."""
+EXACT = frozenset({"x", "level", "mean", "lower", "upper"})
+"""Inputs and outputs of stages in float64: readings, levels and answers."""
 
 Dims = tuple[int | str, ...]
 Constants = Mapping[str, NDArray[Any]]
@@ -50,8 +53,8 @@ def build_stage(
     graph = helper.make_graph(
         list(nodes),
         name,
-        [helper.make_tensor_value_info(each, TensorProto.FLOAT, dims) for each, dims in inputs.items()],
-        [helper.make_tensor_value_info(each, TensorProto.FLOAT, dims) for each, dims in outputs.items()],
+        [_describe(each, dims) for each, dims in inputs.items()],
+        [_describe(each, dims) for each, dims in outputs.items()],
         [numpy_helper.from_array(value, each) for each, value in constants.items()],
     )
     opsets = [("", OPSET), *([(ML_DOMAIN, ML_OPSET)] if with_ml else [])]
@@ -59,13 +62,29 @@ def build_stage(
     return helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION)
 
 
+def _describe(name: str, dims: Dims) -> onnx.ValueInfoProto:
+    kind = TensorProto.DOUBLE if name in EXACT else TensorProto.FLOAT
+    return helper.make_tensor_value_info(name, kind, dims)
+
+
+def narrow(taken: str, out: str) -> onnx.NodeProto:
+    """The node that rounds float64 to float32, the precision of everything learnt."""
+    return helper.make_node("Cast", [taken], [out], to=TensorProto.FLOAT)
+
+
+def widen(taken: str, out: str) -> onnx.NodeProto:
+    """The node that turns float32 into float64, the precision of levels and answers."""
+    return helper.make_node("Cast", [taken], [out], to=TensorProto.DOUBLE)
+
+
 def log_ratio(above: str, below: str, out: str) -> list[onnx.NodeProto]:
-    """Nodes for `log(above / below)`, both clipped from below to the constant `<out>/tiny`."""
+    """Nodes for `log(above / below)` in float32, computed in float64; both are clipped to the constant `<out>/tiny`."""
     return [
         helper.make_node("Max", [above, f"{out}/tiny"], [f"{out}/above_0"]),
         helper.make_node("Max", [below, f"{out}/tiny"], [f"{out}/below_0"]),
         helper.make_node("Div", [f"{out}/above_0", f"{out}/below_0"], [f"{out}/ratio"]),
-        helper.make_node("Log", [f"{out}/ratio"], [out]),
+        helper.make_node("Log", [f"{out}/ratio"], [f"{out}/exact"]),
+        narrow(f"{out}/exact", out),
     ]
 
 
@@ -94,9 +113,9 @@ def shares_to_logits(taken: str, out: str, is_share_H: NDArray[np.bool_]) -> Par
     return nodes, {"smallest": np.array(SMALLEST_SHARE, dtype=np.float32), "is_share": is_share_H}
 
 
-def tiny() -> NDArray[np.float32]:
+def tiny() -> NDArray[np.float64]:
     """The floor under both sides of a ratio, as a constant."""
-    return np.array(TINY, dtype=np.float32)
+    return np.array(TINY)
 
 
 def ints(*values: int) -> NDArray[np.int64]:

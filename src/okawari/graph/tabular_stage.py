@@ -1,10 +1,10 @@
-"""The reading stage of records (from columns to features), and the answer stage of all tasks but forecasts (numbers and
-probabilities).
+"""The reading stage of records (from columns to features), and the answer stage of labels and of several targets.
 
     reading stage   x -> z, numbers unchanged, labels one-hot
     answer stage    r -> mean, lower, upper; the columns of a label become probabilities
 
-Shapes: B records (dynamic), F columns, K features, H columns of an answer; everything float32.
+Shapes: B records (dynamic), F columns, K features, H columns of an answer. Readings and answers are float64, features
+and `r` float32.
 """
 
 from __future__ import annotations
@@ -15,55 +15,62 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import helper
 
 from okawari.case import Case
-from okawari.graph.stages import Dims, Part, build_stage, require_shape
+from okawari.graph.imputation_stage import append_indicators, build_filling, name_features, name_readings
+from okawari.graph.stages import Dims, Part, build_stage, narrow, require_shape, widen
 from okawari.models.cores import Interval
 from okawari.schema.heads import Head, LabelHead, NumberHead
+from okawari.schema.imputation import Imputation
 
 
-def build_record_stage(case: Case) -> onnx.ModelProto:
+def build_record_stage(case: Case, imputation: Imputation | None = None) -> onnx.ModelProto:
     """Build the stage from `x` [B, 1, F] to `z` [B, 1, K]."""
     dims: Dims = ("B", 1, case.n_features)
-    nodes, constants = _pass_on() if case.n_features == len(case.columns) else _expand_labels(case)
-    return build_stage("reading", nodes, {"x": ("B", 1, len(case.columns))}, {"z": dims}, constants)
+    filling, medians = build_filling(case, imputation)
+    features = _expand_labels(case) if any(column.labels for column in case.columns) else _pass_on(case)
+    nodes, constants = append_indicators(case, features, skip_first=False)
+    inputs: dict[str, Dims] = {"x": ("B", 1, len(case.columns))}
+    return build_stage("reading", [*filling, *nodes], inputs, {"z": dims}, {**medians, **constants})
 
 
-def _pass_on() -> Part:
-    return [helper.make_node("Identity", ["x"], ["z"])], {}
+def _pass_on(case: Case) -> Part:
+    return [narrow(name_readings(case), name_features(case))], {}
 
 
 def _expand_labels(case: Case) -> Part:
+    """Nodes from the readings, in which missing words are NaN, to the features of all columns."""
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, NDArray[Any]] = {}
     for place, column in enumerate(case.columns):
         constants[f"z/place_{place}"] = np.array([place], dtype=np.int64)
+        gathered = [name_readings(case), f"z/place_{place}"]
+        nodes.append(helper.make_node("Gather", gathered, [f"z/column_{place}"], axis=2))
         nodes += _expand(column.head, place, constants)
     parts = [f"z/part_{place}" for place in range(len(case.columns))]
-    return [*nodes, helper.make_node("Concat", parts, ["z"], axis=2)], constants
+    return [*nodes, helper.make_node("Concat", parts, [name_features(case)], axis=2)], constants
 
 
 @singledispatch
 def _expand(head: Head, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    """Nodes from one column of a record to its features [B, 1, width]."""
+    """Nodes from "z/column_<place>", one column of a record, to "z/part_<place>", its features [B, 1, width]."""
     raise NotImplementedError(f"No feature nodes are defined for {type(head).__name__}; register them here.")
 
 
 @_expand.register
 def _expand_number(head: NumberHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
-    return [helper.make_node("Gather", ["x", f"z/place_{place}"], [f"z/part_{place}"], axis=2)]
+    return [narrow(f"z/column_{place}", f"z/part_{place}")]
 
 
 @_expand.register
 def _expand_label(head: LabelHead, place: int, constants: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
     """One-hot columns, one for each word of the label."""
     taken, part = f"z/column_{place}", f"z/part_{place}"
-    constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float32)
+    constants[f"z/words_{place}"] = np.arange(head.width, dtype=np.float64)
     return [
-        helper.make_node("Gather", ["x", f"z/place_{place}"], [taken], axis=2),
         helper.make_node("Equal", [taken, f"z/words_{place}"], [f"{part}/is"]),
-        helper.make_node("Cast", [f"{part}/is"], [part], to=TensorProto.FLOAT),
+        narrow(f"{part}/is", part),
     ]
 
 
@@ -74,7 +81,7 @@ def build_heads_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
     outputs = {"mean": dims}
     if interval is not None:
         require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
-        constants["half_width"] = interval.half_width_H.astype(np.float32)
+        constants["half_width"] = interval.half_width_H.astype(np.float64)
         for operator, bound in (("Sub", "lower"), ("Add", "upper")):
             nodes.append(helper.make_node(operator, ["mean", "half_width"], [bound]))
             outputs[bound] = dims
@@ -90,7 +97,7 @@ def _answer_heads(taken: str, out: str, heads: tuple[Head, ...]) -> Part:
         nodes.append(helper.make_node("Slice", [taken, start, stop, "answer/axis"], [own]))
         nodes.append(_activate(head, own, f"answer/said_{place}"))
     answers = [f"answer/said_{place}" for place in range(len(heads))]
-    return [*nodes, helper.make_node("Concat", answers, [out], axis=1)], constants
+    return [*nodes, helper.make_node("Concat", answers, [f"{out}/said"], axis=1), widen(f"{out}/said", out)], constants
 
 
 @singledispatch

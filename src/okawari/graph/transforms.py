@@ -3,12 +3,12 @@
     moves           level, levels -> w
     answer stage    level, r -> mean, lower, upper; without moves: r -> mean, lower, upper
 
-Shapes: B windows (dynamic), T readings, H columns of an answer; everything float32.
+Shapes: B windows (dynamic), T readings, H columns of an answer. Levels and answers are float64, moves and `r` float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, singledispatch
 from typing import Any
 
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from okawari.case import Case
-from okawari.graph.stages import Constants, Dims, Part, build_stage, log_ratio, require_shape, tiny
+from okawari.graph.stages import Constants, Dims, Part, build_stage, log_ratio, narrow, require_shape, tiny, widen
 from okawari.graph.tabular_stage import build_heads_stage
 from okawari.models.cores import Interval
 from okawari.schema.columns import Column
-from okawari.schema.transforms import Difference, LogReturn, NoTransform, Transform
+from okawari.schema.transforms import Difference, Level, Logarithm, LogReturn, NoTransform, Transform
 
+LEVELS = "levels/exact"
+"""The target of each reading in float64, [B, T]."""
 _LEAST, _MOST = "answer/minimum", "answer/maximum"
 Follow = Callable[[str, str], list[onnx.NodeProto]]
 """Builds the nodes from a learnt move to a future level; both tensors are given by name."""
@@ -31,18 +33,18 @@ Follow = Callable[[str, str], list[onnx.NodeProto]]
 
 @singledispatch
 def build_moves(transform: Transform) -> Part:
-    """Nodes from "levels" [B, T] and "level" [B, 1] to "w" [B, T], the move of each level relative to the last."""
+    """Nodes from `LEVELS` [B, T] and "level" [B, 1] to "w" [B, T], the move of each level relative to the last."""
     raise NotImplementedError(f"No nodes are defined for {type(transform).__name__}; register them here.")
 
 
 @build_moves.register
 def _build_returns(transform: LogReturn) -> Part:
-    return log_ratio("levels", "level", "w"), {"w/tiny": tiny()}
+    return log_ratio(LEVELS, "level", "w"), {"w/tiny": tiny()}
 
 
 @build_moves.register
 def _build_differences(transform: Difference) -> Part:
-    return [helper.make_node("Sub", ["levels", "level"], ["w"])], {}
+    return [helper.make_node("Sub", [LEVELS, "level"], ["w/exact"]), narrow("w/exact", "w")], {}
 
 
 @singledispatch
@@ -68,25 +70,49 @@ def _answer_by_returns(transform: LogReturn, case: Case, interval: Interval | No
 
 @build_answer_stage.register
 def _answer_by_differences(transform: Difference, case: Case, interval: Interval | None) -> onnx.ModelProto:
-    """`mean = level + r`, `lower, upper = level + r -/+ half_width`, clipped to the column's `minimum` and `maximum`.
+    """`mean = level + r`, `lower, upper = level + r -/+ half_width`, clipped to the column's bounds.
 
     Clipping keeps the promised coverage: true values lie within these limits, so an interval that held one still does,
-    and no error of the mean grows. (The limit `above` is exclusive, so it has no nearest value to clip to.)
+    and no error of the mean grows.
     """
     bounds = _list_bounds(case.target)
-    return _build_levels(case, interval, partial(_clipped_sum, bounds=bounds), bounds)
+    return _build_levels(case, interval, partial(_clipped, compute=_add_level, bounds=bounds), bounds)
 
 
-def _build_levels(case: Case, interval: Interval | None, follow: Follow, constants: Constants) -> onnx.ModelProto:
+@build_answer_stage.register
+def _answer_by_levels(transform: Level, case: Case, interval: Interval | None) -> onnx.ModelProto:
+    """`mean = r` and `lower, upper = r -/+ half_width`, clipped to the column's bounds."""
+    bounds = _list_bounds(case.target)
+    return _build_levels(case, interval, partial(_clipped, compute=_pass, bounds=bounds), bounds, taken={})
+
+
+@build_answer_stage.register
+def _answer_by_logarithms(transform: Logarithm, case: Case, interval: Interval | None) -> onnx.ModelProto:
+    """`mean = exp(r)` and `lower, upper = exp(r -/+ half_width)`, clipped to the column's bounds."""
+    bounds = _list_bounds(case.target)
+    return _build_levels(case, interval, partial(_clipped, compute=_raise_e, bounds=bounds), bounds, taken={})
+
+
+_LEVEL: Mapping[str, Dims] = {"level": ("B", 1)}
+
+
+def _build_levels(
+    case: Case,
+    interval: Interval | None,
+    follow: Follow,
+    constants: Constants,
+    taken: Mapping[str, Dims] = _LEVEL,
+) -> onnx.ModelProto:
+    """The stage whose answers and bounds `follow` from learnt numbers, with the further inputs `taken`."""
     dims: Dims = ("B", case.task.width)
-    nodes, outputs = follow("r", "mean"), {"mean": dims}
+    nodes, outputs = [widen("r", "answer/r"), *follow("answer/r", "mean")], {"mean": dims}
     if interval is not None:
         require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
-        nodes += [helper.make_node("Sub", ["r", "half_width"], ["answer/low"]), *follow("answer/low", "lower")]
-        nodes += [helper.make_node("Add", ["r", "half_width"], ["answer/up"]), *follow("answer/up", "upper")]
+        nodes += [helper.make_node("Sub", ["answer/r", "half_width"], ["answer/low"]), *follow("answer/low", "lower")]
+        nodes += [helper.make_node("Add", ["answer/r", "half_width"], ["answer/up"]), *follow("answer/up", "upper")]
         outputs |= {"lower": dims, "upper": dims}
-        constants = {**constants, "half_width": interval.half_width_H.astype(np.float32)}
-    return build_stage("answer", nodes, {"level": ("B", 1), "r": dims}, outputs, constants)
+        constants = {**constants, "half_width": interval.half_width_H.astype(np.float64)}
+    return build_stage("answer", nodes, {**taken, "r": dims}, outputs, constants)
 
 
 def _scaled_exponent(returns: str, out: str) -> list[onnx.NodeProto]:
@@ -96,27 +122,32 @@ def _scaled_exponent(returns: str, out: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _clipped_sum(moves: str, out: str, *, bounds: Constants) -> list[onnx.NodeProto]:
+def _add_level(moves: str, out: str) -> onnx.NodeProto:
+    return helper.make_node("Add", ["level", moves], [out])
+
+
+def _pass(numbers: str, out: str) -> onnx.NodeProto:
+    return helper.make_node("Identity", [numbers], [out])
+
+
+def _raise_e(logarithms: str, out: str) -> onnx.NodeProto:
+    return helper.make_node("Exp", [logarithms], [out])
+
+
+def _clipped(
+    learnt: str, out: str, *, compute: Callable[[str, str], onnx.NodeProto], bounds: Constants
+) -> list[onnx.NodeProto]:
     if not bounds:
-        return [helper.make_node("Add", ["level", moves], [out])]
+        return [compute(learnt, out)]
     limits = [name if name in bounds else "" for name in (_LEAST, _MOST)]
-    return [
-        helper.make_node("Add", ["level", moves], [f"{out}/sum"]),
-        helper.make_node("Clip", [f"{out}/sum", *limits], [out]),
-    ]
+    return [compute(learnt, f"{out}/free"), helper.make_node("Clip", [f"{out}/free", *limits], [out])]
 
 
 def _list_bounds(target: Column) -> dict[str, NDArray[Any]]:
-    """The minimum and the maximum of a column, if it has them."""
+    """The lower and the upper bound of a column, if it has them."""
     bounds: dict[str, NDArray[Any]] = {}
-    if target.minimum is not None:
-        bounds[_LEAST] = np.float32(0) - _round_up(-target.minimum)  # avoids -0, which would appear in answers
+    if target.lowest is not None:
+        bounds[_LEAST] = np.array(target.lowest + 0.0)  # avoids -0, which would appear in answers
     if target.maximum is not None:
-        bounds[_MOST] = _round_up(target.maximum)
+        bounds[_MOST] = np.array(float(target.maximum))
     return bounds
-
-
-def _round_up(value: float) -> NDArray[np.float32]:
-    """The smallest float32 that is not below `value`, so that a true value equal to its limit stays inside."""
-    near = np.float32(value)
-    return np.asarray(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))

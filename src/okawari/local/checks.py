@@ -24,8 +24,8 @@ CHECKS: dict[str, Check] = {
     "ports": machine_checks.check_ports,
     "cases": loop_checks.check_cases,
     "servers": loop_checks.check_servers,
-    "champions": loop_checks.check_champions,
     "deliveries": loop_checks.check_deliveries,
+    "champions": loop_checks.check_champions,
 }
 
 

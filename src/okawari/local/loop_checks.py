@@ -110,7 +110,9 @@ def check_champions(settings: Settings) -> Iterator[Finding]:
 
 
 def check_deliveries(settings: Settings) -> Iterator[Finding]:
-    """Whether a delivery of a case is held."""
+    """Whether a delivery of a case is held; nothing where no state exists yet, because a check writes nothing."""
+    if not settings.state_dir.is_dir():
+        return
     for name in load_cases(settings.case_names)[0]:
         held = delivery_log.find_held(name)
         if held is not None:

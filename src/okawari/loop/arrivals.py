@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -12,12 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.case import Case
+from okawari.contract.case_words import apply_words, read_words
 from okawari.contract.editions import find_rescaling
 from okawari.contract.usual import Counts
+from okawari.dataset.changes import Changes, compare_readings
 from okawari.policy.decision import Verdict
-from okawari.storage import delivery_log, snapshots
+from okawari.storage import delivery_log, quarantine, snapshots
+from okawari.storage.contracts import load_contract
 from okawari.storage.delivery_log import Delivery, State
-from okawari.storage.snapshots import Changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class Origin:
     edition: str = ""
     replaces_history: bool = False
     ends_cut: bool | None = None
-    time_format: str | None = None
-    new_words: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What differs from how the case says that its files are written."""
 
     @property
     def is_own_source(self) -> bool:
@@ -78,8 +80,8 @@ def leave_out(case: Case, good: pd.DataFrame, refused: pd.DataFrame, kept: Seque
     known = pd.concat([delivery_log.unpack_rows(each.content, case.time)[names] for each in kept if each.content])
     ours, theirs = (_count_keys(_key_rows(case, frame)) for frame in (good, known))
     is_kept = ours.isin(theirs).to_numpy()
-    keys = set().union(*(snapshots.key_refused(_read_refused(each)) for each in kept))
-    is_known = np.array([key in keys for key in _list_refused_keys(refused)], dtype=bool)
+    keys = set().union(*(quarantine.list_keys(_read_refused(each)) for each in kept))
+    is_known = np.array([key in keys for key in quarantine.list_keys(refused)], dtype=bool)
     n_left_out = int(is_kept.sum() + is_known.sum())
     return Rows(good[~is_kept].reset_index(drop=True), refused[~is_known].reset_index(drop=True), good, n_left_out)
 
@@ -96,13 +98,9 @@ def _count_keys(keys: NDArray[np.uint64]) -> pd.Series:
     return found.astype(str) + "/" + found.groupby(found).cumcount().astype(str)
 
 
-def _list_refused_keys(refused: pd.DataFrame) -> list[str]:
-    return [next(iter(snapshots.key_refused(refused.iloc[[row]]))) for row in range(len(refused))]
-
-
 def compare_rows(case: Case, rows: Rows, stored: pd.DataFrame | None, origin: Origin, now: datetime) -> Arrived:
     """What the rows change in the stored readings (None where nothing is stored)."""
-    changes = snapshots.compare_readings(case, rows.good, stored, now, from_source=origin.is_own_source)
+    changes = compare_readings(case, rows.good, stored, now, from_source=origin.is_own_source)
     refused = _drop_quarantined(case, rows.refused) if stored is not None else rows.refused
     factors = None if stored is None else find_rescaling(case, stored, rows.all_good)
     return Arrived(
@@ -119,8 +117,8 @@ def _drop_quarantined(case: Case, refused: pd.DataFrame) -> pd.DataFrame:
     """The refused rows that are not in quarantine yet: a source that is read every night brings the old ones again."""
     if refused.empty:
         return refused
-    known = set(snapshots.load_quarantine(case)["row_sha256"])
-    is_new = np.array([key not in known for key in _list_refused_keys(refused)], dtype=bool)
+    known = set(quarantine.load_quarantine(case)["row_sha256"])
+    is_new = np.array([key not in known for key in quarantine.list_keys(refused)], dtype=bool)
     return refused[is_new].reset_index(drop=True)
 
 
@@ -135,9 +133,17 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         rows=len(changed) + len(refused),
         refused=len(refused),
         missing={name: n for name, n in missing.items() if n},
+        new_words=_count_new_words(case, changed),
         revised=len(changes.revised),
         stored=0 if stored is None else len(stored),
     )
+
+
+def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:
+    """By column, the rows with a word that neither the case nor its contract knows."""
+    known = apply_words(case, read_words(load_contract(case.name)))
+    found = {name: sum(known.column(name).list_new(rows[name]).values()) for name in case.known_names}
+    return {name: n for name, n in found.items() if n}
 
 
 def unpack_delivery(case: Case, delivery: Delivery, now: datetime) -> Arrived:
@@ -157,14 +163,15 @@ def _read_refused(delivery: Delivery) -> pd.DataFrame:
 
 def read_origin(delivery: Delivery) -> Origin:
     """Where a stored delivery came from."""
-    return Origin(**delivery.facts["origin"])
+    facts = delivery.facts["origin"]
+    return Origin(**{**facts, "notes": tuple(facts["notes"])})
 
 
 def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime) -> Delivery:
     """The delivery with its rows, not judged yet."""
     content = delivery_log.pack_rows(arrived.changed)
     texts = [{str(name): str(value) for name, value in row.items()} for row in arrived.refused.to_dict("records")]
-    known = [*map(str, _key_rows(case, arrived.changed)), *snapshots.key_refused(arrived.refused)]
+    known = [*map(str, _key_rows(case, arrived.changed)), *quarantine.list_keys(arrived.refused)]
     facts = {"origin": asdict(origin), "factors": arrived.factors}
     return Delivery(
         source=origin.source,

@@ -32,7 +32,7 @@ from okawari.loop.arrivals import (
 from okawari.loop.lessons import Lesson, ensure_contract, find_moved, gather_facts, learn_delivery
 from okawari.policy.decision import Action, Decision, Kind, Verdict
 from okawari.policy.delivery import judge_delivery
-from okawari.storage import decision_log, delivery_log, snapshots
+from okawari.storage import decision_log, delivery_log, quarantine, snapshots
 from okawari.storage.delivery_log import Delivery, State, advise
 from okawari.storage.snapshots import Snapshot
 
@@ -83,7 +83,7 @@ def take_delivery(
     settle_deliveries(case, now, emit)
     stored = snapshots.find_stored(case)
     if stored is None and good.empty:
-        snapshots.record_refused(case, refused, now)
+        quarantine.record_refused(case, refused, now)
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
     kept = delivery_log.load_kept(case.name)
     arrived = compare_rows(case, leave_out(case, good, refused, kept), stored, origin, now)
@@ -236,7 +236,7 @@ def settle_deliveries(case: Case, now: datetime, emit: Emit) -> list[Delivery]:
 
 
 def _store(case: Case, delivery: Delivery, arrived: Arrived) -> Snapshot:
-    snapshots.record_refused(case, arrived.refused, delivery.at)
+    quarantine.record_refused(case, arrived.refused, delivery.at)
     return snapshots.store_readings(case, arrived.changed)
 
 

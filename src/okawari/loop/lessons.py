@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
 from okawari.case import Case
 from okawari.contract.case_words import start_contract
-from okawari.contract.contract import Contract
+from okawari.contract.contract import Contract, TimeMeaning
 from okawari.contract.editions import rebase_contract
-from okawari.contract.levels import MIN_KNOWN, Shift
-from okawari.contract.moves import MIN_MOVES, Jump
+from okawari.contract.levels import Shift
+from okawari.contract.moves import Jump
 from okawari.contract.usual import (
     find_jumps,
     find_shifts,
@@ -24,7 +24,8 @@ from okawari.contract.usual import (
     list_unjudged,
 )
 from okawari.loop.arrivals import Arrived, Origin
-from okawari.policy.delivery import DeliveryFacts, Edition
+from okawari.policy.delivery import ACCEPTED_NOTES, DeliveryFacts, Edition
+from okawari.schema.columns import find_words
 from okawari.storage import snapshots
 from okawari.storage.contracts import load_contract, update_contract
 from okawari.storage.delivery_log import Delivery
@@ -37,17 +38,16 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
     moved = find_moved(case, contract, arrived, is_edition=edition is not None)
     if moved and not _is_declared(contract, origin):
         edition = None  # part of the history has another unit, which no adjustment does
-    least = MIN_MOVES + 1 if case.layout.in_order else MIN_KNOWN
     first = "" if arrived.refused.empty else str(arrived.refused["reason"].iloc[0])
     return DeliveryFacts(
-        counts=replace(arrived.counts, new_words=origin.new_words),
+        counts=arrived.counts,
         first_refusal=first,
         moved=moved,
         edition=edition,
-        new_shares={column.name: column.new_share for column in case.known_columns if column.labels},
+        new_shares={column.name: column.new_share for column in find_words(case.known_columns)},
         ends_cut=bool(origin.ends_cut),
-        time_format=origin.time_format,
-        unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case, least),
+        notes=origin.notes,
+        unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
 
 
@@ -76,9 +76,8 @@ def find_moved(
     stored = snapshots.find_stored(case)
     if contract is None or stored is None or arrived.changed.empty:
         return []
-    if not case.layout.in_order:
+    if not (key := list(case.key_columns)):
         return [*find_shifts(contract, case, arrived.changed)]
-    key = list(case.key_columns)
     merged = pd.concat([stored.assign(_new=False), arrived.changed.assign(_new=True)])
     merged = merged.drop_duplicates(key, keep="last").sort_values(case.time)
     if is_edition:
@@ -131,25 +130,46 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             return contract
         origin, delivered = lesson.origin, lesson.arrived.changed
         contract = _add_columns(contract, case)
-        if not case.layout.in_order and not lesson.by_person:
+        if not lesson.by_person:
             contract = learn_shifts(contract, case, delivered)
         if lesson.by_person:
             contract = learn_accepted(contract, lesson.found)
-        counts = replace(lesson.arrived.counts, new_words=origin.new_words)
-        contract = learn_counts(contract, counts, by_person=lesson.by_person)
+        contract = learn_counts(contract, lesson.arrived.counts, by_person=lesson.by_person)
         contract = learn_table(contract, case, table)
         return replace(
             contract,
             delivery=lesson.delivery.key,
             edition=origin.edition or contract.edition,
-            dialect=_learn_ending(contract.dialect, origin),
+            time=_describe_time(case),
+            dialect=_learn_dialect(contract.dialect, case, origin),
         )
 
     update_contract(case, learn, lesson.snapshot.version)
 
 
-def _learn_ending(dialect: Mapping[str, str], origin: Origin) -> Mapping[str, str]:
-    """Whether files end without a line end: as the first one does, or as a person has accepted."""
-    if origin.ends_cut is None or (dialect.get("ends_cut") and not origin.ends_cut):
-        return dialect
-    return {**dialect, "ends_cut": "yes" if origin.ends_cut else "no"}
+def _describe_time(case: Case) -> TimeMeaning | None:
+    """How the times of a series are written, and the steps of its calendar."""
+    if not case.time_columns:
+        return None
+    return TimeMeaning(
+        name=case.time,
+        format=getattr(case.source, "time_format", "iso"),
+        zone=case.zone,
+        frequency=case.frequency or "",
+        holidays=case.holidays,
+    )
+
+
+def _learn_dialect(dialect: Mapping[str, str], case: Case, origin: Origin) -> Mapping[str, str]:
+    """How the source's files are written, and what a person has accepted beside it.
+
+    Files without a last line end are usual if the first one is like that, or once a person has accepted one.
+    """
+    written = getattr(case.source, "format", None)
+    learned = {**dialect, **({} if written is None else {name: str(value) for name, value in asdict(written).items()})}
+    if origin.ends_cut is not None and not (dialect.get("ends_cut") == "yes" and not origin.ends_cut):
+        learned["ends_cut"] = "yes" if origin.ends_cut else "no"
+    if origin.notes:
+        known = learned.get(ACCEPTED_NOTES, "").split(" | ")
+        learned[ACCEPTED_NOTES] = " | ".join(dict.fromkeys(filter(None, (*known, *origin.notes))))
+    return learned

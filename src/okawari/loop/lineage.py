@@ -70,7 +70,8 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
         run_url=runs.page_url(version.run_id),
         snapshot=snapshot,
         decisions=tuple(_walk_causes(case.name, _find_ruling(version, prediction["at"]))),
-        answer=_format_prediction(know_graph(case, read_labels(parse_model(graph))), prediction["mean"]),
+        answer=_format_prediction(know_graph(case, read_labels(parse_model(graph))), prediction["mean"])
+        + _format_times(prediction),
     )
 
 
@@ -82,6 +83,14 @@ def _format_prediction(case: Case, mean: Sequence[float]) -> str:
     if len(heads) == 1:
         return texts[0]
     return ", ".join(f"{head.name} {text}" for head, text in zip(heads, texts, strict=True))
+
+
+def _format_times(prediction: Mapping[str, Any]) -> str:
+    """The times that the answer is for; empty if they are not known, and for records."""
+    times = prediction.get("times")
+    if times is None or not len(times):
+        return ""
+    return f" for {times[0]}" if len(times) == 1 else f" for {times[0]} to {times[-1]}"
 
 
 def _load_snapshot(case: Case, version: int) -> Snapshot:

@@ -15,7 +15,7 @@ from okawari.policy.standing import Standing
 from okawari.registry import versions
 from okawari.registry.client import require_server
 from okawari.settings import load_settings
-from okawari.storage import decision_log, delivery_log, snapshots
+from okawari.storage import decision_log, delivery_log, keyed_outcomes, quarantine, snapshots
 from okawari.storage.delivery_log import Delivery, State, advise
 from okawari.storage.snapshots import Snapshot
 
@@ -45,6 +45,10 @@ class LoopState:
     report: Path | None
     reported: dict[str, Any] | None
     """The drift verdict that the report belongs to; None where that is older than the records that were read."""
+    refused_outcomes: int = 0
+    """Outcomes by a key that no prediction had."""
+    refused_outcome: dict[str, Any] | None = None
+    """The newest of them."""
     alarm: str | None = None
     """Why a person is needed, if `reconcile` has recorded it and nothing has been deployed since."""
     problem: str | None = None
@@ -86,7 +90,7 @@ def read_state(case_name: str) -> LoopState:
         case=case.name,
         title=case.title,
         snapshot=snapshots.load_snapshot(case),
-        quarantined=snapshots.count_quarantined(case),
+        quarantined=quarantine.count_quarantined(case),
         champion=champion,
         quality=_newest(decisions, Kind.QUALITY),
         drift=_newest(decisions, Kind.DRIFT),
@@ -95,6 +99,8 @@ def read_state(case_name: str) -> LoopState:
         request=request,
         report=report if report.is_file() else None,
         reported=_find_reported(decisions),
+        refused_outcomes=keyed_outcomes.count_refused(case_name),
+        refused_outcome=keyed_outcomes.find_newest_refused(case_name),
         alarm=_find_alarm(decisions),
         problem=problem,
         standing=load_standing(case_name),

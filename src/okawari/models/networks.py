@@ -16,7 +16,7 @@ from okawari.schema.heads import Head, mark_shares
 SMALLEST_LEVEL_SHARE = 0.01
 """Smallest predicted level of a network on levels, as a share of the last level; a price of 0 has no logarithm."""
 _TINY = 1e-12
-"""Smallest last level, as in the graph's reading stage; it keeps the ratio finite."""
+"""Smallest last level; it keeps the ratio finite in float32 (1e26 / 1e-12 is still below 3.4e38)."""
 
 
 class ScaledNetwork(nn.Module):

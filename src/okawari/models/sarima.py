@@ -98,10 +98,17 @@ class Sarima:
 
 
 def join_levels(windows: WindowSet) -> Array:
-    """The levels [n] of contiguous windows: the first window, the last reading of each later one, the last truth."""
-    first_T = windows.x_BTF[0, :-1, windows.target_index].astype(np.float64)
-    truth_H = windows.transform.backward(windows.level_B[-1:], windows.r_BH[-1].astype(np.float64))
-    return np.concatenate([first_T, windows.level_B, truth_H])
+    """The levels [n] from the first reading of the windows to their last truth; NaN where the series has a gap."""
+    if windows.place_B is None:
+        return np.concatenate([windows.exact_levels_BT[0, :-1], windows.level_B, windows.true_BH[-1]])
+    history, horizon = windows.x_BTF.shape[1], windows.true_BH.shape[1]
+    last_B = windows.place_B - windows.place_B[0] + history - 1
+    levels_N = np.full(last_B[-1] + 1 + horizon, np.nan)
+    for back in range(history):
+        levels_N[last_B - back] = windows.read_levels_BT[:, history - 1 - back]
+    for step in range(horizon):
+        levels_N[last_B + 1 + step] = windows.true_BH[:, step]
+    return levels_N
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ that cannot be read at all is refused earlier. What holds a delivery:
                  is below `ALPHA` for twice the usual share, or for `FLOOR`, whichever is larger
     new words    more than `Column.new_share` of the rows, and at least `FEW_NEW` of them
     cut          the file ends within its last line, where the contract knows it to end with a line end
-    time format  times are written in another single format than recorded
+    format       times, numbers or fields are written in another single format than recorded
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from okawari.contract.usual import Counts, read_share
 from okawari.formats import format_share
 from okawari.policy.decision import Decision, Kind, Verdict
 
-ALPHA = 1e-4
+ALPHA = 1e-3
 FLOOR = 0.05
 """A share of rows up to which a feed may lose rows without a question, however clean it has been."""
 FEW_NEW = 3
 MANY_REVISED = 0.05
 FEW_REVISED = 5
+ACCEPTED_NOTES = "accepted_notes"
+"""Name in a contract's dialect: the sentences about other formats that a person has accepted, joined by ` | `."""
 SHOWN = 1
 """Columns whose jump is described in full; the others are named."""
 
@@ -55,7 +57,8 @@ class DeliveryFacts:
     new_shares: Mapping[str, float] = field(default_factory=dict)
     """`Column.new_share` of the columns of words."""
     ends_cut: bool = False
-    time_format: str | None = None
+    notes: Sequence[str] = ()
+    """What differs from how the table's files have been written, one sentence each."""
     unjudged: Sequence[str] = ()
     """Number columns that have too little history to be judged."""
 
@@ -116,8 +119,9 @@ def _list_findings(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[s
     yield from _list_columns(contract, facts)
     if facts.ends_cut and contract.dialect.get("ends_cut") != "yes":
         yield "cut", "the file ends within its last line, so its last row may be cut"
-    if facts.time_format is not None and contract.time is not None and facts.time_format != contract.time.format:
-        yield "time format", f"times are written as {facts.time_format}; before, they were {contract.time.format}"
+    for note in facts.notes:
+        if note not in contract.dialect.get(ACCEPTED_NOTES, ""):
+            yield "format", note
 
 
 def _list_columns(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[str, str]]:

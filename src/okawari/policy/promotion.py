@@ -26,17 +26,21 @@ class Card:
     """One-sided p-value of the gain over the baseline, Holm-adjusted over the candidates; None where not tested."""
     interval_score: float | None = None
     coverage_share: float | None = None
+    interval_fault: str | None = None
+    """Why its intervals must not be promoted, as the end of a sentence about the candidate; None if they may be."""
 
 
 def choose_challenger(baseline: Card, others: Sequence[Card], gate: Gate) -> Card:
     """The best candidate that beats the baseline by `min_gain_share` and significantly (Holm-adjusted p <= alpha).
 
-    Returns the baseline if no candidate does.
+    A candidate whose intervals have a fault is left out. Returns the baseline if no candidate does.
     """
     better = [
         card
         for card in others
-        if measure_gain(card.loss, baseline.loss) >= gate.min_gain_share and (card.p_value or 0.0) <= gate.alpha
+        if measure_gain(card.loss, baseline.loss) >= gate.min_gain_share
+        and (card.p_value or 0.0) <= gate.alpha
+        and card.interval_fault is None
     ]
     return min(better, key=lambda card: card.loss, default=baseline)
 
@@ -45,7 +49,8 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
     """Promote or keep, from scores on the same held-out rows.
 
     A challenger is promoted if its point forecast is better or, at equal point forecasts, if its intervals are better.
-    The baseline is a challenger too, so it replaces a champion that has become worse than the baseline.
+    The baseline is a challenger too, so it replaces a champion that has become worse than the baseline. A challenger
+    whose intervals have a fault is never promoted, not even where there is no champion.
     """
     action, reason = _compare_cards(challenger, champion, baseline, gate)
     facts = {
@@ -59,6 +64,9 @@ def decide_promotion(challenger: Card, champion: Card | None, baseline: Card, ga
 def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate: Gate) -> tuple[str, str]:
     if not isfinite(challenger.loss):
         return Action.KEEP, f"{challenger.candidate} has no finite {challenger.loss_name} on the held-out rows"
+    if challenger.interval_fault is not None:
+        is_floor = "the baseline " if challenger.candidate == baseline.candidate else ""
+        return Action.KEEP, f"nothing is promoted, because {is_floor}{challenger.candidate} {challenger.interval_fault}"
     if champion is None:
         return Action.PROMOTE, f"{_describe_first(challenger, baseline)}; there was no champion"
     loss = f"{start_sentence(challenger.loss_name)} {challenger.loss:.4g}"

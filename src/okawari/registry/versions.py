@@ -185,7 +185,7 @@ def _sign(case: Case) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    number, task = np.dtype("float32"), case.task
+    number, task = np.dtype("float64"), case.task
     return ModelSignature(
         inputs=Schema([TensorSpec(number, (-1, case.history, len(case.columns)), "x")]),
         outputs=Schema([TensorSpec(number, (-1, task.width), "mean")]),

@@ -18,8 +18,8 @@ from okawari.case import ARRIVED
 from okawari.data.time_format import ISO, parse_times
 from okawari.scaffold.value_kinds import (
     DAMAGED_SHARE,
-    PLAIN_WRITING,
-    Writing,
+    NO_HINTS,
+    Hints,
     are_mixed_codes,
     are_padded,
     drop_markers,
@@ -129,10 +129,10 @@ def _measure_skew(low: float, middle: float, high: float) -> float:
     return float((high - middle) / max(middle - low, 1e-12 * abs(middle) + 1e-300))
 
 
-def profile_table(table: pd.DataFrame, writing: Writing = PLAIN_WRITING) -> tuple[Profile, ...]:
-    """Profiles of all columns, in their order, with numbers and times as `writing` states them."""
+def profile_table(table: pd.DataFrame, hints: Hints = NO_HINTS) -> tuple[Profile, ...]:
+    """Profiles of all columns, in their order, with numbers and times as `hints` states them."""
     names = name_columns([str(given) for given in table.columns])
-    return tuple(_profile(table[given], name, writing) for given, name in zip(table.columns, names, strict=True))
+    return tuple(_profile(table[given], name, hints) for given, name in zip(table.columns, names, strict=True))
 
 
 def name_columns(source_names: Sequence[str]) -> list[str]:
@@ -167,11 +167,11 @@ def _find_free(name: str, taken: set[str]) -> str:
     return free
 
 
-def _profile(values: pd.Series, name: str, writing: Writing) -> Profile:
+def _profile(values: pd.Series, name: str, hints: Hints) -> Profile:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
-    source_name, kept = str(values.name), drop_missing(values, writing)
-    kept, markers = drop_markers(kept, writing)
+    source_name, kept = str(values.name), drop_missing(values, hints)
+    kept, markers = drop_markers(kept, hints)
     counts: dict[str, Any] = {
         "n_rows": len(values), "n_missing": len(values) - len(kept), "missing_words": markers,
     }  # fmt: skip
@@ -179,7 +179,7 @@ def _profile(values: pd.Series, name: str, writing: Writing) -> Profile:
         return Profile(
             source_name=source_name, name=name, kind="nothing", n_damaged=len(values), n_different=0, **counts
         )
-    kind, read, found = _read(kept, writing)
+    kind, read, found = _read(kept, hints)
     odd = kept[read.isna()]
     spelled: dict[str, Any] = {"words": _list_words(kept[read.notna()])} if kind in ("numbers", "words") else {}
     return Profile(
@@ -191,16 +191,16 @@ def _profile(values: pd.Series, name: str, writing: Writing) -> Profile:
     )
 
 
-def _read(kept: pd.Series, writing: Writing) -> tuple[Kind, pd.Series, dict[str, Any]]:
+def _read(kept: pd.Series, hints: Hints) -> tuple[Kind, pd.Series, dict[str, Any]]:
     """The kind of some values, the values as that kind (missing if they are not of it), and their statistics."""
-    if are_padded(kept) and not writing.states_times(kept):
+    if are_padded(kept) and not hints.states_times(kept):
         return _describe_codes(kept)
-    times = find_times(kept, writing)
+    times = find_times(kept, hints)
     if times.is_time:
-        read = parse_times(kept, times.format, writing.zone)
+        read = parse_times(kept, times.format, hints.zone)
         found = {"n_different": int(read.nunique()), "time_format": times.format, "two_ways": times.two_ways}
         return "times", read, {**found, "example": str(kept.iloc[0])} if times.two_ways else found
-    numbers = writing.read_numbers(kept)
+    numbers = hints.read_numbers(kept)
     if is_mostly(numbers):
         return "numbers", numbers, _summarize_numbers(numbers.dropna())
     if are_mixed_codes(kept, numbers):

@@ -15,7 +15,7 @@ from okawari.data.time_format import parse_times
 from okawari.data.time_recognition import RecognisedTimes
 from okawari.errors import InvalidInput, require
 from okawari.scaffold.column_profiles import EMPTY_SHARE, MAX_WORDS, Profile
-from okawari.scaffold.value_kinds import DAMAGED_SHARE, Writing
+from okawari.scaffold.value_kinds import DAMAGED_SHARE, Hints
 
 MAX_CLASSES = 10
 """Most different whole numbers that count as labels."""
@@ -28,14 +28,14 @@ class ProfiledTable:
     table: pd.DataFrame
     profiles: tuple[Profile, ...]
     target: Profile
-    writing: Writing = field(default_factory=Writing)
+    hints: Hints = field(default_factory=Hints)
 
     def parse_times(self, column: Profile) -> pd.Series:
         """The times of a column, UTC without zone; all are missing unless it holds times."""
         values = self.table[column.source_name]
         if column.kind != "times":
             return pd.Series(pd.NaT, index=values.index, dtype="datetime64[ns]")
-        return parse_times(values, column.time_format, self.writing.zone)
+        return parse_times(values, column.time_format, self.hints.zone)
 
     def others(self, *without: Profile | None) -> list[Profile]:
         """All columns except the target and the given ones."""
@@ -141,9 +141,14 @@ def find_time(profiled: ProfiledTable) -> tuple[Profile | None, Mapping[str, str
                     time.source_name: f"times, but the target is {values}; name this column with --time to forecast"
                 }
         except InvalidInput as unfit:
-            return None, {time.source_name: f"times, but no forecast: {unfit}"}
+            return None, {time.source_name: f"times, but no forecast: {_shorten(unfit)}"}
         return time, {}
     return None, {}
+
+
+def _shorten(unfit: InvalidInput) -> str:
+    """The reason without the remedies, which are for a column that the user named."""
+    return str(unfit).partition(";")[0]
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from okawari.case import Case
+from okawari.case import ARRIVED, Case
 from okawari.data.files import Table, TableFile
 from okawari.data.time_format import ISO, describe_time_format
 from okawari.dataset.splits import size_parts
@@ -34,7 +34,10 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """The user's request: the case's name, the target column, and stated settings; what is empty is guessed."""
+    """The user's request: the case's name, the target column, and stated settings; what is empty is guessed.
+
+    `about_file` says how the table's file is written.
+    """
 
     name: str
     target: str
@@ -44,6 +47,7 @@ class Wish:
     zone: str = ""
     frequency: str = ""
     holidays: str = ""
+    about_file: str = ""
 
 
 def require_rows(n: int, fewest: int) -> None:
@@ -96,7 +100,7 @@ def describe_sizes(case: Case, n: int, what: str) -> dict[str, str]:
     n_train, n_validation, n_calibration, n_holdout = size_parts(n, case)
     learn = f"Of {n} {what}, {n_train} are for training, {n_validation} for early stopping"
     intervals = f", {n_calibration} for calibrating the intervals" if n_calibration else ""
-    holdout = f" and {n_holdout}{', chosen by their digest,' * (not case.layout.in_order)} are the holdout"
+    holdout = f" and {n_holdout}{', chosen by their digest,' * (case.time == ARRIVED)} are the holdout"
     return {
         "gate": f"{learn}{intervals}{holdout}.",
         "drift": f"At most {case.drift.current} new rows are compared with the {case.drift.reference} before them.",

@@ -35,7 +35,7 @@ _CLOCK_SHARE = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Writing:
+class Hints:
     """How the fields of a table are written, as far as it is known.
 
     `time` names the column that is stated as times, and `target` one whose numbers are no times. `time_format` is
@@ -58,7 +58,7 @@ class Writing:
         return bool(self.time) and str(values.name) == self.time
 
 
-PLAIN_WRITING = Writing()
+NO_HINTS = Hints()
 
 
 @dataclass(frozen=True)
@@ -70,26 +70,26 @@ class Times:
     two_ways: tuple[str, ...] = ()
 
 
-def find_times(kept: pd.Series, writing: Writing) -> Times:
+def find_times(kept: pd.Series, hints: Hints) -> Times:
     """The times of a column without empty fields; numbers are times only if the column is stated, named or ordered so.
 
     Counts such as 20240 to 20300 are serial numbers of a spreadsheet too, so these need a name.
     """
-    stated = writing.time_format
-    if stated and is_mostly(parse_times(kept, stated, writing.zone)):
+    stated = hints.time_format
+    if stated and is_mostly(parse_times(kept, stated, hints.zone)):
         return Times(True, stated)
     found = recognise_times(kept)
     if found.format is None and not found.two_ways:
         return Times(False)
-    if found.from_numbers and not (writing.states_times(kept) or _may_be_times(kept, found.format, writing)):
+    if found.from_numbers and not (hints.states_times(kept) or _may_be_times(kept, found.format, hints)):
         return Times(False)
     if found.two_ways:
         return Times(True, found.two_ways[0], found.two_ways)
     return Times(True, found.format or ISO)
 
 
-def _may_be_times(kept: pd.Series, format: str | None, writing: Writing) -> bool:
-    return str(kept.name) != writing.target and (_is_named_time(kept) or _is_clock(kept, format))
+def _may_be_times(kept: pd.Series, format: str | None, hints: Hints) -> bool:
+    return str(kept.name) != hints.target and (_is_named_time(kept) or _is_clock(kept, format))
 
 
 def _is_named_time(kept: pd.Series) -> bool:
@@ -105,16 +105,16 @@ def _is_clock(kept: pd.Series, format: str | None) -> bool:
     return bool((steps > pd.Timedelta(0)).all() and steps.value_counts(normalize=True).iloc[0] >= _CLOCK_SHARE)
 
 
-def drop_missing(values: pd.Series, writing: Writing) -> pd.Series:
+def drop_missing(values: pd.Series, hints: Hints) -> pd.Series:
     """The values without empty fields: missing, only spaces, or a word that means that in the whole table."""
     kept = values[values.notna()]
     if kept.dtype.kind != "O":
         return kept
-    empty = {"", *writing.format.missing_words}
+    empty = {"", *hints.format.missing_words}
     return kept[~kept.map(lambda value: isinstance(value, str) and value.strip() in empty).astype(bool)]
 
 
-def drop_markers(kept: pd.Series, writing: Writing) -> tuple[pd.Series, tuple[str, ...]]:
+def drop_markers(kept: pd.Series, hints: Hints) -> tuple[pd.Series, tuple[str, ...]]:
     """The values without markers of empty fields, and these markers; unchanged unless the others are no words."""
     is_text = kept.map(lambda value: isinstance(value, str)).astype(bool) if kept.dtype.kind == "O" else None
     if is_text is None or not is_text.any():
@@ -123,7 +123,7 @@ def drop_markers(kept: pd.Series, writing: Writing) -> tuple[pd.Series, tuple[st
     others = kept[~is_marker]
     if not is_marker.any() or others.empty or are_padded(others):
         return kept, ()
-    if not (is_mostly(writing.read_numbers(others)) or find_times(others, writing).is_time):
+    if not (is_mostly(hints.read_numbers(others)) or find_times(others, hints).is_time):
         return kept, ()
     return others, tuple(sorted({value.strip() for value in kept[is_marker]}))
 

@@ -66,6 +66,11 @@ class Calendar:
         """One step in words, such as "month"."""
         return self._step.title
 
+    @property
+    def is_daily(self) -> bool:
+        """Whether steps are whole local days: they begin at midnight and a date names them."""
+        return self._step.clock_ns is None and self._time_of_day == 0
+
     def anchored(self, times_N: Times) -> Calendar:
         """The calendar with the anchor that most of the times fit; the first of them for equal counts.
 
@@ -218,6 +223,16 @@ def format_local(time: np.datetime64 | pd.Timestamp, zone: str = "UTC") -> str:
     if zone != "UTC":
         at = at.tz_localize("UTC").tz_convert(zone)
     return f"{at:%Y-%m-%d}" if at == at.normalize() else at.isoformat()
+
+
+def format_times(times_N: Times, zone: str = "UTC") -> list[str]:
+    """UTC times in the zone, in ISO 8601: dates if all are local midnights, else times with their offset, if any."""
+    local_N = to_local(times_N, zone)
+    if (local_N == local_N.astype("datetime64[D]")).all():
+        days: list[str] = local_N.astype("datetime64[D]").astype(str).tolist()
+        return days
+    at = pd.DatetimeIndex(times_N)
+    return [time.isoformat() for time in (at if zone == "UTC" else at.tz_localize("UTC").tz_convert(zone))]
 
 
 def _to_ns(times_N: Times) -> NDArray[np.int64]:

@@ -21,6 +21,8 @@ BOOLEANS = ("false", "true")
 """The words of a boolean column, in the order of their places."""
 _MOST_SHOWN = 20
 _TRUTHS = {"false": "false", "true": "true", "0": "false", "1": "true"}
+MAX_WORD_CHARS = 200
+"""Longest word in a request."""
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 
 
@@ -136,6 +138,23 @@ class Column:
         return " ".join(part for part in (f"{self.name} is", kind, bounds, unit) if part)
 
     @property
+    def lowest(self) -> float | None:
+        """The lower bound that answers keep to: `minimum`, or `above`, to which true values may come as close as they
+        like.
+        """
+        return max((bound for bound in (self.above, self.minimum) if bound is not None), default=None)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all its values are above 0."""
+        return (self.above is not None and self.above >= 0) or (self.minimum or 0) > 0
+
+    @property
+    def allows_missing(self) -> bool:
+        """Whether an empty field is a value, with an indicator among the features."""
+        return self.missing == "allow"
+
+    @property
     def kind(self) -> Literal["number", "word"]:
         """What the column holds."""
         return "word" if self.labels else "number"
@@ -166,9 +185,17 @@ class Column:
         is_new: NDArray[np.bool_] = (words.notna() & ~words.isin(self.labels)).to_numpy()
         return is_new
 
-    def split_truth(self, truth: float | str) -> dict[str, Any]:
-        """A true value as it is stored: a number as `value`, or a word as `label`."""
-        return {"value": None, "label": truth} if self.labels else {"value": truth, "label": None}
+    def split_truth(self, truth: Any) -> dict[str, Any]:
+        """A true value in JSON as it is stored: a number as `value`, or a word as `label`."""
+        return {"value": None, "label": self.read_json(truth)} if self.labels else {"value": truth, "label": None}
+
+    def read_json(self, value: Any) -> Any:
+        """A value in JSON as a reading holds it; a truth value is a word."""
+        return str(value).lower() if isinstance(value, bool) else value
+
+    def write_json(self, value: Any) -> Any:
+        """A value of a reading in JSON; the word of a boolean column is a truth value."""
+        return value == "true" if self.boolean and value is not None else value
 
     def parse(self, values: pd.Series, parse_numbers: Callable[[pd.Series], pd.Series]) -> pd.Series:
         """Raw values as float64 numbers (NaN for missing and invalid ones), or as words (None for missing ones)."""
@@ -266,10 +293,11 @@ class AtLeast:
         return f"{self.greater} >= {self.smaller}"
 
     def holds(self, greater_N: NDArray[np.float64], smaller_N: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each of N readings satisfies the rule; False where a number is missing.
+        """Whether each of N readings satisfies the rule; True where a number is missing.
 
         >>> AtLeast(greater="high", smaller="low").holds(np.array([2.0, 1.0]), np.array([1.0, 2.0])).tolist()
         [True, False]
         """
-        kept_N: NDArray[np.bool_] = greater_N >= smaller_N * (1 - self.slack_share)
+        is_missing_N = np.isnan(greater_N) | np.isnan(smaller_N)
+        kept_N: NDArray[np.bool_] = is_missing_N | (greater_N >= smaller_N * (1 - self.slack_share))
         return kept_N

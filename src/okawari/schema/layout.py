@@ -121,8 +121,8 @@ class SeriesLayout(DataLayout):
         return tuple(feature.name for feature in features)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """The features of the series."""
-        return len(features)
+        """The features of the series, and an indicator for each column that allows missing values."""
+        return len(features) + sum(column.allows_missing for column in columns)
 
     def count_steps(self, history: int) -> int:
         """One fewer than the readings, because a feature may use the reading before."""
@@ -136,8 +136,9 @@ class SeriesLayout(DataLayout):
             return good, good.iloc[:0]
         both = good.merge(known, on=list(self.key_columns(time)), how="left", suffixes=("", " known"), indicator=True)
         is_new = (both["_merge"] == "left_only").to_numpy()
-        before = both[[f"{name} known" for name in names]].to_numpy()
-        differs = (both[list(names)].to_numpy() != before).any(axis=1) & ~is_new
+        before, after = both[[f"{name} known" for name in names]], both[list(names)]
+        is_same = (after.to_numpy() == before.to_numpy()) | (after.isna().to_numpy() & before.isna().to_numpy())
+        differs = ~is_same.all(axis=1) & ~is_new
         return good[is_new], good[differs]
 
     def ends_early(self, good: pd.DataFrame, known: pd.DataFrame | None, time: str) -> bool:
@@ -182,8 +183,8 @@ class RecordLayout(DataLayout):
         return tuple(column.name for column in columns)
 
     def count_features(self, features: Sequence[Feature], columns: Sequence[Column]) -> int:
-        """One for each number, and one for each label of a labelled column."""
-        return sum(column.width for column in columns)
+        """One for each number, for each label of a labelled column and for each column that allows missing values."""
+        return sum(column.width + column.allows_missing for column in columns)
 
     def count_steps(self, history: int) -> int:
         """1: the record itself."""
@@ -194,17 +195,18 @@ class RecordLayout(DataLayout):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Records that are not stored yet, with their time of arrival, a microsecond apart.
 
-        The n-th of equal records is new if fewer than n equal ones are stored.
+        The n-th of equal records is new if fewer than n equal ones are stored. A column that no stored record has,
+        because the case names it only now, is filled in: a record that equals a stored one otherwise revises it.
         """
         values, held = list(names), good.iloc[:0] if known is None else known
-        ours, theirs = (
-            frame[values].assign(_nth=frame.groupby(values, dropna=False).cumcount()) for frame in (good, held)
-        )
+        ours, theirs = _number(good[values]), _number(held[values])
         found = ours.merge(theirs, how="left", on=[*values, "_nth"], indicator=True)
         new = good[(found["_merge"] == "left_only").to_numpy()]
+        filled = _fill_absent(new, held, time, values)
+        new = new.drop(index=filled.index)
         start = now if known is None else max(now, known[time].max() + pd.Timedelta(microseconds=1))
         arrived = (start + pd.to_timedelta(np.arange(len(new)), unit="us")).astype("datetime64[ns]")
-        return new.assign(**{time: arrived}), new.iloc[:0]
+        return new.assign(**{time: arrived}), filled
 
     def ends_early(self, good: pd.DataFrame, known: pd.DataFrame | None, time: str) -> bool:
         """False: records have no order."""
@@ -231,3 +233,19 @@ class RecordLayout(DataLayout):
             f"Case {name} consists of records and has a frequency or holidays; only a series has steps. Leave "
             "frequency and holidays out.",
         )
+
+
+def _number(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a column `_nth`: the number of equal rows before each row."""
+    return frame.assign(_nth=frame.groupby(list(frame.columns), dropna=False).cumcount())
+
+
+def _fill_absent(new: pd.DataFrame, held: pd.DataFrame, time: str, names: Sequence[str]) -> pd.DataFrame:
+    """Records that equal a stored one in all columns but those that no stored record has, with its time of arrival."""
+    absent = [name for name in names if len(held) and held[name].isna().all() and new[name].notna().any()]
+    known = [name for name in names if name not in absent]
+    if not absent or not known:
+        return new.iloc[:0].assign(**{time: pd.Series(dtype="datetime64[ns]")})
+    stored = _number(held[known]).assign(**{time: held[time].to_numpy()})
+    found = _number(new[known]).merge(stored, how="left", on=[*known, "_nth"])[time].to_numpy()
+    return new.assign(**{time: found}).dropna(subset=[time])

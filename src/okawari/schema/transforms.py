@@ -1,8 +1,10 @@
-"""Transforms from a forecast's levels to the learning target, the move from the last level, and back.
+"""Transforms from a target to what models learn, such as the move from a forecast's last level, and back.
 
     LogReturn     r = log(ahead / level)     ahead = level * exp(r)     levels that are always above 0
     Difference    r = ahead - level          ahead = level + r          any levels, also 0 and below
-    NoTransform   r = ahead                  ahead = r                  numbers and labels without a last level
+    Level         r = ahead                  ahead = r                  a record's number
+    Logarithm     r = log(ahead)             ahead = exp(r)             a record's number that is always above 0
+    NoTransform   r = ahead                  ahead = r                  labels, and several targets of a series
 
 The same transforms as ONNX nodes are registered in `okawari.graph.transforms`. Arrays broadcast as in numpy.
 """
@@ -20,7 +22,11 @@ from okawari.errors import InvalidInput
 
 Learns = Literal["growth", "difference"]
 """Names of a forecast's transforms in a case file."""
+LearnsNumber = Literal["level", "logarithm"]
+"""Names of a number's transforms in a case file."""
 Array = NDArray[np.float64]
+_SMALL_GROWTH = 1e-4
+"""Growth below it is smaller than the tolerances of an optimiser that expects numbers near 1."""
 
 
 class Transform(Protocol):
@@ -101,8 +107,9 @@ class LogReturn:
         return logs
 
     def measure_unit(self, straight_N: Array) -> float:
-        """1: logarithms have no unit."""
-        return 1.0
+        """1, because logarithms have no unit; their standard deviation, where a large level hardly grows."""
+        spread = float(np.nanstd(np.diff(straight_N)))
+        return spread if 0 < spread < _SMALL_GROWTH else 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
         """0: answers are products."""
@@ -151,7 +158,7 @@ class Difference:
 
     def measure_unit(self, straight_N: Array) -> float:
         """Standard deviation of the changes; 1 for a series that never changes."""
-        return float(np.diff(straight_N).std()) or 1.0
+        return float(np.nanstd(np.diff(straight_N))) or 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
         """The largest level: an answer is the sum of a level and a move."""
@@ -162,9 +169,106 @@ class Difference:
         return self
 
 
+def _refuse_moves(recipe: str) -> Transform:
+    raise InvalidInput(
+        f"{recipe} forecasts the next values of a series, and this case has another task; leave it out "
+        "of the case's candidates."
+    )
+
+
+@dataclass(frozen=True)
+class Level:
+    """Models learn a record's number itself. Answers keep to the bounds of its column.
+
+    Example:
+        >>> Level().clip(np.array([-1.0, 2.0]), 0.0, None)
+        array([0., 2.])
+    """
+
+    needs_positive: bool = False
+    is_additive: bool = False
+
+    def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
+        """`ahead`."""
+        return ahead
+
+    def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
+        """`r`."""
+        return r
+
+    def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
+        """The nearest numbers within the bounds."""
+        clipped: Array = np.clip(levels, minimum, maximum)
+        return clipped
+
+    def straighten(self, levels: NDArray[Any]) -> Array:
+        """The numbers themselves."""
+        return levels
+
+    def measure_unit(self, straight_N: Array) -> float:
+        """1."""
+        return 1.0
+
+    def find_summand(self, levels: NDArray[Any]) -> float:
+        """0: answers are not sums."""
+        return 0.0
+
+    def require_moves(self, recipe: str) -> Transform:
+        """Always raises `InvalidInput`, because this task has no last level."""
+        return _refuse_moves(recipe)
+
+
+@dataclass(frozen=True)
+class Logarithm:
+    """Models learn the logarithm of a positive, skewed number, so that an interval is as wide as its level is high.
+
+    The answer `exp(r)` is the median where the logarithm is spread evenly around `r`; the mean is higher. The median is
+    answered, because it lies within every interval and no single large value moves it.
+
+    Example:
+        >>> Logarithm().backward(np.array([4.0]), np.array([0.0]))
+        array([1.])
+    """
+
+    needs_positive: bool = True
+    is_additive: bool = False
+
+    def forward(self, level: NDArray[Any], ahead: NDArray[Any]) -> Array:
+        """`log(ahead)`."""
+        logs: Array = np.log(ahead)
+        return logs
+
+    def backward(self, level: NDArray[Any], r: NDArray[Any]) -> Array:
+        """`exp(r)`."""
+        ahead: Array = np.exp(r)
+        return ahead
+
+    def clip(self, levels: NDArray[Any], minimum: float | None, maximum: float | None) -> Array:
+        """The nearest numbers within the bounds."""
+        clipped: Array = np.clip(levels, minimum, maximum)
+        return clipped
+
+    def straighten(self, levels: NDArray[Any]) -> Array:
+        """Logarithms."""
+        logs: Array = np.log(levels)
+        return logs
+
+    def measure_unit(self, straight_N: Array) -> float:
+        """1."""
+        return 1.0
+
+    def find_summand(self, levels: NDArray[Any]) -> float:
+        """0: answers are not sums."""
+        return 0.0
+
+    def require_moves(self, recipe: str) -> Transform:
+        """Always raises `InvalidInput`, because this task has no last level."""
+        return _refuse_moves(recipe)
+
+
 @dataclass(frozen=True)
 class NoTransform:
-    """Models learn the answer itself: a record's number, a label, or several targets."""
+    """Models learn the answer itself: a label, or several targets."""
 
     needs_positive: bool = False
     is_additive: bool = False
@@ -195,11 +299,10 @@ class NoTransform:
 
     def require_moves(self, recipe: str) -> Transform:
         """Always raises `InvalidInput`, because this task has no last level."""
-        raise InvalidInput(
-            f"{recipe} forecasts the next values of a series, and this case has another task; leave it out "
-            "of the case's candidates."
-        )
+        return _refuse_moves(recipe)
 
 
 TRANSFORMS: Mapping[Learns, Transform] = {"growth": LogReturn(), "difference": Difference()}
 """The transforms of a forecast by their names in a case file."""
+NUMBER_TRANSFORMS: Mapping[LearnsNumber, Transform] = {"level": Level(), "logarithm": Logarithm()}
+"""The transforms of a record's number by their names in a case file."""

@@ -2,8 +2,7 @@
 
 The file is read in chunks (`okawari.data.chunked_reader`). The row filter selects the valid rows (`row_filter`). Rows
 are turned into questions (`questions`), which may reach back into the previous chunk, and the graph answers them.
-Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file and
-runs on ONNX Runtime: neither torch nor the service is needed.
+Answers and refused rows are written as parts (`checkpoint`) and joined at the end. The graph is the registered file.
 
 `okawari.scoring.output` documents the columns of the output.
 
@@ -14,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,27 +24,31 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
-from okawari.data.chunked_reader import Chunk, count_rows, read_chunks, read_names, require_ending
+from okawari.data.chunked_reader import Chunk, count_rows, require_ending
+from okawari.data.file_format import NOTHING_STATED, Stated
 from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
-from okawari.dataset.arrays import to_array
-from okawari.errors import InvalidInput, NotYet
-from okawari.graph.inference import Graph, require_answers
+from okawari.dataset.arrays import find_levels, is_absent
+from okawari.errors import DataRefused, InvalidInput, NotYet
+from okawari.graph.dictionary import know_graph
+from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
-from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers
-from okawari.scoring.questions import Questions, choose_questions
+from okawari.scoring.input_file import InputFile, open_input
+from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
+from okawari.scoring.progress import Progress, Scored, empty_rows
+from okawari.scoring.questions import build_questions, choose_questions
+from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
+from okawari.scoring.row_keys import read_keys
 from okawari.settings import load_settings
 from okawari.storage.deployable import digest
 
 CHUNK_ROWS = 65_536
 """Rows in memory at a time, and rows of a part. A kill loses at most one part: five seconds of a 2 x 64 LSTM."""
 BATCH = 128
-"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, 106 at 1024 and 272 at
-4096, where its states exceed the cache; a random walk 0.4 us at 128 and 0.3 at 4096."""
-_HEAD_BYTES = 1 << 20
+"""Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, and 272 at 4096."""
 
 
 @dataclass(frozen=True)
@@ -53,56 +57,22 @@ class Model:
 
     version: str
     graph: Graph
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """Counts of the rows of a scored file. `early` rows are valid, but too few valid rows precede them."""
-
-    rows: int = 0
-    answered: int = 0
-    refused: int = 0
-    early: int = 0
-    first_reason: str = ""
+    variant: str = "fp32"
 
     @property
-    def reason(self) -> str:
-        """The outcome as one sentence with its numbers."""
-        counts = f"{self.answered} of {self.rows} rows answered, {self.early} too early for a window"
-        return counts + (f", {self.refused} refused; first: {self.first_reason}" if self.refused else "")
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return tuple(self.graph.labels.get("outputs", "mean").split(","))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Progress:
-    """State between two chunks: the counts, and the valid rows that later windows reach back to."""
+class _Job:
+    """The case and the model of a job, and the recorder of its answers, if they are recorded."""
 
-    scored: Scored
-    checked_at: datetime
-    carried: pd.DataFrame
-    last_row: int = 0
-
-    def describe(self, time: str) -> dict[str, Any]:
-        timed = {time: self.carried[time].astype("int64")} if time in self.carried else {}
-        carried = self.carried.assign(**timed).to_dict("list")
-        return {
-            "scored": asdict(self.scored),
-            "checked_at": self.checked_at.isoformat(),
-            "carried": carried,
-            "last_row": self.last_row,
-        }
-
-    @classmethod
-    def restore(cls, plain: Mapping[str, Any], time: str) -> _Progress:
-        is_empty = not any(plain["carried"].values())
-        carried = pd.DataFrame(plain["carried"], dtype="float64" if is_empty else None)
-        if time in carried:
-            carried[time] = pd.to_datetime(carried[time].astype("int64")).astype("datetime64[ns]")
-        return cls(
-            scored=Scored(**plain["scored"]),
-            checked_at=datetime.fromisoformat(plain["checked_at"]),
-            carried=carried,
-            last_row=plain["last_row"],
-        )
+    case: Case
+    model: Model
+    given: InputFile
+    recorder: Recorder | None = None
 
 
 def load_model(case: Case, version: str | None = None) -> Model:
@@ -110,7 +80,7 @@ def load_model(case: Case, version: str | None = None) -> Model:
 
     Raises:
         NotYet: the case has no champion, or the version does not exist.
-        InvalidInput: the stored graph differs from the registered one.
+        InvalidInput: the stored graph differs from the registered one, or does not take the questions of the case.
         ServerUnreachable: the registry does not answer.
     """
     chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
@@ -122,11 +92,15 @@ def load_model(case: Case, version: str | None = None) -> Model:
             f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
             f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
         )
-    return Model(chosen.version, Graph.load(content, threads=load_settings().threads))
+    graph = Graph.load(content, threads=load_settings().threads)
+    require_fit(graph, case)
+    return Model(chosen.version, graph, chosen.variant)
 
 
-def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False) -> None:
-    """Check the arguments before a model is loaded.
+def check_job(
+    case: Case, source: Path, target: Path, *, overwrite: bool = False, stated: Stated = NOTHING_STATED
+) -> InputFile:
+    """Check the arguments before a model is loaded; returns how the file is written.
 
     Raises:
         InvalidInput: the file has not the columns of the case, or the output exists or cannot be written.
@@ -134,49 +108,69 @@ def check_job(case: Case, source: Path, target: Path, *, overwrite: bool = False
     require_ending(target)
     if source.resolve() == target.resolve():
         raise InvalidInput(f"{target} is the input and the output; give the output another name.")
-    require_columns([*read_names(source), *_find_renamed(case, source)], case, case.question_names)
+    given = open_input(case, source, stated)
+    require_columns([*given.names, *_find_renamed(case, given)], case, case.question_names)
     require_free(Place(target), overwrite=overwrite)
+    return given
 
 
 def score_file(
-    case: Case, model: Model, source: Path, target: Path, *, overwrite: bool = False, watch: Watch = ignore_step
+    case: Case,
+    model: Model,
+    source: Path,
+    target: Path,
+    *,
+    overwrite: bool = False,
+    journal: bool = False,
+    stated: Stated = NOTHING_STATED,
+    watch: Watch = ignore_step,
 ) -> Scored:
     """Answer every row of a table and write the answers. An interrupted job resumes after its last complete part.
 
     Args:
         case: the case of the readings.
         model: the version that answers.
-        source: a .csv or .parquet file with rows ordered by time.
+        source: a table with rows ordered by time.
         target: a .csv or .parquet file; see `okawari.scoring.output` for its columns.
         overwrite: whether an existing output may be replaced, once the new one is complete.
+        journal: whether the answers are recorded as predictions, each with an id, so that they may have outcomes.
+        stated: what a person states about the file; the rest is found out.
         watch: called with the progress, at most once for each percent of the rows.
 
     Raises:
-        InvalidInput: the file is not such a table, the output exists, the parts belong to another job, or no row could
-            be answered.
+        InvalidInput: the file is not such a table, the output exists, or the parts belong to another job.
+        DataRefused: no row could be answered.
         OkawariError: the output cannot be written, for example because the disk is full.
     """
     place = Place(target)
-    check_job(case, source, target, overwrite=overwrite)
+    given = check_job(case, source, target, overwrite=overwrite, stated=stated)
     require_answers(model.graph, case)
-    begin = _Progress(scored=Scored(), checked_at=datetime.now(UTC), carried=_empty_rows(case))
-    layouts = {"answers": lay_out_answers(case, model.graph), "refused": lay_out_refused(case)}
-    job = _identify(case, model, source)
+    own = know_graph(case, model.graph.labels)
+    begin = Progress(
+        scored=Scored(),
+        checked_at=datetime.now(UTC),
+        carried=empty_rows(case),
+        nonce=secrets.token_hex(16) if journal else "",
+    )
+    layouts = {"answers": lay_out_answers(own, model.graph, journal=journal), "refused": lay_out_refused(case)}
+    job = {**_identify(case, model, given), "journal": journal}
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
-        scored = _score_chunks(case, model, source, parts, watch)
+        scored = _score_chunks(own, model, given, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
-            raise InvalidInput(_describe_no_answer(case, source, scored))
+            raise DataRefused(_describe_no_answer(case, source, scored))
         parts.join(_label(case, model), overwrite=overwrite)
     return scored
 
 
-def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: Watch) -> Scored:
-    progress = _Progress.restore(parts.progress, case.time)
-    planned, shown_share = count_rows(source), -1.0
-    names, told = list(case.question_names), _find_renamed(case, source)
-    for chunk in read_chunks(source, names, size=CHUNK_ROWS, after=progress.last_row, source_names=told):
-        answers, refused, progress = _score_chunk(case, model, chunk, progress)
+def _score_chunks(case: Case, model: Model, given: InputFile, parts: Parts, watch: Watch) -> Scored:
+    progress = Progress.restore(parts.progress, case.time)
+    job = _Job(case=case, model=model, given=given, recorder=_make_recorder(case, model, progress.nonce))
+    planned, shown_share = max(1, count_rows(given.path)), -1.0
+    told = _find_renamed(case, given)
+    names = [*case.question_names, *_find_key(case, given)]
+    for chunk in given.read(names, told, size=CHUNK_ROWS, after=progress.last_row):
+        answers, refused, progress = _score_chunk(job, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
         scored = progress.scored
         planned = max(planned, scored.rows)
@@ -187,16 +181,25 @@ def _score_chunks(case: Case, model: Model, source: Path, parts: Parts, watch: W
     return progress.scored
 
 
-def _score_chunk(
-    case: Case, model: Model, chunk: Chunk, before: _Progress
-) -> tuple[pd.DataFrame, pd.DataFrame, _Progress]:
+def _make_recorder(case: Case, model: Model, nonce: str) -> Recorder | None:
+    made_by = {"version": model.version, "graph_sha256": model.graph.sha256, "variant": model.variant}
+    known = know_graph(case, model.graph.labels)
+    return Recorder(case=known, nonce=nonce, outputs=model.outputs, made_by=made_by) if nonce else None
+
+
+def _score_chunk(job: _Job, chunk: Chunk, before: Progress) -> tuple[pd.DataFrame, pd.DataFrame, Progress]:
+    case = job.case
     questions = choose_questions(case)
     last_at = before.carried[case.time].iloc[-1] if case.time in before.carried and len(before.carried) else None
-    filtered = filter_rows(chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0)
-    known = pd.concat([before.carried, filtered.good]) if len(before.carried) else filtered.good
-    answers, reasons = _answer(case, model, questions, known)
-    reasons |= filtered.reasons
-    refused = show_refused(chunk, reasons)
+    filtered = filter_rows(
+        chunk, case, before.checked_at, last_at=last_at, ordered=questions.n_before > 0, writing=job.given.writing
+    )
+    keys, unfit = read_keys(chunk.rows, case)
+    good = filtered.good.drop(index=list(unfit), errors="ignore")
+    known = pd.concat([before.carried, good]) if len(before.carried) else good
+    answers, reasons = _answer(job, known, len(before.carried), keys)
+    reasons |= _join_reasons(unfit, filtered.reasons)
+    refused = show_refused(chunk, reasons).reindex(columns=list(lay_out_refused(case)))
     first = before.scored.first_reason or (f"row {min(reasons)}: {reasons[min(reasons)]}" if reasons else "")
     scored = Scored(
         rows=before.scored.rows + len(chunk),
@@ -209,23 +212,50 @@ def _score_chunk(
     return answers, refused, replace(before, scored=scored, carried=carried, last_row=chunk.last)
 
 
-def _answer(case: Case, model: Model, questions: Questions, known: pd.DataFrame) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite."""
-    x = questions.build(to_array(known, case).astype(np.float32))
-    asked = known.iloc[len(known) - len(x) :]
-    numbers = np.concatenate([_empty_answers(case, model.graph), *_run(model.graph, x)])
+def _join_reasons(*found: Mapping[int, str]) -> dict[int, str]:
+    numbers = sorted({number for reasons in found for number in reasons})
+    return {number: "; ".join(reasons[number] for reasons in found if number in reasons) for number in numbers}
+
+
+def _answer(
+    job: _Job, known: pd.DataFrame, n_carried: int, keys: Mapping[int, str]
+) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Answers of all rows with enough rows before them, and reasons for those whose answer is not finite.
+
+    The first `n_carried` rows are those of earlier chunks: where steps are missing between them, one may have enough
+    steps before it, and it was answered there already.
+    """
+    case, model = job.case, job.model
+    x, rows = build_questions(known, case, choose_questions(case))
+    first_own = int(np.searchsorted(rows, n_carried))  # a slice copies no window
+    x, asked = x[first_own:], known.iloc[rows[first_own:]]
+    numbers = np.concatenate([_empty_answers(case, model), *_run(model.graph, x)])
     answers = name_answers(case, model.graph, numbers).set_axis(asked.index)
-    for place, (name, values) in enumerate(identify_rows(case, asked).items()):
+    levels = find_levels(x, case)
+    for place, (name, values) in enumerate(identify_rows(case, asked, keys, levels).items()):
         answers.insert(place, name, values)
+    for name, texts in name_step_times(case, asked).items():
+        answers[name] = texts
     answers["model_version"], answers["graph_sha256"] = model.version, model.graph.sha256
-    is_finite = np.isfinite(numbers).all(axis=1)
+    is_finite, has_level = (
+        np.isfinite(numbers).all(axis=1),
+        np.array([not is_absent(each) for each in levels], dtype=bool),
+    )
     reasons = dict.fromkeys(map(int, answers.index[~is_finite]), "the model's answer is not a finite number")
-    return answers[is_finite], reasons
+    no_level = f"no {case.target.name} in the {case.history} rows that end here, so there is no level to start from"
+    reasons |= dict.fromkeys(map(int, answers.index[~has_level]), no_level)
+    is_finite &= has_level
+    answers = answers[is_finite]
+    if job.recorder is not None:
+        asked_x = [x[place] for place in np.flatnonzero(is_finite)]
+        given = Answers(rows=asked[is_finite], numbers_NM=numbers[is_finite], questions=asked_x, keys=keys)
+        answers = answers.join(job.recorder.record(given))
+    return answers, reasons
 
 
-def _empty_answers(case: Case, graph: Graph) -> np.ndarray[Any, Any]:
-    n_outputs = len(graph.labels.get("outputs", "mean").split(","))
-    return np.empty((0, n_outputs * case.task.width), dtype=np.float32)
+def _empty_answers(case: Case, model: Model) -> np.ndarray[Any, Any]:
+    n_outputs = len(model.outputs)
+    return np.empty((0, n_outputs * case.task.width), dtype=np.float64)
 
 
 def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
@@ -235,12 +265,6 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
         yield np.concatenate(
             [part for part in (answer.mean_BH, answer.lower_BH, answer.upper_BH) if part is not None], axis=1
         )
-
-
-def _empty_rows(case: Case) -> pd.DataFrame:
-    values = {name: pd.Series(dtype="float64") for name in case.column_names}
-    times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
-    return pd.DataFrame({**times, **values})
 
 
 # --- the job ------------------------------------------------------------------------------------------------------
@@ -255,25 +279,28 @@ def _label(case: Case, model: Model) -> dict[str, str]:
     return {f"okawari.{name}": value for name, value in metadata.items()}
 
 
-def _find_renamed(case: Case, source: Path) -> dict[str, str]:
+def _find_renamed(case: Case, given: InputFile) -> dict[str, str]:
     """Names in the file of the columns that the case calls otherwise."""
-    return find_source_names(read_names(source), case.source)
+    return find_source_names(given.names, case.source)
 
 
-def _identify(case: Case, model: Model, source: Path) -> dict[str, Any]:
+def _find_key(case: Case, given: InputFile) -> list[str]:
+    """The key column, if the case names one and the file has it."""
+    found = {*given.names, *_find_renamed(case, given)}
+    return [case.key] if case.key and case.key in found else []
+
+
+def _identify(case: Case, model: Model, given: InputFile) -> dict[str, Any]:
     """The identity of a job: the content of the file, the version, and the schema of the case."""
-    found = source.stat()
-    with source.open("rb") as file:
-        head = digest(file.read(_HEAD_BYTES))
     described = case.describe()
-    schema = {name: described[name] for name in ("time", "columns", "rules", "task")}
+    schema = {name: described[name] for name in ("time", "key", "columns", "rules", "task")}
     return {
         "case": case.name,
         "schema_sha256": hashlib.sha256(json.dumps(schema, default=str).encode()).hexdigest(),
         "version": model.version,
         "graph_sha256": model.graph.sha256,
-        "input": {"bytes": found.st_size, "changed_at_ns": found.st_mtime_ns, "head_sha256": head},
-        "told": _find_renamed(case, source),
+        "input": given.identify(),
+        "told": _find_renamed(case, given),
     }
 
 

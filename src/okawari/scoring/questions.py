@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from okawari.case import Case
+from okawari.dataset.arrays import to_array
+from okawari.dataset.steps import require_dense
+from okawari.schema.calendar_grids import Places
 
 Numbers = NDArray[np.floating[Any]]
 
@@ -52,3 +56,29 @@ class Trailing:
 def choose_questions(case: Case) -> Questions:
     """The questions of a case: windows of a series; a record is a window of one row."""
     return Trailing(case.history)
+
+
+def build_questions(known: pd.DataFrame, case: Case, questions: Questions) -> tuple[Numbers, Places]:
+    """The questions of valid rows, and the positions of these rows; rows with too few steps before them have none.
+
+    Rows of a case with a calendar are laid out on it, and a missing step is a row of NaN. Their times are steps.
+    """
+    x_NF = to_array(known, case)
+    places_N = _number_steps(known, case)
+    if places_N is None or places_N[-1] + 1 == len(x_NF):
+        return questions.build(x_NF), np.arange(min(questions.n_before, len(x_NF)), len(x_NF))
+    require_dense(len(x_NF), int(places_N[-1]) + 1, case)
+    laid_out = np.full((places_N[-1] + 1, x_NF.shape[1]), np.nan, dtype=x_NF.dtype)
+    laid_out[places_N] = x_NF
+    rows = np.flatnonzero(places_N >= questions.n_before)
+    return questions.build(laid_out)[places_N[rows] - questions.n_before], rows
+
+
+def _number_steps(known: pd.DataFrame, case: Case) -> Places | None:
+    """The place of each row among the steps, counted from the first row; None without a calendar."""
+    if case.calendar is None or known.empty:
+        return None
+    times = known[case.time].to_numpy(dtype="datetime64[ns]")
+    numbers: Places = case.calendar.anchored(times).number(times)
+    numbers -= numbers[0]
+    return numbers

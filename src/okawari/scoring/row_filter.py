@@ -10,6 +10,7 @@ continue, in order, from the rows before it. For this check a chunk includes the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,8 +18,10 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import Case
+from okawari.data.calendar_check import collect_off_calendar
 from okawari.data.chunked_reader import Chunk
 from okawari.data.validation import judge_rows
+from okawari.data.writing import Writing
 from okawari.schema.columns import find_numbers
 from okawari.schema.time_order import find_disorder
 
@@ -34,7 +37,13 @@ class FilteredRows:
 
 
 def filter_rows(
-    chunk: Chunk, case: Case, now: datetime, *, last_at: pd.Timestamp | None = None, ordered: bool = True
+    chunk: Chunk,
+    case: Case,
+    now: datetime,
+    *,
+    last_at: pd.Timestamp | None = None,
+    ordered: bool = True,
+    writing: Writing | None = None,
 ) -> FilteredRows:
     """Separate the valid rows of a chunk from the refused ones.
 
@@ -44,13 +53,16 @@ def filter_rows(
         now: aware time; later readings are refused.
         last_at: time of the last valid row before this chunk; None if there is none.
         ordered: whether times must ascend.
+        writing: how the values are written; as in the case's source, if None.
     """
     rows = pd.concat([chunk.rows, chunk.following]) if len(chunk.following) else chunk.rows
     numbers = rows.index.to_numpy()
-    typed, found = judge_rows(rows.reset_index(drop=True), case, now)
+    typed, found = judge_rows(rows.reset_index(drop=True), case, now, writing)
     reasons = {int(numbers[row]): "; ".join(why) for row, why in found.items()}
     good = typed.set_axis(numbers).drop(index=list(reasons))
     reasons |= _find_too_large(good, case)
+    good = good.drop(index=list(reasons), errors="ignore")
+    reasons |= _find_off_calendar(good, case)
     good = good.drop(index=list(reasons), errors="ignore")
     reasons |= _find_late(good[case.time], last_at) if ordered else {}
     own = numbers[: len(chunk.rows)]
@@ -66,8 +78,15 @@ def show_refused(chunk: Chunk, reasons: dict[int, str]) -> pd.DataFrame:
     return pd.DataFrame({"row": numbers, **text, "reason": [reasons[number] for number in numbers]}, index=numbers)
 
 
+def _find_off_calendar(good: pd.DataFrame, case: Case) -> dict[int, str]:
+    """Rows of a series whose time is no step of the case's calendar."""
+    found: dict[int, list[str]] = defaultdict(list)
+    collect_off_calendar(found, case, good)
+    return {row: "; ".join(why) for row, why in found.items()}
+
+
 def _find_too_large(good: pd.DataFrame, case: Case) -> dict[int, str]:
-    """Rows whose numbers are finite in float64, but not in float32, the input type of every graph."""
+    """Rows whose numbers are finite in float64, but not in float32, the type of every feature."""
     reasons: dict[int, str] = {}
     for name in (column.name for column in find_numbers(case.columns)):
         too_large = good[name].abs() > np.finfo(np.float32).max

@@ -34,8 +34,18 @@ class AnswerIds:
         content = f"{secrets.token_hex(_N_RANDOM_BYTES)}{n_instances:0{_N_COUNT_DIGITS}x}"
         return content + self._sign(content)
 
+    def derive(self, nonce: str, place: int, n_instances: int) -> str:
+        """The id of a part of a long job: the same for the same nonce, place and number of instances, 1 to 65535.
+
+        So a job that was killed and goes on gives its parts the same ids. The nonce is random.
+        """
+        assert 0 < n_instances <= MAX_INSTANCES
+        drawn = hashlib.sha256(f"{nonce}\0{place}".encode()).hexdigest()[: 2 * _N_RANDOM_BYTES]
+        content = f"{drawn}{n_instances:0{_N_COUNT_DIGITS}x}"
+        return content + self._sign(content)
+
     def count_instances(self, answer_id: str) -> int | None:
-        """Number of instances of an id of 40 hexadecimal digits; None if it was not issued for this case."""
+        """Number of instances of an id that matches `PATTERN`; None if it was not issued for this case."""
         content, mac = answer_id[:-_N_MAC_DIGITS], answer_id[-_N_MAC_DIGITS:]
         if not hmac.compare_digest(self._sign(content).encode(), mac.encode()):
             return None

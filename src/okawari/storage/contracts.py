@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from okawari.case import Case
-from okawari.contract.case_words import know_contract, learn_words, start_contract
+from okawari.contract.case_changes import describe_changes, require_meaning
+from okawari.contract.case_words import allow_missing, know_contract, learn_words, start_contract
 from okawari.contract.contract import Contract, read_contract
 from okawari.storage.table_schemas import KEYS, SCHEMAS
 from okawari.storage.tables import Change, load_newest, merge_rows
@@ -52,10 +53,24 @@ def update_contract(case: Case, change: Revise, snapshot_version: int | None = N
             return contract
 
 
+def check_case(case: Case) -> list[str]:
+    """Check a case file against the contract of its table; returns sentences about added and dropped columns.
+
+    Raises:
+        InvalidInput: the case file changes the meaning of a stored column.
+    """
+    contract = load_contract(case.name)
+    require_meaning(case, contract)
+    return describe_changes(case, contract)
+
+
 def know_case(case: Case, readings: pd.DataFrame) -> Case:
-    """The case with the dictionary of its contract, and with the words of these readings that the contract lacks."""
+    """The case with the dictionary of its contract, and with the words of these readings that the contract lacks.
+
+    A column that readings lack, because the case file has it since later, allows missing values.
+    """
     contract = load_contract(case.name) or start_contract(case)
-    return know_contract(case, learn_words(contract, case, readings))
+    return allow_missing(know_contract(case, learn_words(contract, case, readings)), readings)
 
 
 def to_rows(contract: Contract, snapshot_version: int | None = None, now: datetime | None = None) -> pa.Table:

@@ -69,11 +69,11 @@ def make_manifest(identity: ModelIdentity) -> Manifest:
 class Golden:
     """A recorded input `x_BTF` and the answer `mean_BH` (target's unit) that every copy of the graph must reproduce."""
 
-    x_BTF: NDArray[np.float32]
-    mean_BH: NDArray[np.float32]
+    x_BTF: NDArray[np.float64]
+    mean_BH: NDArray[np.float64]
     tolerance_share: float = 1e-4
 
-    def matches(self, mean_BH: NDArray[np.float32]) -> bool:
+    def matches(self, mean_BH: NDArray[np.float64]) -> bool:
         """Whether an answer equals the recorded one within `tolerance_share` of its largest number.
 
         The tolerance is not relative to each number: a probability near 0 is the small difference of larger numbers,
@@ -85,7 +85,7 @@ class Golden:
         )
 
 
-def record_golden(x_BTF: NDArray[np.float32], mean_BH: NDArray[np.float32], summed: float = 0.0) -> Golden:
+def record_golden(x_BTF: NDArray[np.float64], mean_BH: NDArray[np.float64], summed: float = 0.0) -> Golden:
     """An input with its answer. For answers that are sums, `summed` is their largest summand: where large summands
     cancel out, the sum may be near zero, but its rounding error is proportional to the summands.
     """
@@ -93,7 +93,7 @@ def record_golden(x_BTF: NDArray[np.float32], mean_BH: NDArray[np.float32], summ
     return Golden(x_BTF=x_BTF, mean_BH=mean_BH, tolerance_share=share)
 
 
-def _find_largest(values: NDArray[np.float32]) -> float:
+def _find_largest(values: NDArray[np.float64]) -> float:
     return float(np.max(np.abs(values), initial=0.0))
 
 
@@ -139,8 +139,8 @@ def load_deployable(folder: Path) -> Deployable:
     manifest = Manifest(**json.loads(files[MANIFEST_FILE]))
     golden = json.loads(files[GOLDEN_FILE])
     recorded = Golden(
-        x_BTF=np.asarray(golden["x"], dtype=np.float32),
-        mean_BH=np.asarray(golden["mean"], dtype=np.float32),
+        x_BTF=np.asarray(golden["x"], dtype=np.float64),
+        mean_BH=np.asarray(golden["mean"], dtype=np.float64),
         tolerance_share=golden["tolerance_share"],
     )
     return Deployable(manifest, recorded, files[GRAPH_FILE], pd.read_parquet(BytesIO(files[RECENT_FILE])))

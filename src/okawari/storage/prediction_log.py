@@ -2,13 +2,14 @@
 
 An outcome that is sent again with another value corrects the first one: both are stored, and the newest counts. The
 newest is the one that the service received last; within one request, the last one in the list. An outcome that repeats
-the newest value adds nothing.
+the newest value adds nothing. An outcome names its prediction by id and index, or by the user's own key
+(`okawari.storage.keyed_outcomes`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from okawari.errors import NotYet
 from okawari.schema.columns import find_words
 from okawari.settings import load_settings
 from okawari.storage import journal
+from okawari.storage.answered import Answered, find_by_id, find_by_key
+from okawari.storage.keyed_outcomes import is_keyed, pick_prediction, record_refused
 from okawari.storage.table_schemas import KEYS, SCHEMAS
 from okawari.storage.tables import Change, find_rows, load_or_empty, merge_rows, rewrite_table
 
@@ -74,6 +77,7 @@ def _merge_predictions(case_name: str, received: list[Received]) -> None:
 
 def _merge_outcomes(case_name: str, received: list[Received]) -> None:
     """Add the outcomes that are new or corrections. The commit names the segments, which are then known as absorbed."""
+    received = _resolve_keys(case_name, received)
 
     def choose(stored: pd.DataFrame, notes: Mapping[str, str]) -> pa.Table:
         absorbed = set(json.loads(notes.get(_SEGMENTS, "[]")))
@@ -83,6 +87,25 @@ def _merge_outcomes(case_name: str, received: list[Received]) -> None:
     rows = _rows_to_arrow([each.row for each in received], SCHEMAS["outcomes"])
     notes = {_SEGMENTS: json.dumps(sorted({each.segment for each in received}))}
     merge_rows(case_name, "outcomes", Change(rows=rows, keys=KEYS["outcomes"], notes=notes, choose=choose))
+
+
+def _resolve_keys(case_name: str, received: list[Received]) -> list[Received]:
+    """The outcomes with the id and index of their prediction; those whose key has none are recorded as refused."""
+    keys = {each.row["key"] for each in received if is_keyed(each.row)}
+    if not keys:
+        return received
+    answered = find_by_key(case_name, journal_dir(case_name), keys)
+    known, refused = [], []
+    for each in received:
+        if not is_keyed(each.row):
+            known.append(each)
+        elif (found := pick_prediction(each.row, answered)) is None:
+            refused.append((each.segment, each.row))
+        else:
+            known.append(Received(each.segment, {**each.row, "id": found.id, "index": found.index}))
+    if refused:
+        record_refused(case_name, refused)
+    return known
 
 
 def _drop_repeated(rows: list[Row], stored: pd.DataFrame) -> list[Row]:
@@ -96,6 +119,41 @@ def _drop_repeated(rows: list[Row], stored: pd.DataFrame) -> list[Row]:
             newest[key] = truth
             new.append(row)
     return new
+
+
+def record_predictions(case_name: str, rows: Sequence[Row]) -> None:
+    """Store predictions that were computed outside the service; those that are stored already stay as they are.
+
+    Args:
+        case_name: the case that answered.
+        rows: the columns of the table `predictions`, with `at` as ISO 8601 text.
+    """
+    journal_dir(case_name).mkdir(parents=True, exist_ok=True)  # `find_prediction` searches the cases that have one
+    content = _rows_to_arrow(rows, SCHEMAS["predictions"])
+    merge_rows(case_name, "predictions", Change(rows=content, keys=KEYS["predictions"]))
+
+
+def record_outcomes(case_name: str, rows: Sequence[Row]) -> None:
+    """Store outcomes through the journal, so that they are ordered among those that the service receives.
+
+    Args:
+        case_name: the case that answered.
+        rows: id and index, or key; step, target ("" if the case has one), value, `at` as ISO 8601 text, and case.
+    """
+    writer = journal.Journal(journal_dir(case_name), "outcomes")
+    writer.append(rows)
+    writer.close()
+    absorb_journal(case_name)
+
+
+def find_recorded(case_name: str, ids: Collection[str]) -> set[tuple[str, int]]:
+    """Id and index of all predictions on record that have one of these ids."""
+    return find_by_id(case_name, journal_dir(case_name), ids)
+
+
+def find_keyed(case_name: str, keys: Collection[str]) -> dict[str, list[Answered]]:
+    """The predictions on record of each of the user's own keys that has any, oldest first."""
+    return find_by_key(case_name, journal_dir(case_name), keys)
 
 
 def _find_truth(value: float | None, label: str | None) -> float | str | None:

@@ -1,47 +1,41 @@
-"""Snapshots and quarantine: the validated data of a case, versioned.
+"""Snapshots: the validated data of a case, versioned.
 
 A snapshot is a version of the `readings` table; it never changes. Its digest, its number of rows and its first and
-newest time are written into its commit, so they are available without reading its rows. Refused rows are stored with
-their reasons in quarantine.
+newest time are written into its commit, so they are available without reading its rows. Refused rows are stored in
+quarantine (`okawari.storage.quarantine`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from okawari.case import Case
-from okawari.contract.case_words import apply_words, learn_words, read_words
-from okawari.dataset.arrays import decode_places, find_places, format_time
+from okawari.contract.case_words import learn_words
+from okawari.dataset.arrays import decode_places, find_places
+from okawari.dataset.changes import compare_readings
 from okawari.dataset.steps import lay_out_steps
 from okawari.errors import InvalidInput, NotYet
 from okawari.schema.calendar import Calendar
-from okawari.storage.contracts import load_contract, update_contract
-from okawari.storage.table_schemas import KEYS, SCHEMAS, TIME
+from okawari.storage import quarantine
+from okawari.storage.contracts import update_contract
+from okawari.storage.reading_rows import arrange, know_words, lay_out, measure, to_arrow
 from okawari.storage.tables import (
     Change,
     Unreadable,
     count_after,
-    count_rows,
     load_newest,
-    load_or_empty,
     load_table,
     merge_rows,
     open_table,
     read_notes,
     rewrite_table,
 )
-
-_TYPES = {"number": pa.float64(), "word": pa.string()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +65,6 @@ class Ingested:
     """Stored readings that differ in an older edition of the source; they stay unchanged."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Changes:
-    """What the arrived readings would change in the table: new readings and revised ones, with their times."""
-
-    new: pd.DataFrame
-    revised: pd.DataFrame
-    kept_rows: int = 0
-    """Stored readings that differ in an older edition of the source; they stay unchanged."""
-
-    def sort(self, time: str) -> pd.DataFrame:
-        """All changed readings, ascending in time."""
-        return pd.concat([self.new, self.revised]).sort_values(time)
-
-
 def record_readings(
     case: Case, good: pd.DataFrame, refused: pd.DataFrame, now: datetime, *, from_source: bool = False
 ) -> Ingested:
@@ -104,13 +84,11 @@ def record_readings(
     Raises:
         InvalidInput: no row is valid, and nothing is stored yet.
     """
-    quarantined = record_refused(case, refused, now)
+    quarantined = quarantine.record_refused(case, refused, now)
     known = load_table(case.name, "readings")
     if good.empty and known is None:
         raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
-    if known is not None and find_places(known, case):
-        store_words(_know_words(case))
-    held = None if known is None else _lay_out(case, known)
+    held = None if known is None else lay_out(case, known)
     changes = compare_readings(case, good, held, now, from_source=from_source)
     return Ingested(
         snapshot=store_readings(case, changes.sort(case.time)),
@@ -121,22 +99,12 @@ def record_readings(
     )
 
 
-def compare_readings(
-    case: Case, good: pd.DataFrame, held: pd.DataFrame | None, now: datetime, *, from_source: bool = False
-) -> Changes:
-    """What checked readings would change in the stored ones (`held`; None where nothing is stored).
-
-    Arguments are those of `record_readings`.
-    """
-    at = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
-    new, revised = case.layout.find_changes(good, held, case.time, case.known_names, at)
-    n_kept = len(revised) if from_source and case.layout.ends_early(good, held, case.time) else 0
-    return Changes(new=new, revised=revised.iloc[: len(revised) - n_kept], kept_rows=n_kept)
-
-
 def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
     """Merge changed readings, with their times, into the table; returns the newest snapshot. Can be repeated."""
     if not changed.empty:
+        newest = load_newest(case.name, "readings", case.time, 1)
+        if newest is not None and find_places(newest, case):
+            store_words(know_words(case))
         _merge_readings(case, changed)
     snapshot = load_snapshot(case)
     assert snapshot is not None
@@ -144,9 +112,9 @@ def store_readings(case: Case, changed: pd.DataFrame) -> Snapshot:
 
 
 def find_stored(case: Case) -> pd.DataFrame | None:
-    """The stored readings, ascending in time; None where nothing has been ingested."""
+    """The stored rows as `load_stored` returns them; None where nothing has been ingested."""
     known = load_table(case.name, "readings")
-    return None if known is None else _lay_out(case, known)
+    return None if known is None else lay_out(case, known)
 
 
 def load_readings(case: Case, version: int | None = None) -> pd.DataFrame:
@@ -170,7 +138,7 @@ def load_stored(case: Case, version: int | None = None) -> pd.DataFrame:
     frame = load_table(case.name, "readings", version)
     if frame is None:
         raise NotYet(f"Case {case.name} has no readings yet; run: okawari run {case.name}.")
-    return _lay_out(case, frame)
+    return lay_out(case, frame)
 
 
 def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
@@ -181,7 +149,7 @@ def load_recent(case: Case, rows: int) -> pd.DataFrame | None:
     newest = load_newest(case.name, "readings", case.time, rows)
     if newest is None:
         return None
-    return lay_out_steps(_lay_out(case, newest), case).tail(rows).reset_index(drop=True)
+    return lay_out_steps(lay_out(case, newest), case).tail(rows).reset_index(drop=True)
 
 
 def load_calendar(case: Case) -> Calendar | None:
@@ -219,7 +187,7 @@ def measure_snapshot(case: Case, version: int) -> Snapshot | None:
         Unreadable: there is no such snapshot, or its files are damaged.
     """
     frame = load_table(case.name, "readings", version)
-    return None if frame is None else Snapshot(version=version, **_measure(case, _arrange(case, frame)))
+    return None if frame is None else Snapshot(version=version, **measure(case, arrange(case, frame)))
 
 
 def count_newer(case: Case, snapshot: Snapshot) -> int:
@@ -233,16 +201,6 @@ def snapshot_number(case: Case) -> int | None:
     return None if table is None else table.version()
 
 
-def count_quarantined(case: Case) -> int:
-    """Number of refused rows; reads none of them."""
-    return count_rows(case.name, "quarantine")
-
-
-def load_quarantine(case: Case) -> pd.DataFrame:
-    """All refused rows: row_sha256, at, reason, values (JSON)."""
-    return load_or_empty(case.name, "quarantine")
-
-
 def store_words(case: Case) -> bool:
     """Replace stored places of labels by the words of the case; returns whether there were any.
 
@@ -254,109 +212,33 @@ def store_words(case: Case) -> bool:
         stored = rows.to_pandas()
         if not find_places(stored, case):
             return None
-        words = decode_places(_arrange(case, stored), case)
-        return _to_arrow(case, words), _note(case, words)
+        words = decode_places(arrange(case, stored), case)
+        return to_arrow(case, words), _note(case, words)
 
     return rewrite_table(case.name, "readings", convert)
 
 
 def _merge_readings(case: Case, changed: pd.DataFrame) -> None:
+    changed = changed[[case.time, *case.known_names]]
+
     def describe(before: pd.DataFrame | None) -> Mapping[str, str]:
-        held = changed[:0] if before is None else _lay_out(case, before)
-        after = pd.concat([held, changed]).drop_duplicates(list(key), keep="last")
-        return _note(case, _arrange(case, after))
+        held = changed[:0] if before is None else arrange(case, before)
+        after = pd.concat([held, changed])  # columns of the table first, then those that it lacks
+        later = after.drop_duplicates(list(key), keep="last")
+        dropped = [name for name in held.columns if name not in changed.columns]
+        return _note(case, arrange(case, _keep(later, held, list(key), dropped)))
 
     # The words are learned first: a word in the contract that no reading holds does no harm.
     update_contract(case, lambda contract: learn_words(contract, case, changed))
-    key, rows = case.layout.storage_key(case.time), _to_arrow(case, changed)
+    key, rows = case.layout.storage_key(case.time), to_arrow(case, changed)
     merge_rows(case.name, "readings", Change(rows=rows, keys=key, update=True, describe=describe))
 
 
+def _keep(later: pd.DataFrame, held: pd.DataFrame, key: list[str], dropped: list[str]) -> pd.DataFrame:
+    """The rows with the stored values of columns that the case has dropped: a merge does not touch them."""
+    known = later[key].merge(held[[*key, *dropped]], on=key, how="left").set_index(later.index)
+    return later.assign(**{name: known[name] for name in dropped})
+
+
 def _note(case: Case, frame: pd.DataFrame) -> dict[str, str]:
-    return {name: str(value) for name, value in _measure(case, frame).items()}
-
-
-def _measure(case: Case, frame: pd.DataFrame) -> dict[str, Any]:
-    """Identity of a snapshot of these readings: digest, rows, first_at and last_at."""
-    at = frame[case.time]
-    return {
-        "digest": _digest(frame[list(case.layout.list_digested(case.time, case.known_names))]),
-        "rows": len(frame),
-        "first_at": format_time(at.iloc[0]),
-        "last_at": format_time(at.iloc[-1]),
-    }
-
-
-def _lay_out(case: Case, stored: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the table as readings: times without a zone, the case's columns, ascending in time."""
-    return _spell_places(case, _arrange(case, stored))
-
-
-def _arrange(case: Case, stored: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the table, ascending in time: times without a zone, float64 numbers, words as `str` or None."""
-    at = stored[case.time]
-    times = at.dt.tz_localize(None) if at.dt.tz is not None else at
-    values = {name: _to_values(stored[name]) for name in case.known_names}
-    frame = pd.DataFrame({case.time: times.astype("datetime64[ns]"), **values})
-    return frame.sort_values(case.time).reset_index(drop=True)
-
-
-def _to_values(stored: pd.Series) -> pd.Series:
-    if stored.dtype.kind in "fiu":
-        return stored.astype("float64")
-    words = stored.astype(object)
-    words[stored.isna()] = None
-    return words
-
-
-def _spell_places(case: Case, frame: pd.DataFrame) -> pd.DataFrame:
-    return decode_places(frame, _know_words(case)) if find_places(frame, case) else frame
-
-
-def _know_words(case: Case) -> Case:
-    """The case with the words of its contract, whose places do not change."""
-    return apply_words(case, read_words(load_contract(case.name)))
-
-
-def _to_arrow(case: Case, frame: pd.DataFrame) -> pa.Table:
-    fields = {case.time: TIME, **{column.name: _TYPES[column.kind] for column in case.known_columns}}
-    utc = frame.assign(**{case.time: frame[case.time].dt.tz_localize("UTC")})
-    return pa.Table.from_pandas(utc[list(fields)], schema=pa.schema(fields), preserve_index=False)
-
-
-def record_refused(case: Case, refused: pd.DataFrame, now: datetime) -> int:
-    """Store refused rows in quarantine, each once for the same reason; returns how many there are."""
-    rows = key_refused(refused)
-    if not rows:
-        return 0
-    table = pa.Table.from_pylist(
-        [{"row_sha256": key, "at": now, "reason": reason, "values": value} for key, (reason, value) in rows.items()],
-        schema=SCHEMAS["quarantine"],
-    )
-    merge_rows(case.name, "quarantine", Change(rows=table, keys=KEYS["quarantine"]))
-    return len(rows)
-
-
-def key_refused(refused: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """The reason and the values (JSON) of each refused row, by the sha256 of both."""
-    values = [
-        json.dumps({name: str(value) for name, value in row.items()}, sort_keys=True)
-        for row in refused.drop(columns="reason").to_dict("records")
-    ]
-    return {
-        hashlib.sha256(f"{value}|{reason}".encode()).hexdigest(): (reason, value)
-        for value, reason in zip(values, refused["reason"], strict=True)
-    }
-
-
-def _digest(frame: pd.DataFrame) -> str:
-    content = hashlib.sha256("|".join(frame.columns).encode())
-    for name in frame.columns:
-        content.update(_to_bytes(frame[name].to_numpy()))
-    return content.hexdigest()
-
-
-def _to_bytes(values: NDArray[Any]) -> bytes:
-    if values.dtype.kind == "O":
-        return json.dumps(values.tolist()).encode()
-    return np.ascontiguousarray(values.view("int64") if values.dtype.kind == "M" else values).tobytes()
+    return {name: str(value) for name, value in measure(case, frame).items()}

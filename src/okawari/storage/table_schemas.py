@@ -5,6 +5,7 @@
     predictions  key id, index       the service's answers
     outcomes     key id, index, step, target, seq   true values that arrived later, with every correction; target is ""
                                      for tasks with one target
+    refused_outcomes  key row_sha256  outcomes by a key that no prediction has, with the reason
     decisions    key id              verdicts and decisions, with the cause of each
     contracts    key version         the recorded meaning of the case's table, as JSON
     deliveries   key key             what arrived at once, with its verdict; as Parquet, the rows of a delivery that is
@@ -20,7 +21,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-Table = Literal["readings", "quarantine", "predictions", "outcomes", "decisions", "contracts", "deliveries"]
+Table = Literal[
+    "readings", "quarantine", "predictions", "outcomes", "refused_outcomes", "decisions", "contracts", "deliveries"
+]
 
 TIME = pa.timestamp("us", tz="UTC")
 _NUMBERS = pa.list_(pa.float64())
@@ -34,6 +37,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "case": pa.string(),
             "at": TIME,
             "as_of": pa.string(),
+            "times": pa.list_(pa.string()),
             "level": pa.float64(),
             "mean": _NUMBERS,
             "lower": _NUMBERS,
@@ -44,6 +48,7 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "input_sha256": pa.string(),
             "source": pa.string(),
             "label": pa.string(),
+            "key": pa.string(),
         }
     ),
     "outcomes": pa.schema(
@@ -57,6 +62,19 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "at": TIME,
             "case": pa.string(),
             "seq": pa.int64(),
+        }
+    ),
+    "refused_outcomes": pa.schema(
+        {
+            "row_sha256": pa.string(),
+            "key": pa.string(),
+            "step": pa.int64(),
+            "target": pa.string(),
+            "value": pa.float64(),
+            "label": pa.string(),
+            "at": TIME,
+            "case": pa.string(),
+            "reason": pa.string(),
         }
     ),
     "decisions": pa.schema(
@@ -97,6 +115,7 @@ KEYS: dict[Table, tuple[str, ...]] = {
     "quarantine": ("row_sha256",),
     "predictions": ("id", "index"),
     "outcomes": ("id", "index", "step", "target", "seq"),
+    "refused_outcomes": ("row_sha256",),
     "decisions": ("id",),
     "contracts": ("version",),
     "deliveries": ("key",),

@@ -181,9 +181,8 @@ def _merge_once(case_name: str, table: Table, change: Change) -> None:
         )
         return
     same = " AND ".join(f"old.`{key}` = new.`{key}`" for key in change.keys)
-    merge = opened.merge(
-        rows, predicate=same, source_alias="new", target_alias="old", commit_properties=properties
-    ).when_not_matched_insert_all()
+    merge = opened.merge(rows, same, "new", "old", merge_schema=True, commit_properties=properties)
+    merge = merge.when_not_matched_insert_all()
     if change.update:
         merge = merge.when_matched_update_all()
     merge.execute()
@@ -199,10 +198,8 @@ def _choose_rows(opened: DeltaTable | None, table: Table, change: Change) -> pa.
 
 
 def _number_rows(opened: DeltaTable | None, rows: pa.Table) -> pa.Table:
-    """Number the rows that have no number yet, after the largest number of the opened version.
-
-    A row that replaces a stored one keeps its number. A commit on top of another version fails, so no other writer can
-    use these numbers.
+    """Number the rows without a number after the largest one; a commit on top of another version fails, so no other
+    writer can use these numbers.
     """
     if _SEQUENCE not in rows.column_names:
         return rows

@@ -21,7 +21,7 @@ from okawari.dataset.windows import last_window
 from okawari.errors import NotYet, OkawariError
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, parse_model, read_labels
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 from okawari.policy.decision import Action, Decision, Kind
 from okawari.registry import versions
 from okawari.registry.versions import Version
@@ -88,7 +88,7 @@ def _assemble(given: Packaging) -> Deployable:
     )
 
 
-def _record_golden(case: Case, graph: bytes, window: Floats) -> Golden:
+def _record_golden(case: Case, graph: bytes, window: Values) -> Golden:
     levels = window[..., [] if case.level_index is None else case.level_index]
     summed = case.task.transform.find_summand(levels)
     return record_golden(window, Graph.load(graph).answer(window).mean_BH, summed)

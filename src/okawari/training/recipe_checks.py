@@ -23,7 +23,7 @@ from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.protocols import Recipe
-from okawari.models.windows import Floats
+from okawari.models.windows import Values
 from okawari.schema.columns import NAME
 from okawari.schema.heads import Head
 from okawari.training.drawn_cases import draw_records, draw_series
@@ -125,7 +125,7 @@ def check_second_fit(trial: Trial) -> Iterator[str]:
     again_BH = trial.again.predict(trial.split.holdout)
     yield from _compare("the prediction after a second fit", again_BH, "that after the first", trial.said_BH, 0.0)
     interval = calibrate(trial.again, trial.split.calibration, trial.case)
-    if build_graph(trial.again.core(), trial.case, interval) != trial.graph:
+    if build_graph(trial.again.core(), trial.case, interval, trial.split.train.imputation) != trial.graph:
         yield "equal seeds give graphs of other bytes"
 
 
@@ -134,7 +134,7 @@ def check_input(trial: Trial) -> Iterator[str]:
     for part in ("train", "validation"):
         after, before = getattr(trial.data, part), getattr(trial.before, part)
         for name in ("x_BTF", "z_BSK", "r_BH", "level_B", "at_B"):
-            if not np.array_equal(getattr(after, name), getattr(before, name)):
+            if not np.array_equal(getattr(after, name), getattr(before, name), equal_nan=True):
                 yield f"fit changes its input {name} of the {part} part"
 
 
@@ -177,7 +177,7 @@ def check_interval(trial: Trial) -> Iterator[str]:
 
 
 def _check_bounds(
-    trial: Trial, head: Head, lower_BH: Floats, upper_BH: Floats, half_width_H: NDArray[np.float64]
+    trial: Trial, head: Head, lower_BH: Values, upper_BH: Values, half_width_H: NDArray[np.float64]
 ) -> Iterator[str]:
     said_BH, columns = trial.said_BH.astype(np.float64), head.columns
     for what, bound_BH, r_BH in (
@@ -223,12 +223,12 @@ def _lead_back(trial: Trial, r_BH: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert moves to clipped levels in the target's unit; other outputs are unchanged."""
     transform, target = trial.case.task.transform, trial.case.target
     levels_BH: NDArray[np.float64] = transform.clip(
-        transform.backward(trial.split.holdout.level_B[:, None], r_BH), target.minimum, target.maximum
+        transform.backward(trial.split.holdout.level_B[:, None], r_BH), target.lowest, target.maximum
     )
     return levels_BH
 
 
-def _compare(what: str, one: Floats, other_what: str, other: NDArray[Any], tolerance: float) -> Iterator[str]:
+def _compare(what: str, one: NDArray[Any], other_what: str, other: NDArray[Any], tolerance: float) -> Iterator[str]:
     if one.shape != other.shape:
         yield f"{what} has shape {one.shape}, {other_what} {other.shape}"
         return

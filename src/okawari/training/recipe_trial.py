@@ -85,7 +85,7 @@ def fit_trial(recipe: Recipe, case: Case, split: Split, tolerance: float = TOLER
     again = recipe.fit(data, no_progress)
     moved = tuple(name for name, state in _read_generators().items() if state != generators[name])
     interval = calibrate(model, split.calibration, case)
-    graph = build_graph(model.core(), case, interval)
+    graph = build_graph(model.core(), case, interval, split.train.imputation)
     return Trial(
         recipe=recipe, case=case, split=split, data=data, before=before, model=model, again=again, moved=moved,
         interval=interval, graph=graph, said_BH=model.predict(split.holdout),

@@ -28,7 +28,7 @@ from okawari.registry import runs
 from okawari.registry.client import name_outage
 from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
-from okawari.storage.contracts import know_case
+from okawari.storage.contracts import check_case, know_case
 from okawari.training.champion import finish_move, settle_alias
 from okawari.training.fitting import Training, fit_candidate
 from okawari.training.gate import Judged, judge_challenger
@@ -111,6 +111,8 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
 
     Only one training of a case runs at a time, so other open runs are abandoned and get closed.
     """
+    for note in check_case(request.case):
+        host.log(f"{request.case.name}: {note}")
     runs.close_abandoned(request.case)
     readings = snapshots.load_readings(request.case, snapshot.version)
     case = know_case(request.case, readings)
@@ -127,7 +129,7 @@ def _compare_candidates(training: Training, host: Host) -> Judged:
     recipes = choose_candidates(case, load_settings().candidate_names)
     contenders = [_fit(training, recipe, host) for recipe in recipes]
     _publish_leaderboard(training, contenders, host)
-    challenger = _choose(contenders, case)
+    challenger = _choose(contenders, case, host)
     runs.record_file(run_id, challenger.graph, "variants/fp32.onnx")
     quantizing = Quantizing(case, challenger.graph, training.split.holdout, run_id, training.retrain_id)
     chosen = host.run_step(f"quantize {challenger.recipe.name}", quantize_graph, quantizing, host)
@@ -154,8 +156,11 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
     )
 
 
-def _choose(contenders: Sequence[Contender], case: Case) -> Contender:
+def _choose(contenders: Sequence[Contender], case: Case, host: Host) -> Contender:
     baseline, *others = build_cards(contenders)
+    for card in others:
+        if card.interval_fault is not None:
+            host.log(f"{case.name}: {card.candidate} cannot be promoted, because it {card.interval_fault}")
     chosen = choose_challenger(baseline, others, case.gate)
     return next(contender for contender in contenders if contender.recipe.name == chosen.candidate)
 

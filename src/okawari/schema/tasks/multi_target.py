@@ -185,9 +185,8 @@ class Anticipate(Task):
         """Check that a series has features and only numbers, and that the column is always above 0."""
         check_series(name, columns, features)
         column = self.find_target(columns)
-        is_positive = (column.above is not None and column.above >= 0) or (column.minimum or 0) > 0
         require(
-            is_positive,
+            column.is_positive,
             f"Case {name} predicts the growth of {column.name}, which may be zero or below; growth takes numbers "
             "above 0. Give the column above=0.",
         )

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from okawari.errors import require
-from okawari.schema.columns import Column
+from okawari.schema.columns import NAME, Column
 from okawari.schema.features import Feature
 from okawari.schema.heads import Head
 from okawari.schema.layout import DataLayout, RecordLayout
 from okawari.schema.tasks.task import ARRIVED, Task
+from okawari.schema.timed_records import TimedRecordLayout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,10 @@ class RecordTask(Task):
     def layout(self) -> DataLayout:
         """Records."""
         return RecordLayout()
+
+    def choose_layout(self, time: str) -> DataLayout:
+        """Records, in order of their own time if they have one."""
+        return self.layout if time == ARRIVED else TimedRecordLayout()
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -58,9 +63,14 @@ class RecordTask(Task):
         return self.target
 
     def check_case(self, name: str, time: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
-        """Check that a case of records has no features and no times, and that the target is not an input."""
+        """Check that a case of records has no features, and that neither target nor time is an input."""
         names, target = [column.name for column in columns], self.target.name
         require(target not in names, f"Case {name} lists its target {target} as a column; leave it out.")
         require(not features, f"Case {name} has features; the columns of records are their features. Leave them out.")
         require(ARRIVED not in (*names, target), f"Case {name} has a column {ARRIVED!r}, a reserved name; rename it.")
-        require(time == ARRIVED, f"Case {name} has the time {time!r}; records have none. Write time=ARRIVED.")
+        require(
+            time not in (*names, target),
+            f"Case {name} has the time {time!r}, which is also a column; the time of a record is no input. Leave the "
+            "column out, or write time=ARRIVED for records without a time of their own.",
+        )
+        require(bool(NAME.match(time)), f"Case {name} has the time {time!r}; use lower-case letters, digits and _.")

@@ -24,7 +24,7 @@ from okawari.schema.heads import Head
 from okawari.schema.layout import DataLayout
 from okawari.schema.transforms import NoTransform, Transform
 
-RESERVED = ("as_of", "level", "model_version", "graph_sha256")
+RESERVED = ("as_of", "level", "time_1", "model_version", "graph_sha256")
 """Further columns of a table of answers; no target may have such a name."""
 ARRIVED = "arrived"
 """Time column of a case of records: the time when a record arrived."""
@@ -40,6 +40,10 @@ class Task(ABC):
     @abstractmethod
     def layout(self) -> DataLayout:
         """The layout of readings in a table."""
+
+    def choose_layout(self, time: str) -> DataLayout:
+        """The layout of readings with this time column."""
+        return self.layout
 
     @property
     @abstractmethod

@@ -1,0 +1,110 @@
+"""The first nodes of a reading stage: missing values replaced, and indicators of where they were.
+
+    x -> FILLED        a series: the value before it in the window, then the median; records: the median
+    x -> indicators    1 where a column with `missing="allow"` has no value, else 0
+
+Shapes: B windows, T readings, F columns, A columns that allow missing values.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2
+
+import numpy as np
+from onnx import helper
+
+from okawari.case import Case
+from okawari.errors import require
+from okawari.graph.stages import Part, ints, narrow
+from okawari.schema.imputation import Imputation, start_imputation
+
+FILLED = "x/filled"
+"""The readings without missing numbers; a missing word stays NaN, which is equal to no place."""
+_MOST_STEPS = 24
+"""Doubling steps where the number of readings is free: enough for 2**24 of them."""
+_END = 2**63 - 1
+
+
+def choose_imputation(case: Case, imputation: Imputation | None) -> Imputation:
+    """The given imputation, or one without training readings for a case whose columns allow no missing values.
+
+    Raises:
+        InvalidInput: none is given, and a column allows missing values.
+    """
+    allowing = [column.name for column in case.columns if column.allows_missing]
+    require(
+        imputation is not None or not allowing,
+        f"Case {case.name} allows missing values in {allowing}, and no imputation is given. Give that of the windows.",
+    )
+    return imputation or start_imputation(case.columns)
+
+
+def name_readings(case: Case) -> str:
+    """The tensor from which features and levels are computed: the input itself where no value can be missing."""
+    return FILLED if case.may_have_gaps else "x"
+
+
+def build_filling(case: Case, imputation: Imputation | None, length: int | str | None = None) -> Part:
+    """Nodes from "x" to `FILLED`; none for a case without gaps.
+
+    Values are carried forward by doubling: after k steps each value has reached the 2**k - 1 readings after it.
+
+    Args:
+        case: its columns.
+        imputation: the medians.
+        length: readings of a series, a number or the name of a free dimension; None for records.
+    """
+    if not case.may_have_gaps:
+        return [], {}
+    medians = np.array(choose_imputation(case, imputation).medians)
+    nodes, constants, taken = [], {"x/medians": medians, "x/axis": ints(1), "x/zero": ints(0), "x/end": ints(_END)}, "x"
+    for step in range(0 if length is None else _count_steps(length)):
+        shift, out = f"x/carried_{step}", f"x/forward_{step}"
+        constants |= {f"{shift}/by": ints(2**step), f"{shift}/back": ints(-(2**step))}
+        nodes += [
+            helper.make_node("Slice", [taken, "x/zero", f"{shift}/by", "x/axis"], [f"{shift}/first"]),
+            helper.make_node("Slice", [taken, "x/zero", f"{shift}/back", "x/axis"], [f"{shift}/earlier"]),
+            helper.make_node("Concat", [f"{shift}/first", f"{shift}/earlier"], [shift], axis=1),
+            helper.make_node("IsNaN", [taken], [f"{shift}/missing"]),
+            helper.make_node("Where", [f"{shift}/missing", shift, taken], [out]),
+        ]
+        taken = out
+    nodes += [
+        helper.make_node("IsNaN", [taken], ["x/missing"]),
+        helper.make_node("Where", ["x/missing", "x/medians", taken], [FILLED]),
+    ]
+    return nodes, constants
+
+
+def _count_steps(length: int | str) -> int:
+    return ceil(log2(length)) if isinstance(length, int) else _MOST_STEPS
+
+
+def build_indicators(case: Case, out: str, *, skip_first: bool) -> Part:
+    """Nodes from "x" to the indicators [B, T, A] in float32; with `skip_first` without those of the first reading."""
+    places = [place for place, column in enumerate(case.columns) if column.allows_missing]
+    nodes = [
+        helper.make_node("Gather", ["x", f"{out}/places"], [f"{out}/allowing"], axis=2),
+        helper.make_node("Slice", [f"{out}/allowing", f"{out}/start", f"{out}/end", f"{out}/axis"], [f"{out}/taken"]),
+        helper.make_node("IsNaN", [f"{out}/taken"], [f"{out}/missing"]),
+        narrow(f"{out}/missing", out),
+    ]
+    return nodes, {
+        f"{out}/places": ints(*places), f"{out}/start": ints(int(skip_first)), f"{out}/end": ints(_END),
+        f"{out}/axis": ints(1),
+    }  # fmt: skip
+
+
+def append_indicators(case: Case, features: Part, *, skip_first: bool) -> Part:
+    """Nodes to "z": features (`name_features`) with the indicators behind them, if a column allows missing values."""
+    nodes, constants = features
+    if name_features(case) == "z":
+        return features
+    more, own = build_indicators(case, "z/indicators", skip_first=skip_first)
+    joined = helper.make_node("Concat", ["z/base", "z/indicators"], ["z"], axis=2)
+    return [*nodes, *more, joined], {**constants, **own}
+
+
+def name_features(case: Case) -> str:
+    """The tensor of features without indicators: "z" itself where there are none."""
+    return "z/base" if any(column.allows_missing for column in case.columns) else "z"
