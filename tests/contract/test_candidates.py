@@ -173,6 +173,7 @@ def test_describes_itself_in_plain_json(trial: Trial) -> None:
 
 @pytest.mark.parametrize("column", ["open", "close", "volume"])
 def test_windows_with_nan_are_refused_by_column_name(column: str, small_case: Case, readings: pd.DataFrame) -> None:
+    without_calendar = replace(small_case, frequency=None, holidays="")  # a calendar has steps without values
     readings.loc[len(readings) - 3, column] = np.nan
     without_calendar = replace(small_case, frequency=None, holidays="")
     with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
