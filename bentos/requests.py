@@ -143,7 +143,7 @@ class Reader:
                 "first.",
                 ("instances", index),
             )
-        return laid_out[-history:]
+        return self._times.append_calendar(laid_out[-history:], times, index)
 
     def _check_rule(self, rule: AtLeast, values: NDArray[np.float64], location: Location) -> None:
         names = self.case.column_names
@@ -152,8 +152,8 @@ class Reader:
         if broken.size:
             row = int(broken[0])
             raise Refused(
-                f"{format_location((*location, row))} has {rule.greater} {greater[row]:g} and {rule.smaller} "
-                f"{smaller[row]:g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
+                f"{format_location((*location, row))} has {rule.greater} {greater[row]:.15g} and {rule.smaller} "
+                f"{smaller[row]:.15g}; {rule.greater} is never below {rule.smaller}. Correct the record.",
                 (*location, row, rule.greater),
             )
 

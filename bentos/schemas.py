@@ -24,7 +24,7 @@ _MOST_EXAMPLES = 20
 
 def build_reading_type(case: Case) -> Any:
     """The type of one record: a dict with the case's columns and, optionally, a series' time or a record's own key."""
-    fields = {column.name: _build_input(case, column) for column in case.columns}
+    fields = {column.name: _build_input(column) for column in case.columns}
     time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
     own_key = NotRequired[build_key_type("Your own key of the record, by which its outcome may be sent.")]
     keys = dict.fromkeys(_list_key_fields(case.layout, case.key), own_key)
@@ -32,10 +32,10 @@ def build_reading_type(case: Case) -> Any:
     return _build_object("Reading", {**optional, **fields})
 
 
-def _build_input(case: Case, column: Column) -> Any:
-    """The type of a column's value in a question; null where a value may be missing."""
+def _build_input(column: Column) -> Any:
+    """The type of a column's value in a question; null where the column allows a missing value."""
     value = _build_value(column.head, column)
-    return Union[value, None] if case.may_miss(column) else value  # noqa: UP007  (known when a case is loaded)
+    return Union[value, None] if column.allows_missing else value  # noqa: UP007  (known when a case is loaded)
 
 
 @singledispatch

@@ -26,6 +26,7 @@ from prefect.exceptions import PrefectException
 
 from okawari.case import Case
 from okawari.events import build_labels
+from okawari.formats import format_number
 from okawari.progress import Step
 
 Result = TypeVar("Result")
@@ -132,4 +133,4 @@ def _key(case: Case, what: str) -> str:
 
 
 def _short(value: Any) -> Any:
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+    return float(format_number(value)) if isinstance(value, float) else value

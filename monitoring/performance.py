@@ -17,7 +17,7 @@ from scipy import stats
 
 from okawari.errors import InvalidInput
 from okawari.evaluation.significance import measure_worse_p_value
-from okawari.formats import format_share
+from okawari.formats import format_number, format_share
 from okawari.policy.decision import Verdict
 
 Array = npt.NDArray[np.float64]
@@ -178,7 +178,8 @@ def _judge(
 def _describe(n: int, promised: float, level: float, numbers: dict[str, Any], worse: bool, under: bool) -> str:
     against = "worse than" if worse else "not worse than" if numbers["rmse"] > numbers["baseline_rmse"] else "against"
     errors = (
-        f"RMSE {numbers['rmse']:.4g} is {against} {numbers['baseline']}'s {numbers['baseline_rmse']:.4g} "
+        f"RMSE {format_number(numbers['rmse'], 4)} is {against} {numbers['baseline']}'s "
+        f"{format_number(numbers['baseline_rmse'], 4)} "
         f"(p {numbers['worse_p_value']:.2g})"
     )
     if "coverage_share" not in numbers:

@@ -1,4 +1,4 @@
-"""Texts for shares, gains and intervals in messages. All percent signs come from here, so all have one format.
+"""Texts for numbers, shares, gains and intervals in messages. All percent signs come from here, so all have one format.
 
 Independent of cases, policy and markup.
 """
@@ -6,6 +6,31 @@ Independent of cases, policy and markup.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+_MOST_DIGITS = 12
+"""More digits of a number would show how float64 rounds."""
+
+
+def format_number(value: float, digits: int = 5, *, beside: Sequence[float] = ()) -> str:
+    """A number with the digits that matter, without trailing zeros.
+
+    These are `digits` significant ones, all before the point, and those that tell it from the numbers `beside` it.
+
+    >>> format_number(1204012345.678), format_number(0.0123456), format_number(2.0), format_number(1.5e-9)
+    ('1204012346', '0.012346', '2', '1.5e-09')
+    >>> format_number(1000.011, beside=[1000.012, 1000.013]), format_number(1204012345.678, beside=[1204012340.1])
+    ('1000.011', '1204012345.68')
+    """
+    if not math.isfinite(value) or not 1e-4 <= abs(value) < 1e15:
+        return f"{value:.{digits}g}"
+    last = math.floor(math.log10(abs(value)))
+    known = [value, *(each for each in beside if math.isfinite(each))]
+    spread = max(known) - min(known)
+    wanted = max(digits - 1 - last, 2 - math.floor(math.log10(spread)) if spread > 0 else 0)
+    decimals = max(0, min(wanted, _MOST_DIGITS - 1 - last))
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def format_share(share: float, digits: int = 0, *, signed: bool = False) -> str:

@@ -173,11 +173,13 @@ def test_describes_itself_in_plain_json(trial: Trial) -> None:
 
 @pytest.mark.parametrize("column", ["open", "close", "volume"])
 def test_windows_with_nan_are_refused_by_column_name(column: str, small_case: Case, readings: pd.DataFrame) -> None:
+    without_calendar = replace(small_case, frequency=None, holidays="")  # a calendar has steps without values
     readings.loc[len(readings) - 3, column] = np.nan
+    without_calendar = replace(small_case, frequency=None, holidays="")
     with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
-        cut_windows(readings, small_case)
+        cut_windows(readings, without_calendar)
     with pytest.raises(InvalidInput, match=f"Column {column} holds nan"):
-        last_window(readings, small_case)
+        last_window(readings, without_calendar)
 
 
 def test_importing_recipes_and_graphs_needs_no_learning_library() -> None:

@@ -203,7 +203,8 @@ def test_null_is_an_answerable_question_where_the_case_says_so() -> None:
 
 
 def test_a_request_starts_from_the_last_known_level() -> None:
-    reader, body = Reader(SERIES), [{"visits": 3.0 + day, "rain": 1.0} for day in range(14)]
+    allowing = replace(SERIES, columns=(Column(name="visits", missing="allow"), Column(name="rain")))
+    reader, body = Reader(allowing), [{"visits": 3.0 + day, "rain": 1.0} for day in range(14)]
     body[-1]["visits"] = None  # type: ignore[assignment]
     assert reader.read_question(json.dumps({"instances": [body]}).encode()).levels == [15.0]
     empty = [{**reading, "visits": None} for reading in body]

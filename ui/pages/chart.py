@@ -27,6 +27,8 @@ __all__ = ["Figure", "choose_shown", "draw_ahead", "draw_history"]
 AHEAD_READINGS = 10  # readings left of the forecast in the close-up; more would squeeze the steps
 _INK, _ACCENT, _BAND = "#78829a", "#0d9488", "rgba(13, 148, 136, 0.16)"
 _GRID = "rgba(128, 128, 128, 0.16)"
+_TICKS = {"exponentformat": "none", "separatethousands": True}
+"""Ticks in which neighbours differ: without a format of its own, plotly gives them the digits of their distance."""
 
 
 def draw_history(facts: Facts) -> Figure | None:
@@ -64,7 +66,7 @@ def _(task: Regress, facts: Facts, recent: pd.DataFrame) -> Figure:
     figure = Figure(layout=_layout(""))
     values = recent[facts.case.target.name]
     figure.add_histogram(x=values, nbinsx=30, marker={"color": _INK}, hovertemplate="%{x}: %{y}<extra></extra>")
-    figure.update_xaxes(title=_unit(facts), tickformat=",~r")
+    figure.update_xaxes(title=_unit(facts), **_TICKS)
     _add_answer(figure, facts)
     return figure
 
@@ -173,7 +175,7 @@ def _draw_growth(days: pd.Series, levels: pd.Series, target: Growth) -> Figure:
     line = {"color": _INK, "width": 1.6}
     figure.add_scatter(x=days, y=values, name=target.name, line=line, **_hover(target.unit, values))
     for bound, label in zip(target.bounds, target.labels[1:], strict=True):
-        text = f"{label} from {bound:g}"
+        text = f"{label} from {bound:.15g}"
         line = {"color": _ACCENT, "width": 1, "dash": "dot"}
         figure.add_hline(y=bound, line=line, annotation={"text": text}, annotation_position="top left")
     figure.update_xaxes(hoverformat="%b %Y", nticks=6)
@@ -282,5 +284,5 @@ def _layout(unit: str) -> go.Layout:
         hoverlabel={"align": "left", "font": {"family": "system-ui, sans-serif", "size": 12}},
         dragmode=False,
         xaxis=plain | {"showgrid": False, "ticklen": 4},
-        yaxis=plain | {"gridcolor": _GRID, "nticks": 6, "tickprefix": prefix, "tickformat": ",~r"},
+        yaxis=plain | {"gridcolor": _GRID, "nticks": 6, "tickprefix": prefix} | _TICKS,
     )

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from math import floor, log10
 from typing import Any
 
 import pandas as pd
 
 from okawari import formats
 
+_SMALLEST = 1e-8  # smaller amounts are how float64 rounds, and shown as 0
 NONE = "–"  # shown if there is no value
 
 
 def format_amount(value: float | None, unit: str = "USD", *, signed: bool = False) -> str:
-    """A value in its unit.
+    """A value in its unit, with two decimals or, below 1, with three digits that matter.
 
     >>> format_amount(1234.5), format_amount(-3.0), format_amount(2.5, "points"), format_amount(None)
     ('$1,234.50', '−$3.00', '2.50 points', '–')
-    >>> format_amount(2.5, "units", signed=True), format_amount(0.001, "units", signed=True)
-    ('+2.50 units', '0.00 units')
+    >>> format_amount(2.5, "units", signed=True), format_amount(0.001234, ""), format_amount(1e-9, "units", signed=True)
+    ('+2.50 units', '0.00123', '0.00 units')
     """
     if value is None:
         return NONE
-    number = f"{abs(value):,.2f}"
+    number = f"{abs(value):,.{_count_decimals(value)}f}"
     sign = "−" if value < 0 else "+" if signed and number != "0.00" else ""
     return f"{sign}${number}" if unit == "USD" else f"{sign}{number} {unit}".rstrip()
+
+
+def _count_decimals(value: float) -> int:
+    size = abs(value)
+    return 2 if size >= 0.0995 or size < _SMALLEST else 2 - floor(log10(size))
 
 
 def format_share(share: float | None, *, signed: bool = False, digits: int = 1) -> str:

@@ -8,7 +8,7 @@ from functools import singledispatch
 from typing import Any
 
 from okawari.case import Anticipate, Case, Classify, Forecast, Regress
-from okawari.formats import start_sentence
+from okawari.formats import format_number, start_sentence
 from okawari.loop.status import LoopState
 from okawari.policy.decision import describe_outcome
 from okawari.schema.layout import DataLayout
@@ -143,7 +143,7 @@ def _champion_card(state: LoopState, unit: str, baseline: str) -> Card:
 
 def _loss_row(champion: Mapping[str, Any], unit: str) -> Row:
     name = str(champion["loss_name"])
-    loss = format_amount(champion["loss"], unit) if name == "RMSE" else f"{champion['loss']:.4g}"
+    loss = format_amount(champion["loss"], unit) if name == "RMSE" else format_number(champion["loss"], 4)
     return start_sentence(name), loss
 
 

@@ -2,6 +2,7 @@
 
 from okawari.case.definition import Case
 from okawari.case.rules import Drift, Gate, Retrain, Serving
+from okawari.schema.calendar_features import Holiday, Hour, Month, Weekday
 from okawari.schema.columns import AtLeast, Column
 from okawari.schema.features import Change, LogRatio
 from okawari.schema.tasks.classification import Classify
@@ -22,8 +23,12 @@ __all__ = [
     "Forecast",
     "Gate",
     "Growth",
+    "Holiday",
+    "Hour",
     "LogRatio",
+    "Month",
     "Regress",
     "Retrain",
     "Serving",
+    "Weekday",
 ]

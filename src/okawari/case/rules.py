@@ -39,7 +39,8 @@ class Gate:
     def __post_init__(self) -> None:
         require(
             self.holdout >= MIN_HOLDOUT,
-            f"Gate.holdout is {self.holdout}; scores need at least {MIN_HOLDOUT} windows; use 20 or more where the data allow it.",
+            f"Gate.holdout is {self.holdout}; scores need at least {MIN_HOLDOUT} windows. Use 20 or more where the "
+            "data allow it.",
         )
         require(
             self.calibration >= MIN_CALIBRATION,

@@ -16,7 +16,7 @@ from okawari.clients.wire import (
     PredictAnswer,
     Prediction,
 )
-from okawari.formats import format_coverage, format_share
+from okawari.formats import format_coverage, format_number, format_share
 
 
 def show_answer(answer: PredictAnswer[Any]) -> None:
@@ -87,8 +87,10 @@ def _(predicted: Label) -> dict[str, Any]:
 def _(predicted: Estimate) -> dict[str, Any]:
     span = "no interval"
     if bounds := predicted.interval:
-        span = f"{format_share(bounds.coverage_share)} interval {bounds.lower:.4g} to {bounds.upper:.4g}"
-    return {"answer": f"{predicted.value:.4g} {predicted.unit}".rstrip(), "": span}
+        beside = [predicted.value, bounds.lower, bounds.upper]
+        lower, upper = (format_number(bound, 4, beside=beside) for bound in (bounds.lower, bounds.upper))
+        span = f"{format_share(bounds.coverage_share)} interval {lower} to {upper}"
+    return {"answer": f"{format_number(predicted.value, 4)} {predicted.unit}".rstrip(), "": span}
 
 
 @singledispatch

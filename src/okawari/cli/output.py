@@ -17,7 +17,7 @@ from rich.tree import Tree
 
 from okawari.cases.loader import load_case
 from okawari.cli.standing import list_standing
-from okawari.formats import format_gain, format_share
+from okawari.formats import format_gain, format_number, format_share
 from okawari.loop.lineage import Lineage
 from okawari.loop.status import LoopState
 from okawari.policy.decision import describe_outcome
@@ -92,6 +92,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     if title:
         console.print(title)
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0))
+    formatted = _format_cells(rows)
     for place, name in enumerate(rows[0]):
         is_number = all(isinstance(row[name], int | float | None) for row in rows)
         justify: Literal["left", "right"] = "right" if is_number else "left"
@@ -99,11 +100,11 @@ def show_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         # becomes wider than the terminal. Other text wraps.
         # A heading breaks between its words only.
         heading = str(name).replace("_", " ")
-        values = [_format(row[name]) for row in rows] if is_number or place == 0 else []
+        values = [cells[name] for cells in formatted] if is_number or place == 0 else []
         widest = max(map(len, [*values, *heading.split()]), default=None)
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=place == 0, min_width=widest)
-    for row in rows:
-        table.add_row(*(_format(value) for value in row.values()))
+    for cells in formatted:
+        table.add_row(*cells.values())
     console.print(table, crop=False)
 
 
@@ -146,7 +147,7 @@ def show_state(state: LoopState, serving: ModelInfo | None, problem: str | None 
     absent = "no champion yet" if state.problem is None else "champion unknown"
     tree.add(absent if champion is None else (
         f"champion version {champion['version']}: {champion['candidate']} ({champion['variant']}), "
-        f"{champion['loss_name']} {champion['loss']:.4g}, "
+        f"{champion['loss_name']} {format_number(champion['loss'], 4)}, "
         + format_gain(champion["skill_share"], than="the baseline's")
     ))  # fmt: skip
     idle = "the service serves no version" if problem is None else "served version unknown"
@@ -264,7 +265,13 @@ def _describe_month(month: Month) -> dict[str, Any]:
     }
 
 
-def _format(value: Any) -> str:
+def _format_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The cells as text. The numbers of a column have the digits in which they differ."""
+    columns = {name: [row[name] for row in rows if isinstance(row[name], float)] for name in rows[0]}
+    return [{name: _format(value, columns[name]) for name, value in row.items()} for row in rows]
+
+
+def _format(value: Any, beside: Sequence[float]) -> str:
     if value is None:
         return "-"
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return format_number(value, beside=beside) if isinstance(value, float) else str(value)

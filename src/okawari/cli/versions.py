@@ -17,6 +17,7 @@ import typer
 
 from okawari.cli.predict import CaseName
 from okawari.errors import OkawariError, ServerUnreachable
+from okawari.formats import format_number
 from okawari.policy.overrides import NO_REASON, Order, VersionFacts
 from okawari.polling import poll
 
@@ -210,7 +211,7 @@ def _describe(listed: Listed, state: str) -> dict[str, Any]:
     return {
         "version": listed.version,
         "candidate": "not trained by okawari" if known is None else f"{known.candidate} ({known.variant})",
-        "loss": None if known is None else f"{known.loss_name} {known.loss:.4g}",
+        "loss": None if known is None else f"{known.loss_name} {format_number(known.loss, 4)}",
         "snapshot": None if known is None else str(known.snapshot_version),
         "registered": f"{listed.registered_at:%Y-%m-%d %H:%M} UTC",
         "state": state or None,

@@ -16,13 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.case import Case, Column
+from okawari.dataset.calendar_features import append_calendar
 from okawari.errors import InvalidInput
 from okawari.schema.columns import find_words
 from okawari.schema.imputation import fill_forward
 
 
 def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
-    """The readings as a new array [n, F], columns in the case's order; NaN for a missing value.
+    """The readings as a new array [n, F], columns as `Case.input_columns`; NaN for a missing value.
 
     Raises:
         InvalidInput: a column is missing, is not numeric, holds an infinite value, or lacks a value that the case does
@@ -39,7 +40,7 @@ def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
         [to_numbers(frame, column.name, may_miss=case.may_miss(column)) for column in case.columns]
     )
     _require_positive(readings, case)
-    return readings
+    return append_calendar(readings, frame[case.time].to_numpy(), case) if case.calendar_features else readings
 
 
 def to_numbers(frame: pd.DataFrame, name: str, *, may_miss: bool = False) -> NDArray[np.float64]:

@@ -23,7 +23,6 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputa
     """The values that drift compares, one row per reading: the columns of records, the features of a series.
 
     Missing numbers are imputed, by default with the medians of these readings; `find_missing` says where they were.
-    Missing words of records stay missing.
 
     A series has no row for its first reading, because a feature may use the reading before, and none for missing steps.
 
@@ -31,7 +30,7 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputa
         The time column and one column per feature, float64 or words. Where records lack numbers, a column of words for
         each such feature says in which rows; a missing word is a word of its own.
     """
-    known = imputation or fit_imputation(to_array(readings, case), case.columns)
+    known = imputation or fit_imputation(to_array(readings, case), case.input_columns)
     return _compute(case.layout, readings, case, known)
 
 
@@ -60,7 +59,7 @@ def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case, impu
 @_compute.register
 def _compute_series(layout: SeriesLayout, readings: pd.DataFrame, case: Case, imputation: Imputation) -> pd.DataFrame:
     x_1NF = to_array(readings, case)[None]
-    z_NK = compute_features(case, x_1NF, imputation)[0, :, : len(case.features)].astype(np.float64)
+    z_NK = compute_features(case, x_1NF, imputation)[0, :, : len(case.own_features)].astype(np.float64)
     features = pd.DataFrame(z_NK, columns=list(case.feature_names))
     features.insert(0, case.time, readings[case.time].to_numpy()[1:])
     came = drop_missing_steps(readings.reset_index(drop=True), case).index

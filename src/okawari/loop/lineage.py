@@ -11,6 +11,7 @@ import pandas as pd
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.errors import OkawariError
+from okawari.formats import format_number
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import parse_model, read_labels
 from okawari.policy.decision import Action, Kind
@@ -77,7 +78,9 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
 
 def _format_prediction(case: Case, mean: Sequence[float]) -> str:
     if len(mean) != case.task.width and case.task.n_steps is None:
-        return f"{', '.join(f'{value:.5g}' for value in mean)} (the task of the case has changed since)"
+        return (
+            f"{', '.join(format_number(value, beside=mean) for value in mean)} (the task of the case has changed since)"
+        )
     heads = case.task.heads
     texts = [head.format_answer(mean[head.columns]) for head in heads]
     if len(heads) == 1:

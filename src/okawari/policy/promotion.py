@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 
 from okawari.case import Gate
-from okawari.formats import format_gain, format_share, start_sentence
+from okawari.formats import format_gain, format_number, format_share, start_sentence
 from okawari.policy.decision import Action, Decision, Kind, measure_gain
 
 
@@ -69,11 +69,11 @@ def _compare_cards(challenger: Card, champion: Card | None, baseline: Card, gate
         return Action.KEEP, f"nothing is promoted, because {is_floor}{challenger.candidate} {challenger.interval_fault}"
     if champion is None:
         return Action.PROMOTE, f"{_describe_first(challenger, baseline)}; there was no champion"
-    loss = f"{start_sentence(challenger.loss_name)} {challenger.loss:.4g}"
+    loss = f"{start_sentence(challenger.loss_name)} {format_number(challenger.loss, 4)}"
     if not isfinite(champion.loss):
         return Action.PROMOTE, f"{loss} is better than the champion's, which is not finite on the held-out rows"
     gain = measure_gain(challenger.loss, champion.loss)
-    rival = f"the champion's {champion.loss:.4g} ({format_gain(gain)})"
+    rival = f"the champion's {format_number(champion.loss, 4)} ({format_gain(gain)})"
     if gain >= gate.min_gain_share:
         return Action.PROMOTE, f"{loss} is better than {rival}"
     if gain <= -gate.min_gain_share:
@@ -86,7 +86,8 @@ def _compare_intervals(challenger: Card, champion: Card, point: str, gate: Gate)
         return Action.KEEP, f"{point}, and there are no intervals to compare"
     interval_gain = measure_gain(challenger.interval_score, champion.interval_score)
     numbers = (
-        f"interval score {challenger.interval_score:.4g} against {champion.interval_score:.4g} "
+        f"interval score {format_number(challenger.interval_score, 4)} against "
+        f"{format_number(champion.interval_score, 4)} "
         f"({format_gain(interval_gain)}), "
         f"coverage {_format_coverage(challenger)} against {_format_coverage(champion)}"
     )
@@ -102,11 +103,10 @@ def _format_coverage(card: Card) -> str:
 
 def _describe_first(challenger: Card, baseline: Card) -> str:
     if challenger.candidate == baseline.candidate:
-        return (
-            f"no candidate beat the baseline, so {baseline.candidate} serves ({baseline.loss_name} {baseline.loss:.4g})"
-        )
+        loss = f"{baseline.loss_name} {format_number(baseline.loss, 4)}"
+        return f"no candidate beat the baseline, so {baseline.candidate} serves ({loss})"
     gain = measure_gain(challenger.loss, baseline.loss)
     return (
         f"{challenger.candidate} beats {baseline.candidate}: "
-        f"{challenger.loss_name} {challenger.loss:.4g}, {format_gain(gain)}"
+        f"{challenger.loss_name} {format_number(challenger.loss, 4)}, {format_gain(gain)}"
     )

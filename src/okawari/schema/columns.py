@@ -132,7 +132,7 @@ class Column:
         if self.labels:
             return f"{self.name} is {self._describe_words()}"
         limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum}
-        bounds = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
+        bounds = " and ".join(f"{word} {limit:.15g}" for word, limit in limits.items() if limit is not None)
         kind = "a whole number" if self.integer else "a number"
         unit = f"({self.unit})" if self.unit else ""
         return " ".join(part for part in (f"{self.name} is", kind, bounds, unit) if part)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.formats import format_share
+from okawari.formats import format_number, format_share
 
 Array = NDArray[np.float64]
 SMALLEST_SHARE = 1e-6
@@ -166,7 +166,7 @@ class NumberHead(Head):
 
     def format_answer(self, mean_C: Sequence[float]) -> str:
         """The first number, which is the next step of a forecast."""
-        return f"{mean_C[0]:.5g}" + (" one step ahead" if self.n_steps > 1 else "")
+        return format_number(mean_C[0], beside=mean_C) + (" one step ahead" if self.n_steps > 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,6 @@ Shapes: N good rows, B questions, F columns, H columns of an answer.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +24,6 @@ import pandas as pd
 from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, require_ending
 from okawari.data.file_format import NOTHING_STATED, Stated
-from okawari.data.files import find_source_names
 from okawari.data.validation import require_columns
 from okawari.dataset.arrays import find_levels, is_absent
 from okawari.errors import DataRefused, InvalidInput, NotYet
@@ -35,6 +32,7 @@ from okawari.graph.inference import Graph, require_answers, require_fit
 from okawari.progress import Step, Watch, ignore_step
 from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
+from okawari.scoring.identity import find_key, find_renamed, identify_job, label_output
 from okawari.scoring.input_file import InputFile, open_input
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
@@ -109,7 +107,7 @@ def check_job(
     if source.resolve() == target.resolve():
         raise InvalidInput(f"{target} is the input and the output; give the output another name.")
     given = open_input(case, source, stated)
-    require_columns([*given.names, *_find_renamed(case, given)], case, case.question_names)
+    require_columns([*given.names, *find_renamed(case, given)], case, case.question_names)
     require_free(Place(target), overwrite=overwrite)
     return given
 
@@ -153,13 +151,13 @@ def score_file(
         nonce=secrets.token_hex(16) if journal else "",
     )
     layouts = {"answers": lay_out_answers(own, model.graph, journal=journal), "refused": lay_out_refused(case)}
-    job = {**_identify(case, model, given), "journal": journal}
+    job = {**identify_job(case, model, given), "journal": journal}
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
         scored = _score_chunks(own, model, given, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise DataRefused(_describe_no_answer(case, source, scored))
-        parts.join(_label(case, model), overwrite=overwrite)
+        parts.join(label_output(case, model), overwrite=overwrite)
     return scored
 
 
@@ -167,8 +165,8 @@ def _score_chunks(case: Case, model: Model, given: InputFile, parts: Parts, watc
     progress = Progress.restore(parts.progress, case.time)
     job = _Job(case=case, model=model, given=given, recorder=_make_recorder(case, model, progress.nonce))
     planned, shown_share = max(1, count_rows(given.path)), -1.0
-    told = _find_renamed(case, given)
-    names = [*case.question_names, *_find_key(case, given)]
+    told = find_renamed(case, given)
+    names = [*case.question_names, *find_key(case, given)]
     for chunk in given.read(names, told, size=CHUNK_ROWS, after=progress.last_row):
         answers, refused, progress = _score_chunk(job, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
@@ -265,43 +263,6 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
         yield np.concatenate(
             [part for part in (answer.mean_BH, answer.lower_BH, answer.upper_BH) if part is not None], axis=1
         )
-
-
-# --- the job ------------------------------------------------------------------------------------------------------
-
-
-def _label(case: Case, model: Model) -> dict[str, str]:
-    """The metadata of a Parquet file."""
-    metadata = {
-        name: value for name, value in model.graph.labels.items() if name in ("target", "unit", "coverage_share")
-    }
-    metadata |= {"case": case.name, "version": model.version, "graph_sha256": model.graph.sha256}
-    return {f"okawari.{name}": value for name, value in metadata.items()}
-
-
-def _find_renamed(case: Case, given: InputFile) -> dict[str, str]:
-    """Names in the file of the columns that the case calls otherwise."""
-    return find_source_names(given.names, case.source)
-
-
-def _find_key(case: Case, given: InputFile) -> list[str]:
-    """The key column, if the case names one and the file has it."""
-    found = {*given.names, *_find_renamed(case, given)}
-    return [case.key] if case.key and case.key in found else []
-
-
-def _identify(case: Case, model: Model, given: InputFile) -> dict[str, Any]:
-    """The identity of a job: the content of the file, the version, and the schema of the case."""
-    described = case.describe()
-    schema = {name: described[name] for name in ("time", "key", "columns", "rules", "task")}
-    return {
-        "case": case.name,
-        "schema_sha256": hashlib.sha256(json.dumps(schema, default=str).encode()).hexdigest(),
-        "version": model.version,
-        "graph_sha256": model.graph.sha256,
-        "input": given.identify(),
-        "told": _find_renamed(case, given),
-    }
 
 
 def _describe_no_answer(case: Case, source: Path, scored: Scored) -> str:
