@@ -32,7 +32,8 @@ from okawari.dataset.arrays import to_array
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
-from okawari.scoring.job import Model, score_file
+from okawari.scoring.job import score_file
+from okawari.scoring.model import Model
 
 CASE = replace(STOCK, frequency="5min", holidays="")
 """Generated rows come every five minutes."""
