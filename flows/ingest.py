@@ -16,12 +16,12 @@ from flows.publish import emit
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
-from okawari.data.column_remarks import describe_columns
+from okawari.data.column_remarks import describe_truths
 from okawari.data.file_format import Stated
 from okawari.data.files import choose_source
 from okawari.data.local_days import read_until
 from okawari.data.tabular import RawTable
-from okawari.data.validation import check_readings
+from okawari.data.validation import check_readings, list_unused
 from okawari.data.writing import read_writing
 from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.loop.arrivals import Origin
@@ -59,13 +59,12 @@ def ingest(
     problem = load_case(case)
     source = choose_source(problem, file, live, Stated(time_format=time_format, decimal=decimal))
     changes = check_case(problem)  # a changed case file is no verdict on the data
+    for change in changes:
+        get_run_logger().info("%s: %s", case, change)
     try:
         raw = read_until(problem, source, until)
         _tell(case, raw)
         calendar = snapshots.load_calendar(problem)
-        remarks = list_unsaid(case, [*changes, *describe_columns(raw.frame, problem)])
-        for remark in remarks:
-            get_run_logger().info("%s: %s", case, remark)
         checked = check_readings(
             raw.frame,
             problem,
@@ -81,7 +80,8 @@ def ingest(
             replaces_history=new_edition,
             ends_cut=raw.ends_cut,
             notes=raw.notes,
-            remarks=remarks,
+            remarks=list_unsaid(case, [*changes, *describe_truths(raw.frame, problem)]),
+            unused=list_unused(raw.frame, problem),
         )
         taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
     except SourceUnavailable:
@@ -112,10 +112,14 @@ def _report(case: Case, taken: Taken) -> dict[str, Any]:
         kept = "%s: %d stored readings differ from the source and were kept, because the source ends before %s"
         log(kept, case.name, taken.kept_rows, snapshot.last_at)
     if taken.left_out:
-        left = "%s: %d rows are left out, because they are in a delivery that is held, waits or was discarded"
-        log(left, case.name, taken.left_out)
-    if taken.delivery is not None and taken.delivery.is_open and taken.decision is not None:
+        left = (
+            "%s: %d rows are left out, because they are in a delivery that is held, waits or was discarded; "
+            "`okawari deliveries %s` lists them, and `okawari accept` stores one"
+        )
+        log(left, case.name, taken.left_out, case.name)
+    if taken.decision is not None:
         log("%s: %s", case.name, taken.decision.reason)
+    if taken.delivery is not None and taken.delivery.is_open:
         at = None if snapshot is None else snapshot.version
         return {"snapshot": at, "delivery": taken.delivery.id, "state": str(taken.delivery.state)}
     assert snapshot is not None  # something is stored, or the delivery would have been refused
@@ -126,8 +130,8 @@ def _report(case: Case, taken: Taken) -> dict[str, Any]:
     if counts.filled:
         log("%s: %d stored rows got values of columns that the case has since", case.name, counts.filled)
     log(
-        "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",
-        case.name, taken.new_rows, counts.revised, counts.refused,
+        "%s: %d new and %d revised readings, %d known before, %d refused; snapshot %d has %d rows until %s",
+        case.name, taken.new_rows, counts.revised, taken.unchanged, counts.refused,
         snapshot.version, snapshot.rows, snapshot.last_at,
     )  # fmt: skip
     return {"snapshot": snapshot.version, **facts}

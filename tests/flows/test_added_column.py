@@ -60,6 +60,6 @@ def test_columns_that_the_case_lacks_and_digits_for_truth_are_said_once(
         wide.assign(**digits)[start : start + 30].to_csv(tmp_path / "later.csv", index=False)
         assert ingest("churn", file=tmp_path / "later.csv")["new"] == 30
         reason = _read_reason()
-        assert ("the case has no column region; what the table holds there is left out" in reason) is (start == 400)
+        assert ("the case does not use region, which the table has not had before" in reason) is (start == 400)
         assert ("is_active is written as 0 and 1, which are read as false and true" in reason) is (start == 400)
     assert set(snapshots.load_readings(load_case("churn"))["is_active"]) == {"true", "false"}

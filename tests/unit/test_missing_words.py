@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from okawari.case import ARRIVED, Case, Classify, Column
-from okawari.data.column_remarks import describe_columns
+from okawari.data.column_remarks import describe_truths
 from okawari.data.datasets import Blobs
 from okawari.data.files import TableFile
 from okawari.data.validation import check_readings
@@ -91,15 +91,12 @@ def test_a_scored_file_with_new_words_says_how_many_rows_have_them(
     )
 
 
-def test_columns_that_the_case_lacks_and_truth_values_as_digits_are_said() -> None:
+def test_truth_values_as_digits_are_said() -> None:
     as_words = pd.DataFrame({"age": [1.0], "plan": ["pro"], "active": ["True"], "outcome": ["left"]})
-    assert describe_columns(as_words, CASE) == []
+    assert [*describe_truths(as_words, CASE)] == []
     for digits in (["1", "0", ""], [1, 0, 1], [1.0, 0.0, np.nan]):
-        raw = pd.DataFrame({"active": digits, "region": "north", "team": 3})
-        assert describe_columns(raw, CASE) == [
-            "the case has no column region, team; what the table holds there is left out",
-            "active is written as 0 and 1, which are read as false and true",
-        ]
+        said = [*describe_truths(pd.DataFrame({"active": digits, "age": 1}), CASE)]
+        assert said == ["active is written as 0 and 1, which are read as false and true"]
 
 
 def test_only_readings_that_change_no_stored_value_count_as_filled_in() -> None:

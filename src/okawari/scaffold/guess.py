@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from okawari.case import Case
-from okawari.data.files import Table
+from okawari.data.files import Table, TableFile
+from okawari.data.time_format import ISO, describe_time_format
 from okawari.dataset.splits import size_parts
 from okawari.errors import require
 from okawari.scaffold.column_profiles import Profile
@@ -33,15 +34,20 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """The user's request: the case's name, the target column, and stated settings; what is empty is guessed."""
+    """The user's request: the case's name, the target column, and stated settings; what is empty is guessed.
+
+    `about_file` says how the table's file is written.
+    """
 
     name: str
     target: str
     time: str | None = None
+    time_format: str = ""
     key: str = ""
     zone: str = ""
     frequency: str = ""
     holidays: str = ""
+    about_file: str = ""
 
 
 def require_rows(n: int, fewest: int) -> None:
@@ -66,6 +72,22 @@ def name_source_columns(source: Table, kept: Sequence[Profile], time: str | None
     """The source, which gives each kept column its name in the case."""
     renamed = tuple((each.source_name, each.name) for each in kept if each.source_name != each.name)
     return replace(source, time=time, rename=renamed)
+
+
+def state_times(source: Table, time: Profile) -> Table:
+    """The source with the format of its times.
+
+    Raises:
+        InvalidInput: a query returns times of another format than ISO 8601.
+    """
+    if isinstance(source, TableFile):
+        return replace(source, time_format=time.time_format)
+    require(
+        time.time_format == ISO,
+        f"The query returns {time.source_name!r} as {describe_time_format(time.time_format)}; return times of the "
+        "database, or texts such as 2024-12-31 (ISO 8601).",
+    )
+    return source
 
 
 def rename_columns(table: pd.DataFrame, case: Case) -> pd.DataFrame:
