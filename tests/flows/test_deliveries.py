@@ -345,18 +345,18 @@ def test_a_repaired_file_of_records_is_taken_whole_and_a_held_one_outlives_a_new
     fresh: Case, heard: Heard
 ) -> None:
     _write(_draw_plans(300, 1), "plans.csv")
-    _declare_plans(PLAN)
+    _declare_plans(PLAN + FEE)
     ingest("plans")
     right = _draw_plans(60, 2)
     broken = right.assign(plan=np.where(np.arange(60) < 40, "", right["plan"]))
-    # Without the fee most records are equal ones, so they differ by it.
-    _declare_plans(PLAN + FEE)
     assert ingest("plans", file=_write(broken, "broken.csv"))["state"] == "held"
     discard_delivery("plans", "d-0002", "ada@laptop", datetime.now(UTC), emit)
     assert ingest("plans", file=_write(broken, "broken.csv"))["new"] == 0
     assert ingest("plans", file=_write(right, "right.csv"))["new"] == 60
 
     _declare_plans(PLAN + FEE + 'Column(name="age", missing="allow"), ')
+    again = _draw_plans(300, 1).assign(age=50.0)  # the records of the first file, with their ages
+    assert ingest("plans", file=_write(again, "again.csv"))["revised"] == 300
     more = _draw_plans(60, 3).assign(age=40.0)
     assert ingest("plans", file=_write(more, "more.csv"))["new"] == 60
     accept_delivery("plans", "d-0002", "ada@laptop", datetime.now(UTC), emit)

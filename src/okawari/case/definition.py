@@ -14,7 +14,8 @@ from okawari.case.rules import Drift, Gate, Retrain, Serving
 from okawari.errors import require
 from okawari.schema.calendar import Calendar, require_zone
 from okawari.schema.calendar_features import CalendarFeature
-from okawari.schema.columns import NAME, AtLeast, Column
+from okawari.schema.column_rules import AtLeast
+from okawari.schema.columns import NAME, Column
 from okawari.schema.features import Feature, Given
 from okawari.schema.keys import TAKEN_NAMES
 from okawari.schema.layout import DataLayout

@@ -1,7 +1,7 @@
 """Calendar features of readings: the only function that computes them, for training, service and scoring.
 
 They depend on times alone, so they are no nodes of the graph; they enter it as columns of `x` behind those of the case
-(docs/decisions/0011-calendar-features-outside-the-graph.md). Shapes: N readings or steps, C numbers.
+(docs/decisions/0009-calendar-features-outside-the-graph.md). Shapes: N readings or steps, C numbers.
 """
 
 from __future__ import annotations

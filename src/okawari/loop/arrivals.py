@@ -196,8 +196,19 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         missing={name: n for name, n in missing.items() if n},
         new_words=_count_new_words(case, changed),
         revised=len(changes.revised),
+        filled=_count_filled(case, changes.revised, stored),
         stored=0 if stored is None else len(stored),
     )
+
+
+def _count_filled(case: Case, revised: pd.DataFrame, stored: pd.DataFrame | None) -> int:
+    """The revised rows that agree with the stored ones wherever these have a value."""
+    if stored is None or revised.empty:
+        return 0
+    names = list(case.known_names)
+    before = stored.set_index(case.time)[names].reindex(revised[case.time])
+    is_same = (before.to_numpy(dtype=object) == revised[names].to_numpy(dtype=object)) | before.isna().to_numpy()
+    return int(is_same.all(axis=1).sum())
 
 
 def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:

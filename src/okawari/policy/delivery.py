@@ -118,10 +118,10 @@ def _list_findings(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[s
         yield "jump", f"{', '.join(others[:5])}{' and others' if len(others) > 5 else ''} move as far"
     counts = facts.counts
     if facts.edition is None and _is_much_revised(contract, counts):
-        share = format_share(counts.revised / counts.stored)
+        share = format_share(counts.rewritten / counts.stored)
         yield (
             "revised",
-            f"{counts.revised:,} of {counts.stored:,} stored readings ({share}) are revised; before, at most "
+            f"{counts.rewritten:,} of {counts.stored:,} stored readings ({share}) are revised; before, at most "
             f"{contract.usual.get('revised_largest', 0.0):,.0f} were. If the source has published a new edition of its "
             "history, read it with --new-edition",
         )
@@ -165,7 +165,7 @@ def _describe(count: int, rows: int, usual: float, what: str) -> str:
 
 def _is_much_revised(contract: Contract, counts: Counts) -> bool:
     usual = 1.5 * contract.usual.get("revised_largest", 0.0)
-    return counts.revised > max(MANY_REVISED * counts.stored, FEW_REVISED, usual)
+    return counts.rewritten > max(MANY_REVISED * counts.stored, FEW_REVISED, usual)
 
 
 def is_unusual(count: int, rows: int, usual_share: float) -> bool:

@@ -38,6 +38,7 @@ from okawari.scaffold.series_columns import (
     describe_learnt,
 )
 from okawari.scaffold.sizing import (
+    READINGS,
     Frequency,
     Reach,
     count_fewest_readings,
@@ -49,7 +50,6 @@ from okawari.scaffold.sizing import (
     plan_retrain,
     plan_series_gate,
 )
-from okawari.schema.transforms import TRANSFORMS
 
 
 def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, now: datetime) -> Guess:
@@ -62,12 +62,13 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
     left_out = {name: reason for name, reason in reasons.items() if reason}
     kept = [profiled.target, *(each for each in profiled.others(time) if each.source_name not in left_out)]
     kept.sort(key=profiled.profiles.index)
-    sketch = _sketch_forecast(profiled, source, wish, time, kept)
+    task = Forecast(target=profiled.target.name, learns=choose_learnt(profiled.target))
+    sketch = _sketch_forecast(profiled, source, wish, time, kept, task)
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     require_rows(len(checked.good), count_fewest_readings())
     steps = _find_steps(checked.good[time.name], wish)
     n, frequency = steps.n_steps, measure_frequency(checked.good[time.name])
-    case, reach = _plan(_set_calendar(sketch, steps, wish), n, frequency)
+    case, reach = _plan(_set_calendar(sketch, steps, wish), task, n, frequency)
     n_windows = n - reach.history - reach.horizon + 1
     return Guess(
         case=case,
@@ -79,7 +80,7 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, in_order=True, with_intervals=True) * is_modest(n, in_order=True),
+        plan=describe_modesty(n, case.gate, READINGS, with_intervals=True) * is_modest(n, READINGS),
     )
 
 
@@ -99,7 +100,7 @@ def _set_calendar(sketch: Case, steps: GuessedCalendar, wish: Wish) -> Case:
 
 
 def _sketch_forecast(
-    profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile]
+    profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile], task: Forecast
 ) -> Case:
     """A preliminary case with all that the checks need."""
     return Case(
@@ -110,17 +111,15 @@ def _sketch_forecast(
         zone=wish.zone or "UTC",
         columns=tuple(build_reading_column(each, profiled.target) for each in kept),
         features=tuple(build_feature(each) for each in kept),
-        task=Forecast(target=profiled.target.name, learns=choose_learnt(profiled.target)),
+        task=task,
         candidates=(RandomWalk(),),
     )
 
 
-def _plan(sketch: Case, n: int, frequency: Frequency) -> tuple[Case, Reach]:
-    task = sketch.task
-    assert isinstance(task, Forecast)
+def _plan(sketch: Case, task: Forecast, n: int, frequency: Frequency) -> tuple[Case, Reach]:
     # A season of changes needs one reading more than a season of levels.
-    reach = plan_reach(n, frequency.season, beyond=int(TRANSFORMS[task.learns].is_additive))
-    modest = is_modest(n, in_order=True)
+    reach = plan_reach(n, frequency.season, beyond=int(task.transform.is_additive))
+    modest = is_modest(n, READINGS)
     case = replace(
         sketch,
         task=replace(task, history=reach.history, horizon=reach.horizon),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from okawari.case import ARRIVED, Case
+from okawari.case import Case
 from okawari.data.files import Table, TableFile
 from okawari.data.time_format import ISO, describe_time_format
 from okawari.dataset.splits import size_parts
@@ -100,7 +100,7 @@ def describe_sizes(case: Case, n: int, what: str) -> dict[str, str]:
     n_train, n_validation, n_calibration, n_holdout = size_parts(n, case)
     learn = f"Of {n} {what}, {n_train} are for training, {n_validation} for early stopping"
     intervals = f", {n_calibration} for calibrating the intervals" if n_calibration else ""
-    holdout = f" and {n_holdout}{', chosen by their digest,' * (case.time == ARRIVED)} are the holdout"
+    holdout = f" and {n_holdout}{case.layout.holdout_choice} are the holdout"
     return {
         "gate": f"{learn}{intervals}{holdout}.",
         "drift": f"At most {case.drift.current} new rows are compared with the {case.drift.reference} before them.",

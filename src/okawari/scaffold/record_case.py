@@ -38,6 +38,7 @@ from okawari.scaffold.guess import (
 )
 from okawari.scaffold.sizing import (
     FEWEST_RECORDS,
+    RECORDS,
     describe_modesty,
     is_modest,
     plan_drift,
@@ -66,7 +67,7 @@ def guess_records(
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
     case = _plan(sketch, n, labelled=labelled)
-    modest = is_modest(n, in_order=False)
+    modest = is_modest(n, RECORDS)
     return Guess(
         case=case,
         assumed={
@@ -76,7 +77,7 @@ def guess_records(
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, in_order=False, with_intervals=not labelled) * modest,
+        plan=describe_modesty(n, case.gate, RECORDS, with_intervals=not labelled) * modest,
         warnings=find_giveaways(profiled, kept, labelled=labelled),
     )
 
@@ -160,7 +161,7 @@ def _build_regression(target: Column, profile: Profile) -> Regress:
 
 
 def _plan(sketch: Case, n: int, *, labelled: bool) -> Case:
-    modest = is_modest(n, in_order=False)
+    modest = is_modest(n, RECORDS)
     return replace(
         sketch,
         candidates=list_modest_record_models() if modest else _list_candidates(n, labelled=labelled),

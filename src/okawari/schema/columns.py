@@ -1,4 +1,4 @@
-"""The columns of a reading and the rules between them: frozen, validated on construction."""
+"""The columns of a reading: frozen, validated on construction."""
 
 from __future__ import annotations
 
@@ -139,9 +139,7 @@ class Column:
 
     @property
     def lowest(self) -> float | None:
-        """The lower bound that answers keep to: `minimum`, or `above`, to which true values may come as close as they
-        like.
-        """
+        """The lower bound that answers keep to: `minimum` or `above`."""
         return max((bound for bound in (self.above, self.minimum) if bound is not None), default=None)
 
     @property
@@ -274,30 +272,3 @@ def spell_label(value: object) -> str:
     """A label as a word. Texts stay as they are; the number 3.0 is the word "3", as a column with gaps holds it."""
     is_whole = isinstance(value, (float, np.floating)) and np.isfinite(value) and value == value // 1
     return str(int(value)) if is_whole else str(value).strip()  # type: ignore[call-overload]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AtLeast:
-    """A rule between two columns of the same reading: `greater` is never below `smaller`.
-
-    `slack_share` is the tolerance for rounding, as a share of `smaller`.
-    """
-
-    greater: str
-    smaller: str
-    slack_share: float = 0.0
-
-    @property
-    def label(self) -> str:
-        """The rule in readable form."""
-        return f"{self.greater} >= {self.smaller}"
-
-    def holds(self, greater_N: NDArray[np.float64], smaller_N: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each of N readings satisfies the rule; True where a number is missing.
-
-        >>> AtLeast(greater="high", smaller="low").holds(np.array([2.0, 1.0]), np.array([1.0, 2.0])).tolist()
-        [True, False]
-        """
-        is_missing_N = np.isnan(greater_N) | np.isnan(smaller_N)
-        kept_N: NDArray[np.bool_] = is_missing_N | (greater_N >= smaller_N * (1 - self.slack_share))
-        return kept_N

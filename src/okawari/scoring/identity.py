@@ -11,7 +11,7 @@ from okawari.data.files import find_source_names
 from okawari.scoring.input_file import InputFile
 
 if TYPE_CHECKING:
-    from okawari.scoring.job import Model
+    from okawari.scoring.model import Model
 
 
 def label_output(case: Case, model: Model) -> dict[str, str]:

@@ -26,41 +26,25 @@ from okawari.data.chunked_reader import Chunk, count_rows, require_ending
 from okawari.data.file_format import NOTHING_STATED, Stated
 from okawari.data.validation import require_columns
 from okawari.dataset.arrays import find_levels, is_absent
-from okawari.errors import DataRefused, InvalidInput, NotYet
+from okawari.errors import DataRefused, InvalidInput
 from okawari.graph.dictionary import know_graph
-from okawari.graph.inference import Graph, require_answers, require_fit
+from okawari.graph.inference import Graph, require_answers
 from okawari.progress import Step, Watch, ignore_step
-from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
 from okawari.scoring.identity import find_key, find_renamed, identify_job, label_output
 from okawari.scoring.input_file import InputFile, open_input
+from okawari.scoring.model import Model
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
 from okawari.scoring.questions import build_questions, choose_questions
 from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.scoring.row_keys import read_keys
-from okawari.settings import load_settings
-from okawari.storage.deployable import digest
 
 CHUNK_ROWS = 65_536
 """Rows in memory at a time, and rows of a part. A kill loses at most one part: five seconds of a 2 x 64 LSTM."""
 BATCH = 128
 """Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, and 272 at 4096."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A registered version that is ready to answer."""
-
-    version: str
-    graph: Graph
-    variant: str = "fp32"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the graph's outputs."""
-        return tuple(self.graph.labels.get("outputs", "mean").split(","))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,28 +55,6 @@ class _Job:
     model: Model
     given: InputFile
     recorder: Recorder | None = None
-
-
-def load_model(case: Case, version: str | None = None) -> Model:
-    """Load the graph of a version from the registry and check its digest; the champion if no version is given.
-
-    Raises:
-        NotYet: the case has no champion, or the version does not exist.
-        InvalidInput: the stored graph differs from the registered one, or does not take the questions of the case.
-        ServerUnreachable: the registry does not answer.
-    """
-    chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
-    if chosen is None:
-        raise NotYet(f"Case {case.name} has no champion to score with; train one with: okawari run {case.name}.")
-    content = versions.load_graph(chosen)
-    if digest(content) != chosen.graph_sha256:
-        raise InvalidInput(
-            f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
-            f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
-        )
-    graph = Graph.load(content, threads=load_settings().threads)
-    require_fit(graph, case)
-    return Model(chosen.version, graph, chosen.variant)
 
 
 def check_job(
