@@ -32,7 +32,8 @@ class Counts:
     """The rows of a delivery that change something: `rows` of them, and among these the refused ones.
 
     `missing` and `new_words` have the rows with an empty field or a new word, by column. `revised` are rows that
-    replace one of the `stored` rows.
+    replace one of the `stored` rows; `filled` are those of them that only add values which the stored row lacked, as
+    all do after a column was added.
     """
 
     rows: int
@@ -40,7 +41,13 @@ class Counts:
     missing: Mapping[str, int] = field(default_factory=dict)
     new_words: Mapping[str, int] = field(default_factory=dict)
     revised: int = 0
+    filled: int = 0
     stored: int = 0
+
+    @property
+    def rewritten(self) -> int:
+        """Revised rows that replace a stored value, and do not only fill in missing ones."""
+        return self.revised - self.filled
 
 
 def list_numbers(case: Case) -> tuple[Column, ...]:
@@ -82,7 +89,9 @@ def learn_table(contract: Contract, case: Case, table: pd.DataFrame) -> Contract
 def learn_counts(contract: Contract, counts: Counts, *, by_person: bool) -> Contract:
     """The contract with the shares of a delivery added. A share that a person accepted is usual from then on."""
     usual = _add_share(contract.usual, "refused", counts.refused, counts.rows, by_person=by_person)
-    usual["revised_largest"] = max(usual.get("revised_largest", 0.0), float(counts.revised))
+    usual["revised_largest"] = max(usual.get("revised_largest", 0.0), float(counts.rewritten))
+    all_refused = counts.rows == counts.refused
+    usual["refused_run"] = usual.get("refused_run", 0.0) + counts.rows if all_refused else 0.0
     contract = replace(contract, usual=usual)
     for column in contract.columns:
         own: Mapping[str, float] = column.usual
