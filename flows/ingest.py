@@ -20,6 +20,7 @@ from okawari.data.column_remarks import describe_truths
 from okawari.data.file_format import Stated
 from okawari.data.files import choose_source
 from okawari.data.local_days import read_until
+from okawari.data.swapped_days import find_swapped_days
 from okawari.data.tabular import RawTable
 from okawari.data.validation import check_readings, list_unused
 from okawari.data.writing import read_writing
@@ -74,12 +75,17 @@ def ingest(
             writing=read_writing(raw, problem),
             origins=raw.origins,
         )
+        swapped = (
+            ""
+            if time_format or not problem.time_columns
+            else find_swapped_days(raw.frame[problem.time], raw.time_format, calendar)
+        )
         origin = Origin(
             source=_name_source(file, live=live),
             edition="" if file is not None else "live" if live else "source",
             replaces_history=new_edition,
             ends_cut=raw.ends_cut,
-            notes=raw.notes,
+            notes=(*raw.notes, swapped) if swapped else raw.notes,
             remarks=list_unsaid(case, [*changes, *describe_truths(raw.frame, problem)]),
             unused=list_unused(raw.frame, problem),
         )

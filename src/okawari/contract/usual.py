@@ -89,6 +89,8 @@ def learn_counts(contract: Contract, counts: Counts, *, by_person: bool) -> Cont
     """The contract with the shares of a delivery added. A share that a person accepted is usual from then on."""
     usual = _add_share(contract.usual, "refused", counts.refused, counts.rows, by_person=by_person)
     usual["revised_largest"] = max(usual.get("revised_largest", 0.0), float(counts.revised))
+    all_refused = counts.rows == counts.refused
+    usual["refused_run"] = usual.get("refused_run", 0.0) + counts.rows if all_refused else 0.0
     contract = replace(contract, usual=usual)
     for column in contract.columns:
         own: Mapping[str, float] = column.usual

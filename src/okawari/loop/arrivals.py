@@ -21,6 +21,7 @@ from okawari.policy.decision import Verdict
 from okawari.storage import delivery_log, quarantine, snapshots
 from okawari.storage.contracts import load_contract
 from okawari.storage.delivery_log import Delivery, State
+from okawari.storage.reading_rows import lay_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,12 @@ def _has_other_values(case: Case, good: pd.DataFrame, rows: pd.DataFrame, known:
 def _read_rows(case: Case, kept: Delivery, good: pd.DataFrame) -> pd.DataFrame:
     """The valid rows of a kept delivery; none of them, in the columns of `good`, where it has none."""
     names = [*case.time_columns, *case.known_names]
-    return delivery_log.unpack_rows(kept.content, case.time)[names] if kept.content else good.iloc[:0][names]
+    return (_unpack(case, kept) if kept.content else good.iloc[:0])[names]
+
+
+def _unpack(case: Case, kept: Delivery) -> pd.DataFrame:
+    """The valid rows of a kept delivery in the columns that the case has by now; those it lacked are missing."""
+    return lay_out(case, delivery_log.unpack_rows(kept.content or b"", case.time))
 
 
 def _key_rows(case: Case, rows: pd.DataFrame) -> NDArray[np.uint64]:
@@ -207,7 +213,7 @@ def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:
 
 def unpack_delivery(case: Case, delivery: Delivery, now: datetime) -> Arrived:
     """The rows of a kept delivery, compared with what is stored now."""
-    rows = delivery_log.unpack_rows(delivery.content or b"", case.time)
+    rows = _unpack(case, delivery)
     stored, refused = snapshots.find_stored(case), _read_refused(delivery)
     if delivery.state == State.WAITING and stored is not None:
         rows = _drop_stored(case, rows, stored)
