@@ -150,7 +150,7 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     from okawari.data.writing import read_writing
 
     case = load_case(name)
-    raw = read_table(read_instead(file, case), numbers=[each.name for each in case.columns if not each.labels])
+    raw = read_table(read_instead(file, case), numbers=[each.name for each in case.columns if each.kind == "number"])
     for sentence in (*raw.assumed, *raw.notes):
         print(f"{file}: {sentence}", file=sys.stderr)
     checked = check_readings(

@@ -67,6 +67,6 @@ def _describe_dropped(column: ColumnMeaning, added: list[Column]) -> str:
 
 
 def _is_alike(column: Column, known: ColumnMeaning) -> bool:
-    if known.kind == "number":
-        return column.kind == "number" and column.unit == known.unit
+    if known.kind != "word":
+        return column.kind == known.kind and column.unit == known.unit
     return bool(set(column.labels) & set(known.words))

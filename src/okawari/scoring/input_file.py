@@ -60,7 +60,7 @@ def open_input(case: Case, path: Path, stated: Stated = NOTHING_STATED) -> Input
     Raises:
         InvalidInput: there is no such table, or it reads two ways.
     """
-    numbers = [column.name for column in case.columns if not column.labels]
+    numbers = [column.name for column in case.columns if column.kind == "number"]
     given = {name: there for there, name in getattr(case.source, "rename", ())}
     chosen = find_format(path, expect_format(case, stated), [*numbers, *(given.get(name, name) for name in numbers)])
     names = read_names(path, chosen.format)
