@@ -20,7 +20,7 @@ from okawari.data.file_format import Stated
 from okawari.data.files import choose_source
 from okawari.data.local_days import read_until
 from okawari.data.tabular import RawTable
-from okawari.data.validation import check_readings
+from okawari.data.validation import check_readings, list_unused
 from okawari.data.writing import read_writing
 from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.loop.arrivals import Origin
@@ -78,6 +78,7 @@ def ingest(
             replaces_history=new_edition,
             ends_cut=raw.ends_cut,
             notes=raw.notes,
+            unused=list_unused(raw.frame, problem),
         )
         taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
     except SourceUnavailable:
@@ -108,10 +109,14 @@ def _report(case: Case, taken: Taken) -> dict[str, Any]:
         kept = "%s: %d stored readings differ from the source and were kept, because the source ends before %s"
         log(kept, case.name, taken.kept_rows, snapshot.last_at)
     if taken.left_out:
-        left = "%s: %d rows are left out, because they are in a delivery that is held, waits or was discarded"
-        log(left, case.name, taken.left_out)
-    if taken.delivery is not None and taken.delivery.is_open and taken.decision is not None:
+        left = (
+            "%s: %d rows are left out, because they are in a delivery that is held, waits or was discarded; "
+            "`okawari deliveries %s` lists them, and `okawari accept` stores one"
+        )
+        log(left, case.name, taken.left_out, case.name)
+    if taken.decision is not None:
         log("%s: %s", case.name, taken.decision.reason)
+    if taken.delivery is not None and taken.delivery.is_open:
         at = None if snapshot is None else snapshot.version
         return {"snapshot": at, "delivery": taken.delivery.id, "state": str(taken.delivery.state)}
     assert snapshot is not None  # something is stored, or the delivery would have been refused
@@ -119,8 +124,8 @@ def _report(case: Case, taken: Taken) -> dict[str, Any]:
         "rows": snapshot.rows, "new": taken.new_rows, "revised": counts.revised, "quarantined": counts.refused
     }  # fmt: skip
     log(
-        "%s: %d new and %d revised readings, %d refused; snapshot %d has %d rows until %s",
-        case.name, taken.new_rows, counts.revised, counts.refused,
+        "%s: %d new and %d revised readings, %d known before, %d refused; snapshot %d has %d rows until %s",
+        case.name, taken.new_rows, counts.revised, taken.unchanged, counts.refused,
         snapshot.version, snapshot.rows, snapshot.last_at,
     )  # fmt: skip
     return {"snapshot": snapshot.version, **facts}

@@ -122,6 +122,11 @@ def require_columns(found: Sequence[object], case: Case, needed: Sequence[str]) 
         )
 
 
+def list_unused(raw: pd.DataFrame, case: Case) -> tuple[str, ...]:
+    """The columns of a table that the case does not use, neither as a value nor as time or key."""
+    return tuple(str(name) for name in raw.columns if name not in (*case.reading_names, case.time, case.key))
+
+
 def judge_rows(
     raw: pd.DataFrame, case: Case, now: datetime, writing: Writing | None = None
 ) -> tuple[pd.DataFrame, Reasons]:

@@ -22,7 +22,8 @@ from okawari.graph.stages import Constants, Dims, Part, build_stage, log_ratio, 
 from okawari.graph.tabular_stage import build_heads_stage
 from okawari.models.cores import Interval
 from okawari.schema.columns import Column
-from okawari.schema.transforms import Difference, Level, Logarithm, LogReturn, NoTransform, Transform
+from okawari.schema.record_transforms import Level, Logarithm
+from okawari.schema.transforms import Difference, LogReturn, NoTransform, Transform
 
 LEVELS = "levels/exact"
 """The target of each reading in float64, [B, T]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -31,6 +32,9 @@ from okawari.storage.contracts import load_contract, update_contract
 from okawari.storage.delivery_log import Delivery
 from okawari.storage.snapshots import Snapshot
 
+_UNUSED = "unused"
+"""Name in a contract's dialect: the columns of its tables that the case does not use, as JSON."""
+
 
 def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin: Origin) -> DeliveryFacts:
     """What `judge_delivery` needs to know of a delivery."""
@@ -47,8 +51,15 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
         new_shares={column.name: column.new_share for column in find_words(case.known_columns)},
         ends_cut=bool(origin.ends_cut),
         notes=origin.notes,
+        unused=[] if contract is None else [name for name in origin.unused if name not in _list_unused(contract)],
         unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
+
+
+def _list_unused(contract: Contract) -> list[str]:
+    """The columns of earlier deliveries that the case does not use."""
+    found: list[str] = json.loads(contract.dialect.get(_UNUSED, "[]"))
+    return found
 
 
 def _find_edition(contract: Contract | None, arrived: Arrived, origin: Origin) -> Edition | None:
@@ -169,6 +180,8 @@ def _learn_dialect(dialect: Mapping[str, str], case: Case, origin: Origin) -> Ma
     learned = {**dialect, **({} if written is None else {name: str(value) for name, value in asdict(written).items()})}
     if origin.ends_cut is not None and not (dialect.get("ends_cut") == "yes" and not origin.ends_cut):
         learned["ends_cut"] = "yes" if origin.ends_cut else "no"
+    if origin.unused:
+        learned[_UNUSED] = json.dumps(list(dict.fromkeys((*json.loads(learned.get(_UNUSED, "[]")), *origin.unused))))
     if origin.notes:
         known = learned.get(ACCEPTED_NOTES, "").split(" | ")
         learned[ACCEPTED_NOTES] = " | ".join(dict.fromkeys(filter(None, (*known, *origin.notes))))

@@ -59,6 +59,8 @@ class DeliveryFacts:
     ends_cut: bool = False
     notes: Sequence[str] = ()
     """What differs from how the table's files have been written, one sentence each."""
+    unused: Sequence[str] = ()
+    """Columns that the case does not use and earlier deliveries did not have."""
     unjudged: Sequence[str] = ()
     """Number columns that have too little history to be judged."""
 
@@ -87,10 +89,17 @@ def _explain_accepted(facts: DeliveryFacts, *, is_first: bool) -> str:
         sentences = [f"{counts.refused} of {counts.rows} rows refused; first: {facts.first_refusal}"]
     if facts.edition is not None:
         sentences.append(f"{facts.edition.reason}{_describe_factors(facts.edition.factors)}")
+    for name, n_new in () if is_first else counts.new_words.items():
+        sentences.append(f"{n_new:,} of them have a word of {name} that is new; the next training learns it")
+    if facts.unused:
+        sentences.append(f"the case does not use {_list_names(facts.unused)}, which the table has not had before")
     if facts.unjudged and not is_first:
-        names = ", ".join(facts.unjudged[:5]) + (" and others" if len(facts.unjudged) > 5 else "")
-        sentences.append(f"too little history to judge the level of {names}")
+        sentences.append(f"too little history to judge the level of {_list_names(facts.unjudged)}")
     return "; ".join(sentences)
+
+
+def _list_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
 
 
 def _describe_factors(factors: Mapping[str, tuple[float, float]]) -> str:

@@ -24,6 +24,8 @@ MAX_RANK_CORRELATION = 0.99
 normally distributed values has 0.97."""
 MIN_EXPLAINED_SHARE = 0.99
 """Share of a number's variance that the nearest held-in row explains; noise of a share s leaves 1 - 2 s."""
+MIN_EXPLAINED_BY_WORDS = 0.9999
+"""The same for words: a place or a product may well set a number's level, and only a copy sets all of it."""
 MAX_ERROR_SHARE = 0.02
 """Largest share of wrong labels, relative to the most frequent label's."""
 MAX_CHANCE = 1e-6
@@ -111,8 +113,8 @@ def _explain_numbers(x_n: NDArray[np.float64], truth_n: NDArray[np.float64], *, 
     else:
         predicted_n = truth_n[known][_find_nearest(x_n[known], x_n[held_out])]
     error = float(np.mean((truth_n[held_out] - predicted_n) ** 2) / max(float(np.var(truth_n[held_out])), 1e-300))
-    if error <= 1 - MIN_EXPLAINED_SHARE:
-        yield f"alone it explains {format_share(1 - error)} of the target's variance in held-out rows"
+    if error <= 1 - (MIN_EXPLAINED_BY_WORDS if is_word else MIN_EXPLAINED_SHARE):
+        yield f"alone it explains {format_share(1 - error, 2)} of the target's variance in held-out rows"
 
 
 def _halve(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -165,9 +165,7 @@ class Column:
 
     @property
     def lowest(self) -> float | None:
-        """The lower bound that answers keep to: `minimum`, or `above`, to which true values may come as close as they
-        like.
-        """
+        """The lower bound that answers keep to: `minimum` or `above`."""
         return max((bound for bound in (self.above, self.minimum) if bound is not None), default=None)
 
     @property
@@ -329,6 +327,5 @@ class AtLeast:
         >>> AtLeast(greater="high", smaller="low").holds(np.array([2.0, 1.0]), np.array([1.0, 2.0])).tolist()
         [True, False]
         """
-        is_missing_N = np.isnan(greater_N) | np.isnan(smaller_N)
-        kept_N: NDArray[np.bool_] = is_missing_N | (greater_N >= smaller_N * (1 - self.slack_share))
+        kept_N: NDArray[np.bool_] = ~(greater_N < smaller_N * (1 - self.slack_share))  # NaN is below nothing
         return kept_N

@@ -7,9 +7,10 @@ from typing import Any, get_args
 
 from okawari.errors import require
 from okawari.schema.heads import Head
+from okawari.schema.record_transforms import NUMBER_TRANSFORMS, LearnsNumber
 from okawari.schema.tasks.record import RecordTask
 from okawari.schema.tasks.task import Parts, check_coverage
-from okawari.schema.transforms import NUMBER_TRANSFORMS, LearnsNumber, Transform
+from okawari.schema.transforms import Transform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,117 @@
+"""Options of `okawari new` about its table: where it is, and how its values are written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from okawari.errors import InvalidInput, require
+
+if TYPE_CHECKING:
+    from okawari.data.file_format import FileFormat
+    from okawari.data.files import Table
+
+TablePath = Annotated[
+    Path | None,
+    typer.Option("--csv", "--file", metavar="FILE", help="A .csv, .parquet, .xlsx or .jsonl table, or a folder."),
+]  # fmt: skip
+DatabaseUrl = Annotated[
+    str | None, typer.Option("--sql", metavar="URL", help="URL of a database, such as sqlite:///shop.db.")
+]
+DatabaseVariable = Annotated[
+    str | None, typer.Option("--sql-env", metavar="VARIABLE", help="Environment variable that holds the URL.")
+]
+Query = Annotated[str | None, typer.Option("--query", metavar="SQL", help="Query to read from the database.")]
+Separator = Annotated[
+    str, typer.Option(metavar="MARK", show_default=False, help="Separator of the file's fields: , ; | or tab.")
+]
+Thousands = Annotated[
+    str, typer.Option(metavar="MARK", show_default=False, help="Mark between thousands, such as , or . or space.")
+]
+Encoding = Annotated[
+    str, typer.Option(metavar="NAME", show_default=False, help="Encoding of the file, such as cp1252.")
+]
+MissingWords = Annotated[
+    str,
+    typer.Option(
+        "--missing", metavar="WORDS", show_default=False, help='Words that mean an empty field, such as "NA,-".'
+    ),
+]
+Zone = Annotated[
+    str, typer.Option(metavar="ZONE", show_default=False, help="Time zone of times without offset, as Europe/Berlin.")
+]
+Frequency = Annotated[
+    str, typer.Option(metavar="ALIAS", show_default=False, help="Step of a series: D, B, W-SUN, MS, ME, QE, h, 15min.")
+]
+Holidays = Annotated[
+    str, typer.Option(metavar="PLACE", show_default=False, help="Place whose holidays are no working days: DE, NYSE.")
+]
+Key = Annotated[
+    str, typer.Option(metavar="COLUMN", show_default=False, help="Column with your own key of a row; it is no input.")
+]
+_NAMED = {"tab": "\t", "\\t": "\t", "space": " ", "none": ""}
+
+
+def state_format(separator: str, decimal: str, thousands: str, encoding: str, missing: str) -> FileFormat:
+    """The format of a file as the options state it; what is not stated is found out when the file is read.
+
+    Raises:
+        InvalidInput: a mark is not one that Okawari reads.
+    """
+    from okawari.data.file_format import PLAIN, Stated
+
+    stated = Stated(separator=_NAMED.get(separator, separator), decimal=decimal, encoding=encoding)
+    found = stated.apply(PLAIN)
+    words = tuple(word.strip() for word in missing.split(",") if word.strip())
+    changes: dict[str, object] = {"missing_words": words} if words else {}
+    if thousands:
+        changes["thousands"] = _NAMED.get(thousands, thousands)
+    return _replace(found, changes)
+
+
+def _replace(found: FileFormat, changes: dict[str, object]) -> FileFormat:
+    from dataclasses import replace
+
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def choose_table(csv: Path | None, sql: str | None, sql_env: str | None, query: str | None) -> Table:
+    """The table that the options name.
+
+    Raises:
+        InvalidInput: they name none or several, a query is missing, or a URL holds a password.
+    """
+    from okawari.data.files import TableFile
+    from okawari.data.sql import SqlQuery
+
+    given = [option for option, value in (("--csv", csv), ("--sql", sql), ("--sql-env", sql_env)) if value]
+    require(
+        len(given) == 1,
+        f"The table is given by {' and '.join(given) or 'no option'}; give exactly one of --csv, --sql and --sql-env.",
+    )
+    if csv is not None:
+        require(query is None, "Both --query and --csv are given; a query needs a database. Leave one of them out.")
+        return TableFile(csv.resolve(), time=None)
+    if query is None:
+        raise InvalidInput(
+            'A database is given without --query; a database needs one. Add it, such as --query "select * from sales".'
+        )
+    return SqlQuery(query=query, url=_make_portable(sql or ""), url_env=sql_env or "", time=None)
+
+
+def _make_portable(url: str) -> str:
+    """The URL with an absolute path, so that it is valid in every working folder.
+
+    Raises:
+        InvalidInput: the URL holds a password.
+    """
+    if re.search(r"://[^:@/]*:.*@|\?.*(password|passwd|pwd|secret|token|key)", url, re.IGNORECASE):
+        raise InvalidInput(
+            "The URL of the database holds a password, which must not be written to the case file; put the URL into an "
+            "environment variable, such as SHOP_URL, and give --sql-env SHOP_URL."
+        )
+    found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(.*)", url)
+    return f"{found[1]}{Path(found[2]).resolve()}{found[3]}" if found else url
