@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.data.number_format import parse_numbers
 from okawari.formats import format_share
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable
+from okawari.scaffold.value_kinds import Hints
 from okawari.schema.columns import spell_label
 
 MAX_RANK_CORRELATION = 0.99
@@ -44,10 +44,11 @@ def find_giveaways(profiled: ProfiledTable, inputs: Sequence[Profile], *, labell
     table = profiled.table[~_is_empty(profiled.table[target.source_name], target)]
     if len(table) > _MAX_ROWS:
         table = table.sample(_MAX_ROWS, random_state=0)
-    truth_n = _read(table[target.source_name], target, as_words=labelled)
+    truth_n = _read(table[target.source_name], target, profiled.hints, as_words=labelled)
+    table, truth_n = table[~np.isnan(truth_n)], truth_n[~np.isnan(truth_n)]
     found = []
     for column in inputs:
-        reasons = list(_list_reasons(table[column.source_name], column, truth_n, target, labelled=labelled))
+        reasons = list(_list_reasons(table[column.source_name], column, truth_n, profiled, labelled=labelled))
         if reasons:
             found.append(
                 f"{column.source_name!r} may give {target.source_name!r} away: {'; '.join(reasons)}. Remove it from "
@@ -57,14 +58,14 @@ def find_giveaways(profiled: ProfiledTable, inputs: Sequence[Profile], *, labell
 
 
 def _list_reasons(
-    values: pd.Series, column: Profile, truth_n: NDArray[np.float64], target: Profile, *, labelled: bool
+    values: pd.Series, column: Profile, truth_n: NDArray[np.float64], profiled: ProfiledTable, *, labelled: bool
 ) -> Iterator[str]:
     if len(truth_n) >= _MIN_ROWS:
-        x_n = _read(values, column, as_words=column.kind == "words")
+        x_n = _read(values, column, profiled.hints, as_words=column.kind == "words")
         measure = _explain_labels if labelled else _explain_numbers
         yield from measure(x_n, truth_n, is_word=column.kind == "words")
         yield from _explain_filled(~_is_empty(values, column).to_numpy(), truth_n)
-    if _is_named_after(column.name, target.name):
+    if _is_named_after(column.name, profiled.target.name):
         yield "its name says so"
 
 
@@ -73,11 +74,11 @@ def _is_empty(values: pd.Series, column: Profile) -> pd.Series:
     return texts.isna() | texts.isin(["", *column.missing_words])
 
 
-def _read(values: pd.Series, column: Profile, *, as_words: bool) -> NDArray[np.float64]:
+def _read(values: pd.Series, column: Profile, hints: Hints, *, as_words: bool) -> NDArray[np.float64]:
     """Numbers, or a number for each different word; NaN for a missing value."""
     if not as_words:
-        numbers: NDArray[np.float64] = parse_numbers(values).to_numpy()
-        return np.where(np.isfinite(numbers), numbers, np.nan)
+        numbers: NDArray[np.float64] = hints.read_numbers(values).to_numpy()
+        return numbers
     places, _ = pd.factorize(values.mask(_is_empty(values, column)).map(spell_label, na_action="ignore"))
     return np.where(places < 0, np.nan, places.astype(np.float64))
 
