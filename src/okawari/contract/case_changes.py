@@ -82,6 +82,6 @@ def _describe_removed(column: Column, stored: Mapping[str, ColumnMeaning]) -> It
 
 
 def _is_alike(column: Column, known: ColumnMeaning) -> bool:
-    if known.kind == "number":
-        return column.kind == "number" and column.unit == known.unit
+    if known.kind != "word":
+        return column.kind == known.kind and column.unit == known.unit
     return bool(set(column.labels) & set(known.words))

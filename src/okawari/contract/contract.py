@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from okawari.errors import InvalidInput
 
-ColumnKind = Literal["number", "word"]
+ColumnKind = Literal["number", "word", "date"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,7 @@ class Progress:
 
 def empty_rows(case: Case) -> pd.DataFrame:
     """No readings, with the columns of a question."""
-    values = {name: pd.Series(dtype="float64") for name in case.column_names}
+    kinds = {"number": "float64", "word": "object", "date": "datetime64[ns]"}
+    values = {column.name: pd.Series(dtype=kinds[column.kind]) for column in case.columns}
     times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
     return pd.DataFrame({**times, **values})
