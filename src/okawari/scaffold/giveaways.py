@@ -17,7 +17,7 @@ from okawari.formats import format_share
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable
 from okawari.scaffold.value_kinds import Hints
-from okawari.schema.columns import spell_label
+from okawari.schema.words import spell_label
 
 MAX_RANK_CORRELATION = 0.99
 """Largest rank correlation of a number with a target that is a number. A feature that explains 95 % of the variance of
