@@ -25,12 +25,12 @@ from okawari.cli.table_options import (
     Thousands,
     Zone,
     choose_table,
+    expect_format,
     state_format,
 )
 from okawari.settings import load_settings
 
 if TYPE_CHECKING:
-    from okawari.data.file_format import FileFormat
     from okawari.data.files import Table
     from okawari.data.tabular import RawTable
     from okawari.scaffold.guess import Guess
@@ -68,13 +68,17 @@ def new(
     """
     from datetime import UTC, datetime
 
+    from okawari.data.files import TableFile
     from okawari.scaffold.codegen import require_free_name, save_draft
     from okawari.scaffold.guess import Wish
     from okawari.scaffold.infer import guess_case
 
     path = require_free_name(name, load_settings().cases_dir, overwrite=overwrite)
-    stated = state_format(separator, decimal, thousands, encoding, missing)
-    source, raw = _read(choose_table(csv, sql, sql_env, query), stated)
+    source = choose_table(csv, sql, sql_env, query)
+    if isinstance(source, TableFile):
+        stated = state_format(separator, decimal, encoding)
+        source = replace(source, format=expect_format(source.path, stated, thousands, missing))
+    source, raw = _read(source)
     wish = Wish(
         name=name, target=target, time=time, time_format=time_format, key=key, zone=zone, frequency=frequency,
         holidays=holidays, about_file=_describe_file(source, raw),
@@ -84,15 +88,13 @@ def new(
     _print_guess(guess, raw, path, as_json=as_json)
 
 
-def _read(source: Table, stated: FileFormat) -> tuple[Table, RawTable]:
+def _read(source: Table) -> tuple[Table, RawTable]:
     """The table, and its source with the format by which it was read."""
     from okawari.data.files import TableFile
     from okawari.data.tabular import read_table
 
-    if not isinstance(source, TableFile):
-        return source, read_table(source)
-    raw = read_table(replace(source, format=stated))
-    return replace(source, format=raw.format), raw
+    raw = read_table(source)
+    return replace(source, format=raw.format) if isinstance(source, TableFile) else source, raw
 
 
 def _describe_file(source: Table, raw: RawTable) -> str:

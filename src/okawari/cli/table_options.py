@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from okawari.errors import InvalidInput, require
 
 if TYPE_CHECKING:
-    from okawari.data.file_format import FileFormat
+    from okawari.data.file_format import FileFormat, Stated
     from okawari.data.files import Table
 
 TablePath = Annotated[
@@ -55,27 +56,38 @@ Key = Annotated[
 _NAMED = {"tab": "\t", "\\t": "\t", "space": " ", "none": ""}
 
 
-def state_format(separator: str, decimal: str, thousands: str, encoding: str, missing: str) -> FileFormat:
-    """The format of a file as the options state it; what is not stated is found out when the file is read.
+def state_format(separator: str, decimal: str, encoding: str) -> Stated:
+    """What the options state about a file; the rest is found out when the file is read."""
+    from okawari.data.file_format import Stated
+
+    return Stated(separator=_NAMED.get(separator, separator), decimal=decimal, encoding=encoding)
+
+
+def list_words(missing: str) -> tuple[str, ...]:
+    """The words of `--missing`.
+
+    >>> list_words("NA, -")
+    ('NA', '-')
+    """
+    return tuple(word.strip() for word in missing.split(",") if word.strip())
+
+
+def expect_format(path: Path, stated: Stated, thousands: str, missing: str) -> FileFormat:
+    """The format by which a file is read first: as stated; its separator and encoding are found out where needed.
 
     Raises:
-        InvalidInput: a mark is not one that Okawari reads.
+        InvalidInput: a mark is not one that Okawari reads, or the file reads two ways.
     """
-    from okawari.data.file_format import PLAIN, Stated
+    from okawari.data.file_format import NOTHING_STATED, PLAIN
+    from okawari.data.sniffing import HEAD_BYTES, sniff_format
+    from okawari.data.table_bytes import find_kind, read_head
 
-    stated = Stated(separator=_NAMED.get(separator, separator), decimal=decimal, encoding=encoding)
     found = stated.apply(PLAIN)
-    words = tuple(word.strip() for word in missing.split(",") if word.strip())
-    changes: dict[str, object] = {"missing_words": words} if words else {}
+    if stated != NOTHING_STATED and path.is_file() and find_kind(path) == "csv":
+        found = sniff_format(read_head(path, HEAD_BYTES), stated).format
     if thousands:
-        changes["thousands"] = _NAMED.get(thousands, thousands)
-    return _replace(found, changes)
-
-
-def _replace(found: FileFormat, changes: dict[str, object]) -> FileFormat:
-    from dataclasses import replace
-
-    return replace(found, **changes)  # type: ignore[arg-type]
+        found = replace(found, thousands=_NAMED.get(thousands, thousands))
+    return replace(found, missing_words=list_words(missing))
 
 
 def choose_table(csv: Path | None, sql: str | None, sql_env: str | None, query: str | None) -> Table:

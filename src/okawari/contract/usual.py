@@ -32,8 +32,7 @@ class Counts:
     """The rows of a delivery that change something: `rows` of them, and among these the refused ones.
 
     `missing` and `new_words` have the rows with an empty field or a new word, by column. `revised` are rows that
-    replace one of the `stored` rows; `filled` are those of them that only add values which the stored row lacked, as
-    all do after a column was added.
+    replace one of the `stored` rows, and `filled` those that only fill in columns which no stored row has a value of.
     """
 
     rows: int
@@ -45,9 +44,9 @@ class Counts:
     stored: int = 0
 
     @property
-    def rewritten(self) -> int:
-        """Revised rows that replace a stored value, and do not only fill in missing ones."""
-        return self.revised - self.filled
+    def new(self) -> int:
+        """The readings that are new."""
+        return self.rows - self.refused - self.revised - self.filled
 
 
 def list_numbers(case: Case) -> tuple[Column, ...]:
@@ -89,7 +88,7 @@ def learn_table(contract: Contract, case: Case, table: pd.DataFrame) -> Contract
 def learn_counts(contract: Contract, counts: Counts, *, by_person: bool) -> Contract:
     """The contract with the shares of a delivery added. A share that a person accepted is usual from then on."""
     usual = _add_share(contract.usual, "refused", counts.refused, counts.rows, by_person=by_person)
-    usual["revised_largest"] = max(usual.get("revised_largest", 0.0), float(counts.rewritten))
+    usual["revised_largest"] = max(usual.get("revised_largest", 0.0), float(counts.revised))
     all_refused = counts.rows == counts.refused
     usual["refused_run"] = usual.get("refused_run", 0.0) + counts.rows if all_refused else 0.0
     contract = replace(contract, usual=usual)

@@ -16,7 +16,7 @@ from okawari.case import Case
 from okawari.contract.case_words import apply_words, read_words
 from okawari.contract.editions import find_rescaling
 from okawari.contract.usual import Counts
-from okawari.dataset.changes import Changes, compare_readings
+from okawari.dataset.changes import Changes, compare_readings, count_filled
 from okawari.policy.decision import Verdict
 from okawari.storage import delivery_log, quarantine, snapshots
 from okawari.storage.contracts import load_contract
@@ -38,6 +38,8 @@ class Origin:
     ends_cut: bool | None = None
     notes: tuple[str, ...] = ()
     """What differs from how the case says that its files are written."""
+    remarks: tuple[str, ...] = ()
+    """What else a person should know of the columns; it changes the meaning of no value."""
     unused: tuple[str, ...] = ()
     """Columns of the table that the case does not use."""
 
@@ -190,25 +192,16 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         name: int(changed[name].isna().sum()) + (int(whole[name].isna().sum()) if name in whole else 0)
         for name in case.known_names
     }
+    filled = count_filled(case, changes.revised, stored)
     return Counts(
         rows=len(changed) + len(refused),
         refused=len(refused),
         missing={name: n for name, n in missing.items() if n},
         new_words=_count_new_words(case, changed),
-        revised=len(changes.revised),
-        filled=_count_filled(case, changes.revised, stored),
+        revised=len(changes.revised) - filled,
+        filled=filled,
         stored=0 if stored is None else len(stored),
     )
-
-
-def _count_filled(case: Case, revised: pd.DataFrame, stored: pd.DataFrame | None) -> int:
-    """The revised rows that agree with the stored ones wherever these have a value."""
-    if stored is None or revised.empty:
-        return 0
-    names = list(case.known_names)
-    before = stored.set_index(case.time)[names].reindex(revised[case.time])
-    is_same = (before.to_numpy(dtype=object) == revised[names].to_numpy(dtype=object)) | before.isna().to_numpy()
-    return int(is_same.all(axis=1).sum())
 
 
 def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:
@@ -249,7 +242,8 @@ def _read_refused(delivery: Delivery) -> pd.DataFrame:
 def read_origin(delivery: Delivery) -> Origin:
     """Where a stored delivery came from."""
     facts = delivery.facts["origin"]
-    return Origin(**{**facts, "notes": tuple(facts["notes"]), "unused": tuple(facts.get("unused", ()))})
+    sentences = {name: tuple(facts.get(name, ())) for name in ("notes", "remarks", "unused")}
+    return Origin(**{**facts, **sentences})
 
 
 def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime) -> Delivery:

@@ -53,6 +53,7 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
         far_times=_find_far_times(case, arrived),
         ends_cut=bool(origin.ends_cut),
         notes=origin.notes,
+        remarks=origin.remarks,
         unused=[] if contract is None else [name for name in origin.unused if name not in _list_unused(contract)],
         unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
@@ -160,6 +161,7 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             contract,
             delivery=lesson.delivery.key,
             edition=origin.edition or contract.edition,
+            remarks=(*contract.remarks, *origin.remarks),
             time=_describe_time(case),
             dialect=_learn_dialect(contract.dialect, case, origin),
         )

@@ -62,6 +62,8 @@ class DeliveryFacts:
     ends_cut: bool = False
     notes: Sequence[str] = ()
     """What differs from how the table's files have been written, one sentence each."""
+    remarks: Sequence[str] = ()
+    """What is said of the columns; it holds nothing."""
     unused: Sequence[str] = ()
     """Columns that the case does not use and earlier deliveries did not have."""
     unjudged: Sequence[str] = ()
@@ -98,6 +100,10 @@ def _explain_accepted(facts: DeliveryFacts, *, is_first: bool) -> str:
         sentences.append(f"the case does not use {_list_names(facts.unused)}, which the table has not had before")
     if facts.unjudged and not is_first:
         sentences.append(f"too little history to judge the level of {_list_names(facts.unjudged)}")
+    if counts.filled:
+        sentences.append(f"{counts.filled:,} stored rows got values of columns that the case has since")
+    if not is_first:
+        sentences += facts.remarks
     return "; ".join(sentences)
 
 
@@ -118,10 +124,10 @@ def _list_findings(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[s
         yield "jump", f"{', '.join(others[:5])}{' and others' if len(others) > 5 else ''} move as far"
     counts = facts.counts
     if facts.edition is None and _is_much_revised(contract, counts):
-        share = format_share(counts.rewritten / counts.stored)
+        share = format_share(counts.revised / counts.stored)
         yield (
             "revised",
-            f"{counts.rewritten:,} of {counts.stored:,} stored readings ({share}) are revised; before, at most "
+            f"{counts.revised:,} of {counts.stored:,} stored readings ({share}) are revised; before, at most "
             f"{contract.usual.get('revised_largest', 0.0):,.0f} were. If the source has published a new edition of its "
             "history, read it with --new-edition",
         )
@@ -165,7 +171,7 @@ def _describe(count: int, rows: int, usual: float, what: str) -> str:
 
 def _is_much_revised(contract: Contract, counts: Counts) -> bool:
     usual = 1.5 * contract.usual.get("revised_largest", 0.0)
-    return counts.rewritten > max(MANY_REVISED * counts.stored, FEW_REVISED, usual)
+    return counts.revised > max(MANY_REVISED * counts.stored, FEW_REVISED, usual)
 
 
 def is_unusual(count: int, rows: int, usual_share: float) -> bool:
