@@ -20,18 +20,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.serving import CASE, ROOT, make_deployable
+from benchmarks.serving import CASE as STOCK
+from benchmarks.serving import ROOT, make_deployable
 from okawari.dataset.arrays import to_array
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import ConstantCore, Interval
-from okawari.scoring.job import Model, score_file
+from okawari.scoring.job import score_file
+from okawari.scoring.model import Model
 
+CASE = replace(STOCK, frequency="5min", holidays="")
+"""Generated rows come every five minutes."""
 SPEED_ROWS = {"random walk": 100_000, "LSTM 2 x 64": 6_000}
 MEMORY_ROWS = (100_000, 800_000)
 _STEPS = range(1, CASE.task.width + 1)

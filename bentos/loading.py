@@ -75,7 +75,7 @@ def load_checked(entry: Entry, case: Case, engine: Engine, *, hot: Sequence[Load
 def _warm(graph: Graph, case: Case) -> None:
     """Run each shape once, because the first run of a shape allocates memory and is slow."""
     for n_windows in (1, case.serving.max_batch_size):
-        graph.answer(np.ones((n_windows, case.history, len(case.columns))))
+        graph.answer(np.ones((n_windows, case.history, len(case.input_columns))))
 
 
 def _check_golden(graph: Graph, deployable: Deployable, case: Case) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bentos.errors import Refused
 from okawari.case import Case
+from okawari.dataset.calendar_features import append_calendar
 from okawari.schema.calendar import Times, to_utc
 from okawari.schema.time_order import find_disorder
 
@@ -68,6 +69,27 @@ class WindowTimes:
         laid_out[places[newest] - places[-1] - 1] = values[newest]
         return laid_out
 
+    def append_calendar(self, x_TF: NDArray[np.float64], times: Times | None, index: int) -> NDArray[np.float64]:
+        """The newest steps with the calendar features of the case behind them.
+
+        Raises:
+            Refused: the case has calendar features, and the window has no times.
+        """
+        if not self.case.calendar_features:
+            return x_TF
+        if times is None:
+            read = ", ".join(each.name for each in self.case.calendar_features)
+            raise Refused(
+                f"instances[{index}] has no times; case {self.case.name} reads {read} of them. Send "
+                f"{self.case.time} in each record.",
+                ("instances", index),
+            )
+        steps = times[-len(x_TF) :]
+        if self.case.calendar is not None:
+            calendar = self.case.calendar.anchored(times)
+            steps = calendar.at(calendar.number(times[-1:])[0] - np.arange(len(x_TF))[::-1])
+        return append_calendar(x_TF, steps, self.case)
+
     def _to_utc(self, found: list[datetime]) -> Times:
         if found[0].utcoffset() is None:
             return to_utc(np.array(found, dtype="datetime64[ns]"), self.case.zone)
@@ -89,7 +111,7 @@ class WindowTimes:
     def _read_time(self, text: str | None, index: int, row: int) -> datetime:
         name = self.case.time
         try:
-            return _parse(text or "")
+            return parse_time(text or "")
         except ValueError as error:
             came = f"is {text[:40]!r}" if text else "is missing"
             raise Refused(
@@ -99,7 +121,8 @@ class WindowTimes:
             ) from error
 
 
-def _parse(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """A time from ISO 8601; raises `ValueError` for another text, and outside the years that times reach."""
     time = datetime.fromisoformat(text)
     if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
         raise ValueError(f"The year is {time.year}; times reach from {_FIRST_YEAR} to {_LAST_YEAR}. Correct it.")

@@ -14,7 +14,8 @@ from prefect import flow, get_run_logger
 from flows.publish import ProgressArtifacts, show_table
 from okawari.cases.loader import load_case
 from okawari.progress import Step
-from okawari.scoring.job import check_job, load_model, score_file
+from okawari.scoring.job import check_job, score_file
+from okawari.scoring.model import load_model
 
 
 @flow(name="score", flow_run_name="score {case}")
@@ -51,6 +52,7 @@ def score(
         "answered": scored.answered,
         "refused": scored.refused,
         "early": scored.early,
+        "new_words": dict(scored.new_words),
         "target": str(target),
     }
     show_table(problem, "scored", [done], scored.reason)

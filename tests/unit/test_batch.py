@@ -29,7 +29,8 @@ from okawari.progress import Step
 from okawari.registry import versions
 from okawari.registry.versions import Version
 from okawari.scoring import checkpoint, job
-from okawari.scoring.job import Model, load_model, score_file
+from okawari.scoring.job import score_file
+from okawari.scoring.model import Model, load_model
 from tests.tables import draw_counts
 
 ROOT = Path(__file__).parents[2]
@@ -448,12 +449,13 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from okawari.scoring import checkpoint, job
+from okawari.scoring.model import Model
 from okawari.cases.loader import load_case
 from okawari.graph.inference import Graph
 
 folder = Path(sys.argv[1])
 job.CHUNK_ROWS = 100
-model = job.Model("1", Graph.load((folder / "graph.onnx").read_bytes()))
+model = Model("1", Graph.load((folder / "graph.onnx").read_bytes()))
 print(job.score_file(load_case("aapl"), model, folder / "in.csv", Path(sys.argv[2]), watch=print), flush=True)
 assert "torch" not in sys.modules
 """

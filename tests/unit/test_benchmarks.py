@@ -19,6 +19,7 @@ SMALLEST = {
     "false_alarms": "--seeds 2 --series iid",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
+    "reading": "--mb 0.2",
     "records": "--parts blobs --seeds 2",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
 }

@@ -384,10 +384,10 @@ def test_a_source_that_is_not_there_is_named_before_the_registry_is_asked(call: 
         ),
         (
             ("aapl", "--file", "."),
-            ". is a folder, and case aapl reads no pictures; give a .csv or .parquet file",
+            "The folder . holds no table; Okawari reads .csv, .tsv, .txt, .jsonl",
         ),
         (("digits", "--file", "."), "{here} has no subfolders; each label needs one with its pictures"),
-        (("aapl", "--file", "notes.md"), "notes.md ends in '.md'; Okawari reads .csv and .parquet."),
+        (("aapl", "--file", "notes.md"), "notes.md ends in '.md'; Okawari reads .csv, .tsv, .txt, .jsonl"),
         (("tsla",), "There is no case 'tsla'; there are aapl, blobs, cpi, diabetes, digits."),
     ],
 )

@@ -1,4 +1,4 @@
-"""Files as they come: whatever their separator, numbers, encoding and packing, one table is read, or a setting asked."""
+"""Files as they come: whatever their separator, numbers, encoding and packing, one table is read."""
 
 from __future__ import annotations
 

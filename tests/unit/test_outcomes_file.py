@@ -100,6 +100,12 @@ def test_integers_of_a_parquet_file_name_rows(patients: Case, tmp_path: Path) ->
     assert done.accepted == 1 and done.reasons == {2: f"value is missing; {patients.target.allowed}"}
 
 
+def test_a_table_is_read_as_it_is_written(patients: Case, tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text("patient_id;value\nA-17;100,5\n007;120,25\n")
+    assert record_file(patients, tmp_path / "truth.csv").accepted == 2
+    assert _load(patients) == [(ONE, 0, 1, 100.5), (ONE, 2, 1, 120.25)]
+
+
 def test_a_long_table_is_read_in_parts(patients: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes_file, "CHUNK_ROWS", 7)
     _answer(patients, TWO, *map(str, range(100, 140)))

@@ -198,12 +198,12 @@ def test_a_folder_is_read_in_place_of_the_cases_source(digits: Case, own: Pictur
     pd.testing.assert_frame_equal(read_instead(own.path, digits).read(), drawn, check_exact=True)
 
 
-def test_a_case_without_pictures_refuses_a_folder(own: PictureFolder, call: Callable[..., Said]) -> None:
-    with pytest.raises(InvalidInput, match=r"scans is a folder, and case blobs reads no pictures; give a .csv or"):
+def test_a_case_without_pictures_refuses_a_folder_of_pictures(own: PictureFolder, call: Callable[..., Said]) -> None:
+    with pytest.raises(InvalidInput, match=r"The folder .*scans holds no table; Okawari reads"):
         read_instead(own.path, load_case("blobs"))
     said = call("predict", "blobs", "--file", str(own.path))
     assert said.code == 1
-    assert "case blobs reads no pictures" in said.err
+    assert "scans holds no table" in said.err
 
 
 # --- files that do harm -------------------------------------------------------------------------------------------

@@ -66,17 +66,18 @@ def test_a_column_that_counts_the_rows_is_recognised(values: list[str], counts: 
 
 
 @pytest.mark.parametrize(
-    ("values", "doubtful"),
+    ("values", "format", "two_ways"),
     [
-        (["31/12/2024", "01/01/2025"], "31/12/2024"),
-        (["01/02/2024", "01/03/2024"], "01/02/2024"),
-        (["1.2.24", "2.2.24"], "1.2.24"),
-        (["12/31/2024", "1/1/2025"], ""),
-        (["2024-01-02", "2024-01-03"], ""),
+        (["31/12/2024", "01/01/2025"], "%d/%m/%Y", ()),
+        (["01/02/2024", "01/03/2024"], "%d/%m/%Y", ("%d/%m/%Y", "%m/%d/%Y")),
+        (["1.2.24", "2.2.24"], "%d.%m.%y", ("%d.%m.%y", "%m.%d.%y")),
+        (["12/31/2024", "1/1/2025"], "%m/%d/%Y", ()),
+        (["2024-01-02", "2024-01-03"], "iso", ()),
     ],
 )
-def test_days_that_may_be_months_are_doubtful(values: list[str], doubtful: str) -> None:
-    assert _profile(*values).ambiguous_time == doubtful
+def test_times_have_one_format_or_read_two_ways(values: list[str], format: str, two_ways: tuple[str, ...]) -> None:
+    found = _profile(*values)
+    assert (found.kind, found.time_format, found.two_ways) == ("times", format, two_ways)
 
 
 def test_a_category_is_its_words() -> None:

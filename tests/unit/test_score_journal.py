@@ -21,7 +21,8 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import AffineCore, ConstantCore, Interval
 from okawari.scoring import job
-from okawari.scoring.job import Model, score_file
+from okawari.scoring.job import score_file
+from okawari.scoring.model import Model
 from okawari.security.answer_ids import AnswerIds
 from okawari.storage import prediction_log
 

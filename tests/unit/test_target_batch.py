@@ -17,7 +17,8 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.models.cores import AffineCore, Interval
 from okawari.scoring import job
-from okawari.scoring.job import Model, score_file
+from okawari.scoring.job import score_file
+from okawari.scoring.model import Model
 
 CPI = load_case("cpi")
 assert isinstance(CPI.task, Anticipate)

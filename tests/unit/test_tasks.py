@@ -147,8 +147,8 @@ def test_a_record_that_was_learned_from_never_judges_however_many_come(n: int, n
 
 
 def test_too_few_records_say_how_many_it_takes() -> None:
-    with pytest.raises(InvalidInput, match="There are 30 windows; a split takes at least 55: 35 to learn from, 0"):
-        split_windows(_windows(list(range(1, 31))), CASE)
+    with pytest.raises(InvalidInput, match="There are 25 windows; a split takes at least 26: 6 to learn from, 0"):
+        split_windows(_windows(list(range(1, 26))), CASE)
 
 
 # --- how they are scored ------------------------------------------------------------------------------------------

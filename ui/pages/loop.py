@@ -120,7 +120,7 @@ def _snapshot_card(state: LoopState, layout: DataLayout) -> Card:
         return _card("Snapshot", NONE, [], "Nothing has been ingested.")
     rows = [
         (name_rows(layout).capitalize(), format_count(snapshot.rows)),
-        ("Newest" if layout.in_order else "Newest arrived", format_day(snapshot.last_at)),
+        (layout.newest, format_day(snapshot.last_at)),
         ("Digest", render("digest", digest=snapshot.digest)),
     ]
     return _card("Snapshot", f"Version {snapshot.version}", rows)

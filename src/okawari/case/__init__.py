@@ -2,7 +2,9 @@
 
 from okawari.case.definition import Case
 from okawari.case.rules import Drift, Gate, Retrain, Serving
-from okawari.schema.columns import AtLeast, Column
+from okawari.schema.calendar_features import Holiday, Hour, Month, Weekday
+from okawari.schema.column_rules import AtLeast
+from okawari.schema.columns import Column
 from okawari.schema.features import Change, LogRatio
 from okawari.schema.tasks.classification import Classify
 from okawari.schema.tasks.forecast import Forecast
@@ -22,8 +24,12 @@ __all__ = [
     "Forecast",
     "Gate",
     "Growth",
+    "Holiday",
+    "Hour",
     "LogRatio",
+    "Month",
     "Regress",
     "Retrain",
     "Serving",
+    "Weekday",
 ]

@@ -202,8 +202,7 @@ def show_exported(case: Case, snapshot: Snapshot, target: Path) -> None:
 
 def _describe_snapshot(case_name: str, snapshot: Snapshot) -> str:
     """Version, row count and times of a snapshot; the times of records are arrival times."""
-    arrived = "" if load_case(case_name).layout.in_order else "arrived "
-    span = f"{arrived}{snapshot.first_at} to {snapshot.last_at}"
+    span = f"{load_case(case_name).layout.span_prefix}{snapshot.first_at} to {snapshot.last_at}"
     return f"snapshot {snapshot.version}: {snapshot.rows} rows, {span}"
 
 

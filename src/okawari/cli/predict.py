@@ -78,7 +78,8 @@ def score(
     from okawari.cli.output import report_progress, show_scored
     from okawari.data.file_format import Stated
     from okawari.scoring.checkpoint import Place
-    from okawari.scoring.job import check_job, load_model, score_file
+    from okawari.scoring.job import check_job, score_file
+    from okawari.scoring.model import load_model
 
     stated = Stated(time_format=time_format, decimal=decimal)
     with divert_text(as_json):
@@ -148,9 +149,10 @@ def _read_instances(name: str, file: Path) -> list[list[Instance]]:
     from okawari.data.tabular import read_table
     from okawari.data.validation import check_readings
     from okawari.data.writing import read_writing
+    from okawari.schema.columns import find_numbers
 
     case = load_case(name)
-    raw = read_table(read_instead(file, case), numbers=[each.name for each in case.columns if not each.labels])
+    raw = read_table(read_instead(file, case), numbers=[each.name for each in find_numbers(case.columns)])
     for sentence in (*raw.assumed, *raw.notes):
         print(f"{file}: {sentence}", file=sys.stderr)
     checked = check_readings(

@@ -64,11 +64,7 @@ def know_contract(case: Case, contract: Contract) -> Case:
 
 def allow_missing(case: Case, readings: pd.DataFrame) -> Case:
     """The case whose columns of records allow missing values where these readings have any."""
-    if case.layout.in_order:
-        return case
-    lacking = {column.name for column in case.columns if readings[column.name].isna().any()}
-    columns = tuple(replace(column, missing="allow") if column.name in lacking else column for column in case.columns)
-    return replace(case, columns=columns)
+    return replace(case, columns=case.layout.allow_missing(case.columns, readings))
 
 
 def learn_words(contract: Contract, case: Case, readings: pd.DataFrame) -> Contract:

@@ -12,6 +12,7 @@ from okawari.case.source import Source
 from okawari.data.tabular import RawTable, read_table
 from okawari.data.time_format import parse_times
 from okawari.schema.calendar import to_local
+from okawari.schema.columns import find_numbers
 
 
 def read_until(case: Case, source: Source, until: date | None) -> RawTable:
@@ -20,7 +21,7 @@ def read_until(case: Case, source: Source, until: date | None) -> RawTable:
     Sources cut at the end of a UTC day or of a day of their texts, so a day more is read where the zone differs. A row
     with an unreadable time is kept, so that the checks refuse it with a reason.
     """
-    numbers = [column.name for column in case.known_columns if not column.labels]
+    numbers = [column.name for column in find_numbers(case.known_columns)]
     if until is None or case.zone == "UTC" or not case.time_columns:
         return read_table(source, until, numbers)
     raw = read_table(source, until + timedelta(days=1), numbers)

@@ -30,7 +30,7 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputa
         The time column and one column per feature, float64 or words. Where records lack numbers, a column of words for
         each such feature says in which rows; a missing word is a word of its own.
     """
-    known = imputation or fit_imputation(to_array(readings, case), case.columns)
+    known = imputation or fit_imputation(to_array(readings, case), case.input_columns)
     return _compute(case.layout, readings, case, known)
 
 
@@ -47,9 +47,9 @@ def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case, imputation:
 
 @_compute.register
 def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case, imputation: Imputation) -> pd.DataFrame:
-    frame = readings[[case.time, *case.column_names]].reset_index(drop=True)
+    frame = readings[[case.time, *case.feature_names]].reset_index(drop=True)
     words = {column.name: frame[column.name].fillna(_MISSING) for column in find_words(case.columns)}
-    medians = dict(zip(case.column_names, imputation.medians, strict=True))
+    medians = dict(zip((each.name for each in case.input_columns), imputation.medians, strict=True))
     lacking = [column.name for column in find_numbers(case.columns) if frame[column.name].isna().any()]
     numbers = {name: frame[name].fillna(medians[name]) for name in lacking}
     missing = {f"{name} missing": frame[name].isna().map({True: "yes", False: "no"}) for name in lacking}
@@ -59,7 +59,7 @@ def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case, impu
 @_compute.register
 def _compute_series(layout: SeriesLayout, readings: pd.DataFrame, case: Case, imputation: Imputation) -> pd.DataFrame:
     x_1NF = to_array(readings, case)[None]
-    z_NK = compute_features(case, x_1NF, imputation)[0, :, : len(case.features)].astype(np.float64)
+    z_NK = compute_features(case, x_1NF, imputation)[0, :, : len(case.own_features)].astype(np.float64)
     features = pd.DataFrame(z_NK, columns=list(case.feature_names))
     features.insert(0, case.time, readings[case.time].to_numpy()[1:])
     came = drop_missing_steps(readings.reset_index(drop=True), case).index

@@ -94,7 +94,7 @@ def frame_windows(series: Series, case: Case, has_truth_N: NDArray[np.bool_]) ->
         )
     x_BTF = _slide(series.x_NF, case.history, place_B - case.history + 1)
     known = series.x_NF[: place_B[count_train(len(place_B), case) - 1] + 1]
-    imputation = fit_imputation(known, case.columns) if case.may_have_gaps else None
+    imputation = fit_imputation(known, case.input_columns) if case.may_have_gaps else None
     windows = WindowSet(
         x_BTF=x_BTF,
         z_BSK=compute_features(case, x_BTF, imputation),
@@ -172,7 +172,7 @@ def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> W
 
 def _fit_on_train(records: WindowSet, case: Case) -> Imputation:
     train = records.pick(order_windows(records, case))[: count_train(len(records), case)]
-    return fit_imputation(train.x_BTF[:, -1], case.columns)
+    return fit_imputation(train.x_BTF[:, -1], case.input_columns)
 
 
 def read_times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:

@@ -43,7 +43,7 @@ def build_graph(core: Core, case: Case, interval: Interval | None, imputation: I
 def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:
     labels = {
         "case": case.name,
-        "inputs": ",".join(case.column_names),
+        "inputs": ",".join(column.name for column in case.input_columns),
         "outputs": "mean,lower,upper" if interval else "mean",
         "target": case.target.name,
         "unit": case.target.unit,

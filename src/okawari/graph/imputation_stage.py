@@ -39,7 +39,7 @@ def choose_imputation(case: Case, imputation: Imputation | None) -> Imputation:
         imputation is not None or not allowing,
         f"Case {case.name} allows missing values in {allowing}, and no imputation is given. Give that of the windows.",
     )
-    return imputation or start_imputation(case.columns)
+    return imputation or start_imputation(case.input_columns)
 
 
 def name_readings(case: Case) -> str:

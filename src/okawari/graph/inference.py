@@ -160,7 +160,7 @@ def require_fit(graph: Graph, case: Case) -> None:
     if not graph.is_exact:
         raise InvalidInput("Its graph takes readings in float32; they are float64 now. Train the case again.")
     require_inputs(graph, case)
-    takes, needs = (graph.history, graph.n_columns), (case.history, len(case.columns))
+    takes, needs = (graph.history, graph.n_columns), (case.history, len(case.input_columns))
     if takes[0] not in (None, needs[0]) or takes[1] != needs[1]:
         raise InvalidInput(
             f"Its graph takes {takes[0]} readings of {takes[1]} columns; case {case.name} sends "
@@ -179,7 +179,7 @@ def require_inputs(graph: Graph, case: Case) -> None:
         return
     words = read_graph_words(metadata)
     came = [_name_kind(name, "word" if name in words else "number") for name in metadata["inputs"].split(",")]
-    needs = [_name_kind(column.name, column.kind) for column in case.columns]
+    needs = [_name_kind(column.name, column.kind) for column in case.input_columns]
     if came != needs and not (_is_early(graph) and graph.labels["inputs"] == ",".join(case.column_names)):
         raise InvalidInput(
             f"Its graph takes the columns {', '.join(came)}; case {case.name} sends {', '.join(needs)}. Train it again "

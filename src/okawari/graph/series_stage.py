@@ -20,7 +20,7 @@ from okawari.graph.growth_targets import build_state_part
 from okawari.graph.imputation_stage import append_indicators, build_filling, name_features, name_readings
 from okawari.graph.stages import Dims, Part, build_stage, ints, log_ratio, narrow, tiny
 from okawari.graph.transforms import LEVELS, build_moves
-from okawari.schema.features import Change, Feature, LogRatio
+from okawari.schema.features import Change, Feature, Given, LogRatio
 from okawari.schema.imputation import Imputation
 
 _END = 2**63 - 1
@@ -29,30 +29,35 @@ _END = 2**63 - 1
 def build_series_stage(
     case: Case, outputs: Sequence[str], length: int | str, imputation: Imputation | None = None
 ) -> onnx.ModelProto:
-    """Build the stage with the input `x` [B, length, F]; `outputs` are among "z", "level", "levels", "w" and "now"."""
+    """Build the stage with the input `x` [B, length, F]; `outputs` are among "z", "level", "levels", "w", "known" and
+    "now". "known" has the moves of "w" with NaN for missing levels, then those of "w" itself.
+    """
     steps = length - 1 if isinstance(length, int) else "S"
     shapes: dict[str, Dims] = {
         "z": ("B", steps, case.n_features),
         "level": ("B", 1),
         "levels": ("B", length),
         "w": ("B", length),
+        "known": ("B", 2 * length if isinstance(length, int) else "T"),
         "now": ("B", case.task.width),
     }
     parts = [build_filling(case, imputation, length)]
     if "z" in outputs:
         parts.append(append_indicators(case, _build_features(case), skip_first=True))
-    if {"level", "levels", "w", "now"} & set(outputs):
+    if {"level", "levels", "w", "known", "now"} & set(outputs):
         parts.append(_build_levels(case))
     if "levels" in outputs:
         parts.append(([narrow(LEVELS, "levels")], {}))
-    if {"w", "now"} & set(outputs):
+    if {"w", "known", "now"} & set(outputs):
         parts.append(build_moves(case.task.window_transform))
+    if "known" in outputs:
+        parts.append(_build_known())
     if "now" in outputs:
         parts.append(build_state_part(case.task))
     nodes = [node for part_nodes, _ in parts for node in part_nodes]
     constants = {name: value for _, values in parts for name, value in values.items()}
     chosen = {name: shapes[name] for name in outputs}
-    return build_stage("reading", nodes, {"x": ("B", length, len(case.columns))}, chosen, constants)
+    return build_stage("reading", nodes, {"x": ("B", length, len(case.input_columns))}, chosen, constants)
 
 
 def _build_levels(case: Case) -> Part:
@@ -65,12 +70,23 @@ def _build_levels(case: Case) -> Part:
     return nodes, {"level/target": target, "level/newest": ints(-1)}
 
 
+def _build_known() -> Part:
+    """Nodes from the moves "w" to "known"."""
+    nodes = [
+        helper.make_node("Gather", ["x", "level/target"], ["known/levels"], axis=2),
+        helper.make_node("IsNaN", ["known/levels"], ["known/missing"]),
+        helper.make_node("Where", ["known/missing", "known/nothing", "w"], ["known/own"]),
+        helper.make_node("Concat", ["known/own", "w"], ["known"], axis=1),
+    ]
+    return nodes, {"known/nothing": np.array(np.nan, dtype=np.float32)}
+
+
 def _build_features(case: Case) -> Part:
     """Nodes that compute all features of one kind together.
 
     Newest and previous readings are concatenated to 2F columns, so a lagged column is selected like any other column.
     """
-    places = {name: place for place, name in enumerate(case.column_names)}
+    places = {column.name: place for place, column in enumerate(case.input_columns)}
     taken, given = name_readings(case), name_features(case)
     nodes = [
         helper.make_node("Slice", [taken, "z/one", "z/end", "z/axis"], ["z/newest"]),
@@ -80,12 +96,12 @@ def _build_features(case: Case) -> Part:
     constants: dict[str, NDArray[Any]] = {
         "z/zero": ints(0), "z/one": ints(1), "z/minus_one": ints(-1), "z/end": ints(_END), "z/axis": ints(1),
     }  # fmt: skip
-    groups = _group_alike(case.features)
+    groups = _group_alike(case.graph_features)
     outs = [given] if len(groups) == 1 else [f"z/group_{number}" for number in range(len(groups))]
     for out, group in zip(outs, groups, strict=True):
-        pairs = [case.features[place].place_pair(places) for place in group]
+        pairs = [case.graph_features[place].place_pair(places) for place in group]
         taking, own = _take_pairs(pairs, out)
-        computed, more = _compute(case.features[group[0]], f"{out}/first", f"{out}/second", out)
+        computed, more = _compute(case.graph_features[group[0]], f"{out}/first", f"{out}/second", out)
         nodes, constants = [*nodes, *taking, *computed], {**constants, **own, **more}
     if len(groups) > 1:
         constants["z/order"] = np.argsort([place for group in groups for place in group])
@@ -127,3 +143,8 @@ def _compute_ratios(feature: LogRatio, first: str, second: str, out: str) -> Par
 @_compute.register
 def _compute_changes(feature: Change, first: str, second: str, out: str) -> Part:
     return [helper.make_node("Sub", [first, second], [f"{out}/exact"]), narrow(f"{out}/exact", out)], {}
+
+
+@_compute.register
+def _pass_given(feature: Given, first: str, second: str, out: str) -> Part:
+    return [narrow(first, out)], {}

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,12 @@ from okawari.case import Case
 from okawari.contract.case_words import apply_words, read_words
 from okawari.contract.editions import find_rescaling
 from okawari.contract.usual import Counts
-from okawari.dataset.changes import Changes, compare_readings
+from okawari.dataset.changes import Changes, compare_readings, count_filled
 from okawari.policy.decision import Verdict
 from okawari.storage import delivery_log, quarantine, snapshots
 from okawari.storage.contracts import load_contract
 from okawari.storage.delivery_log import Delivery, State
+from okawari.storage.reading_rows import lay_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,10 @@ class Origin:
     ends_cut: bool | None = None
     notes: tuple[str, ...] = ()
     """What differs from how the case says that its files are written."""
+    remarks: tuple[str, ...] = ()
+    """What else a person should know of the columns; it changes the meaning of no value."""
+    unused: tuple[str, ...] = ()
+    """Columns of the table that the case does not use."""
 
     @property
     def is_own_source(self) -> bool:
@@ -51,6 +57,8 @@ class Arrived:
     refused: pd.DataFrame
     counts: Counts
     kept_rows: int = 0
+    unchanged: int = 0
+    """Rows that are stored already: the same readings again, and records that equal stored ones."""
     left_out: int = 0
     """Rows that are in a held, waiting or discarded delivery already."""
     factors: Mapping[str, tuple[float, float]] | None = None
@@ -72,18 +80,72 @@ class Rows:
     left_out: int
 
 
-def leave_out(case: Case, good: pd.DataFrame, refused: pd.DataFrame, kept: Sequence[Delivery]) -> Rows:
-    """Leave out the rows that are held, wait or were discarded, each as often as it is kept."""
+def leave_out(case: Case, good: pd.DataFrame, refused: pd.DataFrame, kept: Sequence[Delivery], origin: Origin) -> Rows:
+    """Leave out the rows that are held, wait or were discarded, each as often as it is kept.
+
+    A delivery that corrects a kept one is taken whole: the rows that were right before would be missing otherwise.
+    """
+    kept = _drop_corrected(case, good, refused, kept, origin)
     if not kept:
         return Rows(good, refused, good, 0)
-    names = [*case.time_columns, *case.known_names]
-    known = pd.concat([delivery_log.unpack_rows(each.content, case.time)[names] for each in kept if each.content])
+    known = pd.concat([_read_rows(case, each, good) for each in kept])
     ours, theirs = (_count_keys(_key_rows(case, frame)) for frame in (good, known))
     is_kept = ours.isin(theirs).to_numpy()
     keys = set().union(*(quarantine.list_keys(_read_refused(each)) for each in kept))
     is_known = np.array([key in keys for key in quarantine.list_keys(refused)], dtype=bool)
     n_left_out = int(is_kept.sum() + is_known.sum())
     return Rows(good[~is_kept].reset_index(drop=True), refused[~is_known].reset_index(drop=True), good, n_left_out)
+
+
+def _drop_corrected(
+    case: Case, good: pd.DataFrame, refused: pd.DataFrame, kept: Sequence[Delivery], origin: Origin
+) -> list[Delivery]:
+    """The kept deliveries that the arrived rows do not correct.
+
+    A series corrects a delivery by other values or other times, where both have readings. Records have no key, so a
+    file corrects a discarded delivery by some but not all of its rows. A source may have dropped old records since, so
+    it corrects none.
+    """
+    if not kept:
+        return []
+    if not case.key_columns:
+        arrived = {*_key_rows(case, good), *quarantine.list_keys(refused)}
+        may_correct = not origin.edition
+        return [
+            each
+            for each in kept
+            if not (may_correct and each.state == State.DISCARDED and _has_some(case, each, arrived, good))
+        ]
+    stored = snapshots.find_stored(case)
+    frames = [_read_rows(case, each, good) for each in kept]
+    known = {key for frame in (*frames, *([] if stored is None else [stored])) for key in _key_rows(case, frame)}
+    return [each for each, rows in zip(kept, frames, strict=True) if not _has_other_values(case, good, rows, known)]
+
+
+def _has_some(case: Case, kept: Delivery, arrived: set[Any], good: pd.DataFrame) -> bool:
+    theirs = {*_key_rows(case, _read_rows(case, kept, good)), *quarantine.list_keys(_read_refused(kept))}
+    return bool(theirs & arrived) and bool(theirs - arrived)
+
+
+def _has_other_values(case: Case, good: pd.DataFrame, rows: pd.DataFrame, known: set[Any]) -> bool:
+    """Whether, where both have readings, some of `rows` did not arrive or some arrived that are not known."""
+    if rows.empty or good.empty:
+        return False
+    first = max(rows[case.time].min(), good[case.time].min())
+    last = min(rows[case.time].max(), good[case.time].max())
+    ours, theirs = (set(_key_rows(case, each[each[case.time].between(first, last)])) for each in (good, rows))
+    return not theirs <= ours or not ours <= known
+
+
+def _read_rows(case: Case, kept: Delivery, good: pd.DataFrame) -> pd.DataFrame:
+    """The valid rows of a kept delivery; none of them, in the columns of `good`, where it has none."""
+    names = [*case.time_columns, *case.known_names]
+    return (_unpack(case, kept) if kept.content else good.iloc[:0])[names]
+
+
+def _unpack(case: Case, kept: Delivery) -> pd.DataFrame:
+    """The valid rows of a kept delivery in the columns that the case has by now; those it lacked are missing."""
+    return lay_out(case, delivery_log.unpack_rows(kept.content or b"", case.time))
 
 
 def _key_rows(case: Case, rows: pd.DataFrame) -> NDArray[np.uint64]:
@@ -108,6 +170,7 @@ def compare_rows(case: Case, rows: Rows, stored: pd.DataFrame | None, origin: Or
         refused=refused,
         counts=_count(case, changes, refused, stored),
         kept_rows=changes.kept_rows,
+        unchanged=len(rows.good) - len(changes.new) - len(changes.revised) - changes.kept_rows,
         left_out=rows.left_out,
         factors=factors,
     )
@@ -129,12 +192,14 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         name: int(changed[name].isna().sum()) + (int(whole[name].isna().sum()) if name in whole else 0)
         for name in case.known_names
     }
+    filled = count_filled(case, changes.revised, stored)
     return Counts(
         rows=len(changed) + len(refused),
         refused=len(refused),
         missing={name: n for name, n in missing.items() if n},
         new_words=_count_new_words(case, changed),
-        revised=len(changes.revised),
+        revised=len(changes.revised) - filled,
+        filled=filled,
         stored=0 if stored is None else len(stored),
     )
 
@@ -148,13 +213,26 @@ def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:
 
 def unpack_delivery(case: Case, delivery: Delivery, now: datetime) -> Arrived:
     """The rows of a kept delivery, compared with what is stored now."""
-    rows = delivery_log.unpack_rows(delivery.content or b"", case.time)
+    rows = _unpack(case, delivery)
     stored, refused = snapshots.find_stored(case), _read_refused(delivery)
+    if delivery.state == State.WAITING and stored is not None:
+        rows = _drop_stored(case, rows, stored)
     is_known = rows[case.time].isin(stored[case.time]) if stored is not None else pd.Series(False, index=rows.index)
     changes = Changes(new=rows[~is_known], revised=rows[is_known])
     return Arrived(
         changed=rows, refused=refused, counts=_count(case, changes, refused, stored), factors=delivery.facts["factors"]
     )
+
+
+def _drop_stored(case: Case, rows: pd.DataFrame, stored: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a series that are not stored by now, as they are where the delivery before was accepted.
+
+    If all of them are, a killed call has stored this delivery, and they stay.
+    """
+    if not case.key_columns:
+        return rows
+    is_stored = np.isin(_key_rows(case, rows), _key_rows(case, stored))
+    return rows if is_stored.all() else rows[~is_stored].reset_index(drop=True)
 
 
 def _read_refused(delivery: Delivery) -> pd.DataFrame:
@@ -164,7 +242,8 @@ def _read_refused(delivery: Delivery) -> pd.DataFrame:
 def read_origin(delivery: Delivery) -> Origin:
     """Where a stored delivery came from."""
     facts = delivery.facts["origin"]
-    return Origin(**{**facts, "notes": tuple(facts["notes"])})
+    sentences = {name: tuple(facts.get(name, ())) for name in ("notes", "remarks", "unused")}
+    return Origin(**{**facts, **sentences})
 
 
 def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime) -> Delivery:

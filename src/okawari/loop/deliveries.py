@@ -53,12 +53,13 @@ class Taken:
     decision: Decision | None = None
     delivery: Delivery | None = None
     kept_rows: int = 0
+    unchanged: int = 0
     left_out: int = 0
 
     @property
     def new_rows(self) -> int:
         """Stored readings that are new."""
-        return self.counts.rows - self.counts.refused - self.counts.revised
+        return self.counts.new
 
 
 # --- taking a delivery --------------------------------------------------------------------------------------------
@@ -84,12 +85,16 @@ def take_delivery(
     stored = snapshots.find_stored(case)
     if stored is None and good.empty:
         quarantine.record_refused(case, refused, now)
-        raise InvalidInput(f"None of the {len(refused)} rows for case {case.name} is valid; see its quarantine.")
+        first = refused["reason"].iloc[0]
+        raise InvalidInput(
+            f"None of the {len(refused)} rows for case {case.name} is valid; first: {first}. Correct the table or the "
+            "case file; all are in its quarantine."
+        )
     kept = delivery_log.load_kept(case.name)
-    arrived = compare_rows(case, leave_out(case, good, refused, kept), stored, origin, now)
+    arrived = compare_rows(case, leave_out(case, good, refused, kept, origin), stored, origin, now)
     unchanged = Taken(
         snapshot=snapshots.load_snapshot(case), counts=arrived.counts, kept_rows=arrived.kept_rows,
-        left_out=arrived.left_out,
+        unchanged=arrived.unchanged, left_out=arrived.left_out,
     )  # fmt: skip
     if arrived.is_empty:
         return unchanged
@@ -122,7 +127,7 @@ def _judge(case: Case, delivery: Delivery, arrived: Arrived, emit: Emit) -> Take
     _announce(case, decision, arrived, snapshot, emit)
     return Taken(
         snapshot=snapshot, counts=arrived.counts, decision=decision, delivery=delivery, kept_rows=arrived.kept_rows,
-        left_out=arrived.left_out,
+        unchanged=arrived.unchanged, left_out=arrived.left_out,
     )  # fmt: skip
 
 
@@ -141,8 +146,9 @@ def _announce(case: Case, decision: Decision, arrived: Arrived, snapshot: Snapsh
     counts = arrived.counts
     facts = {
         "rows": snapshot.rows,
-        "new": counts.rows - counts.refused - counts.revised,
+        "new": counts.new,
         "revised": counts.revised,
+        "filled": counts.filled,
         "quarantined": counts.refused,
     }
     recorded = replace(decision, facts={**decision.facts, **facts})

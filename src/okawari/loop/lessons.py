@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -11,6 +12,7 @@ from okawari.case import Case
 from okawari.contract.case_words import start_contract
 from okawari.contract.contract import Contract, TimeMeaning
 from okawari.contract.editions import rebase_contract
+from okawari.contract.gaps import find_far_times
 from okawari.contract.levels import Shift
 from okawari.contract.moves import Jump
 from okawari.contract.usual import (
@@ -31,6 +33,9 @@ from okawari.storage.contracts import load_contract, update_contract
 from okawari.storage.delivery_log import Delivery
 from okawari.storage.snapshots import Snapshot
 
+_UNUSED = "unused"
+"""Name in a contract's dialect: the columns of its tables that the case does not use, as JSON."""
+
 
 def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin: Origin) -> DeliveryFacts:
     """What `judge_delivery` needs to know of a delivery."""
@@ -45,10 +50,26 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
         moved=moved,
         edition=edition,
         new_shares={column.name: column.new_share for column in find_words(case.known_columns)},
+        far_times=_find_far_times(case, arrived),
         ends_cut=bool(origin.ends_cut),
         notes=origin.notes,
+        remarks=origin.remarks,
+        unused=[] if contract is None else [name for name in origin.unused if name not in _list_unused(contract)],
         unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
+
+
+def _find_far_times(case: Case, arrived: Arrived) -> str:
+    stored = snapshots.find_stored(case)
+    if stored is None or not case.key_columns:
+        return ""
+    return find_far_times(stored[case.time], arrived.changed[case.time])
+
+
+def _list_unused(contract: Contract) -> list[str]:
+    """The columns of earlier deliveries that the case does not use."""
+    found: list[str] = json.loads(contract.dialect.get(_UNUSED, "[]"))
+    return found
 
 
 def _find_edition(contract: Contract | None, arrived: Arrived, origin: Origin) -> Edition | None:
@@ -140,6 +161,7 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             contract,
             delivery=lesson.delivery.key,
             edition=origin.edition or contract.edition,
+            remarks=(*contract.remarks, *origin.remarks),
             time=_describe_time(case),
             dialect=_learn_dialect(contract.dialect, case, origin),
         )
@@ -169,6 +191,8 @@ def _learn_dialect(dialect: Mapping[str, str], case: Case, origin: Origin) -> Ma
     learned = {**dialect, **({} if written is None else {name: str(value) for name, value in asdict(written).items()})}
     if origin.ends_cut is not None and not (dialect.get("ends_cut") == "yes" and not origin.ends_cut):
         learned["ends_cut"] = "yes" if origin.ends_cut else "no"
+    if origin.unused:
+        learned[_UNUSED] = json.dumps(list(dict.fromkeys((*json.loads(learned.get(_UNUSED, "[]")), *origin.unused))))
     if origin.notes:
         known = learned.get(ACCEPTED_NOTES, "").split(" | ")
         learned[ACCEPTED_NOTES] = " | ".join(dict.fromkeys(filter(None, (*known, *origin.notes))))

@@ -10,7 +10,7 @@ from typing import Any
 from okawari.cases.loader import load_case
 from okawari.errors import ServerUnreachable
 from okawari.loop.standings import load_standing
-from okawari.policy.decision import Action, Kind, Verdict
+from okawari.policy.decision import Action, Kind, Verdict, describe_outcome
 from okawari.policy.standing import Standing
 from okawari.registry import versions
 from okawari.registry.client import require_server
@@ -92,7 +92,7 @@ def read_state(case_name: str) -> LoopState:
         snapshot=snapshots.load_snapshot(case),
         quarantined=quarantine.count_quarantined(case),
         champion=champion,
-        quality=_newest(decisions, Kind.QUALITY),
+        quality=_find_quality(decisions),
         drift=_newest(decisions, Kind.DRIFT),
         performance=_newest(decisions, Kind.PERFORMANCE),
         decision=decision,
@@ -127,6 +127,13 @@ def _find_decisions(decisions: list[dict[str, Any]]) -> tuple[dict[str, Any] | N
     if ended is None or newest is None or newest["id"] == ended["id"]:
         return newest, None
     return ended, newest
+
+
+def _find_quality(decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The newest verdict on data, or that a person has discarded the held delivery since."""
+    told = (row for row in decisions if row["kind"] == Kind.QUALITY or row["action"] == Action.DISCARD)
+    found = next(told, None)
+    return None if found is None else {**found, "verdict": describe_outcome(found["kind"], found["action"])}
 
 
 def _find_alarm(decisions: list[dict[str, Any]]) -> str | None:

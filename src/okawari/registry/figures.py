@@ -13,6 +13,7 @@ from okawari.formats import format_share
 from okawari.graph.inference import Answer
 from okawari.models.windows import WindowSet
 from okawari.schema.heads import Head, LabelHead, NumberHead
+from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,11 +59,16 @@ def _draw_head(head: Head, axes: Axes, answer: Answer, holdout: WindowSet, case:
 
 @_draw_head.register(NumberHead)
 def _draw_number(head: NumberHead, axes: Axes, answer: Answer, holdout: WindowSet, case: Case) -> None:
-    draw = _draw_time if case.layout.in_order else _draw_points
-    draw(axes, answer, holdout, head, case)
+    _draw_layout(case.layout, axes, answer, holdout, head, case)
 
 
-def _draw_time(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
+@singledispatch
+def _draw_layout(layout: DataLayout, axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
+    raise NotImplementedError(f"No figure is defined for {type(layout).__name__}; register one here.")
+
+
+@_draw_layout.register(SeriesLayout)
+def _draw_time(layout: SeriesLayout, axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
     column, truth_B = head.start, holdout.true_BH[:, head.start]
     axes.set_ylabel(head.unit or f"{case.target.name} ({case.target.unit})")
     if answer.lower_BH is not None and answer.upper_BH is not None:
@@ -92,7 +98,8 @@ def _draw_confusion(head: LabelHead, axes: Axes, answer: Answer, holdout: Window
     axes.set_ylabel("true")
 
 
-def _draw_points(axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
+@_draw_layout.register(RecordLayout)
+def _draw_points(layout: RecordLayout, axes: Axes, answer: Answer, holdout: WindowSet, head: Head, case: Case) -> None:
     axes.scatter(answer.mean_BH[:, 0], holdout.level_B, s=12, color="black", alpha=0.6)
     both = [
         float(min(holdout.level_B.min(), answer.mean_BH.min())),

@@ -187,7 +187,7 @@ def _sign(case: Case) -> ModelSignature:
 
     number, task = np.dtype("float64"), case.task
     return ModelSignature(
-        inputs=Schema([TensorSpec(number, (-1, case.history, len(case.columns)), "x")]),
+        inputs=Schema([TensorSpec(number, (-1, case.history, len(case.input_columns)), "x")]),
         outputs=Schema([TensorSpec(number, (-1, task.width), "mean")]),
     )
 

@@ -16,12 +16,14 @@ def build_column(
 ) -> Column:
     """A column of a case, with labels if it holds words or `as_labels`; empty fields are allowed if there are any."""
     description = f"{column.source_name!r} in the table" if column.source_name != column.name else ""
-    labels = column.words if as_labels or column.kind == "words" else ()
+    boolean = column.is_boolean and not as_labels
+    labels = column.words if (as_labels or column.kind == "words") and not boolean else ()
     return Column(
         name=column.name,
         above=above,
         minimum=minimum,
         labels=labels,
+        boolean=boolean,
         missing="allow" if column.n_missing else "refuse",
         missing_words=column.missing_words,
         description=description,

@@ -91,6 +91,8 @@ def _write_docstring(guess: Guess) -> str:
         f"wrong. Rows at that time: {guess.rows}."
     )
     lines = textwrap.wrap(_escape(summary), _WIDTH - 3)
+    for text in (guess.plan, *guess.warnings):
+        lines += ["", *textwrap.wrap(_escape(text), _WIDTH)] if text else []
     if guess.left_out:
         lines += ["", "Columns that are left out:"]
     for name, reason in guess.left_out.items():
@@ -198,10 +200,13 @@ def _escape_letter(letter: str, mark: str) -> str:
 def describe_guess(guess: Guess) -> Mapping[str, str]:
     """The assumptions, for the terminal."""
     case = guess.case
-    described = {"task": guess.assumed["task"], "rows": f"{guess.rows}.", "columns": ", ".join(case.column_names)}
+    described = {"task": guess.assumed["task"], "plan": guess.plan, "rows": f"{guess.rows}."}
+    described |= {name: guess.assumed.get(name, "") for name in ("source", "time", "zone", "frequency", "key")}
+    described["columns"] = ", ".join(case.column_names)
+    described["meaning"] = guess.assumed["columns"]
     renamed = ", ".join(f"{given!r} as {name}" for given, name in getattr(case.source, "rename", ()))
     if renamed:
         described["renamed"] = renamed
     described |= {f"without {name!r}": reason for name, reason in guess.left_out.items()}
     described["candidates"] = ", ".join(recipe.name for recipe in case.candidates)
-    return described | {name: guess.assumed[name] for name in ("time", "gate") if name in guess.assumed}
+    return {what: text for what, text in {**described, "parts": guess.assumed["gate"]}.items() if text}

@@ -15,32 +15,30 @@ import numpy as np
 import pandas as pd
 
 from okawari.case import ARRIVED
-from okawari.data.number_format import parse_numbers
 from okawari.data.time_format import ISO, parse_times
-from okawari.data.time_recognition import recognise_times
+from okawari.scaffold.value_kinds import (
+    DAMAGED_SHARE,
+    NO_HINTS,
+    Hints,
+    are_mixed_codes,
+    are_padded,
+    drop_markers,
+    drop_missing,
+    find_times,
+    is_mostly,
+)
 from okawari.schema.columns import NAME, spell_label
 
 Kind = Literal["numbers", "times", "words", "mixed", "other", "nothing"]
 
-DAMAGED_SHARE = 0.05
-"""Largest share of damaged values in a column; the checks refuse such rows one by one. With more of them, the column is
-of another kind."""
 MAX_WORDS = 30
 """Most different words that count as labels; more are names or free text."""
 _RESERVED = {ARRIVED, "row", "reason"}
 """Names that Okawari uses itself in tables of records and of refused rows."""
 EMPTY_SHARE = 0.95
 """Largest share of empty fields in an input; with more of them, there is nothing to learn from the column."""
-MISSING_MARKERS = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing", "unknown", "?", "-", "--", ".", "..")
-"""Texts, in lower case, that mean an empty field among numbers or times; among words they are words."""
-_PADDED = re.compile(r"0\d+")
-_DIGITS = re.compile(r"\d+")
-_CODE = re.compile(r"(?=.*\d)[A-Za-z0-9][A-Za-z0-9./_-]*")
-_PADDED_SHARE = 0.01
-"""Smallest share of values with a leading zero by which digits of different lengths are codes."""
 _IDENTIFIER = re.compile(r"(^|[^a-z])(id|ids|uuid|guid|key|nr|no|number|num|code|ref|reference|index)$")
 _TRUTHS = {"true", "false"}
-_SLASHED = re.compile(r"^\s*(\d{1,2})[./-](\d{1,2})[./-](?:\d{4}|\d{2})\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,7 @@ class Profile:
     words, sorted, at most `MAX_WORDS + 1`. `n_damaged` values, missing ones included, are not of its kind; `example` is
     one that is not missing. `missing_words` are texts that mean an empty field here. `quantiles` of numbers are those
     at 5, 10, 50 and 90 %. A column of codes holds words that could be read as numbers, such as 00501.
-    `ambiguous_time` is a time that can be read in two ways.
+    `time_format` reads times; `two_ways` are formats between which nothing in the column decides, `example` a value.
     """
 
     source_name: str
@@ -67,7 +65,8 @@ class Profile:
     quantiles: tuple[float, float, float, float] = (np.nan, np.nan, np.nan, np.nan)
     is_codes: bool = False
     missing_words: tuple[str, ...] = ()
-    ambiguous_time: str = ""
+    time_format: str = ISO
+    two_ways: tuple[str, ...] = ()
     example: str = ""
 
     @property
@@ -130,10 +129,10 @@ def _measure_skew(low: float, middle: float, high: float) -> float:
     return float((high - middle) / max(middle - low, 1e-12 * abs(middle) + 1e-300))
 
 
-def profile_table(table: pd.DataFrame) -> tuple[Profile, ...]:
-    """Profiles of all columns, in their order."""
+def profile_table(table: pd.DataFrame, hints: Hints = NO_HINTS) -> tuple[Profile, ...]:
+    """Profiles of all columns, in their order, with numbers and times as `hints` states them."""
     names = name_columns([str(given) for given in table.columns])
-    return tuple(_profile(table[given], name) for given, name in zip(table.columns, names, strict=True))
+    return tuple(_profile(table[given], name, hints) for given, name in zip(table.columns, names, strict=True))
 
 
 def name_columns(source_names: Sequence[str]) -> list[str]:
@@ -168,11 +167,11 @@ def _find_free(name: str, taken: set[str]) -> str:
     return free
 
 
-def _profile(values: pd.Series, name: str) -> Profile:
+def _profile(values: pd.Series, name: str, hints: Hints) -> Profile:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
-    source_name, kept = str(values.name), _drop_missing(values)
-    kept, markers = _drop_markers(kept)
+    source_name, kept = str(values.name), drop_missing(values, hints)
+    kept, markers = drop_markers(kept, hints)
     counts: dict[str, Any] = {
         "n_rows": len(values), "n_missing": len(values) - len(kept), "missing_words": markers,
     }  # fmt: skip
@@ -180,7 +179,7 @@ def _profile(values: pd.Series, name: str) -> Profile:
         return Profile(
             source_name=source_name, name=name, kind="nothing", n_damaged=len(values), n_different=0, **counts
         )
-    kind, read, found = _read(kept)
+    kind, read, found = _read(kept, hints)
     odd = kept[read.isna()]
     spelled: dict[str, Any] = {"words": _list_words(kept[read.notna()])} if kind in ("numbers", "words") else {}
     return Profile(
@@ -188,89 +187,29 @@ def _profile(values: pd.Series, name: str) -> Profile:
         name=name,
         kind=kind,
         n_damaged=len(values) - int(read.notna().sum()),
-        example="" if odd.empty else str(odd.iloc[0]),
-        **counts,
-        **spelled,
-        **found,
+        **{"example": "" if odd.empty else str(odd.iloc[0]), **counts, **spelled, **found},
     )
 
 
-def _read(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
+def _read(kept: pd.Series, hints: Hints) -> tuple[Kind, pd.Series, dict[str, Any]]:
     """The kind of some values, the values as that kind (missing if they are not of it), and their statistics."""
-    numbers = parse_numbers(kept)
-    numbers = numbers.where(np.isfinite(numbers))
-    if _are_padded(kept):
+    if are_padded(kept) and not hints.states_times(kept):
         return _describe_codes(kept)
-    if _is_mostly(numbers):
+    times = find_times(kept, hints)
+    if times.is_time:
+        read = parse_times(kept, times.format, hints.zone)
+        found = {"n_different": int(read.nunique()), "time_format": times.format, "two_ways": times.two_ways}
+        return "times", read, {**found, "example": str(kept.iloc[0])} if times.two_ways else found
+    numbers = hints.read_numbers(kept)
+    if is_mostly(numbers):
         return "numbers", numbers, _summarize_numbers(numbers.dropna())
-    format = find_time_format(kept)
-    times = parse_times(kept, format)
-    if _is_mostly(times):
-        return "times", times, {"n_different": int(times.nunique()), "ambiguous_time": _find_ambiguous_time(kept)}
-    if _are_mixed_codes(kept, numbers):
+    if are_mixed_codes(kept, numbers):
         return _describe_codes(kept)
     return _classify_words(kept, numbers)
 
 
-def find_time_format(values: pd.Series) -> str:
-    """The format of some times; the first one, if they read in two ways, and ISO 8601 if none fits."""
-    found = recognise_times(values)
-    return found.format or next(iter(found.two_ways), ISO)
-
-
 def _describe_codes(kept: pd.Series) -> tuple[Kind, pd.Series, dict[str, Any]]:
     return "words", kept, {"n_different": int(kept.map(spell_label).nunique()), "is_codes": True}
-
-
-def _drop_missing(values: pd.Series) -> pd.Series:
-    kept = values[values.notna()]
-    if kept.dtype.kind != "O":
-        return kept
-    return kept[~kept.map(lambda value: isinstance(value, str) and not value.strip()).astype(bool)]
-
-
-def _drop_markers(kept: pd.Series) -> tuple[pd.Series, tuple[str, ...]]:
-    """The values without markers of missing values, and these markers; unchanged unless the others are no words."""
-    is_text = kept.map(lambda value: isinstance(value, str)).astype(bool) if kept.dtype.kind == "O" else None
-    if is_text is None or not is_text.any():
-        return kept, ()
-    is_marker = is_text & kept.map(lambda value: str(value).strip().lower() in MISSING_MARKERS).astype(bool)
-    others = kept[~is_marker]
-    if (
-        not is_marker.any()
-        or others.empty
-        or not (_is_mostly(parse_numbers(others)) or _is_mostly(parse_times(others)))
-    ):
-        return kept, ()
-    return others, tuple(sorted({value.strip() for value in kept[is_marker]}))
-
-
-def _are_padded(kept: pd.Series) -> bool:
-    """Whether texts are digits with leading zeros, such as 00501."""
-    if not _are_texts(kept):
-        return False
-    texts = kept.str.strip()
-    padded = float(texts.str.fullmatch(_PADDED).mean())
-    if not padded or texts.str.fullmatch(_DIGITS).mean() < 1 - DAMAGED_SHARE:
-        return False
-    return padded >= _PADDED_SHARE or texts.str.len().nunique() == 1
-
-
-def _are_mixed_codes(kept: pd.Series, numbers: pd.Series) -> bool:
-    """Whether texts are numbers in some rows, and digits with different letters in others, such as 12A and B7."""
-    if not _are_texts(kept):
-        return False
-    others = kept[numbers.isna()].str.strip()
-    is_code = bool(others.str.fullmatch(_CODE).all())
-    return is_code and others.str.replace(r"[\d.]", "", regex=True).nunique() > 1
-
-
-def _are_texts(kept: pd.Series) -> bool:
-    return kept.dtype.kind == "O" and bool(kept.map(lambda value: isinstance(value, str)).all())
-
-
-def _is_mostly(read: pd.Series) -> bool:
-    return bool(read.isna().mean() <= DAMAGED_SHARE)
 
 
 def _summarize_numbers(numbers: pd.Series) -> dict[str, Any]:
@@ -305,14 +244,3 @@ def _to_number(word: str) -> float:
         return float(word)
     except ValueError:
         return 0.0
-
-
-def _find_ambiguous_time(kept: pd.Series) -> str:
-    """A time like 31/12/2024 or 1/2/2024, unless others like 12/31/2024 show that the month comes first."""
-    texts = [value for value in kept if isinstance(value, str)]
-    found = [match for match in map(_SLASHED.match, texts) if match]
-    day_first = [match.string for match in found if int(match[1]) > 12]
-    month_first = [match.string for match in found if int(match[2]) > 12]
-    if day_first or not month_first:
-        return next(iter(day_first or [match.string for match in found]), "")
-    return ""

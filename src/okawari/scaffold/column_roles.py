@@ -7,13 +7,15 @@ reason.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from okawari.data.time_format import parse_times
+from okawari.data.time_recognition import RecognisedTimes
 from okawari.errors import InvalidInput, require
-from okawari.scaffold.column_profiles import DAMAGED_SHARE, EMPTY_SHARE, MAX_WORDS, Profile, find_time_format
+from okawari.scaffold.column_profiles import EMPTY_SHARE, MAX_WORDS, Profile
+from okawari.scaffold.value_kinds import DAMAGED_SHARE, Hints
 
 MAX_CLASSES = 10
 """Most different whole numbers that count as labels."""
@@ -26,6 +28,14 @@ class ProfiledTable:
     table: pd.DataFrame
     profiles: tuple[Profile, ...]
     target: Profile
+    hints: Hints = field(default_factory=Hints)
+
+    def parse_times(self, column: Profile) -> pd.Series:
+        """The times of a column, UTC without zone; all are missing unless it holds times."""
+        values = self.table[column.source_name]
+        if column.kind != "times":
+            return pd.Series(pd.NaT, index=values.index, dtype="datetime64[ns]")
+        return parse_times(values, column.time_format, self.hints.zone)
 
     def others(self, *without: Profile | None) -> list[Profile]:
         """All columns except the target and the given ones."""
@@ -95,32 +105,20 @@ def is_flag(target: Profile) -> bool:
 
 def check_time(profiled: ProfiledTable, time: Profile) -> None:
     """Raise `InvalidInput` if a column cannot order the readings of a forecast."""
-    name, at = repr(time.source_name), _parse_times(profiled, time)
+    name, at = repr(time.source_name), profiled.parse_times(time)
     if at.isna().mean() > DAMAGED_SHARE:
         wrong = profiled.table[time.source_name][at.isna()].iloc[0]
         raise InvalidInput(
             f"Column {name} cannot be read as times in {int(at.isna().sum())} of {len(at)} rows, such as {wrong!r}; "
-            "write them like 2024-12-31 or 2024-12-31T18:30 (ISO 8601)."
+            'give their format, such as --time-format "%d/%m/%Y", or write them like 2024-12-31 (ISO 8601).'
         )
-    require(
-        not time.ambiguous_time,
-        f"Column {name} has times such as {time.ambiguous_time!r}, whose day can come first or second, so days "
-        "could be read as months. Write them like 2024-12-31 (ISO 8601).",
-    )
+    RecognisedTimes(None, time.two_ways, example=time.example).refuse_two_ways(time.source_name)
     n_repeated = int(at.dropna().duplicated().sum())
     if n_repeated > DAMAGED_SHARE * len(at):
         raise InvalidInput(
             f"Column {name} repeats a time in {n_repeated} of {len(at)} rows; a series has one reading for each time. "
             "Sum or filter the rows first, or leave out --time to predict each row by itself."
         )
-
-
-def _parse_times(profiled: ProfiledTable, time: Profile) -> pd.Series:
-    values = profiled.table[time.source_name]
-    at = parse_times(values, find_time_format(values))
-    # A count such as 1, 2, 3 would be read as days of this month; of numbers, only years and 20241231 are times.
-    is_count = time.kind == "numbers" and not (1000 <= time.low <= time.high <= 9999 or time.low >= 10**7)
-    return at.mask(pd.Series(is_count, index=at.index))
 
 
 def find_time(profiled: ProfiledTable) -> tuple[Profile | None, Mapping[str, str]]:
@@ -131,6 +129,8 @@ def find_time(profiled: ProfiledTable) -> tuple[Profile | None, Mapping[str, str
             each.source_name: "one of several columns of times; name one with --time to forecast" for each in found
         }
     for time in found:
+        if profiled.target.kind == "numbers" and not is_flag(profiled.target):
+            RecognisedTimes(None, time.two_ways, example=time.example).refuse_two_ways(time.source_name)
         try:
             check_time(profiled, time)
             if profiled.target.kind != "numbers":
@@ -141,9 +141,14 @@ def find_time(profiled: ProfiledTable) -> tuple[Profile | None, Mapping[str, str
                     time.source_name: f"times, but the target is {values}; name this column with --time to forecast"
                 }
         except InvalidInput as unfit:
-            return None, {time.source_name: f"times, but no forecast: {unfit}"}
+            return None, {time.source_name: f"times, but no forecast: {_shorten(unfit)}"}
         return time, {}
     return None, {}
+
+
+def _shorten(unfit: InvalidInput) -> str:
+    """The reason without the remedies, which are for a column that the user named."""
+    return str(unfit).partition(";")[0]
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import pandas as pd
+
 from okawari.case import Case, Forecast
 from okawari.data.files import Table
+from okawari.data.time_format import describe_time_format
 from okawari.data.validation import check_readings
 from okawari.models.random_walk import RandomWalk
+from okawari.scaffold.calendar_guess import GuessedCalendar, guess_calendar, state_calendar
 from okawari.scaffold.case_columns import describe_holes
-from okawari.scaffold.column_profiles import Profile, find_time_format
+from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable, explain_unfit_for_series
 from okawari.scaffold.default_candidates import list_forecasters, list_modest_forecasters
 from okawari.scaffold.guess import (
@@ -22,6 +26,7 @@ from okawari.scaffold.guess import (
     name_source_columns,
     rename_columns,
     require_rows,
+    state_times,
     write_title,
 )
 from okawari.scaffold.series_columns import (
@@ -33,6 +38,7 @@ from okawari.scaffold.series_columns import (
     describe_learnt,
 )
 from okawari.scaffold.sizing import (
+    READINGS,
     Frequency,
     Reach,
     count_fewest_readings,
@@ -44,7 +50,6 @@ from okawari.scaffold.sizing import (
     plan_retrain,
     plan_series_gate,
 )
-from okawari.schema.transforms import TRANSFORMS
 
 
 def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, now: datetime) -> Guess:
@@ -57,51 +62,64 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
     left_out = {name: reason for name, reason in reasons.items() if reason}
     kept = [profiled.target, *(each for each in profiled.others(time) if each.source_name not in left_out)]
     kept.sort(key=profiled.profiles.index)
-    sketch = _sketch_forecast(profiled, source, wish, time, kept)
+    task = Forecast(target=profiled.target.name, learns=choose_learnt(profiled.target))
+    sketch = _sketch_forecast(profiled, source, wish, time, kept, task)
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
-    n = len(checked.good)
-    require_rows(n, count_fewest_readings())
-    frequency = measure_frequency(checked.good[time.name])
-    case, reach = _plan(sketch, n, frequency)
+    require_rows(len(checked.good), count_fewest_readings())
+    steps = _find_steps(checked.good[time.name], wish)
+    n, frequency = steps.n_steps, measure_frequency(checked.good[time.name])
+    case, reach = _plan(_set_calendar(sketch, steps, wish), task, n, frequency)
     n_windows = n - reach.history - reach.horizon + 1
     return Guess(
         case=case,
         assumed={
             **_describe(profiled.target, time, kept, frequency, reach),
+            "frequency": steps.text,
             "task": _describe_task(profiled.target, time, n, reach),
             **describe_sizes(case, n_windows, "windows"),
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, in_order=True, with_intervals=True) * is_modest(n, in_order=True),
+        plan=describe_modesty(n, case.gate, READINGS, with_intervals=True) * is_modest(n, READINGS),
     )
 
 
+def _find_steps(times: pd.Series, wish: Wish) -> GuessedCalendar:
+    zone = wish.zone or "UTC"
+    if wish.frequency:
+        return state_calendar(times, wish.frequency, zone, wish.holidays)
+    return guess_calendar(times, zone, wish.holidays)
+
+
+def _set_calendar(sketch: Case, steps: GuessedCalendar, wish: Wish) -> Case:
+    """The case with the calendar's settings; a target that misses some steps has values that are missing."""
+    if steps.calendar is None:
+        return sketch
+    found = steps.calendar
+    return replace(sketch, frequency=found.frequency, holidays=found.holidays)
+
+
 def _sketch_forecast(
-    profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile]
+    profiled: ProfiledTable, source: Table, wish: Wish, time: Profile, kept: Sequence[Profile], task: Forecast
 ) -> Case:
     """A preliminary case with all that the checks need."""
     return Case(
         name=wish.name,
         title=write_title(wish.name, profiled.target),
-        source=replace(
-            name_source_columns(source, [time, *kept], time.name),
-            time_format=find_time_format(profiled.table[time.source_name]),
-        ),
+        source=name_source_columns(state_times(source, time), [time, *kept], time.name),
         time=time.name,
+        zone=wish.zone or "UTC",
         columns=tuple(build_reading_column(each, profiled.target) for each in kept),
         features=tuple(build_feature(each) for each in kept),
-        task=Forecast(target=profiled.target.name, learns=choose_learnt(profiled.target)),
+        task=task,
         candidates=(RandomWalk(),),
     )
 
 
-def _plan(sketch: Case, n: int, frequency: Frequency) -> tuple[Case, Reach]:
-    task = sketch.task
-    assert isinstance(task, Forecast)
+def _plan(sketch: Case, task: Forecast, n: int, frequency: Frequency) -> tuple[Case, Reach]:
     # A season of changes needs one reading more than a season of levels.
-    reach = plan_reach(n, frequency.season, beyond=int(TRANSFORMS[task.learns].is_additive))
-    modest = is_modest(n, in_order=True)
+    reach = plan_reach(n, frequency.season, beyond=int(task.transform.is_additive))
+    modest = is_modest(n, READINGS)
     case = replace(
         sketch,
         task=replace(task, history=reach.history, horizon=reach.horizon),
@@ -119,7 +137,7 @@ def _describe(
     first = "The first candidate is the baseline, which all others have to beat."
     season = f"A season has {reach.season} readings." if reach.season else "No season fits into the history."
     return {
-        "time": f"The readings come {frequency.text}.",
+        "time": f"The readings come {frequency.text}. Times are {describe_time_format(time.time_format)}.",
         "columns": join_sentences(
             "Numbers that change.", describe_bounds(target, kept), describe_holes(kept), "Add other bounds and units."
         ),

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from okawari.data.number_format import parse_numbers
 from okawari.formats import format_share
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable
+from okawari.scaffold.value_kinds import Hints
 from okawari.schema.columns import spell_label
 
 MAX_RANK_CORRELATION = 0.99
@@ -24,6 +24,8 @@ MAX_RANK_CORRELATION = 0.99
 normally distributed values has 0.97."""
 MIN_EXPLAINED_SHARE = 0.99
 """Share of a number's variance that the nearest held-in row explains; noise of a share s leaves 1 - 2 s."""
+MIN_EXPLAINED_BY_WORDS = 0.9999
+"""The same for words: a place or a product may well set a number's level, and only a copy sets all of it."""
 MAX_ERROR_SHARE = 0.02
 """Largest share of wrong labels, relative to the most frequent label's."""
 MAX_CHANCE = 1e-6
@@ -42,10 +44,11 @@ def find_giveaways(profiled: ProfiledTable, inputs: Sequence[Profile], *, labell
     table = profiled.table[~_is_empty(profiled.table[target.source_name], target)]
     if len(table) > _MAX_ROWS:
         table = table.sample(_MAX_ROWS, random_state=0)
-    truth_n = _read(table[target.source_name], target, as_words=labelled)
+    truth_n = _read(table[target.source_name], target, profiled.hints, as_words=labelled)
+    table, truth_n = table[~np.isnan(truth_n)], truth_n[~np.isnan(truth_n)]
     found = []
     for column in inputs:
-        reasons = list(_list_reasons(table[column.source_name], column, truth_n, target, labelled=labelled))
+        reasons = list(_list_reasons(table[column.source_name], column, truth_n, profiled, labelled=labelled))
         if reasons:
             found.append(
                 f"{column.source_name!r} may give {target.source_name!r} away: {'; '.join(reasons)}. Remove it from "
@@ -55,14 +58,14 @@ def find_giveaways(profiled: ProfiledTable, inputs: Sequence[Profile], *, labell
 
 
 def _list_reasons(
-    values: pd.Series, column: Profile, truth_n: NDArray[np.float64], target: Profile, *, labelled: bool
+    values: pd.Series, column: Profile, truth_n: NDArray[np.float64], profiled: ProfiledTable, *, labelled: bool
 ) -> Iterator[str]:
     if len(truth_n) >= _MIN_ROWS:
-        x_n = _read(values, column, as_words=column.kind == "words")
+        x_n = _read(values, column, profiled.hints, as_words=column.kind == "words")
         measure = _explain_labels if labelled else _explain_numbers
         yield from measure(x_n, truth_n, is_word=column.kind == "words")
         yield from _explain_filled(~_is_empty(values, column).to_numpy(), truth_n)
-    if _is_named_after(column.name, target.name):
+    if _is_named_after(column.name, profiled.target.name):
         yield "its name says so"
 
 
@@ -71,11 +74,11 @@ def _is_empty(values: pd.Series, column: Profile) -> pd.Series:
     return texts.isna() | texts.isin(["", *column.missing_words])
 
 
-def _read(values: pd.Series, column: Profile, *, as_words: bool) -> NDArray[np.float64]:
+def _read(values: pd.Series, column: Profile, hints: Hints, *, as_words: bool) -> NDArray[np.float64]:
     """Numbers, or a number for each different word; NaN for a missing value."""
     if not as_words:
-        numbers: NDArray[np.float64] = parse_numbers(values).to_numpy()
-        return np.where(np.isfinite(numbers), numbers, np.nan)
+        numbers: NDArray[np.float64] = hints.read_numbers(values).to_numpy()
+        return numbers
     places, _ = pd.factorize(values.mask(_is_empty(values, column)).map(spell_label, na_action="ignore"))
     return np.where(places < 0, np.nan, places.astype(np.float64))
 
@@ -111,8 +114,8 @@ def _explain_numbers(x_n: NDArray[np.float64], truth_n: NDArray[np.float64], *, 
     else:
         predicted_n = truth_n[known][_find_nearest(x_n[known], x_n[held_out])]
     error = float(np.mean((truth_n[held_out] - predicted_n) ** 2) / max(float(np.var(truth_n[held_out])), 1e-300))
-    if error <= 1 - MIN_EXPLAINED_SHARE:
-        yield f"alone it explains {format_share(1 - error)} of the target's variance in held-out rows"
+    if error <= 1 - (MIN_EXPLAINED_BY_WORDS if is_word else MIN_EXPLAINED_SHARE):
+        yield f"alone it explains {format_share(1 - error, 2)} of the target's variance in held-out rows"
 
 
 def _halve(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

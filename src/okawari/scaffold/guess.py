@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from okawari.case import Case
-from okawari.data.files import Table
+from okawari.data.files import Table, TableFile
+from okawari.data.time_format import ISO, describe_time_format
 from okawari.dataset.splits import size_parts
 from okawari.errors import require
 from okawari.scaffold.column_profiles import Profile
@@ -33,15 +34,20 @@ class Guess:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """The user's request: the case's name, the target column, and stated settings; what is empty is guessed."""
+    """The user's request: the case's name, the target column, and stated settings; what is empty is guessed.
+
+    `about_file` says how the table's file is written.
+    """
 
     name: str
     target: str
     time: str | None = None
+    time_format: str = ""
     key: str = ""
     zone: str = ""
     frequency: str = ""
     holidays: str = ""
+    about_file: str = ""
 
 
 def require_rows(n: int, fewest: int) -> None:
@@ -68,6 +74,22 @@ def name_source_columns(source: Table, kept: Sequence[Profile], time: str | None
     return replace(source, time=time, rename=renamed)
 
 
+def state_times(source: Table, time: Profile) -> Table:
+    """The source with the format of its times.
+
+    Raises:
+        InvalidInput: a query returns times of another format than ISO 8601.
+    """
+    if isinstance(source, TableFile):
+        return replace(source, time_format=time.time_format)
+    require(
+        time.time_format == ISO,
+        f"The query returns {time.source_name!r} as {describe_time_format(time.time_format)}; return times of the "
+        "database, or texts such as 2024-12-31 (ISO 8601).",
+    )
+    return source
+
+
 def rename_columns(table: pd.DataFrame, case: Case) -> pd.DataFrame:
     """The table with the case's column names."""
     return table.rename(columns=dict(case.source.rename))  # type: ignore[attr-defined]
@@ -78,7 +100,7 @@ def describe_sizes(case: Case, n: int, what: str) -> dict[str, str]:
     n_train, n_validation, n_calibration, n_holdout = size_parts(n, case)
     learn = f"Of {n} {what}, {n_train} are for training, {n_validation} for early stopping"
     intervals = f", {n_calibration} for calibrating the intervals" if n_calibration else ""
-    holdout = f" and {n_holdout}{', chosen by their digest,' * (not case.layout.in_order)} are the holdout"
+    holdout = f" and {n_holdout}{case.layout.holdout_choice} are the holdout"
     return {
         "gate": f"{learn}{intervals}{holdout}.",
         "drift": f"At most {case.drift.current} new rows are compared with the {case.drift.reference} before them.",

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from okawari.case import ARRIVED, Case, Classify, Regress
-from okawari.data.files import Table
+from okawari.case import ARRIVED, Case, Classify, Column, Regress
+from okawari.data.files import Table, TableFile
+from okawari.data.sql import SqlQuery
+from okawari.data.time_format import describe_time_format
+from okawari.data.time_recognition import RecognisedTimes
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput
 from okawari.models.constant import Constant
@@ -19,7 +22,7 @@ from okawari.scaffold.case_columns import (
     describe_record_bounds,
 )
 from okawari.scaffold.column_profiles import Profile
-from okawari.scaffold.column_roles import ProfiledTable, explain_unfit_for_record, is_label
+from okawari.scaffold.column_roles import ProfiledTable, explain_unfit_for_record, find_column, is_label
 from okawari.scaffold.default_candidates import list_labellers, list_modest_record_models, list_regressors
 from okawari.scaffold.giveaways import find_giveaways
 from okawari.scaffold.guess import (
@@ -30,16 +33,19 @@ from okawari.scaffold.guess import (
     name_source_columns,
     rename_columns,
     require_rows,
+    state_times,
     write_title,
 )
 from okawari.scaffold.sizing import (
     FEWEST_RECORDS,
+    RECORDS,
     describe_modesty,
     is_modest,
     plan_drift,
     plan_records_gate,
     plan_retrain,
 )
+from okawari.scaffold.value_kinds import DAMAGED_SHARE
 
 
 def guess_records(
@@ -50,30 +56,76 @@ def guess_records(
     Raises:
         InvalidInput: there are too few rows, or no column is left as input.
     """
-    left_out = _list_left_out(profiled, wish, time_reasons)
-    kept = [each for each in profiled.others() if each.source_name not in left_out]
+    time = _find_own_time(profiled)
+    key = find_column(profiled.profiles, wish.key, "--key") if wish.key else None
+    left_out = _list_left_out(profiled, (time, key), time_reasons)
+    kept = [each for each in profiled.others(time, key) if each.source_name not in left_out]
     labelled = is_label(profiled.target)
     _require_inputs(profiled.target, kept, left_out)
-    sketch = _sketch_records(profiled, source, wish, kept, labelled=labelled)
+    sketch = _set_own_columns(_sketch_records(profiled, source, wish, kept, labelled=labelled), source, time, key)
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
     case = _plan(sketch, n, labelled=labelled)
-    modest = is_modest(n, in_order=False)
+    modest = is_modest(n, RECORDS)
     return Guess(
         case=case,
-        assumed={**_describe(profiled.target, kept, labelled=labelled), **describe_sizes(case, n, "records")},
+        assumed={
+            **_describe(profiled.target, kept, labelled=labelled),
+            **_describe_own_columns(time, key, time_reasons),
+            **describe_sizes(case, n, "records"),
+        },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, in_order=False, with_intervals=not labelled) * modest,
+        plan=describe_modesty(n, case.gate, RECORDS, with_intervals=not labelled) * modest,
         warnings=find_giveaways(profiled, kept, labelled=labelled),
     )
 
 
-def _list_left_out(profiled: ProfiledTable, wish: Wish, time_reasons: Mapping[str, str]) -> dict[str, str]:
+def _find_own_time(profiled: ProfiledTable) -> Profile | None:
+    """The only column of times, if nearly every record has one; it orders the records.
+
+    Raises:
+        InvalidInput: its times read two ways.
+    """
+    found = [each for each in profiled.others() if each.kind == "times" and not each.is_constant]
+    if len(found) != 1 or found[0].n_damaged > DAMAGED_SHARE * found[0].n_rows:
+        return None
+    RecognisedTimes(None, found[0].two_ways, example=found[0].example).refuse_two_ways(found[0].source_name)
+    return found[0]
+
+
+def _set_own_columns(sketch: Case, source: Table, time: Profile | None, key: Profile | None) -> Case:
+    """The case with the time and the key of its records, which are no inputs."""
+    table = sketch.source
+    assert isinstance(table, TableFile | SqlQuery)
+    own = tuple((each.source_name, each.name) for each in (time, key) if each and each.source_name != each.name)
+    table = replace(table, rename=(*own, *table.rename))
+    if time is not None:
+        sketch = replace(sketch, time=time.name)
+        table = replace(state_times(table, time), time=time.name)
+    return replace(sketch, source=table, key=key.name if key else "")
+
+
+def _describe_own_columns(time: Profile | None, key: Profile | None, time_reasons: Mapping[str, str]) -> dict[str, str]:
+    described = {}
+    if time is not None:
+        reason = time_reasons.get(time.source_name, "times")
+        described["time"] = (
+            f"{time.source_name!r}: {reason}. It orders the records, so the newest are the holdout; it is no input. "
+            f"Times are {describe_time_format(time.time_format)}. Write time=ARRIVED if their order means nothing."
+        )
+    if key is not None:
+        described["key"] = f"{key.source_name!r} is the key by which outcomes may name a record; it is no input."
+    return described
+
+
+def _list_left_out(
+    profiled: ProfiledTable, own: Sequence[Profile | None], time_reasons: Mapping[str, str]
+) -> dict[str, str]:
     reasons = {
         each.source_name: time_reasons.get(each.source_name) or explain_unfit_for_record(each)
-        for each in profiled.others()
+        for each in profiled.others(*own)
     }
     return {name: reason for name, reason in reasons.items() if reason}
 
@@ -98,13 +150,18 @@ def _sketch_records(
         source=name_source_columns(source, [*kept, profiled.target], None),
         time=ARRIVED,
         columns=tuple(build_record_column(each) for each in kept),
-        task=Classify(target=target) if labelled else Regress(target=target),
+        zone=wish.zone or "UTC",
+        task=Classify(target=target) if labelled else _build_regression(target, profiled.target),
         candidates=(Constant(),),
     )
 
 
+def _build_regression(target: Column, profile: Profile) -> Regress:
+    return Regress(target=target, learns="logarithm") if profile.is_skewed else Regress(target=target)
+
+
 def _plan(sketch: Case, n: int, *, labelled: bool) -> Case:
-    modest = is_modest(n, in_order=False)
+    modest = is_modest(n, RECORDS)
     return replace(
         sketch,
         candidates=list_modest_record_models() if modest else _list_candidates(n, labelled=labelled),
@@ -122,7 +179,8 @@ def _describe(target: Profile, kept: Sequence[Profile], *, labelled: bool) -> di
     bounded = kept if labelled else [*kept, target]
     return {
         "columns": join_sentences(
-            "A column of words accepts the words in the table; a row with another word is refused.",
+            "A column of words may take a few new words later, up to its `new_share` of the rows that arrive at once."
+            * any(each.kind == "words" for each in kept),
             describe_holes(kept),
             describe_record_bounds(bounded),
             "Add other bounds and units.",
@@ -135,7 +193,11 @@ def _describe(target: Profile, kept: Sequence[Profile], *, labelled: bool) -> di
 def _describe_task(target: Profile, *, labelled: bool) -> str:
     if not labelled:
         why = f"{target.source_name!r} has {target.n_different} different values"
-        return f"A number for each row by itself, because {why}."
+        skewed = (
+            " All are above 0 and skewed: the 90% quantile is much farther from the median than the 10% quantile. So "
+            "models learn the logarithm, and intervals widen with the level."
+        )
+        return f"A number for each row by itself, because {why}.{skewed * target.is_skewed}"
     kind = "words" if target.kind == "words" else "whole numbers"
     other = "" if target.kind == "words" else " If they are amounts, write Regress(target=Column(name=...)) instead."
     why = f"{target.source_name!r} has {target.n_different} different {kind}"

@@ -1,6 +1,6 @@
 """Sizes of a case's windows and parts, from the number of its rows and their frequency.
 
-A table below `FULL_READINGS` or `FULL_RECORDS` rows gets a *modest* plan: a short history, one step ahead and small
+A table with fewer rows than `Plan.full` gets a *modest* plan: a short history, one step ahead and small
 parts. Shapes: n rows, T readings in a window, H steps ahead.
 """
 
@@ -20,10 +20,6 @@ _LEARN, _HOLDOUT, _CALIBRATION = 35, 20, 30
 _MODEST_WINDOWS = MIN_TRAIN + MIN_VALIDATION + MIN_HOLDOUT + MIN_CALIBRATION
 """Fewest windows of a modest plan, without the gaps between its parts."""
 _MIN_HISTORY, _MODEST_HISTORY = 8, 3
-FULL_READINGS = 97
-"""Fewest readings of a series whose plan is not modest: 8 in a window, and 35 + 20 + 30 windows and 3 gaps."""
-FULL_RECORDS = 100
-"""Fewest records whose plan is not modest; a fifth of them is the holdout."""
 FEWEST_RECORDS = 30
 """Fewest records of a case: 6 in the holdout, so that one of them is 17 % of the score."""
 _FREQUENCIES = (
@@ -34,6 +30,22 @@ _FREQUENCIES = (
     ("month", 24 * 28, 24 * 31.5, 12),
     ("quarter", 24 * 89, 24 * 93, 4),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a plan counts, and the fewest of them (`full`) whose plan is not modest."""
+
+    rows: str
+    windows: str
+    full: int
+    modest_windows: str = ""
+
+
+READINGS = Plan(rows="readings", windows="windows", full=97, modest_windows="a short history, one step ahead, ")
+"""The plan of a series: 8 readings in a window, and 35 + 20 + 30 windows and 3 gaps."""
+RECORDS = Plan(rows="rows", windows="rows", full=100)
+"""The plan of records; a fifth of them is the holdout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +78,9 @@ def measure_frequency(times: pd.Series) -> Frequency:
     return Frequency(text=f"one every {gap}, which has no known season", season=0)
 
 
-def is_modest(n: int, *, in_order: bool) -> bool:
-    """Whether a series (`in_order`) or records with `n` rows get a modest plan."""
-    return n < (FULL_READINGS if in_order else FULL_RECORDS)
+def is_modest(n: int, plan: Plan) -> bool:
+    """Whether `n` rows get a modest plan."""
+    return n < plan.full
 
 
 def plan_reach(n: int, season: int, beyond: int = 0) -> Reach:
@@ -78,7 +90,7 @@ def plan_reach(n: int, season: int, beyond: int = 0) -> Reach:
     In a modest plan, the history is a season if the smallest parts leave room for it, else an eighth of the rows, from
     3 to 8 readings; the horizon is one step.
     """
-    if is_modest(n, in_order=True):
+    if is_modest(n, READINGS):
         return _plan_modest_reach(n, season)
     history, horizon = min(30, max(_MIN_HISTORY, n // 10)), min(5, max(1, n // 60))
     if season and history < season + beyond and season <= n // 5 and _has_room(n, season + beyond, horizon):
@@ -127,7 +139,7 @@ def plan_series_gate(n_windows: int, horizon: int = 1, *, modest: bool = False) 
 
 def plan_records_gate(n: int, *, labelled: bool) -> Gate:
     """A fifth of the records as holdout and, for numbers, another fifth for calibration, at most 1000 each."""
-    is_small = is_modest(n, in_order=False)
+    is_small = is_modest(n, RECORDS)
     holdout = min(1000, max(MIN_HOLDOUT if is_small else _HOLDOUT, n // 5))
     if labelled:
         return Gate(holdout=holdout)
@@ -145,13 +157,11 @@ def plan_retrain(n: int, *, modest: bool) -> Retrain:
     return Retrain(cooldown_readings=max(3, n // 12)) if modest else Retrain()
 
 
-def describe_modesty(n: int, gate: Gate, *, in_order: bool, with_intervals: bool) -> str:
+def describe_modesty(n: int, gate: Gate, plan: Plan, *, with_intervals: bool) -> str:
     """The limits of a modest plan, for its owner."""
-    what, full = ("readings", FULL_READINGS) if in_order else ("rows", FULL_RECORDS)
     intervals = f" and intervals from {gate.calibration}, which are wide and uncertain" * with_intervals
-    history = "a short history, one step ahead, " * in_order
     return (
-        f"A modest case, because there are {n} {what}: {history}small parts and simple candidates without networks and "
-        f"trees. Scores come from {gate.holdout} held-out {'windows' if in_order else 'rows'}{intervals}. From {full} "
-        f"{what} on, `okawari new` plans more."
+        f"A modest case, because there are {n} {plan.rows}: {plan.modest_windows}small parts and simple candidates "
+        f"without networks and trees. Scores come from {gate.holdout} held-out {plan.windows}{intervals}. From "
+        f"{plan.full} {plan.rows} on, `okawari new` plans more."
     )

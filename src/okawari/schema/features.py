@@ -55,4 +55,25 @@ class Change:
         return places[self.column], places[self.column] + len(places)
 
 
-Feature = LogRatio | Change
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A feature that is a column of the graph's input itself: a number of a calendar feature."""
+
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """None of the case's columns."""
+        return ()
+
+    @property
+    def logged_columns(self) -> tuple[str, ...]:
+        """Columns of which a logarithm is taken: none."""
+        return ()
+
+    def place_pair(self, places: Mapping[str, int]) -> tuple[int, int]:
+        """The index of its number, twice."""
+        return places[self.name], places[self.name]
+
+
+Feature = LogRatio | Change | Given

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,12 @@ class DataLayout(ABC):
 
     in_order: bool
     """Whether the order of readings in time matters."""
+    newest: str
+    """What the newest time of a table is, as the beginning of a sentence."""
+    span_prefix: str
+    """What stands before the first and the last time of a table."""
+    holdout_choice: str
+    """How the holdout is chosen, as an insertion; empty where it is the newest part."""
 
     @abstractmethod
     def time_columns(self, time: str) -> tuple[str, ...]:
@@ -79,6 +85,10 @@ class DataLayout(ABC):
         """The order in which windows are assigned to train, validation, calibration and holdout."""
 
     @abstractmethod
+    def allow_missing(self, columns: Sequence[Column], stored: pd.DataFrame) -> tuple[Column, ...]:
+        """The columns of questions, of which those that lack values in the stored readings allow missing ones."""
+
+    @abstractmethod
     def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
         """Check that readings of the case `name` may have this calendar and these holidays.
 
@@ -107,6 +117,9 @@ class SeriesLayout(DataLayout):
 
     series_columns: tuple[str, ...] = ()
     in_order = True
+    newest = "Newest"
+    span_prefix = ""
+    holdout_choice = ""
 
     def time_columns(self, time: str) -> tuple[str, ...]:
         """The time column."""
@@ -155,6 +168,10 @@ class SeriesLayout(DataLayout):
         """The order of time."""
         return slice(None)
 
+    def allow_missing(self, columns: Sequence[Column], stored: pd.DataFrame) -> tuple[Column, ...]:
+        """The columns unchanged: the calendar of a series says where readings may lack values."""
+        return tuple(columns)
+
     def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
         """Holidays need a calendar."""
         require(
@@ -169,6 +186,9 @@ class RecordLayout(DataLayout):
     """Independent records; a record is identified by its values and is never revised."""
 
     in_order = False
+    newest = "Newest arrived"
+    span_prefix = "arrived "
+    holdout_choice = ", chosen by their digest,"
 
     def time_columns(self, time: str) -> tuple[str, ...]:
         """Empty: a record only has a time of arrival."""
@@ -225,6 +245,11 @@ class RecordLayout(DataLayout):
         digests = [hashlib.sha256(row.tobytes()).digest() for row in values_BN]
         places = sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True)
         return np.array(places, dtype=np.int64)
+
+    def allow_missing(self, columns: Sequence[Column], stored: pd.DataFrame) -> tuple[Column, ...]:
+        """Old records lack the values of a column that was added later, so it allows missing ones."""
+        lacking = {column.name for column in columns if stored[column.name].isna().any()}
+        return tuple(replace(column, missing="allow") if column.name in lacking else column for column in columns)
 
     def check_calendar(self, name: str, calendar: Calendar | None, holidays: str) -> None:
         """Records have neither."""

@@ -13,6 +13,7 @@ from okawari.data.file_format import NOTHING_STATED, FileFormat, Stated
 from okawari.data.files import expect_format, expect_time_format, find_source_names
 from okawari.data.time_recognition import choose_time_format
 from okawari.data.writing import Writing
+from okawari.schema.columns import find_numbers
 from okawari.storage.deployable import digest
 
 _HEAD_BYTES = 1 << 20
@@ -60,7 +61,7 @@ def open_input(case: Case, path: Path, stated: Stated = NOTHING_STATED) -> Input
     Raises:
         InvalidInput: there is no such table, or it reads two ways.
     """
-    numbers = [column.name for column in case.columns if not column.labels]
+    numbers = [column.name for column in find_numbers(case.columns)]
     given = {name: there for there, name in getattr(case.source, "rename", ())}
     chosen = find_format(path, expect_format(case, stated), [*numbers, *(given.get(name, name) for name in numbers)])
     names = read_names(path, chosen.format)

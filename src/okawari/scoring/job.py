@@ -11,8 +11,6 @@ Shapes: N good rows, B questions, F columns, H columns of an answer.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,43 +24,27 @@ import pandas as pd
 from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, require_ending
 from okawari.data.file_format import NOTHING_STATED, Stated
-from okawari.data.files import find_source_names
-from okawari.data.validation import require_columns
+from okawari.data.validation import count_new_words, require_columns
 from okawari.dataset.arrays import find_levels, is_absent
-from okawari.errors import DataRefused, InvalidInput, NotYet
+from okawari.errors import DataRefused, InvalidInput
 from okawari.graph.dictionary import know_graph
-from okawari.graph.inference import Graph, require_answers, require_fit
+from okawari.graph.inference import Graph, require_answers
 from okawari.progress import Step, Watch, ignore_step
-from okawari.registry import versions
 from okawari.scoring.checkpoint import Parts, Place, clear_parts, open_parts, require_free
+from okawari.scoring.identity import find_key, find_renamed, identify_job, label_output
 from okawari.scoring.input_file import InputFile, open_input
+from okawari.scoring.model import Model
 from okawari.scoring.output import identify_rows, lay_out_answers, lay_out_refused, name_answers, name_step_times
 from okawari.scoring.progress import Progress, Scored, empty_rows
 from okawari.scoring.questions import build_questions, choose_questions
 from okawari.scoring.recorder import Answers, Recorder
 from okawari.scoring.row_filter import filter_rows, show_refused
 from okawari.scoring.row_keys import read_keys
-from okawari.settings import load_settings
-from okawari.storage.deployable import digest
 
 CHUNK_ROWS = 65_536
 """Rows in memory at a time, and rows of a part. A kill loses at most one part: five seconds of a 2 x 64 LSTM."""
 BATCH = 128
 """Questions in one run of the graph. An LSTM of 2 x 64 takes 82 us a window from 16 to 128, and 272 at 4096."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A registered version that is ready to answer."""
-
-    version: str
-    graph: Graph
-    variant: str = "fp32"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the graph's outputs."""
-        return tuple(self.graph.labels.get("outputs", "mean").split(","))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,28 +55,6 @@ class _Job:
     model: Model
     given: InputFile
     recorder: Recorder | None = None
-
-
-def load_model(case: Case, version: str | None = None) -> Model:
-    """Load the graph of a version from the registry and check its digest; the champion if no version is given.
-
-    Raises:
-        NotYet: the case has no champion, or the version does not exist.
-        InvalidInput: the stored graph differs from the registered one, or does not take the questions of the case.
-        ServerUnreachable: the registry does not answer.
-    """
-    chosen = versions.load_champion(case.name) if version is None else versions.load_version(case.name, version)
-    if chosen is None:
-        raise NotYet(f"Case {case.name} has no champion to score with; train one with: okawari run {case.name}.")
-    content = versions.load_graph(chosen)
-    if digest(content) != chosen.graph_sha256:
-        raise InvalidInput(
-            f"The graph of {case.name} version {chosen.version} was registered with sha256 {chosen.graph_sha256[:12]}, "
-            f"what is stored has {digest(content)[:12]}. Score with another version (--version), or train again."
-        )
-    graph = Graph.load(content, threads=load_settings().threads)
-    require_fit(graph, case)
-    return Model(chosen.version, graph, chosen.variant)
 
 
 def check_job(
@@ -109,7 +69,7 @@ def check_job(
     if source.resolve() == target.resolve():
         raise InvalidInput(f"{target} is the input and the output; give the output another name.")
     given = open_input(case, source, stated)
-    require_columns([*given.names, *_find_renamed(case, given)], case, case.question_names)
+    require_columns([*given.names, *find_renamed(case, given)], case, case.question_names)
     require_free(Place(target), overwrite=overwrite)
     return given
 
@@ -153,13 +113,13 @@ def score_file(
         nonce=secrets.token_hex(16) if journal else "",
     )
     layouts = {"answers": lay_out_answers(own, model.graph, journal=journal), "refused": lay_out_refused(case)}
-    job = {**_identify(case, model, given), "journal": journal}
+    job = {**identify_job(case, model, given), "journal": journal}
     with open_parts(place, job, layouts, begin.describe(case.time), overwrite=overwrite) as parts:  # type: ignore[arg-type]
         scored = _score_chunks(own, model, given, parts, watch)
         if not scored.answered:
             clear_parts(place.folder)
             raise DataRefused(_describe_no_answer(case, source, scored))
-        parts.join(_label(case, model), overwrite=overwrite)
+        parts.join(label_output(case, model), overwrite=overwrite)
     return scored
 
 
@@ -167,8 +127,8 @@ def _score_chunks(case: Case, model: Model, given: InputFile, parts: Parts, watc
     progress = Progress.restore(parts.progress, case.time)
     job = _Job(case=case, model=model, given=given, recorder=_make_recorder(case, model, progress.nonce))
     planned, shown_share = max(1, count_rows(given.path)), -1.0
-    told = _find_renamed(case, given)
-    names = [*case.question_names, *_find_key(case, given)]
+    told = find_renamed(case, given)
+    names = [*case.question_names, *find_key(case, given)]
     for chunk in given.read(names, told, size=CHUNK_ROWS, after=progress.last_row):
         answers, refused, progress = _score_chunk(job, chunk, progress)
         parts.add({"answers": answers, "refused": refused}, progress.describe(case.time))
@@ -201,13 +161,14 @@ def _score_chunk(job: _Job, chunk: Chunk, before: Progress) -> tuple[pd.DataFram
     reasons |= _join_reasons(unfit, filtered.reasons)
     refused = show_refused(chunk, reasons).reindex(columns=list(lay_out_refused(case)))
     first = before.scored.first_reason or (f"row {min(reasons)}: {reasons[min(reasons)]}" if reasons else "")
-    scored = Scored(
+    scored = replace(
+        before.scored,
         rows=before.scored.rows + len(chunk),
         answered=before.scored.answered + len(answers),
         refused=before.scored.refused + len(refused),
         early=before.scored.early + len(chunk) - len(answers) - len(refused),
         first_reason=first,
-    )
+    ).add_words(count_new_words(good[good.index.isin(answers.index)], case))
     carried = known.iloc[max(0, len(known) - questions.n_before) :]
     return answers, refused, replace(before, scored=scored, carried=carried, last_row=chunk.last)
 
@@ -265,43 +226,6 @@ def _run(graph: Graph, x: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]
         yield np.concatenate(
             [part for part in (answer.mean_BH, answer.lower_BH, answer.upper_BH) if part is not None], axis=1
         )
-
-
-# --- the job ------------------------------------------------------------------------------------------------------
-
-
-def _label(case: Case, model: Model) -> dict[str, str]:
-    """The metadata of a Parquet file."""
-    metadata = {
-        name: value for name, value in model.graph.labels.items() if name in ("target", "unit", "coverage_share")
-    }
-    metadata |= {"case": case.name, "version": model.version, "graph_sha256": model.graph.sha256}
-    return {f"okawari.{name}": value for name, value in metadata.items()}
-
-
-def _find_renamed(case: Case, given: InputFile) -> dict[str, str]:
-    """Names in the file of the columns that the case calls otherwise."""
-    return find_source_names(given.names, case.source)
-
-
-def _find_key(case: Case, given: InputFile) -> list[str]:
-    """The key column, if the case names one and the file has it."""
-    found = {*given.names, *_find_renamed(case, given)}
-    return [case.key] if case.key and case.key in found else []
-
-
-def _identify(case: Case, model: Model, given: InputFile) -> dict[str, Any]:
-    """The identity of a job: the content of the file, the version, and the schema of the case."""
-    described = case.describe()
-    schema = {name: described[name] for name in ("time", "key", "columns", "rules", "task")}
-    return {
-        "case": case.name,
-        "schema_sha256": hashlib.sha256(json.dumps(schema, default=str).encode()).hexdigest(),
-        "version": model.version,
-        "graph_sha256": model.graph.sha256,
-        "input": given.identify(),
-        "told": _find_renamed(case, given),
-    }
 
 
 def _describe_no_answer(case: Case, source: Path, scored: Scored) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.dataset.arrays import to_array
+from okawari.dataset.calendar_features import append_calendar
 from okawari.dataset.steps import require_dense
 from okawari.schema.calendar_grids import Places
 
@@ -70,6 +71,7 @@ def build_questions(known: pd.DataFrame, case: Case, questions: Questions) -> tu
     require_dense(len(x_NF), int(places_N[-1]) + 1, case)
     laid_out = np.full((places_N[-1] + 1, x_NF.shape[1]), np.nan, dtype=x_NF.dtype)
     laid_out[places_N] = x_NF
+    laid_out = _replace_calendar(laid_out, known, case)
     rows = np.flatnonzero(places_N >= questions.n_before)
     return questions.build(laid_out)[places_N[rows] - questions.n_before], rows
 
@@ -82,3 +84,13 @@ def _number_steps(known: pd.DataFrame, case: Case) -> Places | None:
     numbers: Places = case.calendar.anchored(times).number(times)
     numbers -= numbers[0]
     return numbers
+
+
+def _replace_calendar(laid_out: Numbers, known: pd.DataFrame, case: Case) -> Numbers:
+    """The steps with the calendar features of all of them, also of missing ones."""
+    times = known[case.time].to_numpy(dtype="datetime64[ns]")
+    if not case.calendar_features or case.calendar is None:
+        return laid_out
+    calendar = case.calendar.anchored(times)
+    steps = calendar.at(calendar.number(times[:1])[0] + np.arange(len(laid_out)))
+    return append_calendar(laid_out[:, : len(case.columns)].astype(np.float64), steps, case)
