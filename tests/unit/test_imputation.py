@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from bentos.dictionaries import encode_words
 from bentos.errors import Refused
@@ -23,8 +24,9 @@ from okawari.evaluation.candidates import fit_contender
 from okawari.graph.build import build_graph
 from okawari.graph.feature_graph import compute_features
 from okawari.graph.inference import Graph
+from okawari.graph.quantizer import build_variants
 from okawari.models.constant import Constant
-from okawari.models.cores import ConstantCore
+from okawari.models.cores import ConstantCore, TorchCore
 from okawari.models.fit_context import no_progress
 from okawari.models.linear import Linear
 from okawari.models.random_walk import RandomWalk
@@ -99,6 +101,25 @@ def test_a_series_of_any_length_is_carried_forward(n: int) -> None:
     np.testing.assert_allclose(z_NK[:, 1], np.diff(np.log(filled_NF[:, 1])), atol=1e-6)
     np.testing.assert_array_equal(z_NK[:, 2], np.isnan(x_NF[1:, 1]))
     np.testing.assert_array_equal(fill_forward(x_NF.T, 5.0)[0], filled_NF[:, 0])
+
+
+def test_a_window_is_answered_alike_alone_and_beside_windows_with_gaps() -> None:
+    windows = cut_windows(_stamped(SERIES), SERIES)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(13 * 2, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2)
+    )
+    content = build_graph(TorchCore(network), SERIES, None, windows.imputation)
+    has_gap_B = np.isnan(windows.x_BTF).any(axis=(1, 2))
+    assert has_gap_B.any() and not has_gap_B.all()
+    variants = build_variants(content).contents
+    assert list(variants) == ["fp32", "uint8", "int8"]
+    for each in ("fp32", "uint8"):  # int8 scales a batch by its largest feature
+        graph = Graph.load(variants[each])
+        together, complete = graph.answer(windows.x_BTF).mean_BH, graph.answer(windows.x_BTF[~has_gap_B]).mean_BH
+        np.testing.assert_allclose(complete, together[~has_gap_B], rtol=1e-6)
+    eight_bits = Graph.load(variants["int8"]).answer(windows.x_BTF).mean_BH
+    np.testing.assert_allclose(eight_bits, Graph.load(content).answer(windows.x_BTF).mean_BH, rtol=0.05)
 
 
 def test_the_level_is_the_last_known_one() -> None:

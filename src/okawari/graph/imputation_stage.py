@@ -9,13 +9,16 @@ Shapes: B windows, T readings, F columns, A columns that allow missing values.
 from __future__ import annotations
 
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
-from onnx import helper
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from okawari.case import Case
 from okawari.errors import require
-from okawari.graph.stages import Part, ints, narrow
+from okawari.graph.stages import Dims, Part, ints, narrow
 from okawari.schema.imputation import Imputation, start_imputation
 
 FILLED = "x/filled"
@@ -47,8 +50,6 @@ def name_readings(case: Case) -> str:
 def build_filling(case: Case, imputation: Imputation | None, length: int | str | None = None) -> Part:
     """Nodes from "x" to `FILLED`; none for a case without gaps.
 
-    Values are carried forward by doubling: after k steps each value has reached the 2**k - 1 readings after it.
-
     Args:
         case: its columns.
         imputation: the medians.
@@ -57,8 +58,47 @@ def build_filling(case: Case, imputation: Imputation | None, length: int | str |
     if not case.may_have_gaps:
         return [], {}
     medians = np.array(choose_imputation(case, imputation).medians)
-    nodes, constants, taken = [], {"x/medians": medians, "x/axis": ints(1), "x/zero": ints(0), "x/end": ints(_END)}, "x"
-    for step in range(0 if length is None else _count_steps(length)):
+    if length is None:
+        return _replace_missing("x", FILLED), {"x/medians": medians}
+    return _fill_where_missing(medians, length), {}
+
+
+def _fill_where_missing(medians_F: NDArray[np.float64], length: int | str) -> list[onnx.NodeProto]:
+    """Nodes that fill readings if one is missing; otherwise `FILLED` is a copy of "x".
+
+    The fill costs more than all other nodes of a small graph. One sum finds any NaN; infinite readings of both signs
+    also sum to NaN, and the fill then changes nothing.
+    """
+    shape = ("B", length, len(medians_F))
+    branches = {
+        "then_branch": _make_branch("fill", "x/forward", shape, _build_forward_fill(medians_F, length)),
+        "else_branch": _make_branch("keep", "x/same", shape, ([helper.make_node("Identity", ["x"], ["x/same"])], {})),
+    }
+    return [
+        helper.make_node("ReduceSum", ["x"], ["x/sum"], keepdims=0),
+        helper.make_node("IsNaN", ["x/sum"], ["x/lacks"]),
+        helper.make_node("If", ["x/lacks"], [FILLED], **branches),
+    ]
+
+
+def _make_branch(name: str, out: str, shape: Dims, part: Part) -> onnx.GraphProto:
+    nodes, constants = part
+    given = helper.make_tensor_value_info(out, TensorProto.DOUBLE, shape)
+    return helper.make_graph(
+        nodes, name, [], [given], [numpy_helper.from_array(*each[::-1]) for each in constants.items()]
+    )
+
+
+def _build_forward_fill(medians_F: NDArray[np.float64], length: int | str) -> Part:
+    """Nodes from "x" to "x/forward": each missing value becomes the one before it, or else the median.
+
+    Values are carried forward by doubling: after k steps each value has reached the 2**k - 1 readings after it.
+    """
+    nodes, taken = [], "x"
+    constants: dict[str, NDArray[Any]] = {
+        "x/medians": medians_F, "x/axis": ints(1), "x/zero": ints(0),
+    }  # fmt: skip
+    for step in range(_count_steps(length)):
         shift, out = f"x/carried_{step}", f"x/forward_{step}"
         constants |= {f"{shift}/by": ints(2**step), f"{shift}/back": ints(-(2**step))}
         nodes += [
@@ -69,11 +109,15 @@ def build_filling(case: Case, imputation: Imputation | None, length: int | str |
             helper.make_node("Where", [f"{shift}/missing", shift, taken], [out]),
         ]
         taken = out
-    nodes += [
+    return [*nodes, *_replace_missing(taken, "x/forward")], constants
+
+
+def _replace_missing(taken: str, out: str) -> list[onnx.NodeProto]:
+    """Nodes that put the medians, a constant `x/medians`, in place of missing values."""
+    return [
         helper.make_node("IsNaN", [taken], ["x/missing"]),
-        helper.make_node("Where", ["x/missing", "x/medians", taken], [FILLED]),
+        helper.make_node("Where", ["x/missing", "x/medians", taken], [out]),
     ]
-    return nodes, constants
 
 
 def _count_steps(length: int | str) -> int:
