@@ -46,7 +46,9 @@ def _estimate_record(case: Case) -> int:
 
 
 def _estimate_value(column: Column) -> int:
-    longest = max((len(label.encode()) for label in column.labels), default=_NUMBER_CHARS)
+    longest = max(
+        (len(label.encode()) for label in column.labels), default=_TIME_CHARS if column.date else _NUMBER_CHARS
+    )
     # A word that is no label yet may be longer than all labels; four times the request leaves room for it.
     return len(column.name.encode()) + longest + _MARK_CHARS
 

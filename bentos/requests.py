@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from bentos.date_columns import DateColumns
 from bentos.dictionaries import WordCollector, Words, encode_words
 from bentos.errors import Location, Refused, explain, format_location
 from bentos.own_keys import name_prediction, take_keys
@@ -64,6 +65,7 @@ class Reader:
         self._pick = itemgetter(*case.column_names)
         self._targets = case.task.named_targets
         self._times = WindowTimes(case)
+        self._dates = DateColumns(case)
 
     def read_question(self, body: bytes | bytearray) -> Question:
         """Parse a predict request.
@@ -97,11 +99,12 @@ class Reader:
     def read_records(self, records: list[Record]) -> Question:
         """Convert records to a question."""
         collector = WordCollector(self.case)
-        values_BF = self._to_array([collector.encode(record) for record in records])
+        encoded, further = self._dates.encode([collector.encode(record) for record in records])
+        values_BF = self._to_array(encoded)
         for rule in self.case.rules:
             self._check_rule(rule, values_BF, ("instances",))
         nothing: list[None] = [None] * len(records)
-        values_B1F = values_BF[:, None]
+        values_B1F = np.concatenate([values_BF, *further], axis=1)[:, None]
         _require_range(values_B1F, self.case, lambda index, _, name: ("instances", index, name))
         return Question(values_B1F, [*nothing], [*nothing], words=collector.words)
 

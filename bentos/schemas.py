@@ -20,12 +20,13 @@ from okawari.security.answer_ids import PATTERN
 
 MAX_OUTCOMES = 10_000
 _MOST_EXAMPLES = 20
+_DATE_EXAMPLE = "2013-03-01"
 
 
 def build_reading_type(case: Case) -> Any:
     """The type of one record: a dict with the case's columns and, optionally, a series' time or a record's own key."""
     fields = {column.name: _build_input(column) for column in case.columns}
-    time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=["2013-03-01"])]
+    time = Annotated[str, Field(strict=True, description="Time of the reading, ISO 8601.", examples=[_DATE_EXAMPLE])]
     own_key = NotRequired[build_key_type("Your own key of the record, by which its outcome may be sent.")]
     keys = dict.fromkeys(_list_key_fields(case.layout, case.key), own_key)
     optional = {**dict.fromkeys(case.time_columns, NotRequired[time]), **keys}
@@ -34,8 +35,13 @@ def build_reading_type(case: Case) -> Any:
 
 def _build_input(column: Column) -> Any:
     """The type of a column's value in a question; null where the column allows a missing value."""
-    value = _build_value(column.head, column)
+    value = _build_date(column) if column.date else _build_value(column.head, column)
     return Union[value, None] if column.allows_missing else value  # noqa: UP007  (known when a case is loaded)
+
+
+def _build_date(column: Column) -> Any:
+    """The type of a date; `DateColumns` reads its text."""
+    return Annotated[str, Field(strict=True, description=_describe_value(column), examples=[_DATE_EXAMPLE])]
 
 
 @singledispatch
@@ -222,7 +228,7 @@ name_prediction.register(Classify, lambda task: Label)
 
 def show_predict_body(case: Case) -> dict[str, Any]:
     """A valid predict request, as the example on the API page."""
-    reading = {column.name: _show_value(column.head, column) for column in case.columns}
+    reading = {column.name: _show_input(column) for column in case.columns}
     return {"instances": [_show_instance(case.layout, reading, case.history)]}
 
 
@@ -234,6 +240,11 @@ def _show_instance(layout: DataLayout, reading: dict[str, Any], history: int) ->
 
 _show_instance.register(SeriesLayout, lambda layout, reading, history: [reading] * history)
 _show_instance.register(RecordLayout, lambda layout, reading, history: reading)
+
+
+def _show_input(column: Column) -> Any:
+    """An example value of a column in a question."""
+    return _DATE_EXAMPLE if column.date else _show_value(column.head, column)
 
 
 @singledispatch

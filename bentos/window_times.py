@@ -111,7 +111,7 @@ class WindowTimes:
     def _read_time(self, text: str | None, index: int, row: int) -> datetime:
         name = self.case.time
         try:
-            return _parse(text or "")
+            return parse_time(text or "")
         except ValueError as error:
             came = f"is {text[:40]!r}" if text else "is missing"
             raise Refused(
@@ -121,7 +121,8 @@ class WindowTimes:
             ) from error
 
 
-def _parse(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """A time from ISO 8601; raises `ValueError` for another text, and outside the years that times reach."""
     time = datetime.fromisoformat(text)
     if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
         raise ValueError(f"The year is {time.year}; times reach from {_FIRST_YEAR} to {_LAST_YEAR}. Correct it.")

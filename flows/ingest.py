@@ -16,9 +16,11 @@ from flows.publish import emit
 from okawari import events
 from okawari.case import Case
 from okawari.cases.loader import load_case
+from okawari.data.column_remarks import describe_truths
 from okawari.data.file_format import Stated
 from okawari.data.files import choose_source
 from okawari.data.local_days import read_until
+from okawari.data.swapped_days import find_swapped_days
 from okawari.data.tabular import RawTable
 from okawari.data.validation import check_readings, list_unused
 from okawari.data.writing import read_writing
@@ -27,7 +29,7 @@ from okawari.loop.arrivals import Origin
 from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.storage import decision_log, snapshots
-from okawari.storage.contracts import check_case
+from okawari.storage.contracts import check_case, list_unsaid
 
 
 @flow(name="ingest", flow_run_name="ingest {case}")
@@ -57,8 +59,9 @@ def ingest(
     """
     problem = load_case(case)
     source = choose_source(problem, file, live, Stated(time_format=time_format, decimal=decimal))
-    for note in check_case(problem):  # a changed case file is no verdict on the data
-        get_run_logger().info("%s: %s", case, note)
+    changes = check_case(problem)  # a changed case file is no verdict on the data
+    for change in changes:
+        get_run_logger().info("%s: %s", case, change)
     try:
         raw = read_until(problem, source, until)
         _tell(case, raw)
@@ -72,12 +75,18 @@ def ingest(
             writing=read_writing(raw, problem),
             origins=raw.origins,
         )
+        swapped = (
+            ""
+            if time_format or not problem.time_columns
+            else find_swapped_days(raw.frame[problem.time], raw.time_format, calendar)
+        )
         origin = Origin(
             source=_name_source(file, live=live),
             edition="" if file is not None else "live" if live else "source",
             replaces_history=new_edition,
             ends_cut=raw.ends_cut,
-            notes=raw.notes,
+            notes=(*raw.notes, swapped) if swapped else raw.notes,
+            remarks=list_unsaid(case, [*changes, *describe_truths(raw.frame, problem)]),
             unused=list_unused(raw.frame, problem),
         )
         taken = take_delivery(problem, checked.good, checked.refused, origin, datetime.now(UTC), emit)
@@ -121,8 +130,11 @@ def _report(case: Case, taken: Taken) -> dict[str, Any]:
         return {"snapshot": at, "delivery": taken.delivery.id, "state": str(taken.delivery.state)}
     assert snapshot is not None  # something is stored, or the delivery would have been refused
     facts = {
-        "rows": snapshot.rows, "new": taken.new_rows, "revised": counts.revised, "quarantined": counts.refused
+        "rows": snapshot.rows, "new": taken.new_rows, "revised": counts.revised, "filled": counts.filled,
+        "quarantined": counts.refused,
     }  # fmt: skip
+    if counts.filled:
+        log("%s: %d stored rows got values of columns that the case has since", case.name, counts.filled)
     log(
         "%s: %d new and %d revised readings, %d known before, %d refused; snapshot %d has %d rows until %s",
         case.name, taken.new_rows, counts.revised, taken.unchanged, counts.refused,

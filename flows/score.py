@@ -52,6 +52,7 @@ def score(
         "answered": scored.answered,
         "refused": scored.refused,
         "early": scored.early,
+        "new_words": dict(scored.new_words),
         "target": str(target),
     }
     show_table(problem, "scored", [done], scored.reason)

@@ -117,6 +117,7 @@ def _forecast(model: dict[str, Any], has_interval: bool) -> dict[str, Any]:
         "as_of": "2013-03-01",
         "unit": "USD",
         "level": 56.14,
+        "times": ["2013-03-04", "2013-03-05", "2013-03-06", "2013-03-07", "2013-03-08"],
         "mean": mean,
         "interval": interval if has_interval else None,
         "note": None if has_interval else "This model has no calibrated interval.",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,6 +18,7 @@ from flows.publish import emit
 from flows.reconcile import reconcile
 from okawari import events
 from okawari.case import Case
+from okawari.cases.loader import load_case
 from okawari.errors import CasesFailed, InvalidInput
 from okawari.loop import deliveries, lessons
 from okawari.loop.deliveries import accept_delivery, discard_delivery
@@ -309,3 +312,52 @@ def test_the_state_says_that_a_delivery_was_discarded_and_a_new_column_is_named_
         ingest("small", file=_write(later.head(n).assign(venue="XNAS"), f"{n}.csv"))
         quality = read_state("small").quality
         assert quality is not None and ("does not use venue" in quality["reason"]) is expected, quality["reason"]
+
+
+PLANS = """
+from pathlib import Path
+
+from okawari.case import ARRIVED, Case, Classify, Column
+from okawari.data.files import TableFile
+from okawari.models.constant import Constant
+
+CASE = Case(
+    name="plans", title="Plans", source=TableFile(Path({path!r}), time=None), time=ARRIVED, columns=({columns}),
+    task=Classify(target=Column(name="outcome", labels=("left", "stayed"))), candidates=(Constant(),),
+)
+"""
+PLAN, FEE = 'Column(name="plan", labels=("basic", "plus")), ', 'Column(name="fee", missing="allow"), '
+
+
+def _draw_plans(n: int, seed: int) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    fee, outcome = random.uniform(5, 60, n).round(4), random.choice(["left", "stayed"], n)
+    return pd.DataFrame({"plan": random.choice(["basic", "plus"], n), "fee": fee, "outcome": outcome})
+
+
+def _declare_plans(columns: str) -> None:
+    text = PLANS.format(path=str(Path("plans.csv").resolve()), columns=columns)
+    (Path(os.environ["OKAWARI_CASES_DIR"]) / "plans.py").write_text(text)
+    load_case.cache_clear()
+
+
+def test_a_repaired_file_of_records_is_taken_whole_and_a_held_one_outlives_a_new_column(
+    fresh: Case, heard: Heard
+) -> None:
+    _write(_draw_plans(300, 1), "plans.csv")
+    _declare_plans(PLAN + FEE)
+    ingest("plans")
+    right = _draw_plans(60, 2)
+    broken = right.assign(plan=np.where(np.arange(60) < 40, "", right["plan"]))
+    assert ingest("plans", file=_write(broken, "broken.csv"))["state"] == "held"
+    discard_delivery("plans", "d-0002", "ada@laptop", datetime.now(UTC), emit)
+    assert ingest("plans", file=_write(broken, "broken.csv"))["new"] == 0
+    assert ingest("plans", file=_write(right, "right.csv"))["new"] == 60
+
+    _declare_plans(PLAN + FEE + 'Column(name="age", missing="allow"), ')
+    again = _draw_plans(300, 1).assign(age=50.0)  # the records of the first file, with their ages
+    assert ingest("plans", file=_write(again, "again.csv"))["revised"] == 300
+    more = _draw_plans(60, 3).assign(age=40.0)
+    assert ingest("plans", file=_write(more, "more.csv"))["new"] == 60
+    accept_delivery("plans", "d-0002", "ada@laptop", datetime.now(UTC), emit)
+    assert delivery_log.find_delivery("plans", "d-0002").state == State.ACCEPTED

@@ -53,6 +53,7 @@ def test_new_readings_become_a_snapshot_a_verdict_and_an_event(
         "rows": len(history),
         "new": len(history),
         "revised": 0,
+        "filled": 0,
         "quarantined": 0,
     }
 
@@ -73,7 +74,14 @@ def test_later_readings_leave_the_earlier_snapshot_as_it_was(fresh: Case) -> Non
     before = snapshots.load_snapshot(fresh)
     assert before is not None
     done = ingest("small", until="2001-12-31")  # type: ignore[arg-type]
-    assert done == {"snapshot": before.version + 1, "rows": before.rows + 1, "new": 1, "revised": 0, "quarantined": 0}
+    assert done == {
+        "snapshot": before.version + 1,
+        "rows": before.rows + 1,
+        "new": 1,
+        "revised": 0,
+        "filled": 0,
+        "quarantined": 0,
+    }
     assert snapshots.load_snapshot(fresh, before.version) == before
 
 

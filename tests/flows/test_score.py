@@ -27,6 +27,7 @@ def test_a_file_is_answered_by_the_champion_and_the_run_returns_what_became_of_i
         "answered": len(readings) - n_early,
         "refused": 0,
         "early": n_early,
+        "new_words": {},
         "target": str(tmp_path / "out.parquet"),
     }
     answers = pd.read_parquet(tmp_path / "out.parquet")

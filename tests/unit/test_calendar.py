@@ -14,8 +14,9 @@ from okawari.case import Case
 from okawari.cases.aapl import CASE as AAPL
 from okawari.cases.blobs import CASE as BLOBS
 from okawari.cases.cpi import CASE as CPI
+from okawari.data.time_format import parse_times
 from okawari.errors import InvalidInput
-from okawari.schema.calendar import Calendar, format_local, to_local, to_utc
+from okawari.schema.calendar import Calendar, begins_day, format_local, format_times, to_local, to_utc
 
 PANDAS_NAMES = (
     "D", "B", "W", "W-FRI", "MS", "ME", "QS", "QE", "QE-JAN", "QS-NOV", "YS", "YE", "YE-MAR", "BMS", "BME", "BQE",
@@ -86,7 +87,8 @@ def test_daily_steps_have_one_time_of_day_and_hourly_steps_one_length(at: np.dat
     local = to_local(days, zone)
     assert (np.diff(local.astype("datetime64[D]")).astype(int) >= 1).all()
     # The clocks skip at most a few of 400 times of day; Apia skipped a whole day once.
-    wanted = to_local(first, zone) - to_local(first, zone).astype("datetime64[D]")
+    passed = to_local(first, zone) - to_local(first, zone).astype("datetime64[D]")
+    wanted = np.where(begins_day(first, zone), np.timedelta64(0), passed)
     assert np.mean((local - local.astype("datetime64[D]")) == wanted) > 0.98
     hours = Calendar(frequency="h", zone=zone).anchored(first).steps_after(first[0], 400)
     assert set(np.diff(hours)) == {np.timedelta64(1, "h")}
@@ -164,3 +166,28 @@ def test_an_unknown_frequency_is_refused_with_the_name_to_write(frequency: str, 
 def test_a_case_refuses_a_calendar_that_it_cannot_have(case: Case, settings: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         replace(case, **settings)
+
+
+@pytest.mark.parametrize(
+    ("zone", "skipped"),
+    [("America/Sao_Paulo", "2018-11-04"), ("Asia/Beirut", "2024-03-31"), ("Africa/Cairo", "2024-04-26")],
+)
+def test_a_day_whose_midnight_the_clocks_skip_is_kept_and_is_a_step(zone: str, skipped: str) -> None:
+    days = pd.date_range(pd.Timestamp(skipped) - pd.Timedelta(days=5), periods=10)
+    at = parse_times(pd.Series(days.strftime("%Y-%m-%d"), dtype=object), zone=zone).to_numpy()
+    assert not np.isnat(at).any()
+    np.testing.assert_array_equal(at, to_utc(days.to_numpy(), zone))
+    assert to_local(at, zone)[5] == np.datetime64(skipped) + np.timedelta64(1, "h")
+    # Whichever day comes first, the calendar is that of days, which begin at midnight.
+    for place in range(10):
+        calendar = Calendar(frequency="D", zone=zone).anchored(at[place : place + 1])
+        assert calendar.is_daily
+        np.testing.assert_array_equal(calendar.steps_between(at[0], at[-1]), at)
+    assert format_times(at, zone) == [format_local(time, zone) for time in at] == list(days.strftime("%Y-%m-%d"))
+
+
+def test_a_day_that_is_skipped_whole_and_a_time_of_a_skipped_hour_do_not_exist() -> None:
+    apia = pd.Series(["2011-12-29", "2011-12-30", "2011-12-31"], dtype=object)
+    assert parse_times(apia, zone="Pacific/Apia").isna().tolist() == [False, True, False]
+    beirut = pd.Series(["2024-03-31 00:30", "2024-03-31 00:00", "2024-03-31 01:00"], dtype=object)
+    assert parse_times(beirut, zone="Asia/Beirut").isna().tolist() == [True, False, False]

@@ -14,6 +14,7 @@ from okawari.case import ARRIVED, Case, Change, Column, Forecast, Regress
 from okawari.contract.case_words import start_contract
 from okawari.contract.contract import Contract, TimeMeaning, read_contract
 from okawari.contract.editions import find_rescaling
+from okawari.contract.gaps import find_far_times
 from okawari.contract.levels import Shift, find_shift, measure_levels
 from okawari.contract.moves import find_jump
 from okawari.contract.usual import (
@@ -27,10 +28,12 @@ from okawari.contract.usual import (
     list_unjudged,
 )
 from okawari.data.datasets import Blobs
+from okawari.data.swapped_days import find_swapped_days
 from okawari.models.constant import Constant
 from okawari.models.random_walk import RandomWalk
 from okawari.policy.decision import Verdict
 from okawari.policy.delivery import DeliveryFacts, Edition, judge_delivery
+from okawari.schema.calendar import Calendar
 
 PRICES = {"above": 0}
 COUNTS = {"minimum": 0}
@@ -303,7 +306,9 @@ JUMP = Jump(
 
 def tell(rows: int = 100, **given: object) -> DeliveryFacts:
     counts = {
-        name: given.pop(name) for name in ("refused", "missing", "new_words", "revised", "stored") if name in given
+        name: given.pop(name)
+        for name in ("refused", "missing", "new_words", "revised", "filled", "stored")
+        if name in given
     }
     return DeliveryFacts(counts=Counts(rows=rows, **counts), **given)  # type: ignore[arg-type]
 
@@ -325,6 +330,7 @@ VERDICTS = {
     ),
     "a jump": (tell(moved=(JUMP,)), "held", "x goes from 132.5 to 13,250 at 2024-05-01 00:00, a factor of 100"),
     "much is revised": (tell(revised=100, stored=900), "held", "100 of 900 stored readings (11%) are revised"),
+    "much is filled in": (tell(revised=100, filled=90, stored=900), "accepted", "all 100 rows"),
     "little is revised": (tell(revised=20, stored=900), "accepted", "all 100 rows"),
     "a new edition": (
         tell(revised=100, stored=900, edition=Edition(reason="a new edition", factors={"x": (0.5, 1.0)})),
@@ -335,6 +341,7 @@ VERDICTS = {
     "a cut file": (tell(ends_cut=True), "held", "ends within its last line"),
     "times in another format": (tell(notes=["times are written 31/12/2024"]), "held", "times are written 31/12/2024"),
     "a format that a person has accepted": (tell(notes=["fields are separated by ;"]), "accepted", "all 100 rows"),
+    "times far away": (tell(far_times="a reading is of 1970-01-01"), "held", "a reading is of 1970-01-01"),
     "too little history": (tell(unjudged=["x"]), "accepted", "too little history to judge the level of x"),
 }  # fmt: skip
 
@@ -364,6 +371,36 @@ def test_a_share_that_a_person_accepted_is_usual_from_then_on(what: str) -> None
 def test_a_file_without_a_last_line_end_is_usual_where_the_first_one_was_like_that() -> None:
     usual = replace(CONTRACT, dialect={"ends_cut": "yes"})
     assert judge_delivery(usual, tell(ends_cut=True)).action == Verdict.ACCEPTED
+
+
+def test_single_rows_that_are_refused_one_after_another_are_held_at_the_third() -> None:
+    contract, counts = CONTRACT, Counts(rows=1, refused=1)
+    for _ in range(2):
+        assert judge_delivery(contract, DeliveryFacts(counts=counts)).action == Verdict.ACCEPTED_IN_PART
+        contract = learn_counts(contract, counts, by_person=False)
+    decision = judge_delivery(contract, DeliveryFacts(counts=counts))
+    assert decision.action == Verdict.HELD and "3 of 3 rows (100%) are refused" in decision.reason
+    again = learn_counts(contract, Counts(rows=1), by_person=False)
+    assert judge_delivery(again, DeliveryFacts(counts=counts)).action == Verdict.ACCEPTED_IN_PART
+
+
+@pytest.mark.parametrize(
+    ("start", "is_far"),
+    [("2024-01-01", False), ("2024-06-01", False), ("2025-02-01", True), ("1924-01-01", True), ("2022-12-01", False)],
+)
+def test_readings_far_from_the_stored_ones_are_found(start: str, is_far: bool) -> None:
+    stored = pd.Series(pd.date_range("2023-01-01", "2023-12-31"))
+    assert bool(find_far_times(stored, pd.Series(pd.date_range(start, periods=5)))) is is_far
+
+
+@pytest.mark.parametrize(
+    ("written", "frequency", "is_found"),
+    [("%m.%d.%Y", "D", True), ("%d.%m.%Y", "D", False), ("%d.%m.%Y", "MS", False)],
+)
+def test_days_and_months_that_changed_places_are_found(written: str, frequency: str, is_found: bool) -> None:
+    times = pd.Series(pd.date_range("2023-12-01", periods=10, freq=frequency).strftime(written))
+    calendar = Calendar(frequency=frequency).anchored(np.array(["2022-01-01"], dtype="datetime64[ns]"))
+    assert bool(find_swapped_days(times, "%d.%m.%Y", calendar)) is is_found
 
 
 # --- new editions -------------------------------------------------------------------------------------------------

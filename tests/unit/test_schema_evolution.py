@@ -13,10 +13,17 @@ import pytest
 from okawari.case import ARRIVED, Case, Classify, Column
 from okawari.data.datasets import Blobs
 from okawari.data.validation import check_readings
+from okawari.dataset.splits import split_windows
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
+from okawari.evaluation.candidates import fit_contender
 from okawari.models.constant import Constant
+from okawari.models.fit_context import Workbench, no_progress
+from okawari.models.forest import RandomForest
+from okawari.models.linear import Linear
+from okawari.models.protocols import Recipe
 from okawari.storage import snapshots
-from okawari.storage.contracts import check_case
+from okawari.storage.contracts import check_case, know_case
 
 NOW, LATER = datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
 AGE, PLAN = Column(name="age", minimum=0, unit="years"), Column(name="plan", labels=("basic", "pro"))
@@ -58,6 +65,38 @@ def test_an_added_column_is_missing_in_old_rows_and_filled_in_by_the_same_record
     found = snapshots.load_readings(WIDE).set_index("age")["region"]
     assert found.isna().sum() == 20 and found.dropna().to_dict() == raw[20:].set_index("age")["region"].to_dict()
     assert snapshots.measure_snapshot(WIDE, 0) == first.snapshot, "the first version keeps its digest"
+
+
+@pytest.mark.parametrize(
+    "recipe", [Linear(penalty=1.0), RandomForest(n_trees=40, min_leaf=3, lags=1)], ids=["linear", "forest"]
+)
+def test_records_from_before_a_column_train_with_the_new_ones(home: Path, recipe: Recipe) -> None:
+    """The old records without a region stay, all with plan pro leave; of the new ones, all of the south do."""
+    old, new = _draw(300, 1), _draw(300, 2)
+    _store(OLD, old.assign(outcome=np.where(old["plan"] == "pro", "left", "stayed")))
+    _store(WIDE, new.assign(outcome=np.where(new["region"] == "south", "left", "stayed")), LATER)
+    readings = snapshots.load_readings(WIDE)
+    known = know_case(WIDE, readings)
+    split = split_windows(cut_windows(readings, known), known)
+    assert len(split.train) + len(split.validation) + len(split.holdout) == 600
+    fitted = fit_contender(recipe, known, split, no_progress, Workbench())
+    said = fitted.answer.mean_BH.argmax(axis=1)
+    x_BF, outcomes = split.holdout.x_BTF[:, 0], known.target.labels
+    is_old, south, pro = np.isnan(x_BF[:, 0]), x_BF[:, 0] == 1, x_BF[:, 2] == 1
+    assert 30 < is_old.sum() < len(is_old) - 30
+    left = said == outcomes.index("left")
+    assert (left == np.where(is_old, pro, south)).mean() > (0.95 if recipe.name.startswith("random") else 0.7)
+
+
+def test_a_removed_label_is_said_and_a_learned_word_is_not(home: Path) -> None:
+    _store(OLD, _draw(30))
+    basic = _draw(30, 5).assign(plan="basic")
+    _store(OLD, pd.concat([basic, basic[:1].assign(plan="family")]), LATER)
+    assert check_case(OLD) == []
+    fewer = replace(OLD, columns=(AGE, replace(PLAN, labels=("basic", "family")), FEE))
+    assert check_case(fewer) == [
+        "the case file no longer names 'pro' among the labels of plan; the stored words keep their places and meaning"
+    ]
 
 
 def test_a_dropped_column_stays_in_storage_and_returns(home: Path) -> None:

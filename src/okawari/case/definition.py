@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from okawari.case.rules import Drift, Gate, Retrain, Serving
 from okawari.errors import require
 from okawari.schema.calendar import Calendar, require_zone
-from okawari.schema.calendar_features import CalendarFeature
+from okawari.schema.calendar_features import CalendarFeature, list_date_features
 from okawari.schema.column_rules import AtLeast
-from okawari.schema.columns import NAME, Column
+from okawari.schema.columns import NAME, Column, find_dates
 from okawari.schema.features import Feature, Given
 from okawari.schema.keys import TAKEN_NAMES
 from okawari.schema.layout import DataLayout
@@ -77,6 +77,7 @@ class Case:
         require(bool(self.candidates), f"Case {self.name} has no candidates; the first one is the baseline.")
         self.task.check_case(self.name, self.time, self.columns, self.graph_features)
         self._check_calendar_features()
+        self._check_dates()
         require_zone(self.zone)
         self.layout.check_calendar(self.name, self.calendar, self.holidays)
         self._check_picture()
@@ -141,9 +142,16 @@ class Case:
 
     @property
     def input_columns(self) -> tuple[Column, ...]:
-        """The columns of the graph's input: those of a reading, then the numbers of the calendar features."""
-        parts = (part for each in self.calendar_features for part in each.parts)
-        return (*self.columns, *(Column(name=part) for part in parts))
+        """The columns of the graph's input: those of a reading, then the numbers of dates and of calendar features.
+
+        The year of a date is in the place of its column, and the further numbers of dates follow the columns.
+        """
+        dates = {each.name: list_date_features(each.name) for each in find_dates(self.columns)}
+        own = (
+            Column(name=dates[each.name][0].name, missing=each.missing) if each.date else each for each in self.columns
+        )
+        features = (*(each for _, *others in dates.values() for each in others), *self.calendar_features)
+        return (*own, *(Column(name=part) for each in features for part in each.parts))
 
     def _check_calendar_features(self) -> None:
         names = [column.name for column in self.input_columns]
@@ -157,6 +165,15 @@ class Case:
             f"Case {self.name} has no frequency, and {ahead} describe steps ahead. Give the case a frequency, or the "
             "features ahead=0.",
         )
+
+    def _check_dates(self) -> None:
+        dates = {column.name for column in find_dates(self.known_columns)}
+        ruled = sorted(dates & self._references()["rules"])
+        require(not ruled, f"A rule of case {self.name} compares the dates {ruled}; rules compare numbers. Remove it.")
+        other = sorted(dates - set(self.column_names))
+        require(not other, f"The target of case {self.name} is the date {other}; predict a number or a label.")
+        is_whole = self.picture is None or not dates
+        require(is_whole, f"Case {self.name} has a picture and the dates {sorted(dates)}; pixels are numbers.")
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -238,13 +255,17 @@ class Case:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The columns that the drift test compares: features of a series, or columns of records."""
-        return self.layout.list_features(self.own_features, self.columns)
+        """The columns that the drift test compares: features of a series, or columns of records.
+
+        Dates are left out, because they move on with time.
+        """
+        compared = [column for column in self.columns if not column.date]
+        return self.layout.list_features(self.own_features, compared)
 
     @property
     def n_features(self) -> int:
         """Features K of one step that a model reads."""
-        return self.layout.count_features(self.graph_features, self.columns)
+        return self.layout.count_features(self.graph_features, self.input_columns)
 
     @property
     def n_feature_steps(self) -> int:

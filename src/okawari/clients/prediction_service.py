@@ -27,8 +27,8 @@ from okawari.clients.wire import (
 )
 from okawari.dataset.steps import take_window
 from okawari.errors import InvalidInput, NotYet, OkawariError, ServerUnreachable
-from okawari.schema.calendar import format_times
-from okawari.schema.columns import find_words
+from okawari.schema.calendar import format_local, format_times
+from okawari.schema.columns import find_dates, find_words
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 from okawari.security.access import load_own_token
 from okawari.security.tls import build_trust
@@ -245,7 +245,14 @@ def _(layout: RecordLayout, case: Case, frames: Sequence[pd.DataFrame]) -> list[
 def _to_readings(case: Case, frame: pd.DataFrame) -> list[Reading]:
     times = {name: format_times(frame[name].to_numpy(), case.zone) for name in case.time_columns}
     values = {each.name: frame[each.name].map(each.write_json).astype(object) for each in find_words(case.columns)}
-    return frame[list(case.column_names)].assign(**values, **times).to_dict("records")  # type: ignore[return-value]
+    dates = {each.name: _format_dates(frame[each.name], case.zone) for each in find_dates(case.columns)}
+    return frame[list(case.column_names)].assign(**values, **times, **dates).to_dict("records")  # type: ignore[return-value]
+
+
+def _format_dates(dates: pd.Series, zone: str) -> pd.Series:
+    """Dates as ISO 8601; None for a missing one."""
+    texts = [None if pd.isna(date) else format_local(date, zone) for date in dates]
+    return pd.Series(texts, index=dates.index, dtype=object)
 
 
 def _to_error(reply: httpx.Response, base: str) -> OkawariError:

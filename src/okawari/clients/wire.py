@@ -176,6 +176,7 @@ class ColumnInfo(BaseModel):
     minimum: float | None
     maximum: float | None
     integer: bool
+    date: bool = Field(default=False, description="Whether it holds dates, ISO 8601.")
     labels: list[str]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from okawari.case import Case, Column
 from okawari.contract.contract import ColumnMeaning, Contract
@@ -42,7 +42,9 @@ def _compare(column: Column, known: ColumnMeaning) -> Iterator[str]:
 
 
 def describe_changes(case: Case, contract: Contract | None) -> list[str]:
-    """Sentences about columns that the case file has added, dropped or probably renamed since the contract."""
+    """Sentences about what the case file has changed since the contract: columns added, dropped or probably renamed,
+    and labels removed.
+    """
     if contract is None:
         return []
     stored = {column.name: column for column in contract.columns}
@@ -51,6 +53,7 @@ def describe_changes(case: Case, contract: Contract | None) -> list[str]:
     return [
         *(_describe_added(column) for column in added),
         *(_describe_dropped(column, added) for column in dropped),
+        *(sentence for column in case.known_columns for sentence in _describe_removed(column, stored)),
     ]
 
 
@@ -66,7 +69,19 @@ def _describe_dropped(column: ColumnMeaning, added: list[Column]) -> str:
     return f"{gone}{rename}"
 
 
+def _describe_removed(column: Column, stored: Mapping[str, ColumnMeaning]) -> Iterator[str]:
+    """The labels of the first case file that this one lacks; words that were learned later stand in no case file."""
+    known = stored.get(column.name)
+    first = known.words[: known.n_first] if known is not None else ()
+    removed = [word for word in first if word not in column.labels]
+    if removed:
+        yield (
+            f"the case file no longer names {', '.join(map(repr, removed))} among the labels of {column.name}; the "
+            "stored words keep their places and meaning"
+        )
+
+
 def _is_alike(column: Column, known: ColumnMeaning) -> bool:
-    if known.kind == "number":
-        return column.kind == "number" and column.unit == known.unit
+    if known.kind != "word":
+        return column.kind == known.kind and column.unit == known.unit
     return bool(set(column.labels) & set(known.words))

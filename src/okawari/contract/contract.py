@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from okawari.errors import InvalidInput
 
-ColumnKind = Literal["number", "word"]
+ColumnKind = Literal["number", "word", "date"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,8 @@ class Contract:
     usual: Mapping[str, float] = field(default_factory=dict)
     edition: str = ""
     """Name of the source whose edition the stored history is; a read of another one may replace the history once."""
+    remarks: tuple[str, ...] = ()
+    """What was said of the columns of stored deliveries, so that it is said once."""
     delivery: str = ""
     """Key of the delivery that was learned last, so that a repeated step does not learn it twice."""
 
@@ -104,7 +106,8 @@ def read_contract(text: str) -> Contract:
         found: dict[str, Any] = json.loads(text)
         columns = tuple(_read_column(column) for column in found.pop("columns"))
         time = found.pop("time")
-        return Contract(columns=columns, time=TimeMeaning(**time) if time else None, **found)
+        remarks = tuple(found.pop("remarks", ()))
+        return Contract(columns=columns, time=TimeMeaning(**time) if time else None, remarks=remarks, **found)
     except (ValueError, TypeError, KeyError, AttributeError) as damage:
         raise InvalidInput(
             f"A contract cannot be read ({damage}). A newer Okawari may have written it: install that version, or "

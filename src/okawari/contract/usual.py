@@ -32,7 +32,7 @@ class Counts:
     """The rows of a delivery that change something: `rows` of them, and among these the refused ones.
 
     `missing` and `new_words` have the rows with an empty field or a new word, by column. `revised` are rows that
-    replace one of the `stored` rows.
+    replace one of the `stored` rows, and `filled` those that only fill in columns which no stored row has a value of.
     """
 
     rows: int
@@ -40,7 +40,13 @@ class Counts:
     missing: Mapping[str, int] = field(default_factory=dict)
     new_words: Mapping[str, int] = field(default_factory=dict)
     revised: int = 0
+    filled: int = 0
     stored: int = 0
+
+    @property
+    def new(self) -> int:
+        """The readings that are new."""
+        return self.rows - self.refused - self.revised - self.filled
 
 
 def list_numbers(case: Case) -> tuple[Column, ...]:
@@ -83,6 +89,8 @@ def learn_counts(contract: Contract, counts: Counts, *, by_person: bool) -> Cont
     """The contract with the shares of a delivery added. A share that a person accepted is usual from then on."""
     usual = _add_share(contract.usual, "refused", counts.refused, counts.rows, by_person=by_person)
     usual["revised_largest"] = max(usual.get("revised_largest", 0.0), float(counts.revised))
+    all_refused = counts.rows == counts.refused
+    usual["refused_run"] = usual.get("refused_run", 0.0) + counts.rows if all_refused else 0.0
     contract = replace(contract, usual=usual)
     for column in contract.columns:
         own: Mapping[str, float] = column.usual

@@ -26,8 +26,8 @@ from okawari.schema.calendar import Calendar
 class Checked:
     """A checked table: `good` readings, and `refused` rows unchanged, with a column `reason`.
 
-    Columns are float64 numbers or words (`str`, or None). The readings of a series have a time, ascending and unique;
-    records keep their order. `new_words` has, by column, the words that the case does not know, in the order of
+    Columns are float64 numbers, words (`str`, or None) or dates. The readings of a series have a time, ascending and
+    unique; records keep their order. `new_words` has, by column, the words that the case does not know, in the order of
     appearance, each with its number of valid rows. `notes` are sentences about how the table was read.
     """
 
@@ -161,5 +161,5 @@ def _clear_missing(raw: pd.DataFrame, case: Case, columns: Sequence[Column], wri
 
 def _convert(raw: pd.DataFrame, case: Case, columns: tuple[Column, ...], writing: Writing) -> pd.DataFrame:
     times = {name: writing.read_times(raw[name]) for name in case.time_columns}
-    parsed = {column.name: column.parse(raw[column.name], writing.read_numbers) for column in columns}
+    parsed = {column.name: writing.read_column(raw[column.name], column) for column in columns}
     return pd.DataFrame({**times, **parsed})

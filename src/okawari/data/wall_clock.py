@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 def localize(times: pd.Series, zone: str) -> pd.Series:
     """Times on a zone's clocks as UTC, without zone; a time that the clocks skip becomes missing.
 
+    A midnight that they skip, as in Beirut and Cairo, is a date, and becomes the first time of its day.
+
     Of two readings of a repeated hour, the first row is before the change and the second one after it: from the row
     where times of that hour repeat or go back. In a table that descends in time it is the other way round.
 
@@ -25,8 +27,17 @@ def localize(times: pd.Series, zone: str) -> pd.Series:
         return times
     is_first = _find_first(times, zone)
     aware = times.dt.tz_localize(zone, ambiguous=is_first, nonexistent="NaT")
+    aware = aware.fillna(_begin_days(times[aware.isna()], zone))
     found: pd.Series = aware.dt.tz_convert("UTC").dt.tz_localize(None)
     return found
+
+
+def _begin_days(times: pd.Series, zone: str) -> pd.Series:
+    """The first time of each day of which midnight is given; missing for other times and for days that are skipped."""
+    midnights = times[times.eq(times.dt.normalize())]
+    moved = midnights.dt.tz_localize(zone, ambiguous=np.ones(len(midnights), dtype=bool), nonexistent="shift_forward")
+    begun: pd.Series = moved[moved.dt.tz_localize(None).dt.normalize().eq(midnights)]
+    return begun
 
 
 def _find_first(times: pd.Series, zone: str) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from okawari.case import Case
+from okawari.case import Case, Column
 from okawari.data.file_format import PLAIN, FileFormat
 from okawari.data.number_format import parse_numbers
 from okawari.data.tabular import RawTable
@@ -32,6 +32,13 @@ class Writing:
     def read_times(self, values: pd.Series) -> pd.Series:
         """The values as UTC times without zone; what is no time is missing."""
         return parse_times(values, self.time_format, self.zone)
+
+    def read_column(self, values: pd.Series, column: Column) -> pd.Series:
+        """The values of a column: float64, words, or UTC times to the microsecond, as they are stored."""
+        if column.date:
+            times: pd.Series = self.read_times(values).dt.floor("us")
+            return times
+        return column.parse(values, self.read_numbers)
 
     def clear_missing(self, values: pd.Series, words: Sequence[str] = ()) -> pd.Series:
         """The values with None for each empty field: nothing, only spaces, or one of the words that mean that."""

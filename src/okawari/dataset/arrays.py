@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.case import Case, Column
-from okawari.dataset.calendar_features import append_calendar
+from okawari.dataset.calendar_features import append_calendar, compute_dates
 from okawari.errors import InvalidInput
-from okawari.schema.columns import find_words
+from okawari.schema.columns import find_dates, find_words
 from okawari.schema.imputation import fill_forward
 
 
@@ -35,12 +35,34 @@ def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
         raise InvalidInput(
             f"The readings lack {missing}; case {case.name} reads {list(case.column_names)}. Add these columns."
         )
-    frame = encode_words(frame, case)
+    frame, further = _measure_dates(encode_words(frame, case), case)
     readings = np.column_stack(
         [to_numbers(frame, column.name, may_miss=case.may_miss(column)) for column in case.columns]
     )
     _require_positive(readings, case)
+    readings = np.concatenate([readings, *further], axis=1)
     return append_calendar(readings, frame[case.time].to_numpy(), case) if case.calendar_features else readings
+
+
+def _measure_dates(frame: pd.DataFrame, case: Case) -> tuple[pd.DataFrame, list[NDArray[np.float64]]]:
+    """The readings with years in the place of dates, and the further numbers of each column of dates."""
+    dates = find_dates(case.columns)
+    measured = {column.name: compute_dates(read_dates(frame, column.name), column.name, case) for column in dates}
+    years = {name: numbers[:, 0] for name, numbers in measured.items()}
+    return frame.assign(**years), [numbers[:, 1:] for numbers in measured.values()]
+
+
+def read_dates(frame: pd.DataFrame, name: str) -> NDArray[np.datetime64]:
+    """A column of dates, UTC.
+
+    Raises:
+        InvalidInput: it holds other values.
+    """
+    if frame[name].dtype.kind != "M":
+        raise InvalidInput(
+            f"Column {name} has type {frame[name].dtype}; it must hold dates. Convert it when the data is read."
+        )
+    return frame[name].to_numpy(dtype="datetime64[ns]")
 
 
 def to_numbers(frame: pd.DataFrame, name: str, *, may_miss: bool = False) -> NDArray[np.float64]:

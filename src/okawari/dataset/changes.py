@@ -42,3 +42,17 @@ def compare_readings(
     new, revised = case.layout.find_changes(good, held, case.time, case.known_names, at)
     n_kept = len(revised) if from_source and case.layout.ends_early(good, held, case.time) else 0
     return Changes(new=new, revised=revised.iloc[: len(revised) - n_kept], kept_rows=n_kept)
+
+
+def count_filled(case: Case, revised: pd.DataFrame, held: pd.DataFrame | None) -> int:
+    """The revised readings that only fill in columns which no stored reading has a value of.
+
+    They are those of a case that has more columns since: the stored values stay as they are.
+    """
+    if held is None or held.empty or revised.empty:
+        return 0
+    absent = [name for name in case.known_names if held[name].isna().all()]
+    kept = [name for name in (*case.layout.storage_key(case.time), *case.known_names) if name not in absent]
+    if not absent:
+        return 0
+    return len(revised[kept].merge(held[kept].drop_duplicates(), on=kept))

@@ -47,9 +47,9 @@ def _compute(layout: DataLayout, readings: pd.DataFrame, case: Case, imputation:
 
 @_compute.register
 def _take_columns(layout: RecordLayout, readings: pd.DataFrame, case: Case, imputation: Imputation) -> pd.DataFrame:
-    frame = readings[[case.time, *case.column_names]].reset_index(drop=True)
+    frame = readings[[case.time, *case.feature_names]].reset_index(drop=True)
     words = {column.name: frame[column.name].fillna(_MISSING) for column in find_words(case.columns)}
-    medians = dict(zip(case.column_names, imputation.medians, strict=True))
+    medians = dict(zip((each.name for each in case.input_columns), imputation.medians, strict=True))
     lacking = [column.name for column in find_numbers(case.columns) if frame[column.name].isna().any()]
     numbers = {name: frame[name].fillna(medians[name]) for name in lacking}
     missing = {f"{name} missing": frame[name].isna().map({True: "yes", False: "no"}) for name in lacking}

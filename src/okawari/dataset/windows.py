@@ -172,7 +172,7 @@ def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> W
 
 def _fit_on_train(records: WindowSet, case: Case) -> Imputation:
     train = records.pick(order_windows(records, case))[: count_train(len(records), case)]
-    return fit_imputation(train.x_BTF[:, -1], case.columns)
+    return fit_imputation(train.x_BTF[:, -1], case.input_columns)
 
 
 def read_times(frame: pd.DataFrame, case: Case) -> NDArray[np.datetime64]:

@@ -24,7 +24,7 @@ from okawari.graph.function_stage import build_function_stage
 from okawari.graph.reading_stage import choose_smallest_input
 from okawari.graph.stages import OPSET, Constants, build_stage, ints, require_shape
 from okawari.graph.trees import build_trees_stage
-from okawari.models.cores import AffineCore, ConstantCore, Core, OnnxCore, TorchCore, TreesCore
+from okawari.models.cores import AffineCore, ConstantCore, Core, FirstKnownCore, OnnxCore, TorchCore, TreesCore
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +35,7 @@ _FOLD_LIMIT = 2**28
 
 @singledispatch
 def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
-    """Build the core's stage: one input, named "level", "levels", "w", "now" or "z", and the output `r` [B, H].
+    """Build the core's stage with one input, an output of the reading stage, and the output `r` [B, H].
 
     Raises:
         InvalidInput: the core was fitted for another history or horizon, or its function cannot be used.
@@ -84,6 +84,25 @@ def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
         "bias_H": core.bias_H.astype(np.float32),
     }
     return build_stage("affine", nodes, {core.reads: ("B", *dims)}, {"r": ("B", width)}, constants)
+
+
+@build_core_stage.register
+def _first_known_stage(core: FirstKnownCore, case: Case) -> onnx.ModelProto:
+    """Nodes that gather the carried levels, and replace them by known ones, the last of the places first."""
+    n_places, width = len(core.places_KH), case.task.width
+    require_shape("FirstKnownCore.places_KH", core.places_KH, (n_places, width))
+    nodes, taken = [helper.make_node("Gather", ["known", "carried"], [f"r/{n_places}"], axis=1)], f"r/{n_places}"
+    for place in reversed(range(n_places)):
+        out = f"r/{place}" if place else "r"
+        nodes += [
+            helper.make_node("Gather", ["known", f"places_{place}"], [f"{out}/own"], axis=1),
+            helper.make_node("IsNaN", [f"{out}/own"], [f"{out}/missing"]),
+            helper.make_node("Where", [f"{out}/missing", taken, f"{out}/own"], [out]),
+        ]
+        taken = out
+    known = {f"places_{place}": places_H for place, places_H in enumerate(core.places_KH)}
+    constants: Constants = {"carried": core.places_KH[0] + case.history, **known}
+    return build_stage("first_known", nodes, {"known": ("B", 2 * case.history)}, {"r": ("B", width)}, constants)
 
 
 def _measure_input(reads: str, case: Case) -> tuple[int, ...]:

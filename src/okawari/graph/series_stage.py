@@ -29,24 +29,29 @@ _END = 2**63 - 1
 def build_series_stage(
     case: Case, outputs: Sequence[str], length: int | str, imputation: Imputation | None = None
 ) -> onnx.ModelProto:
-    """Build the stage with the input `x` [B, length, F]; `outputs` are among "z", "level", "levels", "w" and "now"."""
+    """Build the stage with the input `x` [B, length, F]; `outputs` are among "z", "level", "levels", "w", "known" and
+    "now". "known" has the moves of "w" with NaN for missing levels, then those of "w" itself.
+    """
     steps = length - 1 if isinstance(length, int) else "S"
     shapes: dict[str, Dims] = {
         "z": ("B", steps, case.n_features),
         "level": ("B", 1),
         "levels": ("B", length),
         "w": ("B", length),
+        "known": ("B", 2 * length if isinstance(length, int) else "T"),
         "now": ("B", case.task.width),
     }
     parts = [build_filling(case, imputation, length)]
     if "z" in outputs:
         parts.append(append_indicators(case, _build_features(case), skip_first=True))
-    if {"level", "levels", "w", "now"} & set(outputs):
+    if {"level", "levels", "w", "known", "now"} & set(outputs):
         parts.append(_build_levels(case))
     if "levels" in outputs:
         parts.append(([narrow(LEVELS, "levels")], {}))
-    if {"w", "now"} & set(outputs):
+    if {"w", "known", "now"} & set(outputs):
         parts.append(build_moves(case.task.window_transform))
+    if "known" in outputs:
+        parts.append(_build_known())
     if "now" in outputs:
         parts.append(build_state_part(case.task))
     nodes = [node for part_nodes, _ in parts for node in part_nodes]
@@ -63,6 +68,17 @@ def _build_levels(case: Case) -> Part:
     ]
     target = np.array(case.column_names.index(case.target.name), dtype=np.int64)
     return nodes, {"level/target": target, "level/newest": ints(-1)}
+
+
+def _build_known() -> Part:
+    """Nodes from the moves "w" to "known"."""
+    nodes = [
+        helper.make_node("Gather", ["x", "level/target"], ["known/levels"], axis=2),
+        helper.make_node("IsNaN", ["known/levels"], ["known/missing"]),
+        helper.make_node("Where", ["known/missing", "known/nothing", "w"], ["known/own"]),
+        helper.make_node("Concat", ["known/own", "w"], ["known"], axis=1),
+    ]
+    return nodes, {"known/nothing": np.array(np.nan, dtype=np.float32)}
 
 
 def _build_features(case: Case) -> Part:

@@ -31,7 +31,7 @@ def build_record_stage(case: Case, imputation: Imputation | None = None) -> onnx
     filling, medians = build_filling(case, imputation)
     features = _expand_labels(case) if any(column.labels for column in case.columns) else _pass_on(case)
     nodes, constants = append_indicators(case, features, skip_first=False)
-    inputs: dict[str, Dims] = {"x": ("B", 1, len(case.columns))}
+    inputs: dict[str, Dims] = {"x": ("B", 1, len(case.input_columns))}
     return build_stage("reading", [*filling, *nodes], inputs, {"z": dims}, {**medians, **constants})
 
 
@@ -43,12 +43,12 @@ def _expand_labels(case: Case) -> Part:
     """Nodes from the readings, in which missing words are NaN, to the features of all columns."""
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, NDArray[Any]] = {}
-    for place, column in enumerate(case.columns):
+    for place, column in enumerate(case.input_columns):
         constants[f"z/place_{place}"] = np.array([place], dtype=np.int64)
         gathered = [name_readings(case), f"z/place_{place}"]
         nodes.append(helper.make_node("Gather", gathered, [f"z/column_{place}"], axis=2))
         nodes += _expand(column.head, place, constants)
-    parts = [f"z/part_{place}" for place in range(len(case.columns))]
+    parts = [f"z/part_{place}" for place in range(len(case.input_columns))]
     return [*nodes, helper.make_node("Concat", parts, [name_features(case)], axis=2)], constants
 
 

@@ -16,11 +16,12 @@ from okawari.case import Case
 from okawari.contract.case_words import apply_words, read_words
 from okawari.contract.editions import find_rescaling
 from okawari.contract.usual import Counts
-from okawari.dataset.changes import Changes, compare_readings
+from okawari.dataset.changes import Changes, compare_readings, count_filled
 from okawari.policy.decision import Verdict
 from okawari.storage import delivery_log, quarantine, snapshots
 from okawari.storage.contracts import load_contract
 from okawari.storage.delivery_log import Delivery, State
+from okawari.storage.reading_rows import lay_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class Origin:
     ends_cut: bool | None = None
     notes: tuple[str, ...] = ()
     """What differs from how the case says that its files are written."""
+    remarks: tuple[str, ...] = ()
+    """What else a person should know of the columns; it changes the meaning of no value."""
     unused: tuple[str, ...] = ()
     """Columns of the table that the case does not use."""
 
@@ -137,7 +140,12 @@ def _has_other_values(case: Case, good: pd.DataFrame, rows: pd.DataFrame, known:
 def _read_rows(case: Case, kept: Delivery, good: pd.DataFrame) -> pd.DataFrame:
     """The valid rows of a kept delivery; none of them, in the columns of `good`, where it has none."""
     names = [*case.time_columns, *case.known_names]
-    return delivery_log.unpack_rows(kept.content, case.time)[names] if kept.content else good.iloc[:0][names]
+    return (_unpack(case, kept) if kept.content else good.iloc[:0])[names]
+
+
+def _unpack(case: Case, kept: Delivery) -> pd.DataFrame:
+    """The valid rows of a kept delivery in the columns that the case has by now; those it lacked are missing."""
+    return lay_out(case, delivery_log.unpack_rows(kept.content or b"", case.time))
 
 
 def _key_rows(case: Case, rows: pd.DataFrame) -> NDArray[np.uint64]:
@@ -184,12 +192,14 @@ def _count(case: Case, changes: Changes, refused: pd.DataFrame, stored: pd.DataF
         name: int(changed[name].isna().sum()) + (int(whole[name].isna().sum()) if name in whole else 0)
         for name in case.known_names
     }
+    filled = count_filled(case, changes.revised, stored)
     return Counts(
         rows=len(changed) + len(refused),
         refused=len(refused),
         missing={name: n for name, n in missing.items() if n},
         new_words=_count_new_words(case, changed),
-        revised=len(changes.revised),
+        revised=len(changes.revised) - filled,
+        filled=filled,
         stored=0 if stored is None else len(stored),
     )
 
@@ -203,7 +213,7 @@ def _count_new_words(case: Case, rows: pd.DataFrame) -> dict[str, int]:
 
 def unpack_delivery(case: Case, delivery: Delivery, now: datetime) -> Arrived:
     """The rows of a kept delivery, compared with what is stored now."""
-    rows = delivery_log.unpack_rows(delivery.content or b"", case.time)
+    rows = _unpack(case, delivery)
     stored, refused = snapshots.find_stored(case), _read_refused(delivery)
     if delivery.state == State.WAITING and stored is not None:
         rows = _drop_stored(case, rows, stored)
@@ -232,7 +242,8 @@ def _read_refused(delivery: Delivery) -> pd.DataFrame:
 def read_origin(delivery: Delivery) -> Origin:
     """Where a stored delivery came from."""
     facts = delivery.facts["origin"]
-    return Origin(**{**facts, "notes": tuple(facts["notes"]), "unused": tuple(facts.get("unused", ()))})
+    sentences = {name: tuple(facts.get(name, ())) for name in ("notes", "remarks", "unused")}
+    return Origin(**{**facts, **sentences})
 
 
 def describe_arrival(case: Case, arrived: Arrived, origin: Origin, now: datetime) -> Delivery:

@@ -59,7 +59,7 @@ class Taken:
     @property
     def new_rows(self) -> int:
         """Stored readings that are new."""
-        return self.counts.rows - self.counts.refused - self.counts.revised
+        return self.counts.new
 
 
 # --- taking a delivery --------------------------------------------------------------------------------------------
@@ -146,8 +146,9 @@ def _announce(case: Case, decision: Decision, arrived: Arrived, snapshot: Snapsh
     counts = arrived.counts
     facts = {
         "rows": snapshot.rows,
-        "new": counts.rows - counts.refused - counts.revised,
+        "new": counts.new,
         "revised": counts.revised,
+        "filled": counts.filled,
         "quarantined": counts.refused,
     }
     recorded = replace(decision, facts={**decision.facts, **facts})

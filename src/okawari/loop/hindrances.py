@@ -45,13 +45,18 @@ def _require_serviceable(case: Case, version: str) -> None:
 
 def _require_columns(case: Case, trained: dict[str, Any], version: str) -> None:
     """The columns have the names and the kinds of the training; their words are those of the graph's dictionary."""
-    came = [_name_kind(column["name"], "word" if column["labels"] else "number") for column in trained["columns"]]
+    came = [_name_kind(column["name"], _read_kind(column)) for column in trained["columns"]]
     needs = [_name_kind(column.name, column.kind) for column in case.columns]
     if came != needs:
         raise InvalidInput(
             f"Version {version} was trained on the columns {', '.join(came)}; case {case.name} has "
             f"{', '.join(needs)}. Choose another version or train the case again."
         )
+
+
+def _read_kind(column: dict[str, Any]) -> str:
+    """The kind of a column in a training record."""
+    return "word" if column["labels"] else "date" if column.get("date") else "number"
 
 
 def _name_kind(name: str, kind: str) -> str:

@@ -12,6 +12,7 @@ from okawari.case import Case
 from okawari.contract.case_words import start_contract
 from okawari.contract.contract import Contract, TimeMeaning
 from okawari.contract.editions import rebase_contract
+from okawari.contract.gaps import find_far_times
 from okawari.contract.levels import Shift
 from okawari.contract.moves import Jump
 from okawari.contract.usual import (
@@ -49,11 +50,20 @@ def gather_facts(case: Case, contract: Contract | None, arrived: Arrived, origin
         moved=moved,
         edition=edition,
         new_shares={column.name: column.new_share for column in find_words(case.known_columns)},
+        far_times=_find_far_times(case, arrived),
         ends_cut=bool(origin.ends_cut),
         notes=origin.notes,
+        remarks=origin.remarks,
         unused=[] if contract is None else [name for name in origin.unused if name not in _list_unused(contract)],
         unjudged=[] if contract is None or arrived.changed.empty else list_unjudged(contract, case),
     )
+
+
+def _find_far_times(case: Case, arrived: Arrived) -> str:
+    stored = snapshots.find_stored(case)
+    if stored is None or not case.key_columns:
+        return ""
+    return find_far_times(stored[case.time], arrived.changed[case.time])
 
 
 def _list_unused(contract: Contract) -> list[str]:
@@ -151,6 +161,7 @@ def learn_delivery(case: Case, lesson: Lesson) -> None:
             contract,
             delivery=lesson.delivery.key,
             edition=origin.edition or contract.edition,
+            remarks=(*contract.remarks, *origin.remarks),
             time=_describe_time(case),
             dialect=_learn_dialect(contract.dialect, case, origin),
         )

@@ -45,6 +45,15 @@ class AffineCore:
 
 
 @dataclass(frozen=True)
+class FirstKnownCore:
+    """For each column of an answer, the first centred level that is known among the readings of a window at
+    `places_KH`, in order; where none of these K is known, the level that is carried forward to the first of them.
+    """
+
+    places_KH: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class TorchCore:
     """A torch module from the input that `reads` names to `r_BH` (labels as logits), with all scaling inside."""
 
@@ -106,7 +115,7 @@ class OnnxCore:
         )
 
 
-Core = ConstantCore | AffineCore | TorchCore | TreesCore | OnnxCore
+Core = ConstantCore | AffineCore | FirstKnownCore | TorchCore | TreesCore | OnnxCore
 """The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 

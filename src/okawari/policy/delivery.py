@@ -8,6 +8,7 @@ that cannot be read at all is refused earlier. What holds a delivery:
     refused, missing    a share of rows that the usual share does not explain: the Chernoff bound of the binomial tail
                  is below `ALPHA` for twice the usual share, or for `FLOOR`, whichever is larger
     new words    more than `Column.new_share` of the rows, and at least `FEW_NEW` of them
+    times        a reading before or after the stored ones, by more than their whole span
     cut          the file ends within its last line, where the contract knows it to end with a line end
     format       times, numbers or fields are written in another single format than recorded
 """
@@ -56,9 +57,13 @@ class DeliveryFacts:
     edition: Edition | None = None
     new_shares: Mapping[str, float] = field(default_factory=dict)
     """`Column.new_share` of the columns of words."""
+    far_times: str = ""
+    """That a reading lies far from the stored times, as a sentence; else empty."""
     ends_cut: bool = False
     notes: Sequence[str] = ()
     """What differs from how the table's files have been written, one sentence each."""
+    remarks: Sequence[str] = ()
+    """What is said of the columns; it holds nothing."""
     unused: Sequence[str] = ()
     """Columns that the case does not use and earlier deliveries did not have."""
     unjudged: Sequence[str] = ()
@@ -95,6 +100,10 @@ def _explain_accepted(facts: DeliveryFacts, *, is_first: bool) -> str:
         sentences.append(f"the case does not use {_list_names(facts.unused)}, which the table has not had before")
     if facts.unjudged and not is_first:
         sentences.append(f"too little history to judge the level of {_list_names(facts.unjudged)}")
+    if counts.filled:
+        sentences.append(f"{counts.filled:,} stored rows got values of columns that the case has since")
+    if not is_first:
+        sentences += facts.remarks
     return "; ".join(sentences)
 
 
@@ -122,15 +131,25 @@ def _list_findings(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[s
             f"{contract.usual.get('revised_largest', 0.0):,.0f} were. If the source has published a new edition of its "
             "history, read it with --new-edition",
         )
-    if is_unusual(counts.refused, counts.rows, read_share(contract.usual, "refused")):
-        usual = read_share(contract.usual, "refused")
-        yield "refused", f"{_describe(counts.refused, counts.rows, usual, 'refused')}; first: {facts.first_refusal}"
+    yield from _find_refused(contract, facts)
+    if facts.far_times:
+        yield "times", facts.far_times
     yield from _list_columns(contract, facts)
     if facts.ends_cut and contract.dialect.get("ends_cut") != "yes":
         yield "cut", "the file ends within its last line, so its last row may be cut"
     for note in facts.notes:
         if note not in contract.dialect.get(ACCEPTED_NOTES, ""):
             yield "format", note
+
+
+def _find_refused(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[str, str]]:
+    """Too many refused rows. Where all are, those of the wholly refused deliveries just before count as well."""
+    counts, usual = facts.counts, read_share(contract.usual, "refused")
+    before = int(contract.usual.get("refused_run", 0.0)) if counts.refused == counts.rows else 0
+    refused, rows = counts.refused + before, counts.rows + before
+    if is_unusual(refused, rows, usual):
+        since = " since the last valid one" if before else ""
+        yield "refused", f"{_describe(refused, rows, usual, 'refused')}{since}; first: {facts.first_refusal}"
 
 
 def _list_columns(contract: Contract, facts: DeliveryFacts) -> Iterator[tuple[str, str]]:

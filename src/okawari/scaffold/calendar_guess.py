@@ -64,7 +64,7 @@ def describe_zone(values: pd.Series, zone: str) -> str:
         zone: the stated zone; empty if none is stated.
     """
     texts = values[values.map(lambda value: isinstance(value, str)).astype(bool)]
-    offsets = sorted({found for found in texts.str.extract(_OFFSET, expand=False).dropna()}) if len(texts) else []
+    offsets = sorted(set(texts.str.extract(_OFFSET, expand=False).dropna())) if len(texts) else []
     if zone:
         return f"Days and months are those of {zone}."
     if set(offsets) - {"Z", "+00:00", "+0000", "+00"}:

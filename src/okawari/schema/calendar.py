@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -155,7 +156,7 @@ class Calendar:
     @property
     def _time_of_day(self) -> int:
         """Nanoseconds after local midnight at which steps begin."""
-        return 0 if self.anchor is None else int(_to_ns(self._anchor_local)[0] % _DAY_NS)
+        return 0 if self.anchor is None else _find_time_of_day(self.anchor, self.zone)
 
     @property
     def _first_place(self) -> int:
@@ -173,7 +174,8 @@ class Calendar:
         days_N = local_N.astype("datetime64[D]")
         places_N = self._grid.number(days_N)
         is_off = self._grid.day(places_N) != days_N
-        return np.stack([is_off.astype(np.int64), _to_ns(local_N) % _DAY_NS, places_N % step.count], axis=1)
+        passed_N = _measure_time_of_day(times_N, self.zone)
+        return np.stack([is_off.astype(np.int64), passed_N, places_N % step.count], axis=1)
 
 
 def require_zone(zone: str) -> None:
@@ -211,7 +213,8 @@ def to_utc(local_N: Times, zone: str) -> Times:
 
 
 def format_local(time: np.datetime64 | pd.Timestamp, zone: str = "UTC") -> str:
-    """A UTC time in the zone, in ISO 8601: local midnight as a date; with its offset from UTC, unless the zone is UTC.
+    """A UTC time in the zone, in ISO 8601: the begin of a day as a date; with its offset from UTC, unless that is the
+    zone.
 
     Example:
         >>> format_local(np.datetime64("2024-05-01T22:00"), "Europe/Berlin")
@@ -222,14 +225,42 @@ def format_local(time: np.datetime64 | pd.Timestamp, zone: str = "UTC") -> str:
     at = pd.Timestamp(time)
     if zone != "UTC":
         at = at.tz_localize("UTC").tz_convert(zone)
-    return f"{at:%Y-%m-%d}" if at == at.normalize() else at.isoformat()
+    return f"{at:%Y-%m-%d}" if begins_day(_to_times(at), zone)[0] else at.isoformat()
+
+
+def begins_day(times_N: Times, zone: str) -> NDArray[np.bool_]:
+    """Whether each UTC time is the first of its local day: midnight, or the time after one that the clocks skip.
+
+    Example:
+        >>> midnight_is_skipped = np.array(["2024-03-30T22:00"], dtype="datetime64[ns]")
+        >>> begins_day(midnight_is_skipped, "Asia/Beirut").tolist()
+        [True]
+    """
+    local_N = to_local(times_N, zone)
+    days_N = local_N.astype("datetime64[D]").astype("datetime64[ns]")
+    is_midnight_N: NDArray[np.bool_] = local_N == days_N
+    if zone == "UTC" or is_midnight_N.all():
+        return is_midnight_N
+    is_first_N: NDArray[np.bool_] = is_midnight_N | (to_utc(days_N, zone) == times_N)
+    return is_first_N
+
+
+def _measure_time_of_day(times_N: Times, zone: str) -> NDArray[np.int64]:
+    """Nanoseconds after midnight on the zone's clocks; 0 for the begin of a day."""
+    passed_N: NDArray[np.int64] = _to_ns(to_local(times_N, zone)) % _DAY_NS
+    return np.where(begins_day(times_N, zone), 0, passed_N)
+
+
+@lru_cache
+def _find_time_of_day(anchor: int, zone: str) -> int:
+    """The time of day of an anchor; each use of a calendar asks for it."""
+    return int(_measure_time_of_day(np.array([anchor], dtype="datetime64[ns]"), zone)[0])
 
 
 def format_times(times_N: Times, zone: str = "UTC") -> list[str]:
-    """UTC times in the zone, in ISO 8601: dates if all are local midnights, else times with their offset, if any."""
-    local_N = to_local(times_N, zone)
-    if (local_N == local_N.astype("datetime64[D]")).all():
-        days: list[str] = local_N.astype("datetime64[D]").astype(str).tolist()
+    """UTC times in the zone, in ISO 8601: dates if all begin a local day, else times with their offset, if any."""
+    if begins_day(times_N, zone).all():
+        days: list[str] = to_local(times_N, zone).astype("datetime64[D]").astype(str).tolist()
         return days
     at = pd.DatetimeIndex(times_N)
     return [time.isoformat() for time in (at if zone == "UTC" else at.tz_localize("UTC").tz_convert(zone))]
@@ -249,4 +280,4 @@ def _to_times(time: np.datetime64 | datetime | pd.Timestamp) -> Times:
     return np.array([at.tz_convert("UTC").tz_localize(None) if at.tz is not None else at], dtype="datetime64[ns]")
 
 
-__all__ = ["Calendar", "Days", "Times", "format_local", "require_zone", "to_local", "to_utc"]
+__all__ = ["Calendar", "Days", "Times", "begins_day", "format_local", "require_zone", "to_local", "to_utc"]

@@ -79,6 +79,27 @@ class Weekday:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Year:
+    """The year as a number."""
+
+    name: str = "year"
+    ahead: int = 1
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Itself."""
+        return (self.name,)
+
+    def measure(self, local_N: Times) -> Numbers:
+        """Such as 2024."""
+        return local_N.astype("datetime64[Y]").astype(np.float64)[:, None] + 1970
+
+
+@dataclass(frozen=True, kw_only=True)
 class Month:
     """The month as a place on the circle of a year: sine and cosine."""
 
@@ -141,6 +162,12 @@ class Holiday:
     def measure(self, local_N: Times) -> Numbers:
         """1 on a holiday, else 0."""
         return np.isin(local_N.astype("datetime64[D]"), list_holidays(self.country)).astype(np.float64)[:, None]
+
+
+def list_date_features(name: str) -> tuple[CalendarFeature, ...]:
+    """The features of a column of dates, the year first."""
+    kinds: dict[str, type[Year | Month | Weekday]] = {"year": Year, "month": Month, "weekday": Weekday}
+    return tuple(kind(name=f"{name}_{part}", ahead=0) for part, kind in kinds.items())
 
 
 def _place_on_circle(places_N: NDArray[np.int64], n_places: int) -> Numbers:

@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 from okawari.errors import InvalidInput, require
 from okawari.schema.heads import Head, LabelHead, NumberHead
 
+ColumnKind = Literal["number", "word", "date"]
+"""What a column holds."""
 Missing = Literal["refuse", "allow"]
 """What becomes of an empty field: its row is refused, or it is a value."""
 BOOLEANS = ("false", "true")
 """The words of a boolean column, in the order of their places."""
 _MOST_SHOWN = 20
+_MOST_DATE_CHARS = 26
+"""Longest name of a date column, so that those of its features are not longer than a name may be."""
 _TRUTHS = {"false": "false", "true": "true", "0": "false", "1": "true"}
 MAX_WORD_CHARS = 200
 """Longest word in a request."""
@@ -36,6 +40,10 @@ class Column:
     the labels "false" and "true", and is true or false in JSON. `n_first` counts the labels that the column had at
     first, where the contract has learned more since; a case file leaves it out.
 
+    A `date` column of a record holds days or times: ISO 8601 in JSON, and written as the time column in files. It
+    becomes features: the year, the place of the month on the circle of a year, and the weekday, all in the zone of the
+    case.
+
     With `missing="allow"`, an empty field is a value of its own; else the row is refused. `missing_words` are further
     texts that mean an empty field, such as "NA". `new_share` is the largest share of a delivery's rows that may hold
     words which the column did not have before.
@@ -49,6 +57,7 @@ class Column:
     integer: bool = False
     labels: tuple[str, ...] = ()
     boolean: bool = False
+    date: bool = False
     n_first: int = 0
     missing: Missing = "refuse"
     missing_words: tuple[str, ...] = ()
@@ -67,10 +76,25 @@ class Column:
         low = self.above if self.above is not None else self.minimum
         if low is not None and self.maximum is not None:
             require(low <= self.maximum, f"Column {self.name} allows no value: lower bound {low} > {self.maximum}.")
+        if self.date:
+            self._check_date()
         if self.boolean:
             self._name_booleans()
         if self.labels:
             self._check_labels()
+
+    def _check_date(self) -> None:
+        others = (self.boolean, self.labels, self.integer, self.unit)
+        require(
+            not any(others) and (self.above, self.minimum, self.maximum) == (None, None, None),
+            f"Column {self.name} holds dates and has a unit, labels, bounds or another kind; a date has none of these. "
+            "Leave them out.",
+        )
+        require(
+            len(self.name) <= _MOST_DATE_CHARS,
+            f"Column {self.name} holds dates and has a name of {len(self.name)} letters; its features are named after "
+            f"it, so use at most {_MOST_DATE_CHARS}.",
+        )
 
     def _name_booleans(self) -> None:
         require(
@@ -113,7 +137,7 @@ class Column:
     @property
     def expected(self) -> str:
         """Description of a valid value."""
-        return self._describe_words() if self.labels else "a number"
+        return self._describe_words() if self.labels else "a date" if self.date else "a number"
 
     def _describe_words(self) -> str:
         if self.boolean:
@@ -131,6 +155,8 @@ class Column:
         """
         if self.labels:
             return f"{self.name} is {self._describe_words()}"
+        if self.date:
+            return f"{self.name} is a date or a time, ISO 8601, such as 2024-12-31"
         limits = {"above": self.above, "at least": self.minimum, "at most": self.maximum}
         bounds = " and ".join(f"{word} {limit:.15g}" for word, limit in limits.items() if limit is not None)
         kind = "a whole number" if self.integer else "a number"
@@ -153,9 +179,9 @@ class Column:
         return self.missing == "allow"
 
     @property
-    def kind(self) -> Literal["number", "word"]:
+    def kind(self) -> ColumnKind:
         """What the column holds."""
-        return "word" if self.labels else "number"
+        return "word" if self.labels else "date" if self.date else "number"
 
     @property
     def takes_new_words(self) -> bool:
@@ -245,7 +271,12 @@ def find_words(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 def find_numbers(columns: Sequence[Column]) -> tuple[Column, ...]:
     """The columns of numbers among these."""
-    return tuple(column for column in columns if not column.labels)
+    return tuple(column for column in columns if column.kind == "number")
+
+
+def find_dates(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns of dates among these."""
+    return tuple(column for column in columns if column.date)
 
 
 def read_boolean(word: str | None) -> str | None:

@@ -23,6 +23,8 @@ _SECOND_US = 1_000_000
 class TimedRecordLayout(RecordLayout):
     """Independent records in order of their own time. Two records are equal if their values and their seconds are."""
 
+    holdout_choice = ""
+
     def time_columns(self, time: str) -> tuple[str, ...]:
         """The time column."""
         return (time,)

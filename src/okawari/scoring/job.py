@@ -24,7 +24,7 @@ import pandas as pd
 from okawari.case import Case
 from okawari.data.chunked_reader import Chunk, count_rows, require_ending
 from okawari.data.file_format import NOTHING_STATED, Stated
-from okawari.data.validation import require_columns
+from okawari.data.validation import count_new_words, require_columns
 from okawari.dataset.arrays import find_levels, is_absent
 from okawari.errors import DataRefused, InvalidInput
 from okawari.graph.dictionary import know_graph
@@ -161,13 +161,14 @@ def _score_chunk(job: _Job, chunk: Chunk, before: Progress) -> tuple[pd.DataFram
     reasons |= _join_reasons(unfit, filtered.reasons)
     refused = show_refused(chunk, reasons).reindex(columns=list(lay_out_refused(case)))
     first = before.scored.first_reason or (f"row {min(reasons)}: {reasons[min(reasons)]}" if reasons else "")
-    scored = Scored(
+    scored = replace(
+        before.scored,
         rows=before.scored.rows + len(chunk),
         answered=before.scored.answered + len(answers),
         refused=before.scored.refused + len(refused),
         early=before.scored.early + len(chunk) - len(answers) - len(refused),
         first_reason=first,
-    )
+    ).add_words(count_new_words(good[good.index.isin(answers.index)], case))
     carried = known.iloc[max(0, len(known) - questions.n_before) :]
     return answers, refused, replace(before, scored=scored, carried=carried, last_row=chunk.last)
 

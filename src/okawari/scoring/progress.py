@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,12 +21,31 @@ class Scored:
     refused: int = 0
     early: int = 0
     first_reason: str = ""
+    new_words: Mapping[str, int] = field(default_factory=dict)
+    """By column, the answered rows with a word that the model does not know."""
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """By column, the first of these words."""
 
     @property
     def reason(self) -> str:
         """The outcome as one sentence with its numbers."""
         counts = f"{self.answered} of {self.rows} rows answered, {self.early} too early for a window"
-        return counts + (f", {self.refused} refused; first: {self.first_reason}" if self.refused else "")
+        refused = f", {self.refused} refused; first: {self.first_reason}" if self.refused else ""
+        return counts + refused + self._describe_words()
+
+    def _describe_words(self) -> str:
+        found = [
+            f"{n:,} {'rows have' if n > 1 else 'row has'} a word of {name} that the model does not know, such as "
+            f"{self.examples[name]!r}"
+            for name, n in self.new_words.items()
+        ]
+        return f"; {', '.join(found)}; they are answered as any word that it has not learned" if found else ""
+
+    def add_words(self, found: Mapping[str, Mapping[str, int]]) -> Scored:
+        """The counts with further rows of unknown words: by column, each word with its number of rows."""
+        counts = {name: self.new_words.get(name, 0) + sum(words.values()) for name, words in found.items()}
+        firsts = {name: next(iter(words)) for name, words in found.items()}
+        return replace(self, new_words={**self.new_words, **counts}, examples={**firsts, **self.examples})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +89,7 @@ class Progress:
 
 def empty_rows(case: Case) -> pd.DataFrame:
     """No readings, with the columns of a question."""
-    values = {name: pd.Series(dtype="float64") for name in case.column_names}
+    kinds = {"number": "float64", "word": "object", "date": "datetime64[ns]"}
+    values = {column.name: pd.Series(dtype=kinds[column.kind]) for column in case.columns}
     times = {name: pd.Series(dtype="datetime64[ns]") for name in case.time_columns}
     return pd.DataFrame({**times, **values})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -62,6 +62,13 @@ def check_case(case: Case) -> list[str]:
     contract = load_contract(case.name)
     require_meaning(case, contract)
     return describe_changes(case, contract)
+
+
+def list_unsaid(case_name: str, remarks: Iterable[str]) -> tuple[str, ...]:
+    """The remarks on a table's columns that no stored delivery has had."""
+    contract = load_contract(case_name)
+    said = () if contract is None else contract.remarks
+    return tuple(remark for remark in dict.fromkeys(remarks) if remark not in said)
 
 
 def know_case(case: Case, readings: pd.DataFrame) -> Case:

@@ -161,9 +161,10 @@ def pack_rows(rows: pd.DataFrame) -> bytes:
 
 
 def unpack_rows(content: bytes, time: str) -> pd.DataFrame:
-    """The readings that `pack_rows` wrote, with a time column of nanoseconds."""
+    """The readings that `pack_rows` wrote, with times and dates in nanoseconds."""
     frame: pd.DataFrame = parquet.read_table(io.BytesIO(content)).to_pandas()
-    return frame.astype({time: "datetime64[ns]"})
+    dates = [name for name in frame.columns if frame[name].dtype.kind == "M"]
+    return frame.astype(dict.fromkeys([time, *dates], "datetime64[ns]"))
 
 
 def _read(row: Mapping[Any, Any]) -> Delivery:

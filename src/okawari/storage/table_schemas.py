@@ -11,8 +11,9 @@
     deliveries   key key             what arrived at once, with its verdict; as Parquet, the rows of a delivery that is
                                      held, waits or was discarded
 
-The columns of readings are those of the case: a time, float64 numbers, and words as text. `label` of a prediction is
-its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no value.
+The columns of readings are those of the case: a time, float64 numbers, words as text, and dates as times. `label` of a
+prediction is its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no
+value.
 """
 
 from __future__ import annotations

@@ -153,6 +153,11 @@ def check_coverage(task: str, share: float) -> None:
 def check_series(name: str, columns: Sequence[Column], features: Sequence[Feature]) -> None:
     """Check that a series has features and only numbers."""
     require(bool(features), f"Case {name} has no features; a series needs at least one. Name one.")
+    dates = [column.name for column in columns if column.date]
+    require(
+        not dates,
+        f"Case {name} is a series with dates in {dates}; its own times are its only ones. Leave these columns out.",
+    )
     labelled = [column.name for column in columns if column.labels]
     require(
         not labelled, f"Case {name} is a series with labels in {labelled}; a series takes numbers. Use numbers there."
