@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okawari.data.time_format import parse_times
 from okawari.formats import format_share
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable
@@ -79,6 +80,10 @@ def _is_empty(values: pd.Series, column: Profile) -> pd.Series:
 
 def _read(values: pd.Series, column: Profile, hints: Hints, *, as_words: bool) -> NDArray[np.float64]:
     """Numbers, or a number for each different word; NaN for a missing value."""
+    if column.kind == "times":
+        times = parse_times(values, column.time_format, hints.zone)
+        since = (times - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+        return np.asarray(since, dtype=np.float64)
     if not as_words:
         return hints.read_numbers(values).to_numpy()
     places, _ = pd.factorize(values.mask(_is_empty(values, column)).map(spell_label, na_action="ignore"))
