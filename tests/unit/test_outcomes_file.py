@@ -150,7 +150,9 @@ def test_labels_are_recorded_as_words(home: Path, tmp_path: Path) -> None:
 def test_a_label_that_the_case_does_not_have_is_refused(home: Path, tmp_path: Path) -> None:
     case = replace(load_case("blobs"), name="shop")
     _answer(case, ONE, None, None)
-    done = record_file(case, _write(tmp_path / "truth.csv", id=[ONE, ONE], index=["0", "1"], value=["north_east", "South"]))
+    done = record_file(
+        case, _write(tmp_path / "truth.csv", id=[ONE, ONE], index=["0", "1"], value=["north_east", "South"])
+    )
     assert (done.accepted, done.refused) == (1, 1)
     assert "value is 'South'; " in done.reasons[2]
 

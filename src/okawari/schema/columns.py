@@ -23,7 +23,7 @@ Missing = Literal["refuse", "allow"]
 BOOLEANS = ("false", "true")
 """The words of a boolean column, in the order of their places."""
 _MOST_SHOWN = 20
-_MOST_DATE_CHARS = 26
+MAX_DATE_CHARS = 26
 """Longest name of a date column, so that those of its features are not longer than a name may be."""
 MAX_WORD_CHARS = 200
 """Longest word in a request."""
@@ -91,9 +91,9 @@ class Column:
             "Leave them out.",
         )
         require(
-            len(self.name) <= _MOST_DATE_CHARS,
+            len(self.name) <= MAX_DATE_CHARS,
             f"Column {self.name} holds dates and has a name of {len(self.name)} letters; its features are named after "
-            f"it, so use at most {_MOST_DATE_CHARS}.",
+            f"it, so use at most {MAX_DATE_CHARS}.",
         )
 
     def _name_booleans(self) -> None:
