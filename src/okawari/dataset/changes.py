@@ -8,6 +8,7 @@ from datetime import datetime
 import pandas as pd
 
 from okawari.case import Case
+from okawari.schema import added_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +46,10 @@ def compare_readings(
 
 
 def count_filled(case: Case, revised: pd.DataFrame, held: pd.DataFrame | None) -> int:
-    """The revised readings that only fill in columns which no stored reading has a value of.
+    """The revised readings that only fill in columns which the case got after the stored readings.
 
-    They are those of a case that has more columns since: the stored values stay as they are.
+    The stored values stay as they are.
     """
     if held is None or held.empty or revised.empty:
         return 0
-    absent = [name for name in case.known_names if held[name].isna().all()]
-    kept = [name for name in (*case.layout.storage_key(case.time), *case.known_names) if name not in absent]
-    if not absent:
-        return 0
-    return len(revised[kept].merge(held[kept].drop_duplicates(), on=kept))
+    return added_columns.count_filled(revised, held, case.time, case.known_names)

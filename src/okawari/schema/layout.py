@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from okawari.errors import require
+from okawari.schema.added_columns import fill_added, number_equals
 from okawari.schema.calendar import Calendar
 from okawari.schema.columns import Column
 from okawari.schema.features import Feature
@@ -215,14 +216,14 @@ class RecordLayout(DataLayout):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Records that are not stored yet, with their time of arrival, a microsecond apart.
 
-        The n-th of equal records is new if fewer than n equal ones are stored. A column that no stored record has,
-        because the case names it only now, is filled in: a record that equals a stored one otherwise revises it.
+        The n-th of equal records is new if fewer than n equal ones are stored. A column that came later
+        than a stored record is filled in: a record that equals the stored one otherwise revises it.
         """
         values, held = list(names), good.iloc[:0] if known is None else known
-        ours, theirs = _number(good[values]), _number(held[values])
+        ours, theirs = number_equals(good[values]), number_equals(held[values])
         found = ours.merge(theirs, how="left", on=[*values, "_nth"], indicator=True)
         new = good[(found["_merge"] == "left_only").to_numpy()]
-        filled = _fill_absent(new, held, time, values)
+        filled = fill_added(new, held, time, values)
         new = new.drop(index=filled.index)
         start = now if known is None else max(now, known[time].max() + pd.Timedelta(microseconds=1))
         arrived = (start + pd.to_timedelta(np.arange(len(new)), unit="us")).astype("datetime64[ns]")
@@ -258,19 +259,3 @@ class RecordLayout(DataLayout):
             f"Case {name} consists of records and has a frequency or holidays; only a series has steps. Leave "
             "frequency and holidays out.",
         )
-
-
-def _number(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with a column `_nth`: the number of equal rows before each row."""
-    return frame.assign(_nth=frame.groupby(list(frame.columns), dropna=False).cumcount())
-
-
-def _fill_absent(new: pd.DataFrame, held: pd.DataFrame, time: str, names: Sequence[str]) -> pd.DataFrame:
-    """Records that equal a stored one in all columns but those that no stored record has, with its time of arrival."""
-    absent = [name for name in names if len(held) and held[name].isna().all() and new[name].notna().any()]
-    known = [name for name in names if name not in absent]
-    if not absent or not known:
-        return new.iloc[:0].assign(**{time: pd.Series(dtype="datetime64[ns]")})
-    stored = _number(held[known]).assign(**{time: held[time].to_numpy()})
-    found = _number(new[known]).merge(stored, how="left", on=[*known, "_nth"])[time].to_numpy()
-    return new.assign(**{time: found}).dropna(subset=[time])
