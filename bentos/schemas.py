@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial, singledispatch
 from typing import Annotated, Any, Literal, NotRequired, Union
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from bentos.own_keys import build_key_type
+from bentos.picture_schema import describe_picture, read_picture
 from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
 from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
 from okawari.schema.columns import MAX_WORD_CHARS
@@ -104,7 +105,7 @@ def build_predict_type(case: Case) -> TypeAdapter[Any]:
     """The validator of a predict request. It stops at the first bad record, so a huge bad request costs little."""
     reading: Any = build_reading_type(case)
     if case.picture is not None:
-        reading = Annotated[reading, BeforeValidator(partial(_read_picture, case)), _describe_picture(case, reading)]
+        reading = Annotated[reading, BeforeValidator(partial(read_picture, case)), describe_picture(case, reading)]
     instance: Any = _build_instance(case.layout, reading, case)
     instances = Annotated[list[instance], Field(min_length=1, max_length=case.serving.max_instances), FailFast()]
     known = Field(description="Values known in advance, by step. No case accepts them yet: leave it out.")
@@ -137,27 +138,6 @@ def _build_window(layout: SeriesLayout, reading: Any, case: Case) -> Any:
 @_build_instance.register
 def _build_record(layout: RecordLayout, reading: Any, case: Case) -> Any:
     return reading
-
-
-def _read_picture(case: Case, value: Any) -> Any:
-    """Convert a picture to the record of its pixels. Values other than lists pass to the record's own checks."""
-    assert case.picture is not None
-    if not isinstance(value, list):
-        return value
-    height, width = case.picture
-    if len(value) != height or any(not isinstance(row, list) or len(row) != width for row in value):
-        raise PydanticCustomError("picture_shape", "a list of {height} rows of {width} numbers", {
-            "height": height, "width": width,
-        })  # fmt: skip
-    return dict(zip(case.column_names, (pixel for row in value for pixel in row), strict=True))
-
-
-def _describe_picture(case: Case, reading: Any) -> WithJsonSchema:
-    assert case.picture is not None
-    height, width = case.picture
-    row = {"type": "array", "items": {"type": "number"}, "minItems": width, "maxItems": width}
-    picture = {"type": "array", "items": row, "minItems": height, "maxItems": height, "description": "Rows of pixels."}
-    return WithJsonSchema({"anyOf": [picture, TypeAdapter(reading).json_schema()]})
 
 
 def build_outcomes_type(case: Case) -> TypeAdapter[Any]:

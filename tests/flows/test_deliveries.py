@@ -356,7 +356,7 @@ def test_a_repaired_file_of_records_is_taken_whole_and_a_held_one_outlives_a_new
 
     _declare_plans(PLAN + FEE + 'Column(name="age", missing="allow"), ')
     again = _draw_plans(300, 1).assign(age=50.0)  # the records of the first file, with their ages
-    assert ingest("plans", file=_write(again, "again.csv"))["revised"] == 300
+    assert ingest("plans", file=_write(again, "again.csv"))["new"] == 0
     more = _draw_plans(60, 3).assign(age=40.0)
     assert ingest("plans", file=_write(more, "more.csv"))["new"] == 60
     accept_delivery("plans", "d-0002", "ada@laptop", datetime.now(UTC), emit)

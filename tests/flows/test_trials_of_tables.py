@@ -221,6 +221,15 @@ def test_records_keep_their_own_time() -> None:
     assert ingest("trial")["new"] == 300
 
 
+def test_dates_among_the_inputs_are_dates_and_one_that_tells_the_outcome_is_named() -> None:
+    days = pd.Series(pd.date_range("2024-01-01", periods=300, freq="7h").strftime("%Y-%m-%d"))
+    table = draw_customers(300).assign(created_at=days, birth_date=days[::-1].to_numpy())
+    case, said = declare(table.assign(cancelled_at=days.where(table["outcome"] == "left")), "outcome")
+    assert case.time == "created_at" and case.column("birth_date").date and case.column("cancelled_at").date
+    assert "'cancelled_at' may give 'outcome' away: " in said and said.count("may give") == 1
+    assert ingest("trial")["new"] == 300
+
+
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 

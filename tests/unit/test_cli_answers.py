@@ -343,7 +343,7 @@ def test_a_file_is_scored_with_the_champion_and_the_refused_rows_are_told(
     assert (recorded.code, json.loads(recorded.out)) == (0, {
         "case": "aapl", "version": "1", "target": "answers.parquet", "refused_file": "answers.refused.csv", "rows": 460,
         "answered": 448, "refused": 1, "early": 11, "journal": True,
-        "first_reason": "row 460: close is '?', not a number",
+        "first_reason": "row 460: close is '?', not a number", "new_words": {}, "first_new_words": {},
     })  # fmt: skip
     assert len(prediction_log.load_predictions("aapl")) == 448
 

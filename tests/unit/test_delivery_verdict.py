@@ -330,7 +330,9 @@ VERDICTS = {
     ),
     "a jump": (tell(moved=(JUMP,)), "held", "x goes from 132.5 to 13,250 at 2024-05-01 00:00, a factor of 100"),
     "much is revised": (tell(revised=100, stored=900), "held", "100 of 900 stored readings (11%) are revised"),
-    "much is filled in": (tell(revised=100, filled=90, stored=900), "accepted", "all 100 rows"),
+    "much is filled in": (
+        tell(revised=10, filled=90, stored=900), "accepted", "90 stored rows got values of columns"
+    ),
     "little is revised": (tell(revised=20, stored=900), "accepted", "all 100 rows"),
     "a new edition": (
         tell(revised=100, stored=900, edition=Edition(reason="a new edition", factors={"x": (0.5, 1.0)})),

@@ -134,7 +134,8 @@ def test_a_named_time_wins_over_another_column_of_times() -> None:
     assert _guess(table, "units", "delivered").case.time == "delivered"
     unnamed = _guess(table, "units")
     assert isinstance(unnamed.case.task, Regress)
-    assert unnamed.left_out["date"] == "one of several columns of times; name one with --time to forecast"
+    assert "one of several columns of times; name one with --time to forecast" in unnamed.assumed["time"]
+    assert unnamed.case.time == "date" and unnamed.case.column("delivered").date
 
 
 def test_years_can_be_named_as_times() -> None:

@@ -84,7 +84,7 @@ def test_a_scored_file_with_new_words_says_how_many_rows_have_them(
     plans = ["basic", "family", "zero", "pro", "family", "", "pro"]
     pd.DataFrame({"age": 40.0, "plan": plans, "active": "true"}).to_csv(tmp_path / "in.csv", index=False)
     scored = score_file(CASE, model, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert (scored.answered, scored.new_words, scored.examples) == (7, {"plan": 3}, {"plan": "family"})
+    assert (scored.answered, scored.new_words, scored.first_new_words) == (7, {"plan": 3}, {"plan": "family"})
     assert scored.reason.endswith(
         "; 3 rows have a word of plan that the model does not know, such as 'family'; they are answered as any word "
         "that it has not learned"

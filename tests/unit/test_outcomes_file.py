@@ -147,6 +147,16 @@ def test_labels_are_recorded_as_words(home: Path, tmp_path: Path) -> None:
     assert prediction_log.load_outcomes("shop")["label"].tolist() == ["south_east"]
 
 
+def test_a_label_that_the_case_does_not_have_is_refused(home: Path, tmp_path: Path) -> None:
+    case = replace(load_case("blobs"), name="shop")
+    _answer(case, ONE, None, None)
+    done = record_file(
+        case, _write(tmp_path / "truth.csv", id=[ONE, ONE], index=["0", "1"], value=["north_east", "South"])
+    )
+    assert (done.accepted, done.refused) == (1, 1)
+    assert "value is 'South'; " in done.reasons[2]
+
+
 def test_the_steps_of_a_forecast_are_counted_from_one(home: Path, tmp_path: Path) -> None:
     case = load_case("aapl")
     _answer(case, ONE, None)

@@ -45,6 +45,47 @@ def test_a_few_damaged_values_do_not_change_what_a_column_is() -> None:
     assert _profile(*map(str, range(90)), *["n.a."] * 10).kind == "mixed"
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "is_codes"),
+    [
+        (["00501", "90210", "02134"], "words", True),
+        (["01", "02", "10"], "words", True),
+        (["7", "8", "10"], "numbers", False),
+        (["0", "0.5", "10"], "numbers", False),
+        (["12A", "305", "B7"], "words", True),
+        (["7kg", "8", "10"], "mixed", False),
+        (["1,234.5", "8", "10"], "mixed", False),
+    ],
+)
+def test_digits_with_leading_zeros_or_letters_are_codes(values: list[str], kind: str, is_codes: bool) -> None:
+    found = _profile(*values)
+    assert (found.kind, found.is_codes) == (kind, is_codes)
+
+
+def test_markers_of_missing_values_are_such_among_numbers_and_words_among_words() -> None:
+    numbers = _profile(*map(str, range(80)), *["NA"] * 19, "")
+    assert (numbers.kind, numbers.n_missing, numbers.missing_words) == ("numbers", 20, ("NA",))
+    words = _profile("NA", "ZA", "None", "")
+    assert (words.words, words.n_missing, words.missing_words) == (("NA", "None", "ZA"), 1, ())
+
+
+def test_identifiers_are_told_by_their_differences_and_their_names() -> None:
+    frame = pd.DataFrame({"id": range(100, 300, 2), "yen": range(100, 300, 2), "who": [f"a{n}" for n in range(100)]})
+    assert [each.is_identifier for each in profile_table(frame.astype(str))] == [True, False, True]
+
+
+def test_amounts_and_skewed_numbers_are_told_by_their_quantiles() -> None:
+    random = np.random.default_rng(1)
+    drawn = {
+        "lognormal": np.exp(random.normal(5, 1, 500)), "normal": random.normal(50, 3, 500),
+        "uniform": random.uniform(0, 9, 500), "signed": random.normal(0, 1, 500),
+    }  # fmt: skip
+    found = {each.name: (each.is_amount, each.is_skewed) for each in profile_table(pd.DataFrame(drawn))}
+    assert found == {
+        "lognormal": (True, True), "normal": (False, False), "uniform": (True, False), "signed": (False, False),
+    }  # fmt: skip
+
+
 def test_numbers_are_told_by_their_range() -> None:
     found = _profile("3", "0", "-2", "3")
     assert (found.low, found.high, found.n_different, found.n_not_positive, found.is_whole) == (-2, 3, 3, 2, True)

@@ -431,7 +431,7 @@ def test_a_held_delivery_is_an_amber_notice_with_its_sentence_and_the_two_comman
     stale = full.forecast.model_copy(update={"stale": "delivery d-0007 of 2026-11-20 is held"})
     facts = replace(full, state=state, forecast=stale, trouble=(state.held,))
     notice = write_trouble(facts)
-    assert "Delivery d-0007 is held: close goes from 132.5 to 13,250 &lt;b&gt;. d-0008 wait behind it." in notice
+    assert "Delivery d-0007 is held: close goes from 132.5 to 13,250 &lt;b&gt;. d-0008 waits behind it." in notice
     assert "okawari accept aapl d-0007" in notice and "okawari discard aapl d-0007" in notice
     assert "ok-notice" in notice
     assert 'ok-wait">Forecast is stale: delivery d-0007 of 2026-11-20 is held' in write_header(facts, "<svg></svg>")

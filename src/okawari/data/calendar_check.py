@@ -25,5 +25,6 @@ def collect_off_calendar(
     times = typed[case.time].to_numpy(dtype="datetime64[ns]")
     steps = calendar or case.calendar.anchored(times)
     rows = typed.index.to_numpy()
-    for place in np.flatnonzero(~steps.is_step(times)):
-        reasons[int(rows[place])].append(f"{case.time}: {steps.explain_off(times[place])}")
+    off = np.flatnonzero(~steps.is_step(times))
+    for row, why in zip(rows[off].tolist(), steps.explain_all_off(times[off]), strict=True):
+        reasons[row].append(f"{case.time}: {why}")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from okawari.case import Case, Column
-from okawari.schema.columns import find_words, spell_words
+from okawari.schema.columns import find_words
+from okawari.schema.words import spell_words
 
 _DIGITS = frozenset("01")
 

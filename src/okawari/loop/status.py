@@ -67,7 +67,7 @@ class LoopState:
         if found is None:
             return None
         waiting = [each.id for each in self.deliveries if each.state == State.WAITING]
-        behind = f" {', '.join(waiting)} wait behind it." if waiting else ""
+        behind = f" {', '.join(waiting)} {'waits' if len(waiting) == 1 else 'wait'} behind it." if waiting else ""
         return f"Delivery {found.id} is held: {found.reason}.{behind} {advise(self.case, found.id)}"
 
     def is_past(self, verdict: Mapping[str, Any] | None) -> bool:

@@ -22,6 +22,7 @@ _DAY_NAMES = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Satu
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _QUARTERS = {"S": ("FEB", "MAR"), "E": ("JAN", "FEB")}
 _MIN_WEEKS = 4
+_OFFSET = r"[T ]\d{1,2}:\d{2}.*?(Z|[+-]\d{2}:?(?:\d{2})?)$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,25 @@ def guess_calendar(times: pd.Series, zone: str, holidays: str = "") -> GuessedCa
             text="The times have no common step, so readings are counted one after another; --frequency states one.",
         )
     return _leave_closed_days(min(fitting, key=lambda each: each.n_missing / each.n_steps), times_N, zone)
+
+
+def describe_zone(values: pd.Series, zone: str) -> str:
+    """The zone of a column of times, and what may be stated instead.
+
+    Args:
+        values: the times as they stand in the table.
+        zone: the stated zone; empty if none is stated.
+    """
+    texts = values[values.map(lambda value: isinstance(value, str)).astype(bool)]
+    offsets = sorted(set(texts.str.extract(_OFFSET, expand=False).dropna())) if len(texts) else []
+    if zone:
+        return f"Days and months are those of {zone}."
+    if set(offsets) - {"Z", "+00:00", "+0000", "+00"}:
+        return (
+            f"Times have offsets such as {offsets[-1]}, and days are those of UTC; --zone states the zone whose days "
+            "and months they are, such as Europe/Berlin."
+        )
+    return "Times are taken as UTC; --zone states another zone."
 
 
 def state_calendar(times: pd.Series, frequency: str, zone: str, holidays: str) -> GuessedCalendar:

@@ -31,7 +31,9 @@ def build_column(
 
 
 def build_record_column(column: Profile) -> Column:
-    """A column of a record, at least 0 and whole if its values are such amounts or counts."""
+    """A column of a record: dates, or at least 0 and whole if its values are such amounts or counts."""
+    if column.kind == "times":
+        return replace(build_column(column), date=True)
     if not _has_bound(column):
         return build_column(column)
     return replace(build_column(column, minimum=0), integer=column.is_whole)

@@ -27,7 +27,8 @@ from okawari.scaffold.value_kinds import (
     find_times,
     is_mostly,
 )
-from okawari.schema.columns import NAME, spell_label
+from okawari.schema.columns import NAME
+from okawari.schema.words import spell_label
 
 Kind = Literal["numbers", "times", "words", "mixed", "other", "nothing"]
 

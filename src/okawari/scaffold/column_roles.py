@@ -16,6 +16,7 @@ from okawari.data.time_recognition import RecognisedTimes
 from okawari.errors import InvalidInput, require
 from okawari.scaffold.column_profiles import EMPTY_SHARE, MAX_WORDS, Profile
 from okawari.scaffold.value_kinds import DAMAGED_SHARE, Hints
+from okawari.schema.columns import MAX_DATE_CHARS
 
 MAX_CLASSES = 10
 """Most different whole numbers that count as labels."""
@@ -165,7 +166,7 @@ def _explain_useless(column: Profile) -> str:
         }
         return reasons[column.kind]
     if column.is_constant:
-        return f"always {column.words[0]!r}"
+        return f"always {column.words[0]!r}" if column.words else "the same in all rows"
     if column.is_row_number:
         return "counts the rows"
     if column.n_missing > EMPTY_SHARE * column.n_rows:
@@ -184,8 +185,10 @@ def explain_unfit_for_series(column: Profile) -> str:
     return ""
 
 
-def explain_unfit_for_record(column: Profile) -> str:
-    """Why a record cannot use a column; empty if it can."""
+def explain_unfit_for_record(column: Profile, time_format: str = "") -> str:
+    """Why a record cannot use a column; empty if it can. Dates have to be written as `time_format`."""
+    if column.kind == "times" and not column.is_constant and column.n_missing <= EMPTY_SHARE * column.n_rows:
+        return _explain_unfit_dates(column, time_format)
     if reason := _explain_useless(column):
         return reason
     if column.is_identifier and column.n_different > MAX_WORDS:
@@ -196,6 +199,16 @@ def explain_unfit_for_record(column: Profile) -> str:
     if column.kind == "words" and column.n_different > MAX_WORDS:
         return f"{column.n_different} different {'codes' if column.is_codes else 'texts, names or free text'}"
     return ""
+
+
+def _explain_unfit_dates(column: Profile, time_format: str) -> str:
+    if column.two_ways:
+        return (
+            f"times such as {column.example!r}, which read as {' or '.join(column.two_ways)}; --time-format states it"
+        )
+    if column.time_format != time_format:
+        return f"times written as {column.time_format}, while others of the table are {time_format}"
+    return "times with a long name; shorten it" if len(column.name) > MAX_DATE_CHARS else ""
 
 
 def _quote(name: str) -> str:

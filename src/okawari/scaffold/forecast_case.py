@@ -13,7 +13,7 @@ from okawari.data.files import Table
 from okawari.data.time_format import describe_time_format
 from okawari.data.validation import check_readings
 from okawari.models.random_walk import RandomWalk
-from okawari.scaffold.calendar_guess import GuessedCalendar, guess_calendar, state_calendar
+from okawari.scaffold.calendar_guess import GuessedCalendar, describe_zone, guess_calendar, state_calendar
 from okawari.scaffold.case_columns import describe_holes
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable, explain_unfit_for_series
@@ -75,6 +75,7 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
         assumed={
             **_describe(profiled.target, time, kept, frequency, reach),
             "frequency": steps.text,
+            "zone": describe_zone(profiled.table[time.source_name], wish.zone),
             "task": _describe_task(profiled.target, time, n, reach),
             **describe_sizes(case, n_windows, "windows"),
         },

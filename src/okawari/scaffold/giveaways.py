@@ -2,7 +2,8 @@
 
 A column is named for one of three reasons: alone it predicts the target of held-out rows nearly perfectly; it is filled
 only where the target has one value; or its name says that it is the target in other words. The user decides: a column
-is never dropped for it. Shapes: n rows.
+is never dropped for it. A normally distributed feature that explains up to 97 % of the variance was named in none of
+900 drawn tables of 100 to 1,000 rows, one that explains 98 % in 11 %, one that explains 99 % in 98 %. Shapes: n rows.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from okawari.data.time_format import parse_times
 from okawari.formats import format_share
 from okawari.scaffold.column_profiles import Profile
 from okawari.scaffold.column_roles import ProfiledTable
 from okawari.scaffold.value_kinds import Hints
-from okawari.schema.columns import spell_label
+from okawari.schema.words import spell_label
 
 MAX_RANK_CORRELATION = 0.99
 """Largest rank correlation of a number with a target that is a number. A feature that explains 95 % of the variance of
@@ -44,11 +46,16 @@ def find_giveaways(profiled: ProfiledTable, inputs: Sequence[Profile], *, labell
     table = profiled.table[~_is_empty(profiled.table[target.source_name], target)]
     if len(table) > _MAX_ROWS:
         table = table.sample(_MAX_ROWS, random_state=0)
-    truth_n = _read(table[target.source_name], target, profiled.hints, as_words=labelled)
+    hints = profiled.hints
+    truth_n = _read(table[target.source_name], target, hints, as_words=labelled)
     table, truth_n = table[~np.isnan(truth_n)], truth_n[~np.isnan(truth_n)]
     found = []
     for column in inputs:
-        reasons = list(_list_reasons(table[column.source_name], column, truth_n, profiled, labelled=labelled))
+        values = table[column.source_name]
+        x_n = _read(values, column, hints, as_words=column.kind == "words")
+        reasons = list(_list_reasons(x_n, _is_empty(values, column), column, truth_n, labelled=labelled))
+        if _is_named_after(column.name, target.name):
+            reasons.append("its name says so")
         if reasons:
             found.append(
                 f"{column.source_name!r} may give {target.source_name!r} away: {'; '.join(reasons)}. Remove it from "
@@ -58,15 +65,12 @@ def find_giveaways(profiled: ProfiledTable, inputs: Sequence[Profile], *, labell
 
 
 def _list_reasons(
-    values: pd.Series, column: Profile, truth_n: NDArray[np.float64], profiled: ProfiledTable, *, labelled: bool
+    x_n: NDArray[np.float64], is_empty: pd.Series, column: Profile, truth_n: NDArray[np.float64], *, labelled: bool
 ) -> Iterator[str]:
     if len(truth_n) >= _MIN_ROWS:
-        x_n = _read(values, column, profiled.hints, as_words=column.kind == "words")
         measure = _explain_labels if labelled else _explain_numbers
         yield from measure(x_n, truth_n, is_word=column.kind == "words")
-        yield from _explain_filled(~_is_empty(values, column).to_numpy(), truth_n)
-    if _is_named_after(column.name, profiled.target.name):
-        yield "its name says so"
+        yield from _explain_filled(~is_empty.to_numpy(), truth_n)
 
 
 def _is_empty(values: pd.Series, column: Profile) -> pd.Series:
@@ -76,9 +80,12 @@ def _is_empty(values: pd.Series, column: Profile) -> pd.Series:
 
 def _read(values: pd.Series, column: Profile, hints: Hints, *, as_words: bool) -> NDArray[np.float64]:
     """Numbers, or a number for each different word; NaN for a missing value."""
+    if column.kind == "times":
+        times = parse_times(values, column.time_format, hints.zone)
+        since = (times - pd.Timestamp(0)) / pd.Timedelta(seconds=1)
+        return np.asarray(since, dtype=np.float64)
     if not as_words:
-        numbers: NDArray[np.float64] = hints.read_numbers(values).to_numpy()
-        return numbers
+        return hints.read_numbers(values).to_numpy()
     places, _ = pd.factorize(values.mask(_is_empty(values, column)).map(spell_label, na_action="ignore"))
     return np.where(places < 0, np.nan, places.astype(np.float64))
 

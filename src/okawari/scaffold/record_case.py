@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from datetime import datetime
 from okawari.case import ARRIVED, Case, Classify, Column, Regress
 from okawari.data.files import Table, TableFile
 from okawari.data.sql import SqlQuery
-from okawari.data.time_format import describe_time_format
+from okawari.data.time_format import ISO, describe_time_format
 from okawari.data.time_recognition import RecognisedTimes
 from okawari.data.validation import check_readings
 from okawari.errors import InvalidInput
@@ -47,6 +48,11 @@ from okawari.scaffold.sizing import (
 )
 from okawari.scaffold.value_kinds import DAMAGED_SHARE
 
+_CREATED = re.compile(r"creat|order|open|regist|sign|insert|record|receiv|timestamp|^(date|time|day|ts|datum|when|at)$")
+"""Names of the time when a record came to be."""
+_OTHER_DATES = re.compile(r"birth|dob|due|expir|deadline|valid|until|cancel|clos|deliver|paid|end|last|next|updat")
+"""Names of times that say something else about a record; these are inputs."""
+
 
 def guess_records(
     profiled: ProfiledTable, source: Table, wish: Wish, time_reasons: Mapping[str, str], now: datetime
@@ -58,11 +64,12 @@ def guess_records(
     """
     time = _find_own_time(profiled)
     key = find_column(profiled.profiles, wish.key, "--key") if wish.key else None
-    left_out = _list_left_out(profiled, (time, key), time_reasons)
+    format = _choose_format(profiled, time)
+    left_out = _list_left_out(profiled, (time, key), format)
     kept = [each for each in profiled.others(time, key) if each.source_name not in left_out]
     labelled = is_label(profiled.target)
     _require_inputs(profiled.target, kept, left_out)
-    sketch = _set_own_columns(_sketch_records(profiled, source, wish, kept, labelled=labelled), source, time, key)
+    sketch = _set_own_columns(_sketch_records(profiled, source, wish, kept, labelled=labelled), time, key, kept)
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
@@ -83,19 +90,32 @@ def guess_records(
 
 
 def _find_own_time(profiled: ProfiledTable) -> Profile | None:
-    """The only column of times, if nearly every record has one; it orders the records.
+    """The only column of times that every record has and that may be when it came to be; it orders the records.
 
     Raises:
         InvalidInput: its times read two ways.
     """
-    found = [each for each in profiled.others() if each.kind == "times" and not each.is_constant]
-    if len(found) != 1 or found[0].n_damaged > DAMAGED_SHARE * found[0].n_rows:
+    found = [each for each in profiled.others() if _may_be_own_time(each)]
+    created = [each for each in found if _CREATED.search(each.source_name.lower())] or found
+    if len(created) != 1:
         return None
+    found = created
     RecognisedTimes(None, found[0].two_ways, example=found[0].example).refuse_two_ways(found[0].source_name)
     return found[0]
 
 
-def _set_own_columns(sketch: Case, source: Table, time: Profile | None, key: Profile | None) -> Case:
+def _may_be_own_time(column: Profile) -> bool:
+    is_whole = column.n_damaged <= DAMAGED_SHARE * column.n_rows and not column.is_constant
+    return column.kind == "times" and is_whole and not _OTHER_DATES.search(column.source_name.lower())
+
+
+def _choose_format(profiled: ProfiledTable, time: Profile | None) -> str:
+    """The format of all times of the table: that of the records' own time, else the most frequent one."""
+    formats = [each.time_format for each in profiled.others() if each.kind == "times" and not each.two_ways]
+    return time.time_format if time is not None else max(formats, key=formats.count, default=ISO)
+
+
+def _set_own_columns(sketch: Case, time: Profile | None, key: Profile | None, kept: Sequence[Profile]) -> Case:
     """The case with the time and the key of its records, which are no inputs."""
     table = sketch.source
     assert isinstance(table, TableFile | SqlQuery)
@@ -103,7 +123,9 @@ def _set_own_columns(sketch: Case, source: Table, time: Profile | None, key: Pro
     table = replace(table, rename=(*own, *table.rename))
     if time is not None:
         sketch = replace(sketch, time=time.name)
-        table = replace(state_times(table, time), time=time.name)
+        table = replace(table, time=time.name)
+    for dated in (time, *(each for each in kept if each.kind == "times")):
+        table = state_times(table, dated) if dated else table
     return replace(sketch, source=table, key=key.name if key else "")
 
 
@@ -120,13 +142,8 @@ def _describe_own_columns(time: Profile | None, key: Profile | None, time_reason
     return described
 
 
-def _list_left_out(
-    profiled: ProfiledTable, own: Sequence[Profile | None], time_reasons: Mapping[str, str]
-) -> dict[str, str]:
-    reasons = {
-        each.source_name: time_reasons.get(each.source_name) or explain_unfit_for_record(each)
-        for each in profiled.others(*own)
-    }
+def _list_left_out(profiled: ProfiledTable, own: Sequence[Profile | None], time_format: str) -> dict[str, str]:
+    reasons = {each.source_name: explain_unfit_for_record(each, time_format) for each in profiled.others(*own)}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -183,6 +200,7 @@ def _describe(target: Profile, kept: Sequence[Profile], *, labelled: bool) -> di
             * any(each.kind == "words" for each in kept),
             describe_holes(kept),
             describe_record_bounds(bounded),
+            "Dates become the year, the month and the weekday." * any(each.kind == "times" for each in kept),
             "Add other bounds and units.",
         ),
         "task": _describe_task(target, labelled=labelled),

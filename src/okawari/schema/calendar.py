@@ -134,10 +134,16 @@ class Calendar:
 
     def explain_off(self, time: np.datetime64) -> str:
         """Why a time is not a step, as a reason without full stop."""
-        near = self.at(self.number(_to_times(time)))[0]
+        return self.explain_all_off(_to_times(time))[0]
+
+    def explain_all_off(self, times_N: Times) -> list[str]:
+        """Why each of these times is not a step, as reasons without full stop."""
         wanted = f"frequency {self.frequency!r}" + (f" with the holidays of {self.holidays}" if self.holidays else "")
-        came, nearest = format_local(time, self.zone), format_local(near, self.zone)
-        return f"{came} is no step of {wanted} in zone {self.zone}; a step near it is {nearest}"
+        nearest = format_each(self.at(self.number(times_N)), self.zone)
+        return [
+            f"{came} is no step of {wanted} in zone {self.zone}; a step near it is {near}"
+            for came, near in zip(format_each(times_N, self.zone), nearest, strict=True)
+        ]
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -222,10 +228,15 @@ def format_local(time: np.datetime64 | pd.Timestamp, zone: str = "UTC") -> str:
         >>> format_local(np.datetime64("2024-05-01T22:30"), "Europe/Berlin")
         '2024-05-02T00:30:00+02:00'
     """
-    at = pd.Timestamp(time)
-    if zone != "UTC":
-        at = at.tz_localize("UTC").tz_convert(zone)
-    return f"{at:%Y-%m-%d}" if begins_day(_to_times(at), zone)[0] else at.isoformat()
+    return format_each(_to_times(time), zone)[0]
+
+
+def format_each(times_N: Times, zone: str = "UTC") -> list[str]:
+    """Each UTC time as `format_local` writes it."""
+    at = pd.DatetimeIndex(times_N)
+    local = at if zone == "UTC" else at.tz_localize("UTC").tz_convert(zone)
+    begins_N = begins_day(times_N, zone)
+    return [f"{each:%Y-%m-%d}" if begins else each.isoformat() for each, begins in zip(local, begins_N, strict=True)]
 
 
 def begins_day(times_N: Times, zone: str) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput, require
 from okawari.schema.heads import Head, LabelHead, NumberHead
+from okawari.schema.words import read_boolean, spell_words
 
 ColumnKind = Literal["number", "word", "date"]
 """What a column holds."""
@@ -22,9 +23,8 @@ Missing = Literal["refuse", "allow"]
 BOOLEANS = ("false", "true")
 """The words of a boolean column, in the order of their places."""
 _MOST_SHOWN = 20
-_MOST_DATE_CHARS = 26
+MAX_DATE_CHARS = 26
 """Longest name of a date column, so that those of its features are not longer than a name may be."""
-_TRUTHS = {"false": "false", "true": "true", "0": "false", "1": "true"}
 MAX_WORD_CHARS = 200
 """Longest word in a request."""
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
@@ -91,9 +91,9 @@ class Column:
             "Leave them out.",
         )
         require(
-            len(self.name) <= _MOST_DATE_CHARS,
+            len(self.name) <= MAX_DATE_CHARS,
             f"Column {self.name} holds dates and has a name of {len(self.name)} letters; its features are named after "
-            f"it, so use at most {_MOST_DATE_CHARS}.",
+            f"it, so use at most {MAX_DATE_CHARS}.",
         )
 
     def _name_booleans(self) -> None:
@@ -277,29 +277,3 @@ def find_numbers(columns: Sequence[Column]) -> tuple[Column, ...]:
 def find_dates(columns: Sequence[Column]) -> tuple[Column, ...]:
     """The columns of dates among these."""
     return tuple(column for column in columns if column.date)
-
-
-def read_boolean(word: str | None) -> str | None:
-    """A truth value as files write it: True, false, 1 or 0; any other word is unchanged, and is no truth value."""
-    return word if word is None else _TRUTHS.get(word.lower(), word)
-
-
-def spell_words(values: pd.Series, missing_words: Sequence[str] = ()) -> pd.Series:
-    """Values of any type as words (object): `str`, or None for a missing value, an empty text or a missing word.
-
-    >>> spell_words(pd.Series(["00501", "NA", "", None])).tolist()
-    ['00501', 'NA', None, None]
-    """
-    spelt = {"": None, **dict.fromkeys(missing_words)}
-    is_missing = values.isna().to_numpy()
-    words: list[str | None] = []
-    for value, missing in zip(values.tolist(), is_missing, strict=True):
-        word = None if missing else spell_label(value)
-        words.append(None if word is None else spelt.get(word, word))
-    return pd.Series(words, index=values.index, dtype=object)
-
-
-def spell_label(value: object) -> str:
-    """A label as a word. Texts stay as they are; the number 3.0 is the word "3", as a column with gaps holds it."""
-    is_whole = isinstance(value, (float, np.floating)) and np.isfinite(value) and value == value // 1
-    return str(int(value)) if is_whole else str(value).strip()  # type: ignore[call-overload]

@@ -33,6 +33,7 @@ from okawari.scoring.row_keys import read_keys
 from okawari.storage import prediction_log
 from okawari.storage.answered import Answered
 from okawari.storage.keyed_outcomes import explain_unknown_key
+from okawari.storage.reading_rows import know_words
 
 CHUNK_ROWS = 65_536
 MOST_REASONS = 1000
@@ -113,7 +114,7 @@ def _judge(case: Case, chunk: Chunk, format: FileFormat) -> tuple[list[Row], dic
     """The outcomes of the valid rows, and the reasons of the others by row number."""
     rows, reasons = chunk.rows, dict(chunk.broken)
     keys, unfit = read_keys(rows, case)
-    truths, wrong = _read_truths(case, rows, format)
+    truths, wrong = _read_truths(know_words(case), rows, format)
     known = _load_known(case, rows, keys)
     at, outcomes = datetime.now(UTC).isoformat(), []
     records: list[Row] = rows.to_dict("records")  # type: ignore[assignment]
@@ -212,10 +213,11 @@ def _split_targets(case: Case, rows: pd.DataFrame) -> list[tuple[Column, pd.Seri
 
 
 def _is_fit(column: Column, found: pd.Series) -> NDArray[np.bool_]:
-    """Whether each parsed value is one that the column may have; a column of words has no bounds."""
+    """Whether each parsed value is one that the column may have: a number in its bounds, or one of its words."""
+    if column.labels:
+        return found.isin(column.labels).to_numpy(dtype=bool)
     numbers: NDArray[np.float64] = parse_numbers(found).to_numpy(dtype=np.float64)
     fits: NDArray[np.bool_] = found.notna().to_numpy(dtype=bool, copy=True) & ~np.isinf(numbers)
-    fits[column.find_refused(found)] = False
     limits = ((column.above, np.greater), (column.minimum, np.greater_equal), (column.maximum, np.less_equal))
     for bound, compare in limits:
         if bound is not None:

@@ -23,7 +23,7 @@ class Scored:
     first_reason: str = ""
     new_words: Mapping[str, int] = field(default_factory=dict)
     """By column, the answered rows with a word that the model does not know."""
-    examples: Mapping[str, str] = field(default_factory=dict)
+    first_new_words: Mapping[str, str] = field(default_factory=dict)
     """By column, the first of these words."""
 
     @property
@@ -36,7 +36,7 @@ class Scored:
     def _describe_words(self) -> str:
         found = [
             f"{n:,} {'rows have' if n > 1 else 'row has'} a word of {name} that the model does not know, such as "
-            f"{self.examples[name]!r}"
+            f"{self.first_new_words[name]!r}"
             for name, n in self.new_words.items()
         ]
         return f"; {', '.join(found)}; they are answered as any word that it has not learned" if found else ""
@@ -45,7 +45,7 @@ class Scored:
         """The counts with further rows of unknown words: by column, each word with its number of rows."""
         counts = {name: self.new_words.get(name, 0) + sum(words.values()) for name, words in found.items()}
         firsts = {name: next(iter(words)) for name, words in found.items()}
-        return replace(self, new_words={**self.new_words, **counts}, examples={**firsts, **self.examples})
+        return replace(self, new_words={**self.new_words, **counts}, first_new_words={**firsts, **self.first_new_words})
 
 
 @dataclass(frozen=True, kw_only=True)
