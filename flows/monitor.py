@@ -26,10 +26,13 @@ from okawari.cases.loader import load_case
 from okawari.clients import orchestrator
 from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.evaluation.ground_truth import Matured, list_matured
+from okawari.graph.imputation_stage import read_medians
+from okawari.graph.inference import parse_model, read_labels
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
 from okawari.schema.heads import Head, LabelHead, NumberHead
+from okawari.schema.imputation import Imputation
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, snapshots
 from okawari.storage.snapshots import Snapshot
@@ -100,10 +103,17 @@ def _judge_drift(watched: Watched) -> tuple[str, str]:
 
 def _cut_reference(watched: Watched) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Features up to the champion's snapshot, and features of the later readings."""
-    features = compute_feature_frame(watched.readings, watched.case)
+    features = compute_feature_frame(watched.readings, watched.case, _load_imputation(watched))
     is_known = features[watched.case.time] <= pd.Timestamp(watched.champion.trained_until)
     columns = [name for name in features.columns if name != watched.case.time]
     return features.loc[is_known, columns], features.loc[~is_known, columns]
+
+
+def _load_imputation(watched: Watched) -> Imputation | None:
+    """The medians in the champion's graph; None where no value can be missing, or the graph has other columns."""
+    if not watched.case.may_have_gaps:
+        return None
+    return read_medians(read_labels(parse_model(versions.load_graph(watched.champion))), watched.case)
 
 
 def _publish_report(watched: Watched, reference: pd.DataFrame, current: pd.DataFrame, verdict: DriftVerdict) -> None:

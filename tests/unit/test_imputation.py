@@ -23,6 +23,7 @@ from okawari.errors import InvalidInput
 from okawari.evaluation.candidates import fit_contender
 from okawari.graph.build import build_graph
 from okawari.graph.feature_graph import compute_features
+from okawari.graph.imputation_stage import read_medians
 from okawari.graph.inference import Graph
 from okawari.graph.quantizer import build_variants
 from okawari.models.constant import Constant
@@ -193,6 +194,21 @@ def test_a_gap_that_is_not_allowed_names_the_column() -> None:
 def test_a_graph_of_allowed_gaps_needs_its_medians() -> None:
     with pytest.raises(InvalidInput, match=r"allows missing values in \['rain'\]"):
         build_graph(ConstantCore(np.zeros(2)), FLAGGED, None)
+
+
+@pytest.mark.parametrize("case", [FLAGGED, RECORDS], ids=["series", "records"])
+def test_a_graph_carries_its_medians(case: Case) -> None:
+    windows = cut_windows(_stamped(case), case)
+    core = ConstantCore(np.zeros(case.task.width))
+    labels = Graph.load(build_graph(core, case, None, windows.imputation)).labels
+    assert windows.imputation is not None
+    found = read_medians(labels, case)
+    assert found is not None
+    np.testing.assert_array_equal(found.medians, windows.imputation.medians)
+    renamed = replace(case.columns[0], name="other")
+    if case is RECORDS:
+        assert read_medians(labels, replace(case, columns=(renamed, *case.columns[1:]))) is None
+    assert read_medians({}, case) is None
 
 
 def test_a_window_without_any_level_is_refused() -> None:

@@ -14,6 +14,7 @@ from onnx import compose, helper
 from okawari.case import Case
 from okawari.graph.cores import build_core_stage
 from okawari.graph.dictionary import describe_words
+from okawari.graph.imputation_stage import describe_medians
 from okawari.graph.reading_stage import build_reading_stage
 from okawari.graph.stages import IR_VERSION
 from okawari.graph.transforms import build_answer_stage
@@ -37,7 +38,7 @@ def build_graph(core: Core, case: Case, interval: Interval | None, imputation: I
     reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((taken, *kept))), imputation)
     fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
     merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
-    return seal_model(merged, _make_labels(case, interval))
+    return seal_model(merged, _make_labels(case, interval) | describe_medians(case, imputation))
 
 
 def _make_labels(case: Case, interval: Interval | None) -> dict[str, str]:

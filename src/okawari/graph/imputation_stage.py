@@ -3,11 +3,15 @@
     x -> FILLED        a series: the value before it in the window, then the median; records: the median
     x -> indicators    1 where a column with `missing="allow"` has no value, else 0
 
+A graph also carries its medians as metadata, so that drift imputes what the graph imputes.
+
 Shapes: B windows, T readings, F columns, A columns that allow missing values.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from math import ceil, log2
 from typing import Any
 
@@ -23,6 +27,7 @@ from okawari.schema.imputation import Imputation, start_imputation
 
 FILLED = "x/filled"
 """The readings without missing numbers; a missing word stays NaN, which is equal to no place."""
+MEDIANS = "medians"
 _MOST_STEPS = 24
 """Doubling steps where the number of readings is free: enough for 2**24 of them."""
 _END = 2**63 - 1
@@ -40,6 +45,26 @@ def choose_imputation(case: Case, imputation: Imputation | None) -> Imputation:
         f"Case {case.name} allows missing values in {allowing}, and no imputation is given. Give that of the windows.",
     )
     return imputation or start_imputation(case.input_columns)
+
+
+def describe_medians(case: Case, imputation: Imputation | None) -> dict[str, str]:
+    """The metadata of a graph that is built for a case; none for a case without gaps."""
+    if not case.may_have_gaps:
+        return {}
+    medians = choose_imputation(case, imputation).medians
+    named = {each.name: median for each, median in zip(case.input_columns, medians, strict=True) if not each.labels}
+    return {MEDIANS: json.dumps(named)}
+
+
+def read_medians(labels: Mapping[str, str], case: Case) -> Imputation | None:
+    """The imputation of a graph, from its metadata.
+
+    None for a graph without medians of all the case's numbers: the case has changed, or an earlier Okawari wrote it.
+    """
+    medians = json.loads(labels.get(MEDIANS, "{}"))
+    if not all(each.labels or each.name in medians for each in case.input_columns):
+        return None
+    return Imputation(tuple(medians.get(each.name, float("nan")) for each in case.input_columns))
 
 
 def name_readings(case: Case) -> str:
