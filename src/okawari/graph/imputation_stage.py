@@ -23,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from okawari.case import Case
 from okawari.errors import require
 from okawari.graph.stages import Dims, Part, ints, narrow
+from okawari.schema.columns import find_words
 from okawari.schema.imputation import Imputation, start_imputation
 
 FILLED = "x/filled"
@@ -52,7 +53,9 @@ def describe_medians(case: Case, imputation: Imputation | None) -> dict[str, str
     if not case.may_have_gaps:
         return {}
     medians = choose_imputation(case, imputation).medians
-    named = {each.name: median for each, median in zip(case.input_columns, medians, strict=True) if not each.labels}
+    words = {column.name for column in find_words(case.columns)}
+    named = {each.name: median for each, median in zip(case.input_columns, medians, strict=True)}
+    named = {name: median for name, median in named.items() if name not in words}
     return {MEDIANS: json.dumps(named)}
 
 
@@ -62,7 +65,8 @@ def read_medians(labels: Mapping[str, str], case: Case) -> Imputation | None:
     None for a graph without medians of all the case's numbers: the case has changed, or an earlier Okawari wrote it.
     """
     medians = json.loads(labels.get(MEDIANS, "{}"))
-    if not all(each.labels or each.name in medians for each in case.input_columns):
+    numbers = {each.name for each in case.input_columns} - {column.name for column in find_words(case.columns)}
+    if not numbers <= set(medians):
         return None
     return Imputation(tuple(medians.get(each.name, float("nan")) for each in case.input_columns))
 

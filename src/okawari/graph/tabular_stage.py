@@ -21,6 +21,7 @@ from okawari.case import Case
 from okawari.graph.imputation_stage import append_indicators, build_filling, name_features, name_readings
 from okawari.graph.stages import Dims, Part, build_stage, narrow, require_shape, widen
 from okawari.models.cores import Interval
+from okawari.schema.columns import find_words
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.imputation import Imputation
 
@@ -29,7 +30,7 @@ def build_record_stage(case: Case, imputation: Imputation | None = None) -> onnx
     """Build the stage from `x` [B, 1, F] to `z` [B, 1, K]."""
     dims: Dims = ("B", 1, case.n_features)
     filling, medians = build_filling(case, imputation)
-    features = _expand_labels(case) if any(column.labels for column in case.columns) else _pass_on(case)
+    features = _expand_labels(case) if find_words(case.columns) else _pass_on(case)
     nodes, constants = append_indicators(case, features, skip_first=False)
     inputs: dict[str, Dims] = {"x": ("B", 1, len(case.input_columns))}
     return build_stage("reading", [*filling, *nodes], inputs, {"z": dims}, {**medians, **constants})
