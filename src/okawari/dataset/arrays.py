@@ -8,6 +8,7 @@ Shapes: n readings, F columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
@@ -20,6 +21,9 @@ from okawari.dataset.calendar_features import append_calendar, compute_dates
 from okawari.errors import InvalidInput
 from okawari.schema.columns import find_dates, find_words
 from okawari.schema.imputation import fill_forward
+
+_FEWEST_STEPS = 10
+"""Steps of float32 within one standard deviation of a record's column; fewer distort what a model learns from it."""
 
 
 def to_array(frame: pd.DataFrame, case: Case) -> NDArray[np.float64]:
@@ -130,3 +134,21 @@ def find_places(frame: pd.DataFrame, case: Case) -> list[Column]:
 def format_time(time: pd.Timestamp) -> str:
     """ISO 8601; midnight is a date without a time."""
     return f"{time:%Y-%m-%d}" if time == time.normalize() else time.isoformat()
+
+
+def require_resolution(values_NF: NDArray[np.float64], names: Sequence[str]) -> None:
+    """Check that float32, in which models read records, resolves how each column varies.
+
+    Raises:
+        InvalidInput: the steps of float32 at a column's level are more than a tenth of its standard deviation.
+    """
+    for name, values_N in zip(names, values_NF.T, strict=True):
+        known = values_N[np.isfinite(values_N)]
+        spread = float(known.std()) if known.size else 0.0
+        step = float(np.spacing(np.float32(np.abs(known).max()))) if known.size else 0.0
+        if 0 < spread < _FEWEST_STEPS * step:
+            raise InvalidInput(
+                f"Column {name} lies near {float(np.median(known)):.10g} and varies by {spread:.3g}; models read "
+                f"records in float32, whose steps are {step:g} there, so its variation would be lost. Subtract a "
+                "constant from the column where the data is made."
+            )

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from okawari.case import Case
-from okawari.dataset.arrays import encode_words, find_levels, is_absent, to_array, to_numbers
+from okawari.dataset.arrays import encode_words, find_levels, is_absent, require_resolution, to_array, to_numbers
 from okawari.dataset.splits import count_train, order_windows
 from okawari.errors import InvalidInput
 from okawari.graph.feature_graph import compute_features, compute_standing
@@ -156,6 +156,8 @@ def _cut_records(task: Regress | Classify, frame: pd.DataFrame, case: Case) -> W
     [head] = task.heads
     truth_BH = head.encode(truth_N[row_B])
     x_B1F = to_array(frame, case)[row_B, None]
+    require_resolution(x_B1F[:, 0, : len(case.columns)], case.column_names)
+    require_resolution(task.transform.forward(truth_BH, truth_BH), [target.name] * truth_BH.shape[1])
     windows = WindowSet(
         x_BTF=x_B1F,
         z_BSK=np.empty((len(row_B), 1, 0), dtype=np.float32),
