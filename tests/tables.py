@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from okawari.schema.calendar import Calendar
+
 
 def draw_sales(n: int) -> pd.DataFrame:
     """A series with a week in it: date, units, Unit Price, promo (0 or 1) and a note that differs in every row."""
@@ -50,15 +52,18 @@ def draw_things(n: int) -> pd.DataFrame:
     )
 
 
+_LAST_DAY = np.datetime64("2013-03-01")
+
+
 def draw_stormy_days(n: int) -> pd.DataFrame:
     """Prices of a stock after 1 March 2013 that move by 10 % a day: date, open, high, low, close, volume."""
     random = np.random.default_rng(7)
-    close = 430 * np.exp(np.cumsum(random.normal(0, 0.1, n)))
+    close = 56 * np.exp(np.cumsum(random.normal(0, 0.1, n)))
     opened = close * np.exp(random.normal(0, 0.03, n))
     low, high = np.minimum(opened, close) * 0.9, np.maximum(opened, close) * 1.1
     return pd.DataFrame(
         {
-            "date": pd.bdate_range("2013-03-04", periods=n).strftime("%Y-%m-%d"),
+            "date": [str(day)[:10] for day in Calendar(frequency="B", holidays="NYSE").steps_after(_LAST_DAY, n)],
             "open": opened.round(2),
             "high": high.round(2),
             "low": low.round(2),

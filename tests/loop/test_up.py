@@ -59,7 +59,7 @@ def test_a_file_that_is_no_table_is_refused_in_one_sentence(
     broken = tmp_path / "broken.csv"
     broken.write_bytes(b"\x00\xff" * 100)
     code, told = installation.run("run", "aapl", "--file", str(broken))
-    assert code == 1
+    assert code == 4
     assert "broken.csv" in told and "Traceback" not in told
 
 
