@@ -28,6 +28,7 @@ from okawari.errors import InvalidInput, SourceUnavailable
 from okawari.loop.arrivals import Origin
 from okawari.loop.deliveries import Taken, take_delivery
 from okawari.policy.decision import Decision, Kind, Verdict
+from okawari.schema.calendar import Calendar
 from okawari.storage import decision_log, snapshots
 from okawari.storage.contracts import check_case, list_unsaid
 
@@ -75,17 +76,12 @@ def ingest(
             writing=read_writing(raw, problem),
             origins=raw.origins,
         )
-        swapped = (
-            ""
-            if time_format or not problem.time_columns
-            else find_swapped_days(raw.frame[problem.time], raw.time_format, calendar)
-        )
         origin = Origin(
             source=_name_source(file, live=live),
             edition="" if file is not None else "live" if live else "source",
             replaces_history=new_edition,
             ends_cut=raw.ends_cut,
-            notes=(*raw.notes, swapped) if swapped else raw.notes,
+            notes=_list_notes(problem, raw, calendar, stated=bool(time_format)),
             remarks=list_unsaid(case, [*changes, *describe_truths(raw.frame, problem)]),
             unused=list_unused(raw.frame, problem),
         )
@@ -97,6 +93,14 @@ def ingest(
         emit(events.DATA_REFUSED, problem, {"reason": str(refused)}, trace=verdict)
         raise
     return _report(problem, taken)
+
+
+def _list_notes(case: Case, raw: RawTable, calendar: Calendar | None, *, stated: bool) -> tuple[str, ...]:
+    """What differs from the case in how the table is written; times of a stated format are not doubted."""
+    if stated or not case.time_columns:
+        return tuple(raw.notes)
+    swapped = find_swapped_days(raw.frame[case.time], raw.time_format, calendar)
+    return (*raw.notes, swapped) if swapped else tuple(raw.notes)
 
 
 def _tell(case: str, raw: RawTable) -> None:
