@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.drift import measure_drift
@@ -134,16 +134,6 @@ def test_a_record_is_a_window_of_one_whose_words_are_columns() -> None:
     assert windows.r_BH.tolist() == [[1, 0, 0], [0, 1, 0]]
     x_B1F = np.array([[[3.0, 1.0]]])
     assert compute_features(CASE, x_B1F).tolist() == [[[3, 0, 1]]]
-
-
-@settings(max_examples=25, deadline=None)
-@given(n=st.integers(80, 120), n_more=st.integers(1, 80), seed=st.integers(0, 99))
-def test_a_record_that_was_learned_from_never_judges_however_many_come(n: int, n_more: int, seed: int) -> None:
-    values = (1.0 + np.random.default_rng(seed).permutation(5000)[: n + n_more]).tolist()
-    before, after = (split_windows(_windows(part), CASE) for part in (values[:n], values))
-    learned = {row.tobytes() for part in (before.train, before.validation) for row in part.x_BTF}
-    assert not learned & {row.tobytes() for row in after.holdout.x_BTF}
-    assert len(after.holdout) == 20
 
 
 def test_too_few_records_say_how_many_it_takes() -> None:
