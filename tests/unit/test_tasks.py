@@ -162,7 +162,7 @@ def test_the_explained_share_is_one_of_the_truth_and_zero_of_its_mean() -> None:
 def test_the_loss_is_the_mean_of_the_rows_losses() -> None:
     windows = _windows([1.0, 2.0, 3.0])
     scores = score_answer(Answer(np.array([[0.5, 0.25, 0.25]] * 3)), windows, CASE)
-    assert scores.loss_name == "log loss" and scores.loss == pytest.approx(scores.row_losses.mean())
+    assert scores.loss_name == "log loss" and scores.loss == pytest.approx(scores.losses_BK.mean())
     assert scores.numbers["accuracy"] == pytest.approx(1 / 3)
 
 
