@@ -25,6 +25,7 @@ from okawari.models.boosting import Boosting
 from okawari.models.cores import TreesCore
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
+from okawari.models.ets import Ets
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
@@ -53,6 +54,9 @@ CANDIDATES: tuple[Recipe, ...] = (
     SeasonalNaive(season=2),
     Sarima(),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0)),
+    Ets(),
+    Ets(season=5),
+    Ets(season=60),
     AN_LSTM,
     Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
     RandomForest(n_trees=20, lags=8),
@@ -70,6 +74,8 @@ COUNTERS: tuple[Recipe, ...] = (
     SeasonalNaive(season=7),
     SeasonalNaive(season=2),
     Sarima(seasonal_order=(1, 0, 0, 7)),
+    Ets(season=7),
+    Ets(season=30),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
     Linear(),
     Linear(penalty=1.0),
@@ -85,7 +91,18 @@ TOLERANCE = 5e-7
 For trees too: their thresholds are compared in float32 on both sides, so only the sum of the leaves may round apart.
 Prices of the holdout lie within a factor of two, so that each one is right to a millionth.
 """
-LEARNERS = ("torch", "statsmodels", "onnxscript", "optuna", "sklearn", "xgboost", "keras", "skl2onnx", "onnxmltools")
+LEARNERS = (
+    "torch",
+    "statsmodels",
+    "statsforecast",
+    "onnxscript",
+    "optuna",
+    "sklearn",
+    "xgboost",
+    "keras",
+    "skl2onnx",
+    "onnxmltools",
+)
 """What recipes and converters need, and neither a case nor a finished graph."""
 
 
