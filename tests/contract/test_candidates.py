@@ -245,7 +245,7 @@ def test_a_diverging_training_says_so(small_case: Case) -> None:
 
 
 def test_sarima_recovers_the_series_from_its_windows(small_case: Case, readings: pd.DataFrame) -> None:
-    from okawari.models.sarima import join_levels
+    from okawari.models.level_series import join_levels
 
     levels = join_levels(cut_windows(readings, small_case))
     np.testing.assert_allclose(levels, readings["close"].to_numpy(), rtol=1e-6)
