@@ -16,11 +16,15 @@ from okawari.scaffold.reach import Reach
 
 _LONGEST_SEASON = 24
 """Longest season of a SARIMA; its state and the time of its fit grow with the season."""
+_BOOSTED, _NETWORKED = 300, 1000
+"""Fewest readings for boosting and for a network. In drawn series of 150 and 700 readings with a season, both lost to
+regression and SARIMA and took most of the time."""
 
 
 def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
     """Candidates for a series of `n` readings, the same for growth and for differences: growth adds to the logarithm of
-    the level as differences add to the level. Trees see a whole season of moves.
+    the level as differences add to the level. Trees see a whole season of moves. Boosting and networks need more
+    readings than the others.
     """
     lags, leaf = min(max(20, reach.season), reach.history - 1), _size_leaf(n)
     seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
@@ -30,8 +34,8 @@ def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
         *_list_sarimas(reach),
         Linear(penalty=1.0),
         RandomForest(lags=lags, min_leaf=leaf),
-        Boosting(lags=lags, min_leaf=leaf),
-        Lstm(hidden=32),
+        *((Boosting(lags=lags, min_leaf=leaf),) if n >= _BOOSTED else ()),
+        *((Lstm(hidden=32),) if n >= _NETWORKED else ()),
     )
 
 

@@ -97,17 +97,17 @@ def plan_reach(known_N: NDArray[np.bool_], frequency: Frequency, beyond: int = 1
         frequency: how often readings come.
         beyond: levels that the history takes more than a season of moves.
     """
-    n, n_judged = len(known_N), count_judged(int(known_N.sum()))
+    n, n_known = len(known_N), int(known_N.sum())
     for history in _list_histories(n, frequency.season, beyond):
-        if _count_windows(known_N, history, 1) - n_judged - 3 >= _FEWEST_LEARNED:
+        if _count_windows(known_N, history, 1) - count_judged(n_known, 1) - 3 >= _FEWEST_LEARNED:
             break
-    horizon = _plan_horizon(known_N, history, n_judged, min(frequency.horizon, n // 10))
+    horizon = _plan_horizon(known_N, history, min(frequency.horizon, n // 10))
     return Reach(
         history=history,
         horizon=horizon,
         season=frequency.season if frequency.season <= history else 0,
         n_windows=_count_windows(known_N, history, horizon),
-        n_judged=n_judged,
+        n_judged=count_judged(n_known, horizon),
     )
 
 
@@ -132,15 +132,16 @@ def _list_histories(n: int, season: int, beyond: int) -> Iterator[int]:
     yield _SHORTEST
 
 
-def _plan_horizon(known_N: NDArray[np.bool_], history: int, n_judged: int, most: int) -> int:
+def _plan_horizon(known_N: NDArray[np.bool_], history: int, most: int) -> int:
     """The longest horizon, up to `most`, that leaves a quarter of the levels to learn from; 1 if none does.
 
     A fit learns from what lies one horizon before the windows for early stopping, and these lie one before the windows
     that judge; `size_parts` counts three such gaps.
     """
-    wanted = max(_FEWEST_LEARNED, int(known_N.sum()) // 4)
+    n_known = int(known_N.sum())
+    wanted = max(_FEWEST_LEARNED, n_known // 4)
     for horizon in range(most, 1, -1):
-        n_left = _count_windows(known_N, history, horizon) - n_judged
+        n_left = _count_windows(known_N, history, horizon) - count_judged(n_known, horizon)
         if n_left - 2 * horizon >= wanted and n_left - 3 * horizon >= _FEWEST_LEARNED:
             return horizon
     return 1
@@ -153,11 +154,13 @@ def _count_windows(known_N: NDArray[np.bool_], history: int, horizon: int) -> in
     return int(sliding_window_view(known_N[history - 1 :], horizon + 1).all(axis=1).sum())
 
 
-def count_judged(n: int) -> int:
-    """Windows that judge, for a series of `n` levels: a quarter of them, and of those above 1480 a twentieth; at least
-    15 and at most 3000.
+def count_judged(n: int, horizon: int) -> int:
+    """Windows that judge, for a series of `n` levels: a quarter of them and, of those above 1480, a twentieth. At most
+    3000.
+
+    There are at least 14 and the horizon, because the first interval takes nine errors whose true values were known.
     """
-    return min(_MOST_JUDGED, max(_FEWEST_JUDGED, n // 4 if n < 1480 else 370 + (n - 1480) // 20))
+    return min(_MOST_JUDGED, max(_FEWEST_JUDGED - 1 + horizon, n // 4 if n < 1480 else 370 + (n - 1480) // 20))
 
 
 def count_fewest_readings() -> int:

@@ -41,10 +41,10 @@ def is_modest(n: int) -> bool:
 
 
 def plan_series_gate(reach: Reach) -> Gate:
-    """Two fifths of the judged windows as holdout, the others for calibration, and a few fits: up to four for short
-    series, one for long ones.
+    """Two fifths of the judged windows as holdout, fewer where the first interval takes more of them; the others are
+    for calibration. Each candidate is fitted four times on short series and once on long ones.
     """
-    holdout = max(MIN_HOLDOUT, 2 * reach.n_judged // 5)
+    holdout = max(MIN_HOLDOUT, min(2 * reach.n_judged // 5, reach.n_judged - MIN_CALIBRATION - reach.horizon))
     origins = next((count for below, count in _ORIGINS if reach.n_windows < below), 1)
     return Gate(holdout=holdout, calibration=reach.n_judged - holdout, origins=origins)
 
