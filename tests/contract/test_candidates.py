@@ -22,7 +22,6 @@ from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
-from okawari.models.cores import TreesCore
 from okawari.models.dense import Mlp
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
@@ -39,6 +38,7 @@ from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.models.windows import WindowSet
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
+from tests.combined import FixedCombination, holds_trees
 from tests.tables import draw_counts
 
 AN_LSTM = Lstm(hidden=16, layers=2, epochs=2)
@@ -57,6 +57,7 @@ CANDIDATES: tuple[Recipe, ...] = (
     KerasLstm(lstm=Lstm(hidden=12, layers=1, fc=8, epochs=1, batch_size=128)),
     PriceLevelLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
+    FixedCombination((SeasonalNaive(season=5), Sarima(), RandomForest(n_trees=5, lags=8), RandomWalk())),
 )
 COUNTERS: tuple[Recipe, ...] = (
     RandomWalk(),
@@ -71,6 +72,7 @@ COUNTERS: tuple[Recipe, ...] = (
     Boosting(rounds=20, lags=15),
     KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
+    FixedCombination((SeasonalNaive(season=7), Linear(penalty=1.0), Boosting(rounds=5, lags=8))),
 )
 TOLERANCE = 5e-7
 """Largest difference between library and graph, as a share of the largest number: float32 arithmetic in another order.
@@ -146,7 +148,7 @@ def test_intervals_have_a_width_and_counts_are_never_below_0(trial: Trial) -> No
 def test_graph_is_one_file_of_plain_operators_without_traces_of_its_maker(trial: Trial) -> None:
     model = parse_model(trial.graph)
     # ONNX has operators for trees in its second domain alone; every ONNX Runtime has that one, and no other is let in.
-    trees = {"ai.onnx.ml"} if isinstance(trial.model.core(), TreesCore) else set()
+    trees = {"ai.onnx.ml"} if holds_trees(trial.model.core()) else set()
     assert {node.domain for node in model.graph.node} == {"", *trees}
     assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
     assert not any(trace in trial.graph for trace in (b"site-packages", b"pickle", b".py"))
@@ -245,7 +247,7 @@ def test_a_diverging_training_says_so(small_case: Case) -> None:
 
 
 def test_sarima_recovers_the_series_from_its_windows(small_case: Case, readings: pd.DataFrame) -> None:
-    from okawari.models.sarima import join_levels
+    from okawari.models.level_series import join_levels
 
     levels = join_levels(cut_windows(readings, small_case))
     np.testing.assert_allclose(levels, readings["close"].to_numpy(), rtol=1e-6)
@@ -299,7 +301,7 @@ def test_an_lstm_on_price_levels_is_no_candidate_where_differences_are_learnt() 
         (lambda: SeasonalNaive(season=0), "SeasonalNaive.season is 0"),
         (lambda: RandomForest(min_leaf=0), "RandomForest.min_leaf is 0"),
         (lambda: RandomForest(feature_share=1.5), "RandomForest.feature_share is 1.5"),
-        (lambda: Boosting(patience=0), "Boosting.patience is 0"),
+        (lambda: Boosting(patience=-1), "Boosting.patience is -1"),
         (lambda: Boosting(row_share=0.0), "Boosting.row_share is 0.0"),
         (lambda: KerasLstm(lstm=Lstm(epochs=0)), "Lstm.epochs is 0"),
     ],

@@ -15,7 +15,6 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
-from okawari.models.cores import TreesCore
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.forest import RandomForest
@@ -27,6 +26,7 @@ from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
+from tests.combined import FixedCombination, holds_trees
 
 TOLERANCE = 3e-6
 """Largest difference between library and graph, as a share of the largest number: float32 arithmetic in another order.
@@ -80,6 +80,11 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
     (TARGETS, Lstm(hidden=8, layers=1, fc=4, epochs=20, learning_rate=0.01)),
     (TARGETS, RandomForest(n_trees=20, lags=8, min_leaf=4)),
     (TARGETS, Boosting(rounds=20, lags=8, min_leaf=4, learning_rate=0.1)),
+    *(
+        (case, FixedCombination((Constant(), RandomForest(n_trees=5, lags=1), Linear(penalty=1.0))))
+        for case in (NUMBER, LABEL)
+    ),
+    (TARGETS, FixedCombination((Persistence(), RandomForest(n_trees=5, lags=8), Linear(penalty=1.0)))),
 )
 
 
@@ -116,7 +121,7 @@ def _answer(trial: Trial, said_BH: np.ndarray) -> np.ndarray:
 
 def test_graph_is_of_plain_operators(trial: Trial) -> None:
     # Trees live in ONNX's second domain, which every ONNX Runtime has.
-    trees = {"ai.onnx.ml"} if isinstance(trial.model.core(), TreesCore) else set()
+    trees = {"ai.onnx.ml"} if holds_trees(trial.model.core()) else set()
     assert {node.domain for node in parse_model(trial.graph).graph.node} == {"", *trees}
 
 

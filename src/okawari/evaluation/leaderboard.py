@@ -23,7 +23,8 @@ def build_cards(contenders: Sequence[Contender]) -> list[Card]:
     `p_value` comes from a paired test on the rows of the holdout, adjusted for the number of candidates (Holm).
     """
     floor, *others = contenders
-    worse = [measure_worse_p_value(floor.scores.row_losses, each.scores.row_losses) for each in others]
+    floor_B = floor.scores.losses_BK.mean(axis=1)
+    worse = [measure_worse_p_value(floor_B, each.scores.losses_BK.mean(axis=1)) for each in others]
     return [floor.card, *(replace(each.card, p_value=p) for each, p in zip(others, adjust_holm(worse), strict=True))]
 
 

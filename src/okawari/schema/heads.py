@@ -107,6 +107,10 @@ class Head(ABC):
         """The true values as a record's digest covers them."""
         return true_BC
 
+    def stratify(self, true_BC: NDArray[Any]) -> NDArray[np.int64]:
+        """The stratum of each true value, of which every part of a split gets its share; 0 for numbers."""
+        return np.zeros(len(true_BC), dtype=np.int64)
+
     def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
         """An answer of this head with the columns of `head`, which has the same kind and name."""
         return mean_BC
@@ -261,6 +265,11 @@ class LabelHead(Head):
         is_later_B = true_BC[:, n_first:].any(axis=1)
         kept_BN[is_later_B, 0] = true_BC[is_later_B].argmax(axis=1)
         return kept_BN
+
+    def stratify(self, true_BC: NDArray[Any]) -> NDArray[np.int64]:
+        """The place of the label."""
+        places_B: NDArray[np.int64] = true_BC.argmax(axis=1).astype(np.int64)
+        return places_B
 
     def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
         """The probability of each label of `head`; 0 for a label that this head does not have."""
