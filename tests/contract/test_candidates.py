@@ -247,7 +247,7 @@ def test_a_diverging_training_says_so(small_case: Case) -> None:
 
 
 def test_sarima_recovers_the_series_from_its_windows(small_case: Case, readings: pd.DataFrame) -> None:
-    from okawari.models.sarima import join_levels
+    from okawari.models.level_series import join_levels
 
     levels = join_levels(cut_windows(readings, small_case))
     np.testing.assert_allclose(levels, readings["close"].to_numpy(), rtol=1e-6)
@@ -301,7 +301,7 @@ def test_an_lstm_on_price_levels_is_no_candidate_where_differences_are_learnt() 
         (lambda: SeasonalNaive(season=0), "SeasonalNaive.season is 0"),
         (lambda: RandomForest(min_leaf=0), "RandomForest.min_leaf is 0"),
         (lambda: RandomForest(feature_share=1.5), "RandomForest.feature_share is 1.5"),
-        (lambda: Boosting(patience=0), "Boosting.patience is 0"),
+        (lambda: Boosting(patience=-1), "Boosting.patience is -1"),
         (lambda: Boosting(row_share=0.0), "Boosting.row_share is 0.0"),
         (lambda: KerasLstm(lstm=Lstm(epochs=0)), "Lstm.epochs is 0"),
     ],

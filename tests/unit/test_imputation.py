@@ -29,9 +29,10 @@ from okawari.graph.quantizer import build_variants
 from okawari.models.constant import Constant
 from okawari.models.cores import ConstantCore, TorchCore
 from okawari.models.fit_context import no_progress
+from okawari.models.level_series import join_levels
 from okawari.models.linear import Linear
 from okawari.models.random_walk import RandomWalk
-from okawari.models.sarima import Sarima, join_levels
+from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.schema.imputation import Imputation, fill_forward
 from okawari.training.recipe_checks import check_recipe

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from okawari.case import Case
 from okawari.dataset.splits import Split
@@ -21,7 +21,7 @@ from okawari.graph.inference import Answer, Graph, require_answers, require_fit
 from okawari.models.cores import Interval
 from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Workbench
 from okawari.models.protocols import Model, Recipe
-from okawari.models.windows import WindowSet
+from okawari.models.windows import Floats, WindowSet
 from okawari.policy.promotion import Card
 from okawari.schema.heads import mark_shares
 
@@ -38,6 +38,10 @@ class Contender:
     fit_s: float
     interval_fault: str | None = None
     """Why its intervals must not be promoted (`okawari.evaluation.interval_faults`)."""
+    interval: Interval | None = None
+    """The interval from all of its out-of-sample errors; None without one."""
+    r_JH: Floats | None = field(default=None, repr=False)
+    """Out-of-sample predictions of the judged windows of all folds; None after a single split."""
 
     @property
     def card(self) -> Card:
@@ -91,10 +95,15 @@ def fit_contender(
 
 
 def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
+    """The interval from a model's errors at calibration windows; as `calibrate_heads`."""
+    return None if case.coverage_share is None else calibrate_heads(calibration.r_BH, model.predict(calibration), case)
+
+
+def calibrate_heads(r_true_BH: Floats, r_pred_BH: Floats, case: Case) -> Interval | None:
     """Half widths of the intervals of numbers; 0 for label columns beside numbers, None for labels alone."""
     if case.coverage_share is None:
         return None
-    interval = calibrate_interval(calibration.r_BH, model.predict(calibration), case.coverage_share)
+    interval = calibrate_interval(r_true_BH, r_pred_BH, case.coverage_share)
     interval.half_width_H[mark_shares(case.task.heads, case.task.width)] = 0.0
     return interval
 
