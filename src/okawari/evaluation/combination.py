@@ -75,14 +75,14 @@ def _measure_errors(said_JC: Array, true_JC: Array, head: Head) -> Array:
 def choose_weights(judged: Judged, most: int) -> Array:
     """Weights [M] of at least two and at most `most` candidates, together 1; all 0 if only one is good enough.
 
-    The mean of two rules for the `most` best: weights proportional to the inverse of the squared loss, and the shares of
-    a greedy selection. Weights below 5 % are dropped.
+    The mean of two rules for the `most` best: weights proportional to the inverse of the squared loss, and the shares
+    of a greedy selection. Weights below 5 % are dropped.
     """
     losses_M = np.array([judged.measure(said_JH) for said_JH in judged.said_MJH])
     best = np.argsort(losses_M, kind="stable")[:most]
     inverse_M = np.zeros(len(losses_M))
     inverse_M[best] = np.maximum(losses_M[best], _SMALLEST_LOSS) ** -2
-    weight_M = (inverse_M / inverse_M.sum() + _select_greedily(judged, best)) / 2
+    weight_M = (inverse_M / inverse_M.sum() + select_greedily(judged, best)) / 2
     weight_M[weight_M < _SMALLEST_WEIGHT] = 0.0
     if np.count_nonzero(weight_M) < FEWEST_MEMBERS:
         return np.zeros(len(losses_M))
@@ -90,7 +90,7 @@ def choose_weights(judged: Judged, most: int) -> Array:
     return weighed_M
 
 
-def _select_greedily(judged: Judged, places: Places) -> Array:
+def select_greedily(judged: Judged, places: Places) -> Array:
     """Shares [M] of the candidates at `places`: each step adds the one with which the mean has the smallest loss."""
     counts_M = np.zeros(len(judged.said_MJH))
     for _ in range(_GREEDY_STEPS):
