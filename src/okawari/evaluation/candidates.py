@@ -42,11 +42,21 @@ class Contender:
     """The interval from all of its out-of-sample errors; None without one."""
     r_JH: Floats | None = field(default=None, repr=False)
     """Out-of-sample predictions of the judged windows of all folds; None after a single split."""
+    members: tuple[Member, ...] = field(default=(), repr=False)
+    """What a combination is made from, heaviest first; empty for all others."""
 
     @property
     def card(self) -> Card:
         """The scores that the gate compares."""
         return build_card(self.recipe.name, self.scores, self.interval_fault)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A contender with its weight in a combination, above 0 and at most 1."""
+
+    contender: Contender
+    weight: float
 
 
 def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
