@@ -23,12 +23,14 @@ from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.dense import Mlp
+from okawari.models.drift_walk import DriftWalk
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.light_gbm import LightGbm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
+from okawari.models.mean_level import MeanLevel
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
@@ -45,6 +47,9 @@ from tests.tables import draw_counts
 AN_LSTM = Lstm(hidden=16, layers=2, epochs=2)
 CANDIDATES: tuple[Recipe, ...] = (
     RandomWalk(),
+    DriftWalk(),
+    MeanLevel(),
+    MeanLevel(window=7),
     SeasonalNaive(season=5),
     SeasonalNaive(season=2),
     Sarima(),
@@ -63,6 +68,8 @@ CANDIDATES: tuple[Recipe, ...] = (
 )
 COUNTERS: tuple[Recipe, ...] = (
     RandomWalk(),
+    DriftWalk(),
+    MeanLevel(),
     SeasonalNaive(season=7),
     SeasonalNaive(season=2),
     Sarima(seasonal_order=(1, 0, 0, 7)),
@@ -314,6 +321,7 @@ def test_an_lstm_on_price_levels_is_no_candidate_where_differences_are_learnt() 
         (lambda: Lstm(learning_rate=0.0), "Lstm.learning_rate is 0.0"),
         (lambda: Sarima(order=(1, 0, 0)), "Sarima.order is"),
         (lambda: SeasonalNaive(season=0), "SeasonalNaive.season is 0"),
+        (lambda: MeanLevel(window=-1), "MeanLevel.window is -1"),
         (lambda: RandomForest(min_leaf=0), "RandomForest.min_leaf is 0"),
         (lambda: RandomForest(feature_share=1.5), "RandomForest.feature_share is 1.5"),
         (lambda: Boosting(patience=-1), "Boosting.patience is -1"),

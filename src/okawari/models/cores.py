@@ -144,7 +144,8 @@ class CombinedCore:
         )
         require(
             min(self.weights) > 0 and math.isclose(sum(self.weights), 1.0, abs_tol=1e-6),
-            f"CombinedCore.weights is {self.weights}; weights are above 0 and sum to 1. Leave out cores without weight.",
+            f"CombinedCore.weights is {self.weights}; weights are above 0 and sum to 1. Leave out "
+            "cores without weight.",
         )
 
 
