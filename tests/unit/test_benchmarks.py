@@ -17,6 +17,7 @@ SMALLEST = {
     "hostile": "--slices 1 --kinds 'deep nesting'",
     "batch": "--rounds 1 --share 0.02",
     "false_alarms": "--seeds 2 --series iid",
+    "combination_rules": "--seeds 1 --kinds walk labels",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
     "reading": "--mb 0.2",

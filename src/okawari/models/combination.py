@@ -115,6 +115,6 @@ def require_members(case_name: str, recipes: Sequence[Recipe]) -> None:
     is_baseline = isinstance(recipes[0], Combination)
     require(
         not is_baseline and len(others) >= FEWEST_MEMBERS,
-        f"Case {case_name} has a Combination {'as its baseline' if is_baseline else f'of {others}'}; it is made from at "
-        f"least {FEWEST_MEMBERS} candidates that are not the baseline. List them before it, or leave it out.",
+        f"Case {case_name} has a Combination {'as its baseline' if is_baseline else f'of {others}'}; it is made "
+        f"from at least {FEWEST_MEMBERS} candidates that are not the baseline. List them before it, or leave it out.",
     )
