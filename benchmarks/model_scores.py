@@ -1,8 +1,8 @@
 """Losses of answers to the later parts of public tables, and what is compared of them. Pure.
 
 The loss of a series is that of the whole horizon: the mean over the steps of the squared error in units of the last
-value's (the random walk's) mean squared error at that step, its root taken. Numbers have their RMSE, labels the mean
-of -log p with p >= 1e-6.
+value's (the random walk's) mean squared error at that step, its root taken; questions near the end have the steps that
+the table still has. Numbers have their RMSE, labels the mean of -log p with p >= 1e-6.
 
 Shapes: B later rows, H columns of an answer.
 """
@@ -28,7 +28,9 @@ _SEED = 20
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of each later row, and of the first step alone; `is_root` says that a loss is the root of their mean."""
+    """Losses of each question about the later part, and of the first step alone (NaN where it is unknown); `is_root`
+    says that a loss is the root of their mean.
+    """
 
     row_B: Array
     first_B: Array
@@ -45,7 +47,7 @@ class Losses:
 
     def measure(self, row_B: Array) -> float:
         """The loss over some rows."""
-        mean = float(np.mean(row_B))
+        mean = float(np.nanmean(row_B))
         return mean**0.5 if self.is_root else mean
 
 
@@ -70,13 +72,14 @@ def _score_series(
     values = pd.to_numeric(table.frame[table.target]).to_numpy(dtype=float)
     own_BH = np.array(results[own]["mean"])
     horizon, first = own_BH.shape[1], len(values) - len(table.later_B)
-    true_BH = values[first + rows[:, None] + np.arange(horizon)]
-    unit_H = np.mean((values[first + rows - 1][:, None] - true_BH) ** 2, axis=0)
+    beyond = np.append(values, np.full(horizon, np.nan))
+    true_BH = beyond[first + rows[:, None] + np.arange(horizon)]
+    unit_H = np.nanmean((values[first + rows - 1][:, None] - true_BH) ** 2, axis=0)
     found = {}
     for name, each in results.items():
         mean_BH = own_BH if name == own else np.array(each["mean"])[rows, :horizon]
         squared_BH = (mean_BH - true_BH) ** 2
-        found[name] = Losses(np.mean(squared_BH / unit_H, axis=1), squared_BH[:, 0], is_root=True)
+        found[name] = Losses(np.nanmean(squared_BH / unit_H, axis=1), squared_BH[:, 0], is_root=True)
     return found
 
 

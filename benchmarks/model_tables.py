@@ -98,7 +98,7 @@ def write_losses(group: Sequence[Measured]) -> str:
 def _list_losses(each: Measured, methods: Sequence[str], best: str) -> list[str]:
     ratio, hindsight = each.compare_with(best), each.best_peer
     n_judged, n_later = len(each.losses[OWN].row_B), len(each.table.later_B)
-    later = f"{n_later}" if n_judged in (n_later, n_later - each.horizon + 1) else f"{n_later} ({n_judged} judged)"
+    later = f"{n_later}" if n_judged == n_later else f"{n_later} ({n_judged} judged)"
     lost = ", **lost**" * ratio.is_lost
     return [
         each.table.name,

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmarks.public_tables import PublicTable
@@ -26,16 +27,17 @@ from okawari.contract.case_words import allow_missing, know_contract, learn_word
 from okawari.data.files import TableFile
 from okawari.data.tabular import read_table
 from okawari.data.validation import check_readings, judge_rows
+from okawari.dataset.arrays import to_array
 from okawari.dataset.folds import Folds, plan_folds
 from okawari.dataset.steps import lay_out_steps
-from okawari.dataset.windows import cut_windows
+from okawari.dataset.windows import cut_windows, read_times
 from okawari.evaluation.backtest import backtest
 from okawari.evaluation.candidates import Contender, choose_candidates
 from okawari.evaluation.leaderboard import build_cards
 from okawari.evaluation.refit import refit_contender
 from okawari.graph.inference import Answer, Graph
 from okawari.models.fit_context import no_progress
-from okawari.models.windows import WindowSet
+from okawari.models.windows import Values
 from okawari.policy.promotion import choose_challenger
 from okawari.scaffold.guess import Guess, Wish
 from okawari.scaffold.infer import guess_case
@@ -46,9 +48,12 @@ _ROW = "place in the later part"
 
 @dataclass(frozen=True)
 class Questions:
-    """Windows of the later part, and the place of each among the later rows: first true value, or record."""
+    """Questions [B, T, F] about the later part, their true values [B, H] (NaN where unknown), and their places among the
+    later rows: that of the first true value of a series, or that of the record.
+    """
 
-    windows: WindowSet
+    x_BTF: Values
+    true_BH: Values
     row_B: NDArray[np.int64]
 
 
@@ -103,19 +108,22 @@ def _ask_records(case: Case, table: PublicTable) -> Questions:
     stamped = case.layout.stamp_records(good, case.time)
     windows = cut_windows(stamped, case)
     assert len(windows) == len(stamped), "each valid record is a window"
-    return Questions(windows, stamped[_ROW].to_numpy())
+    return Questions(windows.x_BTF, windows.true_BH, stamped[_ROW].to_numpy())
 
 
 def _ask_series(case: Case, table: PublicTable, folder: Path) -> Questions:
-    """Windows whose true values are all in the later part."""
+    """The readings before each later row, also before those whose horizon reaches beyond the table."""
     raw = _read_rows(case, table.frame, folder / "whole.csv")
-    readings = check_readings(raw, case, NOW).good
-    windows = cut_windows(lay_out_steps(readings, case), case)
-    times = pd.to_datetime(table.frame[table.time]).to_numpy("datetime64[ns]")
-    ends_B = np.searchsorted(times, windows.at_B) + 1
-    n_known = len(times) - len(table.later_B)
-    places = np.flatnonzero(ends_B >= n_known)
-    return Questions(windows.pick(places), ends_B[places] - n_known)
+    laid_out = lay_out_steps(check_readings(raw, case, NOW).good, case)
+    x_NF, times_N = to_array(laid_out, case), read_times(laid_out, case)
+    level_N = x_NF[:, case.column_names.index(case.target.name)]
+    all_times = pd.to_datetime(table.frame[table.time]).to_numpy("datetime64[ns]")
+    n_known = len(all_times) - len(table.later_B)
+    is_asked = (times_N >= all_times[n_known - 1]) & (times_N < times_N[-1]) & ~np.isnan(level_N)
+    places = np.flatnonzero(is_asked)
+    ahead_NH = sliding_window_view(np.append(level_N, np.full(case.horizon, np.nan)), case.horizon)
+    x_BTF = np.stack([x_NF[place - case.history + 1 : place + 1] for place in places])
+    return Questions(x_BTF, ahead_NH[places + 1], np.searchsorted(all_times, times_N[places]) + 1 - n_known)
 
 
 def _hold_contest(case: Case, folds: Folds) -> tuple[Contender, list[Contender], bytes, dict[str, float]]:
@@ -134,7 +142,7 @@ def _report(
     case: Case, guess: Guess, n_known: int, questions: Questions, winner: Contender, contenders: Sequence[Contender],
     graph: bytes, seconds: dict[str, float],
 ) -> dict[str, Any]:  # fmt: skip
-    answer = Graph.load(graph).answer(questions.windows.x_BTF)
+    answer = Graph.load(graph).answer(questions.x_BTF)
     board = [_describe(each, questions) for each in contenders]
     return {
         "candidate": winner.recipe.name,
@@ -143,7 +151,7 @@ def _report(
         "labels": list(case.target.labels),
         "rows": questions.row_B.tolist(),
         "mean": answer.mean_BH.tolist(),
-        "coverage": _cover(answer, questions.windows),
+        "coverage": _cover(answer, questions.true_BH),
         "fit_s": round(sum(seconds.values()), 2),
         **{name: round(value, 2) for name, value in seconds.items()},
         "board": board,
@@ -152,7 +160,7 @@ def _report(
 
 def _describe(contender: Contender, questions: Questions) -> dict[str, Any]:
     """A row of the leaderboard, with the candidate's answers to the later part before any refit."""
-    mean_BH = Graph.load(contender.graph).answer(questions.windows.x_BTF).mean_BH
+    mean_BH = Graph.load(contender.graph).answer(questions.x_BTF).mean_BH
     return {
         "candidate": contender.recipe.name,
         "loss": contender.scores.loss,
@@ -162,9 +170,9 @@ def _describe(contender: Contender, questions: Questions) -> dict[str, Any]:
     }
 
 
-def _cover(answer: Answer, windows: WindowSet) -> float | None:
-    """The share of true values between the bounds; None for labels."""
+def _cover(answer: Answer, true_BH: Values) -> float | None:
+    """The share of known true values between the bounds; None for labels."""
     if answer.lower_BH is None or answer.upper_BH is None:
         return None
-    true_BH = windows.true_BH
-    return float(np.mean((answer.lower_BH <= true_BH) & (true_BH <= answer.upper_BH)))
+    is_inside = (answer.lower_BH <= true_BH) & (true_BH <= answer.upper_BH)
+    return float(np.mean(is_inside[~np.isnan(true_BH)]))

@@ -18,18 +18,21 @@ def _draw_losses(scale: float, n: int = 400, seed: int = 1) -> Losses:
 
 
 def test_the_loss_of_a_series_weighs_each_step_by_the_last_value() -> None:
-    """Three known values, later ones 4, 6, 9, and two steps: two origins, at 2 and at 4."""
+    """Three known values, later ones 4, 6, 9, and two steps: origins at 2, at 4 and, for one step alone, at 6."""
     frame = pd.DataFrame({"date": pd.date_range("2000-01-01", periods=6), "value": [1.0, 3.0, 2.0, 4.0, 6.0, 9.0]})
     table = PublicTable(
         name="t", group="series", origin="", frame=frame, target="value", later_B=np.arange(3, 6), time="date"
     )
-    own = {"rows": [0, 1], "mean": [[3.0, 4.0], [6.0, 8.0]]}
+    own = {"rows": [0, 1, 2], "mean": [[3.0, 4.0], [6.0, 8.0], [8.0, 0.0]]}
     last = {"mean": [[2.0, 2.0, 2.0], [4.0, 4.0, 4.0], [6.0, 6.0, 6.0]]}
     losses = score_results(table, {OWN: own, "last": last}, OWN)
-    # Squared errors: (1, 4) and (0, 1); those of the last value: (4, 16) and (4, 25), so the units are 4 and 20.5.
-    assert losses[OWN].loss == pytest.approx(np.sqrt((1 / 4 + 4 / 20.5 + 0 + 1 / 20.5) / 4))
-    assert losses[OWN].first_loss == pytest.approx(np.sqrt(0.5))
-    assert losses["last"].loss == pytest.approx(1.0)
+    # Squared errors: (1, 4), (0, 1) and (1, -); those of the last value: (4, 16), (4, 25) and (9, -).
+    first, second = (4 + 4 + 9) / 3, (16 + 25) / 2
+    expected = [(1 / first + 4 / second) / 2, (0 + 1 / second) / 2, 1 / first]
+    assert losses[OWN].row_B == pytest.approx(expected)
+    assert losses[OWN].loss == pytest.approx(np.sqrt(np.mean(expected)))
+    assert losses[OWN].first_loss == pytest.approx(np.sqrt(2 / 3))
+    assert losses["last"].first_loss == pytest.approx(np.sqrt(first))
 
 
 def test_labels_are_compared_by_name_and_unknown_ones_have_the_smallest_probability() -> None:
