@@ -124,8 +124,11 @@ def compare(own: Losses, other: Losses, block: int) -> Ratio:
 
 
 def choose_block(table: PublicTable, horizon: int) -> int:
-    """Neighbours that depend on each other: the horizon or the cube root of the rows; records are independent."""
-    return 1 if table.group != "series" else max(horizon, round(len(table.later_B) ** (1 / 3)))
+    """Neighbours that depend on each other: the horizon or the cube root of the rows, at most a third of them; records
+    are independent.
+    """
+    n = len(table.later_B)
+    return 1 if table.group != "series" else min(n // 3, max(horizon, round(n ** (1 / 3))))
 
 
 def measure_geometric_mean(ratios: Sequence[float]) -> float:

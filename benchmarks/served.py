@@ -48,8 +48,8 @@ _ROW = "place in the later part"
 
 @dataclass(frozen=True)
 class Questions:
-    """Questions [B, T, F] about the later part, their true values [B, H] (NaN where unknown), and their places among the
-    later rows: that of the first true value of a series, or that of the record.
+    """Questions about the later part, their true values (NaN where unknown), and the place of each among the later
+    rows: that of the first true value of a series, or that of the record.
     """
 
     x_BTF: Values
