@@ -119,7 +119,16 @@ def calibrate_heads(r_true_BH: Floats, r_pred_BH: Floats, case: Case) -> Interva
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
-    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case.
+    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case."""
+    answer = ask_graph(graph, holdout, case)
+    if answer is None:
+        return None
+    fault = find_interval_fault(answer, holdout, case.task.heads)
+    return build_card(name, score_answer(answer, holdout, case), fault)
+
+
+def ask_graph(graph: bytes, windows: WindowSet, case: Case) -> Answer | None:
+    """A graph's answers to windows. Returns None if its inputs or its answers differ from those of the case.
 
     The graph is asked and answers in its own dictionary. A word that it does not know is one of its unknown words, and
     a label that it does not know has the probability 0.
@@ -129,10 +138,7 @@ def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card
         require_answers(loaded, case)
         own = know_graph(case, loaded.labels)
         require_fit(loaded, own)
-        answer = loaded.answer(translate_questions(holdout.x_BTF, case, own))
-        translated = translate_answer(answer, own, case)
-        fault = find_interval_fault(translated, holdout, case.task.heads)
-        return build_card(name, score_answer(translated, holdout, case), fault)
+        return translate_answer(loaded.answer(translate_questions(windows.x_BTF, case, own)), own, case)
     except InvalidInput:
         return None
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import require
+from okawari.models.tree_tables import TreeTable
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -66,12 +67,13 @@ class TorchCore:
 class TreesCore:
     """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
 
-    `trees` is one forest for all columns of an answer, or one booster for each. Their predictions are scaled back to
-    `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is true: there it is
-    the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is larger.
+    `trees` is one forest for all columns of an answer, one booster for each, or a table of trees. Their predictions
+    are scaled back to `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is
+    true: there it is the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is
+    larger.
     """
 
-    trees: RandomForestRegressor | tuple[Booster, ...]
+    trees: RandomForestRegressor | tuple[Booster, ...] | TreeTable
     lags: int
     r_mean_H: NDArray[np.float64]
     r_std_H: NDArray[np.float64]

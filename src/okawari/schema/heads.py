@@ -36,6 +36,8 @@ class Head(ABC):
     """Whether answers have an interval."""
     is_share = False
     """Whether columns are probabilities, which models predict as logits and which have no scale."""
+    is_truth = False
+    """Whether the labels are "false" and "true", which are truth values in JSON and in files of answers."""
 
     @property
     @abstractmethod
@@ -46,6 +48,10 @@ class Head(ABC):
     def labels(self) -> tuple[str, ...]:
         """The label of each column; empty for numbers."""
         return ()
+
+    def write_json(self, label: str | None) -> str | bool | None:
+        """A label in JSON: as it is, or true or false."""
+        return label == "true" if self.is_truth and label is not None else label
 
     @property
     def stop(self) -> int:
@@ -185,6 +191,7 @@ class LabelHead(Head):
     words: tuple[str, ...]
     n_first: int = 0
     """Number of labels at first; 0 if none were added since."""
+    is_truth: bool = False
 
     has_interval = False
     is_share = True
