@@ -18,6 +18,7 @@ from okawari.evaluation.candidates import Contender
 from okawari.evaluation.combination import plan_blocks
 from okawari.evaluation.combined_contender import combine_contenders, join_models
 from okawari.evaluation.leaderboard import build_leaderboard
+from okawari.evaluation.refit import refit_contender
 from okawari.graph.inference import Graph
 from okawari.models.boosting import Boosting
 from okawari.models.combination import Combination, CombinedModel
@@ -124,6 +125,19 @@ def test_refitted_members_keep_their_weights(contest: Contest) -> None:
     joined = join_models(models, combined.members, case)
     assert isinstance(combined.model, CombinedModel) and joined.weights == combined.model.weights
     np.testing.assert_array_equal(joined.predict(folds.judged[:5]), combined.model.predict(folds.judged[:5]))
+
+
+def test_a_refit_fits_its_members_on_everything(contest: Contest) -> None:
+    case, folds, _, combined = contest
+    refit = refit_contender(combined, case, folds, no_progress)
+    assert isinstance(refit.model, CombinedModel) and isinstance(combined.model, CombinedModel)
+    assert refit.model.weights == combined.model.weights
+    assert list(refit.model.members) == [each.contender.recipe.name for each in combined.members]
+    alone = [refit_contender(each.contender, case, folds, no_progress) for each in combined.members]
+    assert refit.n_taught == min(each.n_taught for each in alone) > len(folds.parts[0].train)
+    models = {each.contender.recipe.name: own.model for each, own in zip(combined.members, alone, strict=True)}
+    expected_BH = join_models(models, combined.members, case).predict(folds.judged)
+    np.testing.assert_array_equal(refit.model.predict(folds.judged), expected_BH)
 
 
 def test_there_is_none_of_a_single_candidate(contest: Contest) -> None:
