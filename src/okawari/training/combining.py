@@ -36,8 +36,8 @@ def combine_candidates(
 
 def _record(training: Training, contender: Contender) -> Contender:
     """Record a combination in its own child run, with the weights among its settings."""
-    weights = {each.contender.recipe.name: round(each.weight, 4) for each in contender.members}
-    settings = {**contender.recipe.describe(), "members": weights}
+    weights = {f"weight.{each.contender.recipe.name}": round(each.weight, 4) for each in contender.members}
+    settings = {**contender.recipe.describe(), **weights}
     with runs.record_candidate(training.case, training.run_id, contender.recipe.name, settings) as run_id:
         record_contender(training, contender, run_id)
     return contender
