@@ -21,6 +21,7 @@ from okawari.evaluation.leaderboard import build_cards, build_leaderboard
 from okawari.evaluation.refit import Refit
 from okawari.loop.facts import gather_retrain_facts
 from okawari.loop.requests import is_open
+from okawari.models.combination import list_fitted
 from okawari.models.protocols import Recipe
 from okawari.policy.decision import Action, Cause, Decision, Kind
 from okawari.policy.promotion import choose_challenger
@@ -31,6 +32,7 @@ from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.contracts import check_case, know_case
 from okawari.training.champion import finish_move, settle_alias
+from okawari.training.combining import combine_candidates
 from okawari.training.evidence_file import gather_evidence, record_evidence
 from okawari.training.fitting import Training, fit_candidate, refit_winner
 from okawari.training.gate import Contest, Judged, judge_challenger
@@ -129,7 +131,8 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
 def _compare_candidates(training: Training, host: Host) -> Judged:
     case, run_id = training.case, training.run_id
     recipes = choose_candidates(case, load_settings().candidate_names)
-    contenders = [_fit(training, recipe, host) for recipe in recipes]
+    contenders = [_fit(training, recipe, host) for recipe in list_fitted(recipes)]
+    contenders += combine_candidates(training, recipes, contenders, host)
     _publish_leaderboard(training, contenders, host)
     record_evidence(run_id, gather_evidence(contenders, training.folds.judged.at_B))
     contest = _choose(contenders, case, host)
