@@ -11,7 +11,7 @@ PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up loop cases test faults test-fast check format bench lock clean
+.PHONY: help up loop cases test faults test-fast check format bench bench-models lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,9 +53,12 @@ bench: $(VENV)/dev.stamp ## Measure serving, hostile bodies, batch scoring, fals
 	$(BIN)/python -m benchmarks.rolling_origins
 	$(BIN)/python -m benchmarks.records
 
+bench-models: $(VENV)/bench.stamp ## Compare what serves on public tables with models that a user might pick instead (hours)
+	@exec env OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.models $(ARGS)
+
 lock: ## Resolve all dependencies anew into requirements.lock
 	$(PYTHON) -m venv .venv.lock
-	.venv.lock/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv.lock/bin/python -m pip install --quiet --editable '.[dev,bench]'
 	.venv.lock/bin/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > requirements.lock
 	rm -rf .venv.lock
 
@@ -68,6 +71,9 @@ $(VENV)/all.stamp: pyproject.toml requirements.lock
 
 $(VENV)/dev.stamp: pyproject.toml requirements.lock
 	@$(MAKE) --no-print-directory install EXTRA=dev STAMP=$@
+
+$(VENV)/bench.stamp: pyproject.toml requirements.lock
+	@$(MAKE) --no-print-directory install EXTRA=dev,bench STAMP=$@
 
 .PHONY: install
 install:

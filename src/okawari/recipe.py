@@ -10,7 +10,7 @@ from okawari.models.cores import ONNX_OPSETS, AffineCore, ConstantCore, Core, On
 from okawari.models.fit_context import Progress, TrainingData, Workbench
 from okawari.models.lag_features import flatten_lags
 from okawari.models.losses import to_logits
-from okawari.models.protocols import Model, Recipe, Storable
+from okawari.models.protocols import Model, Recipe, Settled, Storable
 from okawari.models.windows import Floats, WindowSet
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "OnnxCore",
     "Progress",
     "Recipe",
+    "Settled",
     "Storable",
     "TorchCore",
     "TrainingData",

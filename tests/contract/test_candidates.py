@@ -22,13 +22,15 @@ from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
-from okawari.models.cores import TreesCore
 from okawari.models.dense import Mlp
+from okawari.models.drift_walk import DriftWalk
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
+from okawari.models.light_gbm import LightGbm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
+from okawari.models.mean_level import MeanLevel
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
@@ -39,11 +41,15 @@ from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.models.windows import WindowSet
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
+from tests.combined import FixedCombination, holds_trees
 from tests.tables import draw_counts
 
 AN_LSTM = Lstm(hidden=16, layers=2, epochs=2)
 CANDIDATES: tuple[Recipe, ...] = (
     RandomWalk(),
+    DriftWalk(),
+    MeanLevel(),
+    MeanLevel(window=7),
     SeasonalNaive(season=5),
     SeasonalNaive(season=2),
     Sarima(),
@@ -53,13 +59,17 @@ CANDIDATES: tuple[Recipe, ...] = (
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=8),
     Boosting(rounds=3, lags=11, depth=1),
+    LightGbm(rounds=40, lags=8, leaves=7, row_share=0.7, feature_share=0.5),
     KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     KerasLstm(lstm=Lstm(hidden=12, layers=1, fc=8, epochs=1, batch_size=128)),
     PriceLevelLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
+    FixedCombination((SeasonalNaive(season=5), Sarima(), RandomForest(n_trees=5, lags=8), RandomWalk())),
 )
 COUNTERS: tuple[Recipe, ...] = (
     RandomWalk(),
+    DriftWalk(),
+    MeanLevel(),
     SeasonalNaive(season=7),
     SeasonalNaive(season=2),
     Sarima(seasonal_order=(1, 0, 0, 7)),
@@ -69,8 +79,10 @@ COUNTERS: tuple[Recipe, ...] = (
     Lstm(hidden=16, layers=2, epochs=2),
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=15),
+    LightGbm(rounds=40, lags=15, leaves=7),
     KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
+    FixedCombination((SeasonalNaive(season=7), Linear(penalty=1.0), Boosting(rounds=5, lags=8))),
 )
 TOLERANCE = 5e-7
 """Largest difference between library and graph, as a share of the largest number: float32 arithmetic in another order.
@@ -78,7 +90,18 @@ TOLERANCE = 5e-7
 For trees too: their thresholds are compared in float32 on both sides, so only the sum of the leaves may round apart.
 Prices of the holdout lie within a factor of two, so that each one is right to a millionth.
 """
-LEARNERS = ("torch", "statsmodels", "onnxscript", "optuna", "sklearn", "xgboost", "keras", "skl2onnx", "onnxmltools")
+LEARNERS = (
+    "torch",
+    "statsmodels",
+    "onnxscript",
+    "optuna",
+    "sklearn",
+    "xgboost",
+    "lightgbm",
+    "keras",
+    "skl2onnx",
+    "onnxmltools",
+)
 """What recipes and converters need, and neither a case nor a finished graph."""
 
 
@@ -146,7 +169,7 @@ def test_intervals_have_a_width_and_counts_are_never_below_0(trial: Trial) -> No
 def test_graph_is_one_file_of_plain_operators_without_traces_of_its_maker(trial: Trial) -> None:
     model = parse_model(trial.graph)
     # ONNX has operators for trees in its second domain alone; every ONNX Runtime has that one, and no other is let in.
-    trees = {"ai.onnx.ml"} if isinstance(trial.model.core(), TreesCore) else set()
+    trees = {"ai.onnx.ml"} if holds_trees(trial.model.core()) else set()
     assert {node.domain for node in model.graph.node} == {"", *trees}
     assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
     assert not any(trace in trial.graph for trace in (b"site-packages", b"pickle", b".py"))
@@ -245,7 +268,7 @@ def test_a_diverging_training_says_so(small_case: Case) -> None:
 
 
 def test_sarima_recovers_the_series_from_its_windows(small_case: Case, readings: pd.DataFrame) -> None:
-    from okawari.models.sarima import join_levels
+    from okawari.models.level_series import join_levels
 
     levels = join_levels(cut_windows(readings, small_case))
     np.testing.assert_allclose(levels, readings["close"].to_numpy(), rtol=1e-6)
@@ -297,9 +320,10 @@ def test_an_lstm_on_price_levels_is_no_candidate_where_differences_are_learnt() 
         (lambda: Lstm(learning_rate=0.0), "Lstm.learning_rate is 0.0"),
         (lambda: Sarima(order=(1, 0, 0)), "Sarima.order is"),
         (lambda: SeasonalNaive(season=0), "SeasonalNaive.season is 0"),
+        (lambda: MeanLevel(window=-1), "MeanLevel.window is -1"),
         (lambda: RandomForest(min_leaf=0), "RandomForest.min_leaf is 0"),
         (lambda: RandomForest(feature_share=1.5), "RandomForest.feature_share is 1.5"),
-        (lambda: Boosting(patience=0), "Boosting.patience is 0"),
+        (lambda: Boosting(patience=-1), "Boosting.patience is -1"),
         (lambda: Boosting(row_share=0.0), "Boosting.row_share is 0.0"),
         (lambda: KerasLstm(lstm=Lstm(epochs=0)), "Lstm.epochs is 0"),
     ],

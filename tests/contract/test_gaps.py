@@ -21,16 +21,18 @@ from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
 from okawari.schema.tasks.forecast import Forecast
 from okawari.training.recipe_checks import check_recipe
+from tests.combined import FixedCombination
 from tests.unit.test_imputation import FLAGGED, LABELS, RECORDS
 
 SERIES = (
     RandomWalk(), SeasonalNaive(season=7), Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)), Linear(),
     Mlp(hidden=(8,), epochs=2), Lstm(hidden=8, layers=1, epochs=2), KerasLstm(lstm=Lstm(hidden=8, layers=1, epochs=1)),
     RandomForest(n_trees=10, lags=5), Boosting(rounds=10, lags=5),
+    FixedCombination((SeasonalNaive(season=7), Linear(), Boosting(rounds=5, lags=5))),
 )  # fmt: skip
 OF_RECORDS = (
     Constant(), Linear(), Linear(penalty=1.0), Mlp(hidden=(8,), epochs=2), RandomForest(n_trees=10, lags=1),
-    Boosting(rounds=10, lags=1),
+    Boosting(rounds=10, lags=1), FixedCombination((Linear(penalty=1.0), Mlp(hidden=(8,), epochs=2))),
 )  # fmt: skip
 GROWING = replace(
     FLAGGED,

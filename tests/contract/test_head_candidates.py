@@ -15,10 +15,10 @@ from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
-from okawari.models.cores import TreesCore
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.forest import RandomForest
+from okawari.models.light_gbm import LightGbm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.persistence import Persistence
@@ -27,6 +27,7 @@ from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
+from tests.combined import FixedCombination, holds_trees
 
 TOLERANCE = 3e-6
 """Largest difference between library and graph, as a share of the largest number: float32 arithmetic in another order.
@@ -68,6 +69,7 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
     *((case, Mlp(hidden=(8,), epochs=60, learning_rate=0.01)) for case in (NUMBER, LABEL)),
     *((case, RandomForest(n_trees=20, lags=1, min_leaf=4)) for case in (NUMBER, LABEL)),
     *((case, Boosting(rounds=20, lags=1, min_leaf=4, learning_rate=0.1)) for case in (NUMBER, LABEL)),
+    *((case, LightGbm(rounds=40, lags=1, min_leaf=4, leaves=7)) for case in (NUMBER, LABEL)),
     (PICTURE, Cnn(channels=4, fc=8, epochs=2)),
     *(
         (case, Search(recipe=Linear(), space=(Range("penalty", 0.1, 10.0, log=True),), trials=3))
@@ -80,6 +82,12 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
     (TARGETS, Lstm(hidden=8, layers=1, fc=4, epochs=20, learning_rate=0.01)),
     (TARGETS, RandomForest(n_trees=20, lags=8, min_leaf=4)),
     (TARGETS, Boosting(rounds=20, lags=8, min_leaf=4, learning_rate=0.1)),
+    (TARGETS, LightGbm(rounds=20, lags=8, min_leaf=4, leaves=7)),
+    *(
+        (case, FixedCombination((Constant(), RandomForest(n_trees=5, lags=1), Linear(penalty=1.0))))
+        for case in (NUMBER, LABEL)
+    ),
+    (TARGETS, FixedCombination((Persistence(), RandomForest(n_trees=5, lags=8), Linear(penalty=1.0)))),
 )
 
 
@@ -116,7 +124,7 @@ def _answer(trial: Trial, said_BH: np.ndarray) -> np.ndarray:
 
 def test_graph_is_of_plain_operators(trial: Trial) -> None:
     # Trees live in ONNX's second domain, which every ONNX Runtime has.
-    trees = {"ai.onnx.ml"} if isinstance(trial.model.core(), TreesCore) else set()
+    trees = {"ai.onnx.ml"} if holds_trees(trial.model.core()) else set()
     assert {node.domain for node in parse_model(trial.graph).graph.node} == {"", *trees}
 
 
@@ -148,6 +156,12 @@ def test_a_linear_model_is_the_closed_form_of_least_squares() -> None:
 def test_a_label_that_never_came_gets_hardly_any_probability() -> None:
     split = split_source(LABEL)
     data = TrainingData(split.train, split.validation, seed=1, heads=LABEL.task.heads)
-    for recipe in (Constant(), Linear(penalty=1.0), RandomForest(n_trees=5, lags=1), Boosting(rounds=5, lags=1)):
+    for recipe in (
+        Constant(),
+        Linear(penalty=1.0),
+        RandomForest(n_trees=5, lags=1),
+        Boosting(rounds=5, lags=1),
+        LightGbm(rounds=5, lags=1),
+    ):
         graph = Graph.load(build_graph(recipe.fit(data, no_progress).core(), LABEL, None))
         assert graph.answer(split.holdout.x_BTF).mean_BH[:, 2].max() < 1e-5

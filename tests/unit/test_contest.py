@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,6 +35,16 @@ def test_every_row_tells_both_steps_the_seconds_and_the_size(contenders: list[Co
         assert row["graph_bytes"] == len(contender.graph) and row["fit_s"] == contender.fit_s
         numbers = contender.scores.numbers
         assert (row["rmse"], row["rmse_step_3"]) == (numbers["rmse"], numbers["rmse_step_3"])
+
+
+def test_the_losses_of_each_window_are_those_of_every_step(contenders: list[Contender]) -> None:
+    for scores in (each.scores for each in contenders):
+        assert scores.losses_BK.shape == scores.interval_losses_BK.shape == (scores.n_windows, 3)
+        rmse_K, interval_K = np.sqrt(scores.losses_BK.mean(axis=0)), scores.interval_losses_BK.mean(axis=0)
+        assert rmse_K[[0, 2]] == pytest.approx([scores.numbers["rmse"], scores.numbers["rmse_step_3"]])
+        assert interval_K[[0, 2]] == pytest.approx(
+            [scores.numbers["interval_score"], scores.numbers["interval_score_step_3"]]
+        )
 
 
 def test_skill_is_measured_against_the_baseline_at_the_same_step(contenders: list[Contender]) -> None:

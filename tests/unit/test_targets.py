@@ -80,9 +80,9 @@ def test_the_joint_loss_equals_its_naive_version(split: Split) -> None:
         trend = -np.log(said[:3][true[:3] == 1][0]) / np.log(3)
         regime = -np.log(said[4:][true[4:] == 1][0]) / np.log(3)
         naive_B.append((trend + (said[3] - true[3]) ** 2 / true_BH[:, 3].var() + regime) / 3)
-    np.testing.assert_allclose(scores.row_losses, naive_B, rtol=1e-5)
+    np.testing.assert_allclose(scores.losses_BK.mean(axis=1), naive_B, rtol=1e-5)
     assert scores.loss == pytest.approx(np.mean(naive_B)) == scores.numbers["joint_loss"]
-    assert scores.row_losses.mean() == pytest.approx(scores.loss)
+    assert scores.losses_BK.mean() == pytest.approx(scores.loss)
     assert (scores.loss_name, scores.n_windows) == ("joint loss", 40)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from okawari.case.rules import Drift, Gate, Retrain, Serving
 from okawari.errors import require
+from okawari.models.combination import require_members
 from okawari.schema.calendar import Calendar, require_zone
 from okawari.schema.calendar_features import CalendarFeature, list_date_features
 from okawari.schema.column_rules import AtLeast
@@ -84,6 +85,7 @@ class Case:
         self._check_key()
         recipes = [recipe.name for recipe in self.candidates]
         require(len(set(recipes)) == len(recipes), f"Case {self.name} has two candidates of one name: {recipes}.")
+        require_members(self.name, self.candidates)
 
     def _check_picture(self) -> None:
         if self.picture is None:

@@ -12,13 +12,22 @@ MIN_HOLDOUT = 6
 MIN_CALIBRATION = 9
 """Fewest calibration windows: the largest of nine errors covers nine tenths of new values."""
 
+MOST_ORIGINS = 20
+"""Most fits of one candidate in one training."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """When a challenger may replace the champion. Shares are relative: 0.01 is one percent.
 
-    The newest `holdout` windows score the candidates, the `calibration` windows before them set the intervals, and the
-    last `validation_share` of the others is used for early stopping. A candidate beats the baseline with a gain of at
+    Every candidate is fitted `origins` times, and its answers to windows that it has not learned from are compared. A
+    series is judged on its newest `calibration` and `holdout` windows, in `origins` blocks; each block is answered by
+    models of the past before it (a rolling origin). Records are dealt into `origins` folds, so that each record is
+    judged once; with one origin, the last `calibration` and `holdout` records are judged. The last `validation_share`
+    of what a fit learns from is used for early stopping. The errors of judged windows set the intervals; coverage is
+    measured on windows whose own errors did not set them.
+
+    A candidate beats the baseline with a gain of at
     least `min_gain_share` that is significant: its p-value, Holm-adjusted over the candidates, is at most `alpha`.
 
     With `approval`, a challenger that passes the gate (also the first one) does not serve before a person approves it:
@@ -27,6 +36,7 @@ class Gate:
 
     holdout: int = 120
     calibration: int = 250
+    origins: int = 3
     validation_share: float = 0.1
     min_gain_share: float = 0.01
     alpha: float = 0.05
@@ -46,6 +56,11 @@ class Gate:
             self.calibration >= MIN_CALIBRATION,
             f"Gate.calibration is {self.calibration}; intervals need at least {MIN_CALIBRATION} windows; use 30 "
             "or more where the data allow it.",
+        )
+        require(
+            1 <= self.origins <= MOST_ORIGINS,
+            f"Gate.origins is {self.origins}; it counts fits of each candidate, 1 to {MOST_ORIGINS}. Use 3 to 6, or 1 "
+            "where a fit takes long.",
         )
         require(0 < self.alpha < 0.5, f"Gate.alpha is {self.alpha}; use a probability between 0 and 0.5.")
         require(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.models.windows import WindowSet
+from okawari.models.windows import Floats, WindowSet
 
 MIN_TRAIN = 5
 """Fewest windows in train: enough for naive and strongly penalised models of a short series. Networks and trees need at
@@ -38,9 +38,8 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
     in two parts (purging: Lopez de Prado, Advances in Financial Machine Learning, 2018,
     section 7.4.1).
 
-    Records are ordered by a digest of their values: the parts are, from the smallest digest, holdout, calibration,
-    validation and train. Equal records are adjacent, and a record that a model was trained on never enters the holdout,
-    because its rank in that order only grows with more records.
+    Records are mixed (`okawari.schema.record_order`): each part has its share of every label, and of records that
+    repeat.
 
     Raises:
         InvalidInput: there are too few windows; the message has their number and the number needed.
@@ -53,10 +52,21 @@ def split_windows(windows: WindowSet, case: Case) -> Split:
 
 def order_windows(windows: WindowSet, case: Case) -> slice | NDArray[np.int64]:
     """The order in which windows are assigned to the parts, train first."""
+    return case.layout.order_split(*_identify(windows, case))
+
+
+def deal_windows(windows: WindowSet, case: Case, n_folds: int) -> NDArray[np.int64] | None:
+    """The fold of each record, [B]; None where the newest windows are judged."""
+    return case.layout.deal_folds(*_identify(windows, case), n_folds)
+
+
+def _identify(windows: WindowSet, case: Case) -> tuple[Floats, NDArray[np.int64]]:
+    """The numbers that tell windows apart, [B, N], and their strata: the labels of the first head that has some."""
     truths = [head.identify(windows.r_BH[:, head.columns]) for head in case.task.heads]
     values_BN = np.concatenate([windows.x_BTF[:, -1], *truths], axis=1, dtype=np.float32)
     values_BN[np.isnan(values_BN)] = np.nan  # there are several bit patterns of NaN
-    return case.layout.order_split(values_BN)
+    strata_BK = np.column_stack([head.stratify(windows.r_BH[:, head.columns]) for head in case.task.heads])
+    return values_BN + 0.0, strata_BK[:, np.argmax(np.ptp(strata_BK, axis=0) > 0)]  # -0.0 + 0.0 is 0.0
 
 
 def count_train(n_windows: int, case: Case) -> int:
@@ -76,20 +86,21 @@ def size_parts(n_windows: int, case: Case) -> tuple[int, int, int, int]:
     gap = case.horizon
     gate, calibration = case.gate, 0 if case.coverage_share is None else case.gate.calibration
     n_learn = n_windows - gate.holdout - calibration - 3 * gap
-    n_validation = _size_validation(n_learn, gate.validation_share)
+    n_validation = size_validation(n_learn, gate.validation_share)
     n_train = n_learn - n_validation
     if n_train < MIN_TRAIN:
         raise InvalidInput(_too_few(n_windows, case, calibration, gap))
     return n_train, n_validation, calibration, gate.holdout
 
 
-def _size_validation(n_learn: int, share: float) -> int:
+def size_validation(n_learn: int, share: float) -> int:
+    """Windows for early stopping, of `n_learn` to learn from."""
     return max(MIN_VALIDATION, min(_WANTED_VALIDATION, n_learn // 7), round(share * n_learn))
 
 
 def _too_few(n_windows: int, case: Case, calibration: int, gap: int) -> str:
     gate = case.gate
-    n_learn = next(n for n in count(MIN_TRAIN) if n - _size_validation(n, gate.validation_share) >= MIN_TRAIN)
+    n_learn = next(n for n in count(MIN_TRAIN) if n - size_validation(n, gate.validation_share) >= MIN_TRAIN)
     needed = n_learn + gate.holdout + calibration + 3 * gap
     gaps = f" and 3 gaps of {gap}" if gap else ""
     return (

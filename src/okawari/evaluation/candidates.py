@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from okawari.case import Case
 from okawari.dataset.splits import Split
@@ -21,7 +21,7 @@ from okawari.graph.inference import Answer, Graph, require_answers, require_fit
 from okawari.models.cores import Interval
 from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Workbench
 from okawari.models.protocols import Model, Recipe
-from okawari.models.windows import WindowSet
+from okawari.models.windows import Floats, WindowSet
 from okawari.policy.promotion import Card
 
 
@@ -37,11 +37,25 @@ class Contender:
     fit_s: float
     interval_fault: str | None = None
     """Why its intervals must not be promoted (`okawari.evaluation.interval_faults`)."""
+    interval: Interval | None = None
+    """The interval from all of its out-of-sample errors; None without one."""
+    r_JH: Floats | None = field(default=None, repr=False)
+    """Out-of-sample predictions of the judged windows of all folds; None after a single split."""
+    members: tuple[Member, ...] = field(default=(), repr=False)
+    """What a combination is made from, heaviest first; empty for all others."""
 
     @property
     def card(self) -> Card:
         """The scores that the gate compares."""
         return build_card(self.recipe.name, self.scores, self.interval_fault)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A contender with its weight in a combination, above 0 and at most 1."""
+
+    contender: Contender
+    weight: float
 
 
 def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
@@ -95,7 +109,16 @@ def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | No
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
-    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case.
+    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case."""
+    answer = ask_graph(graph, holdout, case)
+    if answer is None:
+        return None
+    fault = find_interval_fault(answer, holdout, case.task.heads)
+    return build_card(name, score_answer(answer, holdout, case), fault)
+
+
+def ask_graph(graph: bytes, windows: WindowSet, case: Case) -> Answer | None:
+    """A graph's answers to windows. Returns None if its inputs or its answers differ from those of the case.
 
     The graph is asked and answers in its own dictionary. A word that it does not know is one of its unknown words, and
     a label that it does not know has the probability 0.
@@ -105,10 +128,7 @@ def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card
         require_answers(loaded, case)
         own = know_graph(case, loaded.labels)
         require_fit(loaded, own)
-        answer = loaded.answer(translate_questions(holdout.x_BTF, case, own))
-        translated = translate_answer(answer, own, case)
-        fault = find_interval_fault(translated, holdout, case.task.heads)
-        return build_card(name, score_answer(translated, holdout, case), fault)
+        return translate_answer(loaded.answer(translate_questions(windows.x_BTF, case, own)), own, case)
     except InvalidInput:
         return None
 

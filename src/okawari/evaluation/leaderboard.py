@@ -11,6 +11,7 @@ from okawari.evaluation.candidates import Contender
 from okawari.evaluation.metrics import skill_share
 from okawari.evaluation.scores import Scores
 from okawari.evaluation.significance import adjust_holm, measure_worse_p_value
+from okawari.formats import format_share
 from okawari.policy.promotion import Card
 
 _LOSS = re.compile(r"(?P<head>\w+_)??(?:rmse|log_loss|joint_loss)(?P<step>_step_\d+)?$")
@@ -23,7 +24,8 @@ def build_cards(contenders: Sequence[Contender]) -> list[Card]:
     `p_value` comes from a paired test on the rows of the holdout, adjusted for the number of candidates (Holm).
     """
     floor, *others = contenders
-    worse = [measure_worse_p_value(floor.scores.row_losses, each.scores.row_losses) for each in others]
+    floor_B = floor.scores.losses_BK.mean(axis=1)
+    worse = [measure_worse_p_value(floor_B, each.scores.losses_BK.mean(axis=1)) for each in others]
     return [floor.card, *(replace(each.card, p_value=p) for each, p in zip(others, adjust_holm(worse), strict=True))]
 
 
@@ -32,10 +34,14 @@ def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
 
     For forecasts, columns without a step belong to the first step ahead, the others to the last. With several heads,
     column names start with the name of the head. Errors are in the unit of the target; `p_value` is from `build_cards`.
+    Where there is a combination, the column `members` has its weights.
     """
     floor, p_values = contenders[0].scores, {card.candidate: card.p_value for card in build_cards(contenders)}
     ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
-    return [{"candidate": (name := each.recipe.name), **_summarise(each, floor, p_values[name])} for each in ranked]
+    rows = [{"candidate": (name := each.recipe.name), **_summarise(each, floor, p_values[name])} for each in ranked]
+    if not any(each.members for each in contenders):
+        return rows
+    return [{**row, "members": describe_members(each)} for row, each in zip(rows, ranked, strict=True)]
 
 
 def _summarise(contender: Contender, floor: Scores, p_value: float | None) -> Mapping[str, Any]:
@@ -50,3 +56,9 @@ def _summarise(contender: Contender, floor: Scores, p_value: float | None) -> Ma
             assert better_than is not None, "a loss is measured for every candidate"
             row[f"{found['head'] or ''}skill_share{found['step'] or ''}"] = skill_share(value, better_than)
     return {**row, "p_value": p_value, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}
+
+
+def describe_members(contender: Contender) -> str | None:
+    """The members of a combination with their weights, heaviest first: `theta 55%, ets 45%`; None for all others."""
+    named = [f"{each.contender.recipe.name} {format_share(each.weight)}" for each in contender.members]
+    return ", ".join(named) or None

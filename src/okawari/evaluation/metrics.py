@@ -113,7 +113,12 @@ def interval_coverage(true: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> fl
 
 
 def interval_score(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage_share: float) -> float:
-    """Mean width plus `2 / alpha` times the distance of values outside the interval, `alpha = 1 - coverage_share`.
+    """The mean of `interval_losses`."""
+    return float(np.mean(interval_losses(true, lower, upper, coverage_share)))
+
+
+def interval_losses(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage_share: float) -> Array:
+    """Width plus `2 / alpha` times the distance of a value outside the interval, `alpha = 1 - coverage_share`.
 
     Source: Winkler 1972; Gneiting and Raftery, Strictly Proper Scoring Rules, 2007, eq. 43.
     """
@@ -121,7 +126,8 @@ def interval_score(true: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage
     if not 0 < coverage_share < 1:
         raise InvalidInput(f"coverage_share is {coverage_share}; it is a share between 0 and 1, such as 0.9.")
     outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
-    return float(np.mean(high - low + 2 / (1 - coverage_share) * outside))
+    losses: Array = high - low + 2 / (1 - coverage_share) * outside
+    return losses
 
 
 def skill_share(score: float, baseline: float) -> float:

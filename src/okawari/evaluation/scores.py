@@ -18,6 +18,7 @@ from okawari.evaluation.metrics import (
     balanced_accuracy,
     directional_accuracy,
     interval_coverage,
+    interval_losses,
     interval_score,
     log_loss,
     mae,
@@ -61,10 +62,14 @@ class Scores:
     loss_name: str
     loss: float
     numbers: Mapping[str, float | None]
-    row_losses: Array = field(repr=False)
-    """Loss of each window, [B]: squared error, `-log p` or joint loss. Paired tests compare them."""
+    losses_BK: Array = field(repr=False)
+    """Loss of each window, [B, K], which the gate compares in pairs: the squared error of each of K steps ahead, the
+    relative loss of each of K heads, or with K = 1 the squared error or `-log p` of the only head.
+    """
     interval_score: float | None = None
     coverage_share: float | None = None
+    interval_losses_BK: Array | None = field(default=None, repr=False)
+    """Interval score of each window, [B, K], of each step ahead or of the first number; None without an interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +100,9 @@ def _score(task: Task, answer: Answer, windows: WindowSet) -> Scores:
 
 @_score.register
 def _score_forecast(task: Forecast, answer: Answer, windows: WindowSet) -> Scores:
-    """The scores of the first and of the last step."""
-    return _combine_steps(score_series(answer, windows), (answer.mean_BH[:, 0] - windows.true_BH[:, 0]) ** 2)
+    """The scores of the first and of the last step, and the losses of all."""
+    series, squared_BK = score_series(answer, windows), (answer.mean_BH - windows.true_BH) ** 2
+    return _combine_steps(series, squared_BK, _score_intervals(answer, windows.true_BH))
 
 
 def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -> Scores:
@@ -107,9 +113,9 @@ def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -
     prediction has a joint loss of 1.0, and units do not weigh heads. Intervals are those of the first number.
     """
     both = list(zip(scored, heads, strict=True))
-    relative_KB = [one.row_losses / head.measure_uninformed(windows.r_BH[:, head.columns]) for one, head in both]
-    row_losses: Array = np.mean(relative_KB, axis=0)
-    loss = float(row_losses.mean())
+    relative = [one.losses_BK / head.measure_uninformed(windows.r_BH[:, head.columns]) for one, head in both]
+    losses_BK: Array = np.concatenate(relative, axis=1)
+    loss = float(losses_BK.mean())
     named = {f"{head.name}_{name}": value for one, head in both for name, value in one.numbers.items()}
     first = next((one for one in scored if one.interval_score is not None), None)
     return Scores(
@@ -117,23 +123,25 @@ def _join(scored: Sequence[Scores], heads: Sequence[Head], windows: WindowSet) -
         loss_name="joint loss",
         loss=loss,
         numbers={"joint_loss": loss, **named},
-        row_losses=row_losses,
+        losses_BK=losses_BK,
         interval_score=None if first is None else first.interval_score,
         coverage_share=None if first is None else first.coverage_share,
+        interval_losses_BK=None if first is None else first.interval_losses_BK,
     )
 
 
-def _combine_steps(scores: SeriesScores, row_losses: Array) -> Scores:
+def _combine_steps(scores: SeriesScores, losses_BK: Array, interval_losses_BK: Array | None) -> Scores:
     first, last = scores.first, scores.last
     later = {f"{name}_step_{last.step}": value for name, value in _name(last).items()} if last.step > 1 else {}
     return Scores(
-        n_windows=len(row_losses),
-        row_losses=row_losses,
+        n_windows=len(losses_BK),
+        losses_BK=losses_BK,
         loss_name="RMSE",
         loss=first.rmse,
         numbers={**_name(first), **later},
         interval_score=first.interval_score,
         coverage_share=first.coverage_share,
+        interval_losses_BK=interval_losses_BK,
     )
 
 
@@ -155,9 +163,14 @@ def _score_number(head: NumberHead, answer: Answer, windows: WindowSet) -> Score
     interval = _score_interval(answer, true_B, column)
     loss = rmse(true_B, mean_B)
     numbers = {"rmse": loss, "mse": loss**2, "mae": mae(true_B, mean_B), "r2": r_squared(true_B, mean_B), **interval}
-    squared_B = (mean_B - true_B) ** 2
     return Scores(
-        n_windows=len(windows), loss_name="RMSE", loss=loss, numbers=numbers, row_losses=squared_B, **interval
+        n_windows=len(windows),
+        loss_name="RMSE",
+        loss=loss,
+        numbers=numbers,
+        losses_BK=((mean_B - true_B) ** 2)[:, np.newaxis],
+        interval_losses_BK=_score_intervals(answer, windows.true_BH, slice(column, column + 1)),
+        **interval,
     )
 
 
@@ -171,7 +184,9 @@ def _score_label(head: LabelHead, answer: Answer, windows: WindowSet) -> Scores:
         "balanced_accuracy": balanced_accuracy(true_B, p_BC),
     }
     surprise_B = -np.log(np.maximum(p_BC[np.arange(len(true_B)), true_B], SMALLEST_SHARE).astype(np.float64))
-    return Scores(n_windows=len(windows), loss_name="log loss", loss=loss, numbers=numbers, row_losses=surprise_B)
+    return Scores(
+        n_windows=len(windows), loss_name="log loss", loss=loss, numbers=numbers, losses_BK=surprise_B[:, np.newaxis]
+    )
 
 
 def score_series(answer: Answer, windows: WindowSet) -> SeriesScores:
@@ -216,3 +231,11 @@ def _score_interval(answer: Answer, true_B: Array, column: int) -> dict[str, flo
         "coverage_share": interval_coverage(true_B, lower_B, upper_B),
         "interval_score": interval_score(true_B, lower_B, upper_B, answer.coverage_share),
     }
+
+
+def _score_intervals(answer: Answer, true_BH: Array, columns: slice = slice(None)) -> Array | None:
+    """Interval scores of each window and column; None without an interval."""
+    if answer.lower_BH is None or answer.upper_BH is None or answer.coverage_share is None:
+        return None
+    bounds = (true_BH[:, columns], answer.lower_BH[:, columns], answer.upper_BH[:, columns])
+    return interval_losses(*bounds, answer.coverage_share)

@@ -33,12 +33,13 @@ def build_graph(core: Core, case: Case, interval: Interval | None, imputation: I
             values and no imputation is given.
     """
     core_model = build_core_stage(core, case)
-    taken = core_model.graph.input[0].name
+    taken = [each.name for each in core_model.graph.input]
     answer = build_answer_stage(case.task.transform, case, interval)
     own = {"r", *(each.name for each in answer.graph.initializer)}
     kept = [each.name for each in answer.graph.input if each.name not in own]
-    reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((taken, *kept))), imputation)
-    fitted = compose.merge_models(reading, core_model, [(taken, taken)], outputs=[*kept, "core/r"], prefix2="core/")
+    reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((*taken, *kept))), imputation)
+    read = [(name, name) for name in taken]
+    fitted = compose.merge_models(reading, core_model, read, outputs=[*kept, "core/r"], prefix2="core/")
     merged = compose.merge_models(fitted, answer, [*((name, name) for name in kept), ("core/r", "r")])
     return seal_model(merged, _make_labels(case, interval) | describe_medians(case, imputation))
 

@@ -20,11 +20,21 @@ from onnx import helper, numpy_helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
+from okawari.graph.combination import join_members
 from okawari.graph.function_stage import build_function_stage
 from okawari.graph.reading_stage import choose_smallest_input
 from okawari.graph.stages import OPSET, Constants, build_stage, ints, require_shape
 from okawari.graph.trees import build_trees_stage
-from okawari.models.cores import AffineCore, ConstantCore, Core, FirstKnownCore, OnnxCore, TorchCore, TreesCore
+from okawari.models.cores import (
+    AffineCore,
+    CombinedCore,
+    ConstantCore,
+    Core,
+    FirstKnownCore,
+    OnnxCore,
+    TorchCore,
+    TreesCore,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +45,8 @@ _FOLD_LIMIT = 2**28
 
 @singledispatch
 def build_core_stage(core: Core, case: Case) -> onnx.ModelProto:
-    """Build the core's stage with one input, an output of the reading stage, and the output `r` [B, H].
+    """Build the core's stage with the output `r` [B, H]. Its input is an output of the reading stage; a combined core
+    has one for each kind of input that its members read.
 
     Raises:
         InvalidInput: the core was fitted for another history or horizon, or its function cannot be used.
@@ -51,6 +62,11 @@ def _trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
 @build_core_stage.register
 def _function_stage(core: OnnxCore, case: Case) -> onnx.ModelProto:
     return build_function_stage(core, case)
+
+
+@build_core_stage.register
+def _combined_stage(core: CombinedCore, case: Case) -> onnx.ModelProto:
+    return join_members([build_core_stage(member, case) for member in core.cores], core.weights, case.task.heads)
 
 
 @build_core_stage.register

@@ -6,15 +6,15 @@ Shapes: B windows, S feature steps, K features, L newest steps, H columns of an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.errors import InvalidInput
+from okawari.errors import InvalidInput, require
 from okawari.models.cores import TreesCore
-from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.fit_context import Progress, TrainingData, find_best_step
 from okawari.models.lag_features import TargetScale, flatten_lags
 from okawari.models.losses import differentiate_loss, joint_loss, to_logits
 from okawari.models.windows import Floats, WindowSet
@@ -33,7 +33,8 @@ class Boosting:
 
     Each tree follows the gradient of the joint loss of all columns (`losses.joint_loss`): squared errors for numbers,
     and cross entropy of the softmax for labels, so boosters of labels predict logits. Training ends after `patience`
-    rounds without a better validation loss, and keeps the rounds up to the best one. Source: Chen and Guestrin,
+    rounds without a better validation loss, and keeps the rounds up to the best one; with a patience of 0 all rounds
+    are kept and no validation windows are read. Source: Chen and Guestrin,
     XGBoost: A Scalable Tree Boosting System, 2016.
 
     The curvature in a leaf is at least `min_leaf` times the mean curvature of a row before the first round. For numbers
@@ -54,7 +55,8 @@ class Boosting:
     feature_share: float = 0.5
 
     def __post_init__(self) -> None:
-        for field in ("rounds", "patience", "depth", "min_leaf", "lags"):
+        require(self.patience >= 0, f"Boosting.patience is {self.patience}; use 0 for no early stopping, or rounds.")
+        for field in ("rounds", "depth", "min_leaf", "lags"):
             if getattr(self, field) < 1:
                 raise InvalidInput(
                     f"Boosting.{field} is {getattr(self, field)}; it is a count of at least 1. Raise it."
@@ -74,12 +76,13 @@ class Boosting:
         """Fit on `data.train` with early stopping on `data.validation`; deterministic for a seed and a thread count.
 
         Raises:
-            InvalidInput: a window has fewer than `lags` feature steps.
+            InvalidInput: a window has fewer than `lags` feature steps, or there are no windows for early stopping.
         """
+        if self.patience:
+            data.require_validation("Early stopping")
         scale = TargetScale.measure(data.train.r_BH, data.heads)
-        train, validation = (
-            _prepare(part, self.lags, scale, data.bench.threads) for part in (data.train, data.validation)
-        )
+        train = _prepare(data.train, self.lags, scale, data.bench.threads)
+        validation = _prepare(data.validation, self.lags, scale, data.bench.threads) if self.patience else None
         # The boosters must not predict before they are trained: each one draws rows from its seed at its first use, and
         # all columns must draw the same rows.
         boosters, predicted_BH = self._start_boosters(data, train, validation)
@@ -87,18 +90,23 @@ class Boosting:
         for done in range(1, self.rounds + 1):
             _add_trees(boosters, train.rows, done - 1, differentiate_loss(predicted_BH, train.learnt_BH, data.heads))
             predicted_BH = _predict(boosters, train.rows)
-            train_loss = joint_loss(predicted_BH, train.learnt_BH, data.heads)
-            valid_loss = joint_loss(_predict(boosters, validation.rows), validation.learnt_BH, data.heads)
-            history.append({"train_loss": train_loss, "valid_loss": valid_loss})
+            numbers = {"train_loss": joint_loss(predicted_BH, train.learnt_BH, data.heads)}
+            if validation is not None:
+                predicted = _predict(boosters, validation.rows)
+                numbers["valid_loss"] = joint_loss(predicted, validation.learnt_BH, data.heads)
+            history.append(numbers)
             progress(done, self.rounds, history[-1])
-            if done - _best_round(history) >= self.patience:
+            if self.patience and done - find_best_step(history) >= self.patience:
                 break
-        kept = tuple(booster[: _best_round(history)] for booster in boosters)
+        best = find_best_step(history)
         return BoostingModel(
-            boosters=kept, lags=self.lags, scale=scale, history=tuple(history), threads=data.bench.threads
-        )
+            boosters=tuple(booster[:best] for booster in boosters), lags=self.lags, scale=scale,
+            history=tuple(history), settled=replace(self, rounds=best, patience=0), threads=data.bench.threads,
+        )  # fmt: skip
 
-    def _start_boosters(self, data: TrainingData, train: _Part, validation: _Part) -> tuple[list[Booster], Floats]:
+    def _start_boosters(
+        self, data: TrainingData, train: _Part, validation: _Part | None
+    ) -> tuple[list[Booster], Floats]:
         """Boosters without a tree, and their predictions: 0 (the mean) for numbers, logarithms of shares for labels."""
         from xgboost import Booster
 
@@ -106,9 +114,9 @@ class Boosting:
         predicted_H = np.where(is_label_H, to_logits(train.learnt_BH.mean(axis=0), is_label_H), 0.0).astype(np.float32)
         predicted_BH = np.tile(predicted_H, (len(data.train), 1))
         _, curve_BH = differentiate_loss(predicted_BH, train.learnt_BH, data.heads)
-        settings = self._parameters(data)
+        settings, watched = self._parameters(data), [part.rows for part in (train, validation) if part is not None]
         boosters = [
-            Booster({**settings, "base_score": start, "min_child_weight": weight}, [train.rows, validation.rows])
+            Booster({**settings, "base_score": start, "min_child_weight": weight}, watched)
             for start, weight in zip(predicted_H, self.min_leaf * curve_BH.mean(axis=0), strict=True)
         ]
         return boosters, predicted_BH
@@ -158,21 +166,17 @@ def _add_trees(boosters: Sequence[Booster], rows: DMatrix, done: int, steepness:
         booster.boost(rows, done, grad=slope_B, hess=curve_B)
 
 
-def _best_round(history: Sequence[Mapping[str, float]]) -> int:
-    """The round with the lowest validation loss, counted from 1; the first of equals."""
-    return 1 + int(np.argmin([numbers["valid_loss"] for numbers in history]))
-
-
 @dataclass(frozen=True, kw_only=True)
 class BoostingModel:
     """A booster for each column. `history` has `train_loss` and `valid_loss` for each round: the sum over the heads of
-    squared errors (in training variances) and cross entropies (in nats).
+    squared errors (in training variances) and cross entropies (in nats). `settled` is the recipe of the kept rounds.
     """
 
     boosters: tuple[Booster, ...]
     lags: int
     scale: TargetScale
     history: tuple[Mapping[str, float], ...]
+    settled: Boosting
     threads: int = 1
 
     def predict(self, windows: WindowSet) -> Floats:
@@ -181,6 +185,10 @@ class BoostingModel:
 
         rows = DMatrix(flatten_lags(windows.z_BSK, self.lags), nthread=self.threads)
         return self.scale.restore(_predict(self.boosters, rows))
+
+    def settle(self) -> Boosting:
+        """The recipe with the number of rounds fixed."""
+        return self.settled
 
     def core(self) -> TreesCore:
         """The boosters and the scale of their predictions."""

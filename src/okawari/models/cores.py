@@ -5,6 +5,7 @@ Shapes: T readings in a window, N inputs of an affine map, K features, H columns
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from okawari.errors import require
 from okawari.models.scales import ConstantScale, Scale
+from okawari.models.tree_tables import TreeTable
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -66,12 +68,13 @@ class TorchCore:
 class TreesCore:
     """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
 
-    `trees` is one forest for all columns of an answer, or one booster for each. Their predictions are scaled back to
-    `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is true: there it is
-    the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is larger.
+    `trees` is one forest for all columns of an answer, one booster for each, or a table of trees. Their predictions
+    are scaled back to `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is
+    true: there it is the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is
+    larger.
     """
 
-    trees: RandomForestRegressor | tuple[Booster, ...]
+    trees: RandomForestRegressor | tuple[Booster, ...] | TreeTable
     lags: int
     r_mean_H: NDArray[np.float64]
     r_std_H: NDArray[np.float64]
@@ -116,7 +119,38 @@ class OnnxCore:
         )
 
 
-Core = ConstantCore | AffineCore | FirstKnownCore | TorchCore | TreesCore | OnnxCore
+@dataclass(frozen=True)
+class CombinedCore:
+    """Several cores in one graph, each with its own input, and one weight each: above 0, together 1.
+
+    Numbers are the weighted sum of the members' `r`. For labels, the probabilities are the weighted sum of the members'
+    probabilities; `r` is their logarithm.
+
+    Example:
+        >>> halves = (ConstantCore(np.array([1.0])), ConstantCore(np.array([3.0])))
+        >>> CombinedCore(halves, weights=(0.5, 0.5)).weights
+        (0.5, 0.5)
+
+    Raises:
+        InvalidInput: there is no member, or the weights are not those of a mean.
+    """
+
+    cores: tuple[Core, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.cores) == len(self.weights) > 0,
+            f"CombinedCore has {len(self.cores)} cores and {len(self.weights)} weights; give one weight for each core.",
+        )
+        require(
+            min(self.weights) > 0 and math.isclose(sum(self.weights), 1.0, abs_tol=1e-6),
+            f"CombinedCore.weights is {self.weights}; weights are above 0 and sum to 1. Leave out "
+            "cores without weight.",
+        )
+
+
+Core = ConstantCore | AffineCore | FirstKnownCore | TorchCore | TreesCore | OnnxCore | CombinedCore
 """The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput, require
-from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.fit_context import Progress, TrainingData, find_best_step
 from okawari.models.network_model import NetworkModel
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Mlp:
     """Recipe of a multi-layer perceptron with one layer for each entry of `hidden`, trained by Adam.
 
-    With `warm`, training starts from the weights of the same recipe in the champion's training.
+    With `warm`, training starts from the weights of the same recipe in the champion's training. With a patience of 0
+    there is no early stopping: it runs for all epochs and reads no validation windows.
 
     Example:
         >>> Mlp(hidden=(64, 32)).name
@@ -69,7 +70,7 @@ class Mlp:
 class Cnn:
     """Recipe of a small convolutional network over records whose columns are the pixels of a picture, row by row.
 
-    `height` counts the picture's rows; 0 stands for a square picture. `warm` as in `Mlp`.
+    `height` counts the picture's rows; 0 stands for a square picture. `warm` and `patience` as in `Mlp`.
 
     Example:
         >>> Cnn(channels=16).name
@@ -128,8 +129,12 @@ class Cnn:
 
 
 def _check_training(kind: str, recipe: Mlp | Cnn) -> None:
-    for name in ("epochs", "patience", "batch_size"):
+    for name in ("epochs", "batch_size"):
         require(getattr(recipe, name) >= 1, f"{kind}.{name} is {getattr(recipe, name)}; it is a count of at least 1.")
+    require(
+        recipe.patience >= 0,
+        f"{kind}.patience is {recipe.patience}; it counts epochs. Use 0 for no early stopping.",
+    )
     require(0 <= recipe.dropout < 1, f"{kind}.dropout is {recipe.dropout}; it is a share from 0 to below 1.")
     require(recipe.learning_rate > 0, f"{kind}.learning_rate is {recipe.learning_rate}; use a number above 0.")
 
@@ -150,4 +155,5 @@ def _fit_network(
         torch_training.start_from(network, data.bench.start if recipe.warm else None)
         network.standardise_by(*torch_training.to_tensors(data.train, torch_training.choose_device("cpu")), data.heads)
         history = torch_training.train_network(network, data, schedule, progress)
-    return NetworkModel(network=network, history=history, threads=data.bench.threads)
+    settled = replace(recipe, epochs=find_best_step(history), patience=0)
+    return NetworkModel(network=network, history=history, settled=settled, threads=data.bench.threads)

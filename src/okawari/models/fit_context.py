@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from okawari.errors import InvalidInput
 from okawari.models.windows import WindowSet
 from okawari.schema.heads import Head, name_heads
 from okawari.schema.transforms import Transform
@@ -50,6 +51,18 @@ class TrainingData:
         """The heads, or one number head over all columns where none are named."""
         return name_heads(self.heads, self.train.r_BH.shape[1])
 
+    def require_validation(self, recipe: str) -> None:
+        """Check that there are windows for early stopping or another choice of a recipe.
+
+        Raises:
+            InvalidInput: there are none.
+        """
+        if not len(self.validation):
+            raise InvalidInput(
+                f"{recipe} chooses on the validation part, which has no windows. Fit the recipe that `settle` of a "
+                "fitted model returns, or set patience=0 to stop at a fixed number."
+            )
+
     def require_forecast(self, recipe: str) -> Transform:
         """The transform of the forecast's moves, for a recipe that only predicts moves from a last level.
 
@@ -57,6 +70,14 @@ class TrainingData:
             InvalidInput: the task is not a forecast: windows of records or of several targets.
         """
         return self.train.transform.require_moves(recipe)
+
+
+def find_best_step(history: Sequence[Mapping[str, float]]) -> int:
+    """The round or epoch with the lowest validation loss, counted from 1; the first of equals. The last one where
+    nothing was measured on the validation part.
+    """
+    losses = [numbers["valid_loss"] for numbers in history if "valid_loss" in numbers]
+    return 1 + losses.index(min(losses)) if losses else len(history)
 
 
 def no_progress(done: int, planned: int, numbers: Mapping[str, float]) -> None:

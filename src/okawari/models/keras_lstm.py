@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from okawari.errors import InvalidInput, require
 from okawari.models.cores import TorchCore
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.lstm import Lstm
+from okawari.models.protocols import Recipe
 from okawari.models.windows import Floats, WindowSet
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class KerasLstm:
         from okawari.models import torch_training
 
         data.require_forecast("KerasLstm")
+        if self.lstm.patience:
+            data.require_validation("Early stopping")
         keras = load_keras()
         device = torch_training.choose_device(data.bench.device).type
         with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
@@ -69,7 +72,10 @@ class KerasLstm:
                 model = self._build(keras, data)
                 model.set_weights(trained.get_weights())
         copy_weights(model, network)
-        return KerasLstmModel(keras_model=model, network=network.eval(), history=history, threads=data.bench.threads)
+        return KerasLstmModel(
+            keras_model=model, network=network.eval(), history=history,
+            settled=replace(self, lstm=self.lstm.fix_epochs(history)), threads=data.bench.threads,
+        )  # fmt: skip
 
     def _build(self, keras: Any, data: TrainingData) -> Any:
         """The Keras model [B, S, K] -> [B, H] on scaled numbers; every random generator in it has its own seed."""
@@ -100,20 +106,22 @@ class KerasLstm:
         history: list[Mapping[str, float]] = []
 
         def note(epoch: int, logs: Mapping[str, float]) -> None:
-            history.append({"train_loss": float(logs["loss"]), "valid_loss": float(logs["val_loss"])})
+            kept = {"train_loss": "loss", "valid_loss": "val_loss"}
+            history.append({name: float(logs[own]) for name, own in kept.items() if own in logs})
             progress(epoch + 1, self.lstm.epochs, history[-1])
             require_finite(history[-1], epoch + 1, self.lstm.learning_rate)
 
         optimiser = keras.optimizers.Adam(self.lstm.learning_rate, global_clipnorm=Schedule.clip_norm)
         model.compile(optimizer=optimiser, loss="mean_squared_error")
+        stopping = keras.callbacks.EarlyStopping(patience=self.lstm.patience, restore_best_weights=True)
         model.fit(
             *_scale(network, data.train),
-            validation_data=_scale(network, data.validation),
+            validation_data=_scale(network, data.validation) if self.lstm.patience else None,
             epochs=self.lstm.epochs,
             batch_size=self.lstm.batch_size,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_end=note),
-                keras.callbacks.EarlyStopping(patience=self.lstm.patience, restore_best_weights=True),
+                *([stopping] if self.lstm.patience else []),
             ],
             verbose=0,
         )
@@ -189,11 +197,14 @@ def copy_weights(keras_model: Any, network: LstmNetwork) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class KerasLstmModel:
-    """A fitted Keras model, its copy `network` in torch, and the losses of each epoch (`train_loss`, `valid_loss`)."""
+    """A fitted Keras model, its copy `network` in torch, and the losses of each epoch (`train_loss`, `valid_loss`).
+    `settled` as in `NetworkModel`.
+    """
 
     keras_model: Any
     network: LstmNetwork
     history: tuple[Mapping[str, float], ...]
+    settled: Recipe
     threads: int = 1
 
     def predict(self, windows: WindowSet) -> Floats:
@@ -204,6 +215,10 @@ class KerasLstmModel:
         with torch_training.reproducible(seed=0, threads=self.threads), keras.device("cpu"):
             predicted_BH = self.keras_model.predict((windows.z_BSK - z_shift) / z_scale, batch_size=256, verbose=0)
         return np.asarray(predicted_BH * r_scale + r_shift, dtype=np.float32)
+
+    def settle(self) -> Recipe:
+        """The recipe with the number of epochs fixed."""
+        return self.settled
 
     def core(self) -> TorchCore:
         """The copy in torch, scaling included."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okawari.errors import InvalidInput
-from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.fit_context import Progress, TrainingData, find_best_step
 from okawari.models.network_model import NetworkModel
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Lstm:
     """Recipe of a stacked LSTM with small dense layers for each head of the answer, trained by Adam on the joint loss.
 
-    With `warm`, training starts from the weights of the same recipe in the champion's training.
+    With `warm`, training starts from the weights of the same recipe in the champion's training. With a patience of 0
+    there is no early stopping: it runs for all epochs and reads no validation windows.
 
     Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Kingma and Ba, Adam, 2015.
 
@@ -40,9 +41,11 @@ class Lstm:
     warm: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("hidden", "layers", "fc", "epochs", "patience", "batch_size"):
+        for field in ("hidden", "layers", "fc", "epochs", "batch_size"):
             if getattr(self, field) < 1:
                 raise InvalidInput(f"Lstm.{field} is {getattr(self, field)}; it is a count of at least 1.")
+        if self.patience < 0:
+            raise InvalidInput(f"Lstm.patience is {self.patience}; it counts epochs. Use 0 for no early stopping.")
         if not 0 <= self.dropout < 1:
             raise InvalidInput(f"Lstm.dropout is {self.dropout}; it is a share from 0 to below 1.")
         if not self.learning_rate > 0:
@@ -64,10 +67,17 @@ class Lstm:
                 *torch_training.to_tensors(data.train, torch_training.choose_device("cpu")), data.heads
             )
             history = torch_training.train_network(network, data, self.schedule(), progress)
-        return NetworkModel(network=network, history=history, threads=data.bench.threads)
+        return NetworkModel(
+            network=network, history=history, settled=self.fix_epochs(history), threads=data.bench.threads
+        )
+
+    def fix_epochs(self, history: Sequence[Mapping[str, float]]) -> Lstm:
+        """The recipe without early stopping, for the epochs up to the best one of a training."""
+        return replace(self, epochs=find_best_step(history), patience=0)
 
     def load(self, path: Path, *, threads: int = 1) -> NetworkModel:
-        """A model from weights that `NetworkModel.save_weights` wrote for the same settings.
+        """A model from weights that `NetworkModel.save_weights` wrote for the same settings. The file has no number of
+        epochs, so this model settles for none.
 
         Raises:
             InvalidInput: the weights belong to other settings.
@@ -83,7 +93,7 @@ class Lstm:
             raise InvalidInput(
                 f"{path} holds weights of another network than {self}. Use the settings that made the file."
             ) from error
-        return NetworkModel(network=network.eval(), history=(), threads=threads)
+        return NetworkModel(network=network.eval(), history=(), settled=self, threads=threads)
 
     def build(self, n_features: int, widths: Sequence[int]) -> LstmNetwork:
         """An untrained network of these settings, with a head of each width; torch's generator draws its weights."""

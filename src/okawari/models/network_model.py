@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from okawari.models.cores import Reads, TorchCore
+from okawari.models.protocols import Recipe
 from okawari.models.windows import Floats, WindowSet
 
 if TYPE_CHECKING:
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkModel:
-    """A fitted network, scaling included, with the losses of each epoch (`train_loss`, `valid_loss`)."""
+    """A fitted network, scaling included, with the losses of each epoch (`train_loss`, `valid_loss`).
+
+    `settled` is its recipe without early stopping, for as many epochs as the kept weights were trained.
+    """
 
     network: nn.Module
     history: tuple[Mapping[str, float], ...]
+    settled: Recipe
     threads: int = 1
     reads: Reads = "z"
 
@@ -33,6 +38,10 @@ class NetworkModel:
     def core(self) -> TorchCore:
         """The network itself."""
         return TorchCore(self.network, reads=self.reads)
+
+    def settle(self) -> Recipe:
+        """The recipe with the number of epochs fixed."""
+        return self.settled
 
     def save_weights(self, path: Path) -> None:
         """Write the `state_dict`, which is read back with `weights_only=True`."""

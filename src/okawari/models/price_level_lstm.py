@@ -5,7 +5,7 @@ Shapes: B windows, T readings, H steps ahead.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from okawari.errors import require
@@ -56,7 +56,11 @@ class PriceLevelLstm:
             ahead.squeeze_by(*torch_training.to_tensors(data.train, torch_training.choose_device("cpu"), "levels"))
             history = torch_training.train_network(ahead, data, self.lstm.schedule(), progress, reads="levels")
         return NetworkModel(
-            network=LevelNetwork(ahead).eval(), history=history, threads=data.bench.threads, reads="levels"
+            network=LevelNetwork(ahead).eval(),
+            history=history,
+            settled=replace(self, lstm=self.lstm.fix_epochs(history)),
+            threads=data.bench.threads,
+            reads="levels",
         )
 
     def describe(self) -> dict[str, Any]:

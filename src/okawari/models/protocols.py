@@ -41,6 +41,18 @@ class Storable(Protocol):
         ...
 
 
+@runtime_checkable
+class Settled(Protocol):
+    """A model whose fit has chosen something on the validation part: a number of rounds or epochs, or settings."""
+
+    def settle(self) -> Recipe:
+        """The recipe with what early stopping or a search has chosen fixed; its fit reads no validation windows.
+
+        It has the name of the candidate, so that a leaderboard and a later training find it.
+        """
+        ...
+
+
 class Recipe(Protocol):
     """Immutable settings of one candidate."""
 

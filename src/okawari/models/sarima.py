@@ -1,14 +1,14 @@
 """SARIMA on the log level, or on the level itself where differences are learned, fitted by maximum likelihood with
 statsmodels (imported inside `fit`).
 
-Shapes: B windows, T readings, H steps ahead, n readings of the whole series.
+Shapes: B windows, T readings, H steps ahead, K states, n readings of the whole series.
 
 The forecast from a window is an affine map of that window: with fixed parameters neither the gain of the Kalman
 filter nor its state transition depends on the data (Durbin and Koopman, Time Series Analysis by State Space Methods,
 2nd ed. 2012, section 4.3). So filtering the zero window gives the bias, filtering each unit impulse gives its column of
 the weight, and the graph needs no filter. Windows are centred on their last level, so the diffuse initial state works
-for any level. How diffuse the state is depends on the unit, so levels without logarithm are scaled by the standard
-deviation of their changes.
+for any level. Levels, or their logarithms, are divided by the standard deviation of their changes, because how diffuse
+the state is depends on the unit, and so does what the optimiser takes for converged.
 """
 
 from __future__ import annotations
@@ -20,22 +20,28 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from okawari.errors import InvalidInput
 from okawari.models.cores import AffineCore
 from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.level_series import Array, join_levels, measure_spread
 from okawari.models.windows import Floats, WindowSet
 
 _log = logging.getLogger(__name__)
 
-Array = NDArray[np.float64]
+_LARGEST_FIT = 1e8
+"""Readings of a fit times the cube of the filter's states: one likelihood takes up to 0.02 s, a fit up to 250 of them
+(measured on one thread: 3 to 8 s for states of 3 to 55)."""
+_LONGEST_FIT, _FEWEST_SEASONS = 20_000, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sarima:
     """Recipe of a SARIMA (p, d, q)(P, D, Q, s) on the log level, or on the level itself where differences are learned;
     `max_iterations` bounds the optimiser.
+
+    The parameters of a long series are those of its newest `most_readings`: 20,000, or fewer where a long season makes
+    the filter slow (5,000 for the default order with a season of 24), but at least four seasons.
 
     Source: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, chapter 9.
 
@@ -61,14 +67,14 @@ class Sarima:
         return "sarima_" + "_".join("".join(map(str, numbers)) for numbers in (self.order, self.seasonal_order))
 
     def fit(self, data: TrainingData, progress: Progress) -> SarimaModel:
-        """Fit on the one contiguous series that the train windows cover; deterministic.
+        """Fit on the newest `most_readings` of the one contiguous series that the train windows cover; deterministic.
 
         Raises:
             InvalidInput: the task is not a forecast.
         """
         transform = data.require_forecast("Sarima")
-        straight_N = transform.straighten(join_levels(data.train))
-        scale = transform.measure_unit(straight_N)
+        straight_N = transform.straighten(join_levels(data.train)[-self.most_readings :])
+        scale = measure_spread(straight_N)
         parameters, facts = self._estimate(straight_N / scale)
         progress(1, 1, facts)
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
@@ -76,11 +82,20 @@ class Sarima:
             recipe=self, parameters=parameters, n_history=history, horizon=horizon, history=(facts,), scale=scale
         )
 
+    @property
+    def most_readings(self) -> int:
+        """The number of newest readings that a fit uses; it bounds the time of a fit."""
+        (p, d, q), (seasonal_p, seasonal_d, seasonal_q, season) = self.order, self.seasonal_order
+        remembered = max(p + seasonal_p * season, q + seasonal_q * season + 1)
+        states = d + seasonal_d * season + remembered
+        bounded = min(_LONGEST_FIT, int(_LARGEST_FIT / states**3))
+        return max(bounded, _FEWEST_SEASONS * season)
+
     def _estimate(self, series_N: Array) -> tuple[Array, dict[str, float]]:
         model = self.state_space(series_N)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `converged` below reports the same
-            result = model.fit(disp=False, maxiter=self.max_iterations)
+            result = model.fit(disp=False, maxiter=self.max_iterations, low_memory=True)
         if not result.mle_retvals["converged"]:
             _log.warning("%s did not converge in %d iterations", self.name, self.max_iterations)
         facts = {"log_likelihood": float(result.llf), "aic": float(result.aic)}
@@ -94,21 +109,7 @@ class Sarima:
 
     def describe(self) -> dict[str, Any]:
         """Settings as plain JSON values."""
-        return {"recipe": "Sarima", **asdict(self)}
-
-
-def join_levels(windows: WindowSet) -> Array:
-    """The levels [n] from the first reading of the windows to their last truth; NaN where the series has a gap."""
-    if windows.place_B is None:
-        return np.concatenate([windows.exact_levels_BT[0, :-1], windows.level_B, windows.true_BH[-1]])
-    history, horizon = windows.x_BTF.shape[1], windows.true_BH.shape[1]
-    last_B = windows.place_B - windows.place_B[0] + history - 1
-    levels_N = np.full(last_B[-1] + 1 + horizon, np.nan)
-    for back in range(history):
-        levels_N[last_B - back] = windows.read_levels_BT[:, history - 1 - back]
-    for step in range(horizon):
-        levels_N[last_B + 1 + step] = windows.true_BH[:, step]
-    return levels_N
+        return {"recipe": "Sarima", **asdict(self), "most_readings": self.most_readings}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +130,11 @@ class SarimaModel:
     def _forecast(self, w_BT: Array) -> Array:
         """Forecasts [B, H] from centred levels, with one Kalman filter for each window."""
         model = self.recipe.state_space(np.zeros(self.n_history))
+        model.update(self.parameters)
+        ahead_HK = _look_ahead(model.ssm["design"], model.ssm["transition"], self.horizon)
         forecasts = np.empty((len(w_BT), self.horizon))
         for row, w_T in enumerate(w_BT / self.scale):
-            forecasts[row] = model.clone(w_T).filter(self.parameters).forecast(self.horizon)
+            forecasts[row] = ahead_HK @ model.ssm.clone(w_T).filter().predicted_state[:, -1]
         return forecasts * self.scale
 
     def core(self) -> AffineCore:
@@ -139,3 +142,11 @@ class SarimaModel:
         impulses = self.scale * np.eye(self.n_history)
         answers = self._forecast(np.vstack([np.zeros(self.n_history), impulses]))
         return AffineCore(weight_HN=(answers[1:] - answers[0]).T / self.scale, bias_H=answers[0])
+
+
+def _look_ahead(design_1K: Array, transition_KK: Array, horizon: int) -> Array:
+    """The map [H, K] from the predicted state of the next step to the forecasts of the next H steps."""
+    rows = [design_1K]
+    for _ in range(horizon - 1):
+        rows.append(rows[-1] @ transition_KK)
+    return np.vstack(rows)

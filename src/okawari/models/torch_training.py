@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from okawari.errors import InvalidInput
 from okawari.models.cores import Reads
-from okawari.models.fit_context import Progress, TrainingData
+from okawari.models.fit_context import Progress, TrainingData, find_best_step
 from okawari.models.windows import Floats, WindowSet
 from okawari.schema.heads import Head, LabelHead, NumberHead, name_heads
 
@@ -32,7 +32,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Settings of the loop: at most `epochs`; it stops after `patience` epochs without a better validation loss."""
+    """Settings of the loop: at most `epochs`; it stops after `patience` epochs without a better validation loss.
+
+    With a patience of 0 it runs for all epochs, reads no validation windows and keeps the last weights.
+    """
 
     epochs: int = 30
     patience: int = 5
@@ -41,9 +44,9 @@ class Schedule:
     clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        for field in ("epochs", "patience", "batch_size"):
-            if getattr(self, field) < 1:
-                raise InvalidInput(f"Schedule.{field} is {getattr(self, field)}; it is a count of at least 1.")
+        for field, least in (("epochs", 1), ("patience", 0), ("batch_size", 1)):
+            if getattr(self, field) < least:
+                raise InvalidInput(f"Schedule.{field} is {getattr(self, field)}; it is a count of at least {least}.")
         if not self.learning_rate > 0:
             raise InvalidInput(f"Schedule.learning_rate is {self.learning_rate}; use a number above 0, such as 0.001.")
 
@@ -124,7 +127,12 @@ def train_network(
     """Train in place; returns the losses of each epoch. `network` ends with the best weights, on the CPU, in eval mode.
 
     Build the network and call this function inside `reproducible`.
+
+    Raises:
+        InvalidInput: the training diverged, or there are no windows for early stopping.
     """
+    if schedule.patience:
+        data.require_validation("Early stopping")
     device = choose_device(data.bench.device)
     network.to(device)
     train, validation = to_tensors(data.train, device, reads), to_tensors(data.validation, device, reads)
@@ -132,15 +140,16 @@ def train_network(
     history: list[Mapping[str, float]] = []
     best = copy.deepcopy(network.state_dict())
     for epoch in range(1, schedule.epochs + 1):
-        train_loss = run_epoch(network, train, optimiser, schedule, data.heads)
-        valid_loss = measure_loss(network, validation, schedule.batch_size, data.heads)
-        history.append({"train_loss": train_loss, "valid_loss": valid_loss})
+        numbers = {"train_loss": run_epoch(network, train, optimiser, schedule, data.heads)}
+        if schedule.patience:
+            numbers["valid_loss"] = measure_loss(network, validation, schedule.batch_size, data.heads)
+        history.append(numbers)
         progress(epoch, schedule.epochs, history[-1])
         require_finite(history[-1], epoch, schedule.learning_rate)
-        since_best = epochs_since_best(history)
+        since_best = epoch - find_best_step(history)
         if since_best == 0:
             best = copy.deepcopy(network.state_dict())
-        if since_best >= schedule.patience:
+        if schedule.patience and since_best >= schedule.patience:
             break
     network.load_state_dict(best)
     network.cpu().eval()
@@ -158,12 +167,6 @@ def require_finite(numbers: Mapping[str, float], epoch: int, learning_rate: floa
             f"Training diverged in epoch {epoch} ({dict(numbers)}); losses stay finite. Lower the learning rate, now "
             f"{learning_rate}, or look for extreme readings."
         )
-
-
-def epochs_since_best(history: list[Mapping[str, float]]) -> int:
-    """Epochs since the lowest validation loss; the first of equals counts as best."""
-    losses = [numbers["valid_loss"] for numbers in history]
-    return len(losses) - 1 - losses.index(min(losses))
 
 
 def run_epoch(

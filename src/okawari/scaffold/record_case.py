@@ -29,7 +29,9 @@ from okawari.scaffold.giveaways import find_giveaways
 from okawari.scaffold.guess import (
     Guess,
     Wish,
-    describe_sizes,
+    count_newest,
+    describe_dealt,
+    describe_newest,
     join_sentences,
     name_source_columns,
     rename_columns,
@@ -43,8 +45,9 @@ from okawari.scaffold.sizing import (
     describe_modesty,
     is_modest,
     plan_drift,
-    plan_records_gate,
+    plan_folds_gate,
     plan_retrain,
+    plan_timed_gate,
 )
 from okawari.scaffold.value_kinds import DAMAGED_SHARE
 
@@ -74,17 +77,17 @@ def guess_records(
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
     case = _plan(sketch, n, labelled=labelled)
-    modest = is_modest(n, RECORDS)
+    n_judged = n if time is None else count_newest(case)
     return Guess(
         case=case,
         assumed={
             **_describe(profiled.target, kept, labelled=labelled),
             **_describe_own_columns(time, key, time_reasons),
-            **describe_sizes(case, n, "records"),
+            **(describe_dealt(case, n) if time is None else describe_newest(case, n, "records")),
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, RECORDS, with_intervals=not labelled) * modest,
+        plan=describe_modesty(n, RECORDS, n_judged=n_judged, with_intervals=not labelled) * is_modest(n),
         warnings=find_giveaways(profiled, kept, labelled=labelled),
     )
 
@@ -106,7 +109,16 @@ def _find_own_time(profiled: ProfiledTable) -> Profile | None:
 
 def _may_be_own_time(column: Profile) -> bool:
     is_whole = column.n_damaged <= DAMAGED_SHARE * column.n_rows and not column.is_constant
-    return column.kind == "times" and is_whole and not _OTHER_DATES.search(column.source_name.lower())
+    is_other = _OTHER_DATES.search(column.source_name.lower()) or _is_property(column)
+    return column.kind == "times" and is_whole and not is_other
+
+
+def _is_property(column: Profile) -> bool:
+    """Whether dates describe the records, such as the model years of cars: most of them repeat, and no name says that a
+    record came to be then.
+    """
+    is_named = _CREATED.search(column.source_name.lower())
+    return column.kind == "times" and 2 * column.n_different <= column.n_rows - column.n_damaged and not is_named
 
 
 def _choose_format(profiled: ProfiledTable, time: Profile | None) -> str:
@@ -178,11 +190,12 @@ def _build_regression(target: Column, profile: Profile) -> Regress:
 
 
 def _plan(sketch: Case, n: int, *, labelled: bool) -> Case:
-    modest = is_modest(n, RECORDS)
+    modest = is_modest(n)
+    plan_gate = plan_folds_gate if sketch.time == ARRIVED else plan_timed_gate
     return replace(
         sketch,
         candidates=list_modest_record_models() if modest else _list_candidates(n, labelled=labelled),
-        gate=plan_records_gate(n, labelled=labelled),
+        gate=plan_gate(n, labelled=labelled),
         drift=plan_drift(n),
         retrain=plan_retrain(n, modest=modest),
     )
@@ -200,12 +213,20 @@ def _describe(target: Profile, kept: Sequence[Profile], *, labelled: bool) -> di
             * any(each.kind == "words" for each in kept),
             describe_holes(kept),
             describe_record_bounds(bounded),
-            "Dates become the year, the month and the weekday." * any(each.kind == "times" for each in kept),
+            _describe_dates([each for each in kept if each.kind == "times"]),
             "Add other bounds and units.",
         ),
         "task": _describe_task(target, labelled=labelled),
         "candidates": "The first candidate is the baseline, which all others have to beat.",
     }
+
+
+def _describe_dates(dates: Sequence[Profile]) -> str:
+    if not dates:
+        return ""
+    repeated = [repr(each.source_name) for each in dates if _is_property(each)]
+    why = f" Those of {', '.join(repeated)} repeat, so they describe the records and do not order them."
+    return f"Dates become the year, the month and the weekday.{why * bool(repeated)}"
 
 
 def _describe_task(target: Profile, *, labelled: bool) -> str:

@@ -36,6 +36,8 @@ class Head(ABC):
     """Whether answers have an interval."""
     is_share = False
     """Whether columns are probabilities, which models predict as logits and which have no scale."""
+    is_truth = False
+    """Whether the labels are "false" and "true", which are truth values in JSON and in files of answers."""
 
     @property
     @abstractmethod
@@ -46,6 +48,10 @@ class Head(ABC):
     def labels(self) -> tuple[str, ...]:
         """The label of each column; empty for numbers."""
         return ()
+
+    def write_json(self, label: str | None) -> str | bool | None:
+        """A label in JSON: as it is, or true or false."""
+        return label == "true" if self.is_truth and label is not None else label
 
     @property
     def stop(self) -> int:
@@ -100,6 +106,10 @@ class Head(ABC):
     def identify(self, true_BC: NDArray[Any]) -> NDArray[Any]:
         """The true values as a record's digest covers them."""
         return true_BC
+
+    def stratify(self, true_BC: NDArray[Any]) -> NDArray[np.int64]:
+        """The stratum of each true value, of which every part of a split gets its share; 0 for numbers."""
+        return np.zeros(len(true_BC), dtype=np.int64)
 
     def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
         """An answer of this head with the columns of `head`, which has the same kind and name."""
@@ -181,6 +191,7 @@ class LabelHead(Head):
     words: tuple[str, ...]
     n_first: int = 0
     """Number of labels at first; 0 if none were added since."""
+    is_truth: bool = False
 
     has_interval = False
     is_share = True
@@ -254,6 +265,11 @@ class LabelHead(Head):
         is_later_B = true_BC[:, n_first:].any(axis=1)
         kept_BN[is_later_B, 0] = true_BC[is_later_B].argmax(axis=1)
         return kept_BN
+
+    def stratify(self, true_BC: NDArray[Any]) -> NDArray[np.int64]:
+        """The place of the label."""
+        places_B: NDArray[np.int64] = true_BC.argmax(axis=1).astype(np.int64)
+        return places_B
 
     def translate(self, mean_BC: NDArray[Any], head: Head) -> NDArray[Any]:
         """The probability of each label of `head`; 0 for a label that this head does not have."""

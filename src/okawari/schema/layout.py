@@ -11,7 +11,6 @@ Frames have the case's time column (datetime64[ns], no zone), number columns and
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from okawari.schema.added_columns import fill_added, number_equals
 from okawari.schema.calendar import Calendar
 from okawari.schema.columns import Column
 from okawari.schema.features import Feature
+from okawari.schema.record_order import deal, spread
 
 
 class DataLayout(ABC):
@@ -82,8 +82,19 @@ class DataLayout(ABC):
         """The columns that a snapshot's digest covers."""
 
     @abstractmethod
-    def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
-        """The order in which windows are assigned to train, validation, calibration and holdout."""
+    def order_split(self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+        """The order in which windows are assigned to train, validation, calibration and holdout.
+
+        Args:
+            values_BN: inputs and true values of each window.
+            strata_B: the label of each window, or 0.
+        """
+
+    @abstractmethod
+    def deal_folds(
+        self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64], n_folds: int
+    ) -> NDArray[np.int64] | None:
+        """The fold of each window, [B]; None where the newest windows are judged, by models of the past before them."""
 
     @abstractmethod
     def allow_missing(self, columns: Sequence[Column], stored: pd.DataFrame) -> tuple[Column, ...]:
@@ -165,9 +176,15 @@ class SeriesLayout(DataLayout):
         """All columns, the time included."""
         return (time, *names)
 
-    def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
+    def order_split(self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64]) -> slice | NDArray[np.int64]:
         """The order of time."""
         return slice(None)
+
+    def deal_folds(
+        self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64], n_folds: int
+    ) -> NDArray[np.int64] | None:
+        """None: a series is judged by a rolling origin."""
+        return None
 
     def allow_missing(self, columns: Sequence[Column], stored: pd.DataFrame) -> tuple[Column, ...]:
         """The columns unchanged: the calendar of a series says where readings may lack values."""
@@ -237,15 +254,15 @@ class RecordLayout(DataLayout):
         """All columns but the time of arrival, which is not a property of the record."""
         return tuple(names)
 
-    def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
-        """Descending by a digest of the values.
+    def order_split(self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+        """Stratified by label, and equal records far apart, so that every part has its share of each (`spread`)."""
+        return spread(values_BN, strata_B)
 
-        Equal records are adjacent, and the last ones are the holdout. Added records can only put more records after a
-        given one, so a record that was trained on never enters the holdout.
-        """
-        digests = [hashlib.sha256(row.tobytes()).digest() for row in values_BN]
-        places = sorted(range(len(digests)), key=lambda place: (digests[place], place), reverse=True)
-        return np.array(places, dtype=np.int64)
+    def deal_folds(
+        self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64], n_folds: int
+    ) -> NDArray[np.int64] | None:
+        """Records are dealt in turn: label by label, equal ones one after the other (`deal`)."""
+        return deal(values_BN, strata_B, n_folds)
 
     def allow_missing(self, columns: Sequence[Column], stored: pd.DataFrame) -> tuple[Column, ...]:
         """Old records lack the values of a column that was added later, so it allows missing ones."""

@@ -50,10 +50,6 @@ class Level:
         """The numbers themselves."""
         return levels
 
-    def measure_unit(self, straight_N: Array) -> float:
-        """1."""
-        return 1.0
-
     def find_summand(self, levels: NDArray[Any]) -> float:
         """0: answers are not sums."""
         return 0.0
@@ -97,10 +93,6 @@ class Logarithm:
         """Logarithms."""
         logs: Array = np.log(levels)
         return logs
-
-    def measure_unit(self, straight_N: Array) -> float:
-        """1."""
-        return 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
         """0: answers are not sums."""

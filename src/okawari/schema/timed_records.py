@@ -43,9 +43,15 @@ class TimedRecordLayout(RecordLayout):
         """All columns, the time included."""
         return (time, *names)
 
-    def order_split(self, values_BN: NDArray[np.float32]) -> slice | NDArray[np.int64]:
+    def order_split(self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64]) -> slice | NDArray[np.int64]:
         """The order of time."""
         return slice(None)
+
+    def deal_folds(
+        self, values_BN: NDArray[np.float32], strata_B: NDArray[np.int64], n_folds: int
+    ) -> NDArray[np.int64] | None:
+        """None: the newest records are judged, by models of those before them."""
+        return None
 
     def stamp_records(self, frame: pd.DataFrame, time: str) -> pd.DataFrame:
         """The frame in order of time, with records of one time a microsecond apart."""

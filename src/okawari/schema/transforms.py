@@ -21,8 +21,6 @@ from okawari.errors import InvalidInput
 Learns = Literal["growth", "difference"]
 """Names of a forecast's transforms in a case file."""
 Array = NDArray[np.float64]
-_SMALL_GROWTH = 1e-4
-"""Growth below it is smaller than the tolerances of an optimiser that expects numbers near 1."""
 
 
 class Transform(Protocol):
@@ -52,10 +50,6 @@ class Transform(Protocol):
 
     def straighten(self, levels: NDArray[Any]) -> Array:
         """The levels on a scale on which every move is a difference."""
-        ...
-
-    def measure_unit(self, straight_N: Array) -> float:
-        """The unit of straightened levels for a model with a diffuse initial state."""
         ...
 
     def find_summand(self, levels: NDArray[Any]) -> float:
@@ -102,11 +96,6 @@ class LogReturn:
         logs: Array = np.log(levels)
         return logs
 
-    def measure_unit(self, straight_N: Array) -> float:
-        """1, because logarithms have no unit; their standard deviation, where a large level hardly grows."""
-        spread = float(np.nanstd(np.diff(straight_N)))
-        return spread if 0 < spread < _SMALL_GROWTH else 1.0
-
     def find_summand(self, levels: NDArray[Any]) -> float:
         """0: answers are products."""
         return 0.0
@@ -152,10 +141,6 @@ class Difference:
         """The levels themselves."""
         return levels
 
-    def measure_unit(self, straight_N: Array) -> float:
-        """Standard deviation of the changes; 1 for a series that never changes."""
-        return float(np.nanstd(np.diff(straight_N))) or 1.0
-
     def find_summand(self, levels: NDArray[Any]) -> float:
         """The largest level: an answer is the sum of a level and a move."""
         return float(np.abs(levels).max())
@@ -195,10 +180,6 @@ class NoTransform:
     def straighten(self, levels: NDArray[Any]) -> Array:
         """The levels themselves."""
         return levels
-
-    def measure_unit(self, straight_N: Array) -> float:
-        """1."""
-        return 1.0
 
     def find_summand(self, levels: NDArray[Any]) -> float:
         """0: answers are not sums."""

@@ -22,6 +22,7 @@ from okawari.errors import InvalidInput, OkawariError
 from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
+from okawari.models.combination import Combination
 from okawari.models.protocols import Recipe
 from okawari.models.windows import Values
 from okawari.schema.columns import NAME
@@ -52,6 +53,8 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
         recipe: the recipe.
         case: the case to check it on, read from its source; a short drawn series and drawn records, if None.
 
+    A `Combination` is made from other candidates and has no fit, so it refuses every case and breaks nothing.
+
     Raises:
         RecipeBroken: a check failed, or the recipe refuses every case.
         InvalidInput: the source of the case gives no windows to fit on.
@@ -74,7 +77,7 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
             continue
         signed.append(each.name)
         problems += [f"{each.name}: {problem}" for check in CHECKS for problem in check(trial)]
-    if not signed and not problems:
+    if not signed and not problems and not isinstance(recipe, Combination):
         problems.append(f"it refuses every case: {'; '.join(refused.values())}")
     if problems:
         raise RecipeBroken(f"Recipe {recipe.name!r} breaks its contract. " + "; ".join(problems) + ".")

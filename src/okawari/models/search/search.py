@@ -103,6 +103,7 @@ class Search:
         Raises:
             InvalidInput: no settings led to a model.
         """
+        data.require_validation(self.name)
         started = time.monotonic()
         with _open_study(self._identify(data), data.bench.study, self.warmup_epochs) as study:
             _close_interrupted(study)
@@ -129,7 +130,7 @@ class Search:
         chosen = self._settle(found.params)
         # A killed process may have fitted the best model; the same settings and seed fit an equal one.
         model = best[1] if best and best[0] == found.number else chosen.fit(data, no_progress)
-        return SearchedModel(best=model, recipe=chosen, trials=trials)
+        return SearchedModel(best=model, recipe=chosen, trials=trials, candidate=self.name)
 
     def _settle(self, stored: Mapping[str, Any]) -> Recipe:
         """The recipe with the settings that a study has stored."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from okawari.models.chosen import Chosen
 from okawari.models.cores import Core
-from okawari.models.protocols import Model, Recipe, Storable
+from okawari.models.protocols import Model, Recipe, Settled, Storable
 from okawari.models.windows import Floats, WindowSet
 
 State = Literal["finished", "pruned", "refused", "killed"]
@@ -32,11 +33,12 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchedModel:
-    """The best model of a search, the recipe that made it, and all trials."""
+    """The best model of a search, the recipe that made it, and all trials. `candidate` is the search's name."""
 
     best: Model
     recipe: Recipe
     trials: tuple[Trial, ...]
+    candidate: str = "search"
 
     @property
     def history(self) -> tuple[Mapping[str, float], ...]:
@@ -46,6 +48,11 @@ class SearchedModel:
     def predict(self, windows: WindowSet) -> Floats:
         """`r_BH`, predicted by the best model."""
         return self.best.predict(windows)
+
+    def settle(self) -> Chosen:
+        """The best trial's recipe, with what its own early stopping has chosen, under the name of the search."""
+        recipe = self.best.settle() if isinstance(self.best, Settled) else self.recipe
+        return Chosen(candidate=self.candidate, recipe=recipe)
 
     def core(self) -> Core:
         """The best model's core."""
