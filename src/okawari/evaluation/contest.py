@@ -31,9 +31,16 @@ class Contest:
 
 
 def choose_winner(contenders: Sequence[Contender], gate: Gate) -> Contest:
-    """The contest of these contenders, the baseline first; the baseline is the challenger if no other one is better."""
-    cards = build_cards(contenders)
-    chosen = choose_challenger(cards[0], cards[1:], gate)
+    """The contest of these contenders, the baseline first; the baseline is the challenger if no other one is better.
+
+    A preferred combination is the challenger if it is better than the baseline, even if a single candidate has a lower
+    loss: as the lowest of several, that one is flattered.
+    """
+    baseline, *others = cards = build_cards(contenders)
+    preferred = [card for card, each in zip(cards, contenders, strict=True) if each.is_preferred]
+    chosen = choose_challenger(baseline, preferred, gate)
+    if chosen is baseline:
+        chosen = choose_challenger(baseline, others, gate)
     return Contest(contenders, cards, [card.candidate for card in cards].index(chosen.candidate))
 
 
