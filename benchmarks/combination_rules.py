@@ -147,10 +147,12 @@ def _smooth(y: Array, origin: int, places: NDArray[np.int64]) -> Array:
 
 def _regress_time(y: Array, origin: int, places: NDArray[np.int64]) -> Array:
     def design(time: Array) -> Array:
-        return np.column_stack([time / 100, *[(time % SEASON == each) for each in range(SEASON)]]).astype(np.float64)
+        columns = [time / 100, *[(time % SEASON == each) for each in range(SEASON)]]
+        designed: Array = np.column_stack(columns).astype(np.float64)
+        return designed
 
-    weight, *_ = np.linalg.lstsq(design(np.arange(origin)), y[:origin], rcond=None)
-    return np.stack([design(places + h) @ weight for h in range(1, HORIZON + 1)], axis=1)
+    weight, *_ = np.linalg.lstsq(design(np.arange(origin, dtype=np.float64)), y[:origin], rcond=None)
+    return np.stack([design(places.astype(np.float64) + h) @ weight for h in range(1, HORIZON + 1)], axis=1)
 
 
 def _ridge(x: Array, y: Array, asked: Array, penalty: float) -> Array:
@@ -251,11 +253,16 @@ def draw_contests(kinds: Sequence[str], seeds: int) -> Iterator[Contest]:
 
 
 def plan_blocks(contest: Contest) -> list[tuple[Places, Places]]:
-    """Each fold of records with all others; eight stretches of a series with the rows before each."""
+    """As `okawari.evaluation.combination.plan_blocks`."""
     rows_J = np.arange(len(contest.block_J))
     if contest.kind in RECORDS:
         return [(rows_J[contest.block_J == each], rows_J[contest.block_J != each]) for each in range(BLOCKS)]
-    return [(rows, rows_J[: max(0, rows[0] - HORIZON + 1)]) for rows in np.array_split(rows_J, 8)]
+    stretches = np.array_split(rows_J, 8)
+    before = [rows_J[: max(0, rows[0] - HORIZON + 1)] for rows in stretches]
+    after = [rows_J[rows[-1] + HORIZON :] for rows in stretches]
+    return [
+        (rows, known if len(known) >= 10 else rest) for rows, known, rest in zip(stretches, before, after, strict=True)
+    ]
 
 
 def mix(judged: Judged, weight_M: Array) -> Array:

@@ -90,6 +90,7 @@ COUNTERS: tuple[Recipe, ...] = (
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
     Linear(),
     Linear(penalty=1.0),
+    Linear(penalty="cv"),
     Lstm(hidden=16, layers=2, epochs=2),
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=15),

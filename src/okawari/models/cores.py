@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import require
+from okawari.models.scales import ConstantScale, Scale
 from okawari.models.tree_tables import TreeTable
 
 if TYPE_CHECKING:
@@ -169,7 +170,10 @@ Core = ConstantCore | AffineCore | FirstKnownCore | PhaseCore | TorchCore | Tree
 
 @dataclass(frozen=True)
 class Interval:
-    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows."""
+    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows when they
+    are multiplied by the `scale` of each row.
+    """
 
     coverage_share: float
     half_width_H: NDArray[np.float64] = field(repr=False)
+    scale: Scale = ConstantScale()  # noqa: RUF009  (frozen, without fields of its own)
