@@ -147,10 +147,12 @@ def _smooth(y: Array, origin: int, places: NDArray[np.int64]) -> Array:
 
 def _regress_time(y: Array, origin: int, places: NDArray[np.int64]) -> Array:
     def design(time: Array) -> Array:
-        return np.column_stack([time / 100, *[(time % SEASON == each) for each in range(SEASON)]]).astype(np.float64)
+        columns = [time / 100, *[(time % SEASON == each) for each in range(SEASON)]]
+        designed: Array = np.column_stack(columns).astype(np.float64)
+        return designed
 
-    weight, *_ = np.linalg.lstsq(design(np.arange(origin)), y[:origin], rcond=None)
-    return np.stack([design(places + h) @ weight for h in range(1, HORIZON + 1)], axis=1)
+    weight, *_ = np.linalg.lstsq(design(np.arange(origin, dtype=np.float64)), y[:origin], rcond=None)
+    return np.stack([design(places.astype(np.float64) + h) @ weight for h in range(1, HORIZON + 1)], axis=1)
 
 
 def _ridge(x: Array, y: Array, asked: Array, penalty: float) -> Array:

@@ -24,6 +24,7 @@ from okawari.graph.inference import Graph, parse_model
 from okawari.models.boosting import Boosting
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
+from okawari.models.ets import Ets
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
@@ -54,6 +55,9 @@ CANDIDATES: tuple[Recipe, ...] = (
     SeasonalNaive(season=2),
     Sarima(),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0)),
+    Ets(),
+    Ets(season=5),
+    Ets(season=60),
     AN_LSTM,
     Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
     RandomForest(n_trees=20, lags=8),
@@ -73,9 +77,12 @@ COUNTERS: tuple[Recipe, ...] = (
     SeasonalNaive(season=7),
     SeasonalNaive(season=2),
     Sarima(seasonal_order=(1, 0, 0, 7)),
+    Ets(season=7),
+    Ets(season=30),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
     Linear(),
     Linear(penalty=1.0),
+    Linear(penalty="cv"),
     Lstm(hidden=16, layers=2, epochs=2),
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=15),
@@ -93,6 +100,7 @@ Prices of the holdout lie within a factor of two, so that each one is right to a
 LEARNERS = (
     "torch",
     "statsmodels",
+    "statsforecast",
     "onnxscript",
     "optuna",
     "sklearn",

@@ -10,10 +10,13 @@ from okawari.case import Case
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp
+from okawari.models.drift_walk import DriftWalk
+from okawari.models.ets import Ets
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
+from okawari.models.mean_level import MeanLevel
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
@@ -26,6 +29,7 @@ from tests.unit.test_imputation import FLAGGED, LABELS, RECORDS
 
 SERIES = (
     RandomWalk(), SeasonalNaive(season=7), Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)), Linear(),
+    DriftWalk(), MeanLevel(window=7), Ets(season=7),
     Mlp(hidden=(8,), epochs=2), Lstm(hidden=8, layers=1, epochs=2), KerasLstm(lstm=Lstm(hidden=8, layers=1, epochs=1)),
     RandomForest(n_trees=10, lags=5), Boosting(rounds=10, lags=5),
     FixedCombination((SeasonalNaive(season=7), Linear(), Boosting(rounds=5, lags=5))),

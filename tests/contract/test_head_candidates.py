@@ -65,7 +65,11 @@ PICTURE = replace(LABEL, name="picture", columns=NUMBERS)
 TARGETS = load_case("cpi")
 
 SIGNED: tuple[tuple[Case, Recipe], ...] = (
-    *((case, recipe) for case in (NUMBER, LABEL) for recipe in (Constant(), Linear(), Linear(penalty=3.0))),
+    *(
+        (case, recipe)
+        for case in (NUMBER, LABEL)
+        for recipe in (Constant(), Linear(), Linear(penalty=3.0), Linear(penalty="cv"))
+    ),
     *((case, Mlp(hidden=(8,), epochs=60, learning_rate=0.01)) for case in (NUMBER, LABEL)),
     *((case, RandomForest(n_trees=20, lags=1, min_leaf=4)) for case in (NUMBER, LABEL)),
     *((case, Boosting(rounds=20, lags=1, min_leaf=4, learning_rate=0.1)) for case in (NUMBER, LABEL)),
@@ -78,6 +82,7 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
     (TARGETS, Persistence()),
     (TARGETS, Constant()),
     (TARGETS, Linear(penalty=1.0)),
+    (TARGETS, Linear(penalty="cv")),
     (TARGETS, Mlp(hidden=(8,), epochs=20, learning_rate=0.01)),
     (TARGETS, Lstm(hidden=8, layers=1, fc=4, epochs=20, learning_rate=0.01)),
     (TARGETS, RandomForest(n_trees=20, lags=8, min_leaf=4)),

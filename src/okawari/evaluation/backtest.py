@@ -38,8 +38,13 @@ Benches = Callable[[int], Workbench]
 """The workbench of each fit, by its number from 0."""
 
 
+def bench_plainly(place: int) -> Workbench:
+    """One CPU thread and no files for every fit."""
+    return PLAIN_BENCH
+
+
 def backtest(
-    recipe: Recipe, case: Case, folds: Folds, progress: Progress, benches: Benches = lambda _: PLAIN_BENCH
+    recipe: Recipe, case: Case, folds: Folds, progress: Progress, benches: Benches = bench_plainly
 ) -> Contender:
     """Fit a recipe once for each fold, and score its answers to all judged windows.
 
@@ -99,8 +104,7 @@ def answer_judged(r_JH: Floats, case: Case, folds: Folds) -> Answer:
 
 def _calibrate_out_of_sample(r_JH: Floats, case: Case, folds: Folds) -> Iterator[tuple[Places, Interval]]:
     """Stretches of the judged windows, each with the interval from the errors at others."""
-    rows_J = np.arange(len(r_JH))
-    stretches = _split_dealt(folds) if folds.is_dealt else _split_rolled(rows_J, case, folds)
+    stretches = _split_dealt(folds) if folds.is_dealt else _split_rolled(np.arange(len(r_JH)), case, folds)
     for rows, others in stretches:
         interval = fit_interval(folds.judged.pick(others), r_JH[others], case)
         assert interval is not None, "only cases with a coverage share get here"

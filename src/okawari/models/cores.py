@@ -57,6 +57,20 @@ class FirstKnownCore:
 
 
 @dataclass(frozen=True)
+class PhaseCore:
+    """An affine map of the centred levels `w_N` whose bias depends on where in its season a window begins:
+    `weight_HN @ w_N + share_P @ bias_PH` with `share_P = softmax(share_weight_PN @ w_N + share_bias_P)`.
+
+    The exponents are computed in float64: they are large where a season is regular, and nearly equal for neighbours.
+    """
+
+    weight_HN: NDArray[np.float64]
+    bias_PH: NDArray[np.float64]
+    share_weight_PN: NDArray[np.float64]
+    share_bias_P: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class TorchCore:
     """A torch module from the input that `reads` names to `r_BH` (labels as logits), with all scaling inside."""
 
@@ -150,7 +164,7 @@ class CombinedCore:
         )
 
 
-Core = ConstantCore | AffineCore | FirstKnownCore | TorchCore | TreesCore | OnnxCore | CombinedCore
+Core = ConstantCore | AffineCore | FirstKnownCore | PhaseCore | TorchCore | TreesCore | OnnxCore | CombinedCore
 """The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 

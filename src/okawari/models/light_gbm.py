@@ -34,8 +34,9 @@ class LightGbm:
 
     A tree grows by the leaf that gains most, up to `leaves` of at least `min_leaf` rows. Each booster stops after
     `patience` rounds without a better validation loss and keeps the rounds up to the best one; with a patience of 0 it
-    keeps all and reads no validation windows. `rounds` is the largest number for all boosters, or one for each. Source:
-    Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, 2017.
+    keeps all and reads no validation windows. `rounds` is the largest number for all boosters, or one for each. The
+    newest windows are read whose columns of true values are at most `most_targets` numbers; of records, the last ones
+    are a sample. Source: Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, 2017.
 
     Example:
         >>> LightGbm(leaves=15).name
@@ -50,13 +51,14 @@ class LightGbm:
     lags: int = 20
     row_share: float = 1.0
     feature_share: float = 1.0
+    most_targets: int = 400_000
 
     def __post_init__(self) -> None:
         rounds = self.rounds if isinstance(self.rounds, tuple) else (self.rounds,)
         require(min(rounds, default=0) >= 1, f"LightGbm.rounds is {self.rounds}; it is a count of at least 1.")
         require(self.patience >= 0, f"LightGbm.patience is {self.patience}; use 0 for no early stopping, or rounds.")
         require(self.leaves >= 2, f"LightGbm.leaves is {self.leaves}; a tree has at least 2.")
-        for field in ("min_leaf", "lags"):
+        for field in ("min_leaf", "lags", "most_targets"):
             require(
                 getattr(self, field) >= 1, f"LightGbm.{field} is {getattr(self, field)}; it is a count of 1 or more."
             )
@@ -77,6 +79,7 @@ class LightGbm:
         """
         if self.patience:
             data.require_validation("Early stopping")
+        data = data.keep_newest(max(1, self.most_targets // data.train.r_BH.shape[1]))
         scale = TargetScale.measure(data.train.r_BH, data.heads)
         goals = list_goals(data.named_heads, data.train.r_BH.shape[1])
         rounds = self.rounds if isinstance(self.rounds, tuple) else (self.rounds,) * len(goals)
