@@ -16,6 +16,7 @@ from okawari.errors import InvalidInput
 from okawari.evaluation.conformal import calibrate_interval
 from okawari.evaluation.feature_scale import fit_feature_scale
 from okawari.evaluation.scales import choose_scale, fit_interval
+from okawari.graph.answer_graph import compute_answer
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
 from okawari.graph.quantizer import build_variants
@@ -257,3 +258,20 @@ def test_the_only_input_that_a_graph_needs_is_the_question() -> None:
         graph = Graph.load(content)
         assert [each.name for each in graph.session.get_inputs()] == ["x"]
         assert np.isfinite(graph.answer(x_BTF).mean_BH).all()
+
+
+@pytest.mark.parametrize(
+    ("case", "scale"),
+    [
+        (FLAGGED, MOVES), (COUNTS, LEVELS), (GROWING, LOGS), (EACH, LOGS),
+        (RECORDS, FeatureScale(np.full(RECORDS.n_features, 0.02), -0.8, -1.0, 1.0)),
+    ],
+    ids=["moves", "levels", "growth", "several targets", "features"],
+)  # fmt: skip
+def test_bounds_of_predictions_are_those_of_the_full_graph(case: Case, scale: Scale) -> None:
+    windows, r_H = _cut(case), np.full(case.task.width, 0.125)
+    interval = Interval(0.9, np.full(case.task.width, 0.5), scale)
+    full = Graph.load(build_graph(ConstantCore(r_H), case, interval, windows.imputation)).answer(windows.x_BTF)
+    short = compute_answer(np.tile(r_H, (len(windows), 1)).astype(np.float32), windows, case, interval)
+    for one, other in ((short.mean_BH, full.mean_BH), (short.lower_BH, full.lower_BH), (short.upper_BH, full.upper_BH)):
+        np.testing.assert_allclose(one, other, rtol=1e-5)  # type: ignore[arg-type]

@@ -57,7 +57,7 @@ def test_smoothing_is_statsforecasts_state_by_state(model: str, damped: bool) ->
 
 @pytest.mark.parametrize("recipe", SEASONAL, ids=lambda each: each.name)
 def test_a_window_of_a_season_and_a_month_is_forecast_as_well_as_noise_allows(recipe: Any) -> None:
-    """The last 48 windows were not seen. Without the fitted season, a window would have 1.4 times the noise at least."""
+    """The last 48 windows were not seen. Without the fitted season, a window would have 1.4 times the noise."""
     windows = _cut(_draw_months(), history=13, horizon=6)
     model = _fit(recipe, windows[: -48 - 6])
     error_BH = model.predict(windows[-48:]) - windows.r_BH[-48:]

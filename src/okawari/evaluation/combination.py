@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from okawari.dataset.folds import Folds
 from okawari.evaluation.metrics import Array
 from okawari.models.combination import FEWEST_MEMBERS, mix_predictions
-from okawari.schema.heads import SMALLEST_SHARE, Head
+from okawari.schema.heads import Head
 
 _GREEDY_STEPS = 12
 _SMALLEST_WEIGHT = 0.05
@@ -60,18 +60,8 @@ class Judged:
 
 def head_loss(said_JC: Array, floor_JC: Array, true_JC: Array, head: Head) -> float:
     """Squared error, the mean over the steps of a number, or log loss of a label, in units of the baseline's."""
-    errors, floor_errors = (_measure_errors(each, true_JC, head).mean(axis=0) for each in (said_JC, floor_JC))
+    errors, floor_errors = (head.measure_errors(each, true_JC).mean(axis=0) for each in (said_JC, floor_JC))
     return float((errors / np.where(floor_errors > 0, floor_errors, 1.0)).mean())
-
-
-def _measure_errors(said_JC: Array, true_JC: Array, head: Head) -> Array:
-    """Errors of each window [J, C], or [J, 1] for a label."""
-    if not head.is_share:
-        squared_JC: Array = (said_JC - true_JC) ** 2
-        return squared_JC
-    share_J = (head.answer(said_JC) * true_JC).sum(axis=1)
-    surprise_J1: Array = -np.log(np.maximum(share_J, SMALLEST_SHARE))[:, None]
-    return surprise_J1
 
 
 def choose_weights(judged: Judged, most: int) -> Array:
@@ -159,7 +149,7 @@ def _center(judged: Judged) -> Array:
     parts = []
     for head in judged.heads:
         median_JC = np.median([head.answer(said_JH[:, head.columns]) for said_JH in judged.said_MJH], axis=0)
-        parts.append(np.log(np.maximum(median_JC, SMALLEST_SHARE)) if head.is_share else median_JC)
+        parts.append(head.to_learnt(median_JC))
     return np.concatenate(parts, axis=1)
 
 

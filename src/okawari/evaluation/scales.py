@@ -34,7 +34,7 @@ MIN_ROWS = 40
 LEAST_GAIN = 0.01
 """Share by which the interval score must fall."""
 N_BLOCKS = 5
-"""Consecutive parts of the residuals; each is judged by the quantiles of the others."""
+"""Parts of the residuals, consecutive ones of a series; each is judged by the quantiles of the others."""
 _LEAST_LEVEL, _MOST_LEVEL = 0.1, 3.0
 """Bounds of a `LevelScale`, as shares of the mean and of the largest predicted level."""
 
@@ -47,7 +47,14 @@ class Residuals:
     r_pred_BH: Values
     error_BC: Values
 
+    def pick(self, rows: Places) -> Residuals:
+        """Those of some windows."""
+        return Residuals(self.windows.pick(rows), self.r_pred_BH[rows], self.error_BC[rows])
 
+
+Places = NDArray[np.int64]
+Blocks = list[tuple[Places, Places]]
+"""The rows of each block, and all others."""
 Fit = Callable[[Residuals], Scale]
 """Fits a scale on residuals."""
 
@@ -91,14 +98,15 @@ def choose_scale(windows: WindowSet, r_pred_BH: NDArray[Any], case: Case, covera
     columns = ~mark_shares(case.task.heads, case.task.width)
     errors = np.abs(windows.r_BH.astype(np.float64) - r_pred_BH)[:, columns]
     residuals = Residuals(windows, r_pred_BH.astype(np.float64), errors)
-    chosen = _scale_all(lambda _: ConstantScale(), residuals)
     if len(windows) < MIN_ROWS or not errors.any(axis=0).all():
-        return chosen
-    base_BC = _judge(chosen, errors, columns, coverage_share)
+        return ScaledResiduals(ConstantScale(), np.ones((len(windows), 1)))
+    blocks = _deal_blocks(len(windows), case.layout.in_order)
+    chosen = _scale_all(lambda _: ConstantScale(), residuals, blocks)
+    base_BC = _judge(chosen, errors, columns, coverage_share, blocks)
     unit_C, least = base_BC.mean(axis=0), 1.0
     for fit in _list_fits(case.layout, case, residuals):
-        found = _scale_all(fit, residuals)
-        score_B = (_judge(found, errors, columns, coverage_share) / unit_C).mean(axis=1)
+        found = _scale_all(fit, residuals, blocks)
+        score_B = (_judge(found, errors, columns, coverage_share, blocks) / unit_C).mean(axis=1)
         if score_B.mean() < least and _is_gain((base_BC / unit_C).mean(axis=1) - score_B):
             chosen, least = found, float(score_B.mean())
     return chosen
@@ -112,27 +120,29 @@ def _is_gain(gain_B: Values) -> bool:
     return float(gain_B.mean()) > max(LEAST_GAIN, error)
 
 
-def _scale_all(fit: Fit, residuals: Residuals) -> ScaledResiduals:
+def _scale_all(fit: Fit, residuals: Residuals, blocks: Blocks) -> ScaledResiduals:
     """Fit on all residuals, and measure each block's scale by a fit on the others."""
-    rows = np.arange(len(residuals.error_BC))
     parts = []
-    for block in np.array_split(rows, N_BLOCKS):
-        own = residuals.windows.pick(block)
-        parts.append(fit(_pick(residuals, np.setdiff1d(rows, block))).measure(own, residuals.r_pred_BH[block]))
-    return ScaledResiduals(fit(residuals), np.concatenate(parts))
+    for block, others in blocks:
+        own = residuals.pick(block)
+        parts.append(fit(residuals.pick(others)).measure(own.windows, own.r_pred_BH))
+    order = np.argsort(np.concatenate([block for block, _ in blocks]))
+    return ScaledResiduals(fit(residuals), np.concatenate(parts)[order])
 
 
-def _pick(residuals: Residuals, rows: NDArray[np.int64]) -> Residuals:
-    return Residuals(residuals.windows.pick(rows), residuals.r_pred_BH[rows], residuals.error_BC[rows])
+def _deal_blocks(n_rows: int, in_order: bool) -> Blocks:
+    rows = np.arange(n_rows)
+    dealt = np.array_split(rows, N_BLOCKS) if in_order else [rows[place::N_BLOCKS] for place in range(N_BLOCKS)]
+    return [(block, np.setdiff1d(rows, block)) for block in dealt if len(block)]
 
 
-def _judge(found: ScaledResiduals, error_BC: Values, columns: NDArray[np.bool_], coverage_share: float) -> Values:
+def _judge(
+    found: ScaledResiduals, error_BC: Values, columns: NDArray[np.bool_], coverage_share: float, blocks: Blocks
+) -> Values:
     """The interval score of each residual, [B, C], by the quantiles of the other blocks."""
-    wide_BH = np.broadcast_to(found.scale_BH, (len(error_BC), len(columns)))
-    scale_BC, rows = wide_BH[:, columns], np.arange(len(error_BC))
+    scale_BC = np.broadcast_to(found.scale_BH, (len(error_BC), len(columns)))[:, columns]
     score_BC = np.empty_like(error_BC)
-    for block in np.array_split(rows, N_BLOCKS):
-        others = np.setdiff1d(rows, block)
+    for block, others in blocks:
         half_BC = find_quantiles(error_BC[others] / scale_BC[others], coverage_share) * scale_BC[block]
         missed_BC = np.maximum(error_BC[block] - half_BC, 0)
         score_BC[block] = 2 * half_BC + 2 / (1 - coverage_share) * missed_BC

@@ -96,10 +96,9 @@ def mix_predictions(
     """
     parts = []
     for head in heads:
-        answer_BC = sum(
-            weight * head.answer(said_BH[:, head.columns]) for weight, said_BH in zip(weights, said_KBH, strict=True)
-        )
-        parts.append(np.log(np.maximum(answer_BC, _SMALLEST)) if head.is_share else answer_BC)
+        answers_KBC = np.stack([head.answer(said_BH[:, head.columns]) for said_BH in said_KBH])
+        answer_BC = np.tensordot(np.asarray(weights), answers_KBC, axes=1)
+        parts.append(head.to_learnt(answer_BC))
     return np.concatenate(parts, axis=1)
 
 
