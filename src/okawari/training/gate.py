@@ -18,7 +18,7 @@ from okawari.storage import decision_log
 from okawari.storage.deployable import digest
 from okawari.training.fitting import Training, digest_settings
 from okawari.training.quantize import Chosen
-from okawari.training.rivals import Rival, find_rival
+from okawari.training.rivals import Rival, compare_rivals, find_rival
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,17 @@ def judge_challenger(training: Training, contest: Contest, chosen: Chosen) -> Ju
 
 def _decide(training: Training, contest: Contest, rival: Rival | None) -> Decision:
     gate, card, baseline = training.case.gate, contest.cards[contest.place], contest.cards[0]
-    if rival is not None and rival.is_same:
-        return decide_refresh(card, rival.card, rival.n_new, gate, differs=rival.differs)
-    return decide_promotion(card, None if rival is None else rival.card, baseline, gate)
+    others = contest.cards[1:]
+    if rival is None:
+        return decide_promotion(card, None, baseline, gate, others=others)
+    loss_name = contest.challenger.scores.loss_name
+    found = None if rival.pairs is None else compare_rivals(rival.pairs, loss_name)
+    if rival.is_same:
+        return decide_refresh(card, rival.n_new, gate, found, differs=rival.differs)
+    intervals = None if rival.intervals is None else compare_rivals(rival.intervals, "interval score")
+    return decide_promotion(
+        card, rival.card, baseline, gate, found, intervals=intervals, others=others, hindrance=rival.hindrance
+    )
 
 
 def _describe_version(training: Training, card: Card, baseline: Card, chosen: Chosen) -> dict[str, Any]:
