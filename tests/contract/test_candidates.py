@@ -21,9 +21,11 @@ from okawari.dataset.splits import Split
 from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
+from okawari.models.auto_arima import AutoArima
 from okawari.models.boosting import Boosting
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
+from okawari.models.ets import Ets
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
@@ -38,6 +40,7 @@ from okawari.models.sarima import Sarima
 from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.theta import Theta
 from okawari.models.windows import WindowSet
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
@@ -54,6 +57,13 @@ CANDIDATES: tuple[Recipe, ...] = (
     SeasonalNaive(season=2),
     Sarima(),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0)),
+    Ets(),
+    Ets(season=5),
+    Ets(season=60),
+    Theta(),
+    Theta(season=5),
+    AutoArima(),
+    AutoArima(season=5),
     AN_LSTM,
     Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
     RandomForest(n_trees=20, lags=8),
@@ -73,6 +83,10 @@ COUNTERS: tuple[Recipe, ...] = (
     SeasonalNaive(season=7),
     SeasonalNaive(season=2),
     Sarima(seasonal_order=(1, 0, 0, 7)),
+    Ets(season=7),
+    Ets(season=30),
+    Theta(season=7),
+    AutoArima(season=7),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
     Linear(),
     Linear(penalty=1.0),
@@ -94,6 +108,7 @@ Prices of the holdout lie within a factor of two, so that each one is right to a
 LEARNERS = (
     "torch",
     "statsmodels",
+    "statsforecast",
     "onnxscript",
     "optuna",
     "sklearn",

@@ -25,6 +25,7 @@ from okawari.scaffold.sizing import (
     plan_series_gate,
     plan_timed_gate,
 )
+from tests.drawn_tables import draw_revenues
 from tests.tables import draw_counts, draw_sales, draw_things
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -311,6 +312,20 @@ def test_times_that_order_no_forecast_order_the_records() -> None:
     assert labels.case.time == "date" and "labels" in labels.assumed["time"]
     repeated = table.assign(date=[*table["date"][:100], *table["date"][:100]])
     assert "repeats a time in 100 of 200 rows" in _guess(repeated, "units").assumed["time"]
+
+
+def _draw_costs(n: int) -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    parts = pd.DataFrame(np.exp(random.normal(0, 1, (n, 3))), columns=["wages", "energy", "parts"]).round(3)
+    return parts.assign(total=(parts.sum(axis=1) + random.uniform(0, 0.1, n)).round(3))
+
+
+def test_a_skewed_number_is_learned_by_its_logarithm_unless_a_trial_finds_levels_better() -> None:
+    revenue, total = _guess(draw_revenues(300), "revenue"), _guess(_draw_costs(300), "total")
+    assert isinstance(revenue.case.task, Regress) and revenue.case.task.learns == "logarithm"
+    assert "So models learn the logarithm, and intervals widen with the level" in revenue.assumed["task"]
+    assert isinstance(total.case.task, Regress) and total.case.task.learns == "level"
+    assert "Models learn the level all the same" in total.assumed["task"]
 
 
 def test_years_that_repeat_describe_records() -> None:

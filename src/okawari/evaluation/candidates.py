@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from okawari.case import Case
 from okawari.dataset.splits import Split
 from okawari.errors import InvalidInput
-from okawari.evaluation.conformal import calibrate_interval
 from okawari.evaluation.interval_faults import find_interval_fault
+from okawari.evaluation.scales import fit_interval
 from okawari.evaluation.scores import Scores, score_answer
 from okawari.evaluation.translation import translate_answer, translate_questions
 from okawari.graph.build import build_graph
@@ -23,7 +23,6 @@ from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Work
 from okawari.models.protocols import Model, Recipe
 from okawari.models.windows import Floats, WindowSet
 from okawari.policy.promotion import Card
-from okawari.schema.heads import mark_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,9 @@ class Contender:
     """Out-of-sample predictions of the judged windows of all folds; None after a single split."""
     members: tuple[Member, ...] = field(default=(), repr=False)
     """What a combination is made from, heaviest first; empty for all others."""
+    is_preferred: bool = False
+    """Whether it serves before single candidates, if it is better than the baseline
+    (`okawari.evaluation.combination.is_preferred`)."""
 
     @property
     def card(self) -> Card:
@@ -105,17 +107,8 @@ def fit_contender(
 
 
 def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
-    """The interval from a model's errors at calibration windows; as `calibrate_heads`."""
-    return None if case.coverage_share is None else calibrate_heads(calibration.r_BH, model.predict(calibration), case)
-
-
-def calibrate_heads(r_true_BH: Floats, r_pred_BH: Floats, case: Case) -> Interval | None:
-    """Half widths of the intervals of numbers; 0 for label columns beside numbers, None for labels alone."""
-    if case.coverage_share is None:
-        return None
-    interval = calibrate_interval(r_true_BH, r_pred_BH, case.coverage_share)
-    interval.half_width_H[mark_shares(case.task.heads, case.task.width)] = 0.0
-    return interval
+    """The interval of a model by windows that it did not learn from; None for labels alone."""
+    return None if case.coverage_share is None else fit_interval(calibration, model.predict(calibration), case)
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from okawari.dataset.folds import Folds
 from okawari.evaluation.metrics import Array
 from okawari.models.combination import FEWEST_MEMBERS, mix_predictions
-from okawari.schema.heads import SMALLEST_SHARE, Head
+from okawari.schema.heads import Head
 
 _GREEDY_STEPS = 12
 _SMALLEST_WEIGHT = 0.05
@@ -29,7 +29,9 @@ _SMALLEST_LOSS = 1e-9
 _STRETCHES = 8
 """Stretches of the judged windows of a series, each weighted by what was known before it."""
 _FEWEST_TAUGHT = 10
-"""Fewest windows that give weights; before there are as many, the median of all candidates stands in."""
+"""Fewest windows before a stretch that give its weights."""
+_CLEARLY_BETTER = 1.1
+"""A combination whose loss is more than this many times that of picking the best is not preferred."""
 Places = NDArray[np.int64]
 
 
@@ -58,18 +60,8 @@ class Judged:
 
 def head_loss(said_JC: Array, floor_JC: Array, true_JC: Array, head: Head) -> float:
     """Squared error, the mean over the steps of a number, or log loss of a label, in units of the baseline's."""
-    errors, floor_errors = (_measure_errors(each, true_JC, head).mean(axis=0) for each in (said_JC, floor_JC))
+    errors, floor_errors = (head.measure_errors(each, true_JC).mean(axis=0) for each in (said_JC, floor_JC))
     return float((errors / np.where(floor_errors > 0, floor_errors, 1.0)).mean())
-
-
-def _measure_errors(said_JC: Array, true_JC: Array, head: Head) -> Array:
-    """Errors of each window [J, C], or [J, 1] for a label."""
-    if not head.is_share:
-        squared_JC: Array = (said_JC - true_JC) ** 2
-        return squared_JC
-    share_J = (head.answer(said_JC) * true_JC).sum(axis=1)
-    surprise_J1: Array = -np.log(np.maximum(share_J, SMALLEST_SHARE))[:, None]
-    return surprise_J1
 
 
 def choose_weights(judged: Judged, most: int) -> Array:
@@ -113,8 +105,8 @@ def _mix(judged: Judged, counts_M: Array) -> Array:
 def predict_out_of_sample(judged: Judged, blocks: Sequence[tuple[Places, Places]], most: int) -> Array:
     """The combination's predictions [J, H], each block's with the weights that other windows give.
 
-    A block whose other windows are too few gets the median of all candidates, which has no weights. One whose others
-    choose a single candidate gets the best one's predictions.
+    A block whose others choose a single candidate gets that one's predictions. One without others gets the median of
+    all candidates, which needs no weights.
 
     Args:
         judged: out-of-sample predictions of the candidates.
@@ -124,15 +116,32 @@ def predict_out_of_sample(judged: Judged, blocks: Sequence[tuple[Places, Places]
     mixed_JH = np.empty_like(judged.true_JH)
     for rows, taught in blocks:
         own = judged.pick(rows)
-        mixed_JH[rows] = _mix(own, _weigh(judged.pick(taught), most)) if len(taught) >= _FEWEST_TAUGHT else _center(own)
+        mixed_JH[rows] = _mix(own, _weigh(judged.pick(taught), most)) if len(taught) else _center(own)
     return mixed_JH
+
+
+def is_preferred(judged: Judged, mixed_JH: Array, blocks: Sequence[tuple[Places, Places]]) -> bool:
+    """Whether a combination is preferred to single candidates, given its out-of-sample predictions.
+
+    The loss of the best of many candidates is flattered, because it was chosen by that very loss; the combination's is
+    not. So its rival is a rule: in each block, the candidate that was best on the others. As means of forecasts are
+    better on average, the combination is preferred unless that rule is clearly better.
+    """
+    picked_JH = np.empty_like(judged.true_JH)
+    for rows, taught in blocks:
+        picked_JH[rows] = _mix(judged.pick(rows), _pick(judged.pick(taught if len(taught) else rows)))
+    return judged.measure(mixed_JH) <= _CLEARLY_BETTER * judged.measure(picked_JH)
 
 
 def _weigh(taught: Judged, most: int) -> Array:
     weight_M = choose_weights(taught, most)
-    if weight_M.any():
-        return weight_M
-    return _mark(int(np.argmin([taught.measure(said_JH) for said_JH in taught.said_MJH])), len(weight_M))
+    return weight_M if weight_M.any() else _pick(taught)
+
+
+def _pick(taught: Judged) -> Array:
+    """All weight on the best candidate."""
+    losses = [taught.measure(said_JH) for said_JH in taught.said_MJH]
+    return _mark(int(np.argmin(losses)), len(losses))
 
 
 def _center(judged: Judged) -> Array:
@@ -140,7 +149,7 @@ def _center(judged: Judged) -> Array:
     parts = []
     for head in judged.heads:
         median_JC = np.median([head.answer(said_JH[:, head.columns]) for said_JH in judged.said_MJH], axis=0)
-        parts.append(np.log(np.maximum(median_JC, SMALLEST_SHARE)) if head.is_share else median_JC)
+        parts.append(head.to_learnt(median_JC))
     return np.concatenate(parts, axis=1)
 
 
@@ -148,12 +157,15 @@ def plan_blocks(folds: Folds) -> Iterator[tuple[Places, Places]]:
     """Blocks of the judged windows, each with the windows that may give its weights.
 
     Records that are dealt to folds: each fold, and all others. Anything else has an order: stretches, and the windows
-    before each whose truth was known by then.
+    before each whose truth was known by then; where these are too few, as for the first, the windows after it whose
+    truth shares nothing with its own.
     """
     rows_J = np.arange(len(folds.judged))
     if folds.is_dealt:
         for fold in folds.parts:
             yield fold.rows_J, np.setdiff1d(rows_J, fold.rows_J)
         return
+    apart = max(1, folds.gap)
     for rows in np.array_split(rows_J, min(_STRETCHES, len(rows_J))):
-        yield rows, rows_J[: max(0, rows[0] - max(0, folds.gap - 1))]
+        before = rows_J[: max(0, rows[0] + 1 - apart)]
+        yield rows, before if len(before) >= _FEWEST_TAUGHT else rows_J[rows[-1] + apart :]

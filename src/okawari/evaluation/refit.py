@@ -16,6 +16,7 @@ import numpy as np
 from okawari.case import Case
 from okawari.dataset.folds import Folds
 from okawari.evaluation.candidates import Contender
+from okawari.evaluation.combined_contender import join_models
 from okawari.evaluation.scores import score_answer
 from okawari.formats import format_number
 from okawari.graph.build import build_graph
@@ -51,17 +52,32 @@ def refit_contender(
     """Fit a contender's recipe on all windows, and build its graph with the interval from its out-of-sample errors.
 
     A model that has chosen something on validation windows is fitted by `settle()` on all windows at once; recipes
-    without it stop early on the newest windows as in every fold, so that these alone do not teach.
+    without it stop early on the newest windows as in every fold, so that these alone do not teach. The members of a
+    combination are fitted again, and keep their weights.
     """
-    recipe, data = _prepare(contender, case, folds, bench)
     started = time.perf_counter()
-    model = recipe.fit(data, progress)
+    model, n_taught = _fit_again(contender, case, folds, progress, bench)
     fit_s = time.perf_counter() - started
     graph = build_graph(model.core(), case, contender.interval, folds.everything.imputation)
     if (fault := find_fault(graph, contender, case, folds)) is not None:
         last = folds.parts[-1]
         return Refit(model=contender.model, graph=contender.graph, n_taught=len(last.train), fit_s=fit_s, fault=fault)
-    return Refit(model=model, graph=graph, n_taught=len(data.train), fit_s=fit_s)
+    return Refit(model=model, graph=graph, n_taught=n_taught, fit_s=fit_s)
+
+
+def _fit_again(
+    contender: Contender, case: Case, folds: Folds, progress: Progress, bench: Workbench
+) -> tuple[Model, int]:
+    """The model of a refit, and the number of windows that taught it; for a combination, each of its members."""
+    if contender.members:
+        fitted = {
+            each.contender.recipe.name: _fit_again(each.contender, case, folds, progress, bench)
+            for each in contender.members
+        }
+        models = {name: model for name, (model, _) in fitted.items()}
+        return join_models(models, contender.members, case), min(n_taught for _, n_taught in fitted.values())
+    recipe, data = _prepare(contender, case, folds, bench)
+    return recipe.fit(data, progress), len(data.train)
 
 
 def _prepare(contender: Contender, case: Case, folds: Folds, bench: Workbench) -> tuple[Recipe, TrainingData]:

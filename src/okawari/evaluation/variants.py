@@ -27,6 +27,7 @@ from okawari.evaluation.scores import score_answer
 from okawari.formats import format_share
 from okawari.graph.inference import Answer, Graph
 from okawari.graph.quantizer import Variants, build_variants
+from okawari.models.combination import list_fitted
 from okawari.models.fit_context import Progress, Workbench
 from okawari.models.protocols import Recipe
 from okawari.models.windows import Values, WindowSet
@@ -112,13 +113,16 @@ def find_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
 def compare_candidates(
     case: Case, recipes: Sequence[Recipe], watch: Watch, *, device: str = "cpu", threads: int = 1
 ) -> Iterator[Compared]:
-    """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows."""
+    """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows.
+
+    Combinations are left out; a training compares the variants of one that won.
+    """
     from okawari.storage.contracts import know_case
 
     readings = find_readings(case)
     case = know_case(case, readings)
     split = split_windows(cut_windows(readings, case), case)
-    for recipe in recipes:
+    for recipe in list_fitted(recipes):
         fitted = fit_contender(recipe, case, split, watch(recipe), Workbench(device=device, threads=threads))
         yield Compared(
             candidate=recipe.name,

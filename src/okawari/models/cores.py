@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import require
+from okawari.models.scales import ConstantScale, Scale
 from okawari.models.tree_tables import TreeTable
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ class FirstKnownCore:
     """
 
     places_KH: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PhaseCore:
+    """An affine map of the centred levels `w_N` whose bias depends on where in its season a window begins:
+    `weight_HN @ w_N + share_P @ bias_PH` with `share_P = softmax(share_weight_PN @ w_N + share_bias_P)`.
+
+    The exponents are computed in float64: they are large where a season is regular, and nearly equal for neighbours.
+    """
+
+    weight_HN: NDArray[np.float64]
+    bias_PH: NDArray[np.float64]
+    share_weight_PN: NDArray[np.float64]
+    share_bias_P: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -149,13 +164,16 @@ class CombinedCore:
         )
 
 
-Core = ConstantCore | AffineCore | FirstKnownCore | TorchCore | TreesCore | OnnxCore | CombinedCore
+Core = ConstantCore | AffineCore | FirstKnownCore | PhaseCore | TorchCore | TreesCore | OnnxCore | CombinedCore
 """The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows."""
+    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows when they
+    are multiplied by the `scale` of each row.
+    """
 
     coverage_share: float
     half_width_H: NDArray[np.float64] = field(repr=False)
+    scale: Scale = ConstantScale()  # noqa: RUF009  (frozen, without fields of its own)

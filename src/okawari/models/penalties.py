@@ -35,16 +35,10 @@ def choose_penalty(head: Head, x_BN: Array, r_BH: Array, fit_path: FitPath) -> f
     the use of cross-validation for time series predictor evaluation, 2012). Of equal losses the stronger penalty wins.
     """
     rows = np.unique(np.linspace(0, len(x_BN) - 1, min(len(x_BN), MOST_CHOOSING)).astype(np.int64))
-    x_BN, r_BH = x_BN[rows], _level_columns(head, r_BH[rows])
+    x_BN, r_BH = x_BN[rows], head.level(r_BH[rows])
     losses_P = np.zeros(len(PENALTIES))
     for others_B, block in list_blocks(len(x_BN), _BLOCKS):
         path = fit_path(head, x_BN[others_B], r_BH[others_B], PENALTIES)
         judged = [head.measure_loss(x_BN[block] @ weight.T + bias, r_BH[block]) for weight, bias in path]
         losses_P += (block.stop - block.start) * np.array(judged)
     return PENALTIES[int(losses_P.argmin())]
-
-
-def _level_columns(head: Head, r_BH: Array) -> Array:
-    """Numbers in standard deviations of their column, so that far steps weigh as much as near ones."""
-    spread_H = r_BH.std(axis=0)
-    return r_BH if head.is_share else r_BH / np.where(spread_H > 0, spread_H, 1.0)

@@ -5,7 +5,8 @@ A later training compares its challenger in pairs with a champion whose recipe i
 
 from __future__ import annotations
 
-import io
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from okawari.evaluation.candidates import Contender
 from okawari.evaluation.metrics import Array
 from okawari.registry import runs
 
-PATH = "evidence.npz"
+PATH = "evidence.bin"
 MOST_WINDOWS = 5000
 """Judged windows that are kept, the newest ones."""
 Times = NDArray[np.int64]
@@ -50,18 +51,29 @@ def to_times(at_J: NDArray[np.datetime64]) -> Times:
 
 def record_evidence(run_id: str, evidence: Evidence) -> None:
     """Store the evidence as a file of the training's run."""
-    file = io.BytesIO()
-    named = {f"losses/{name}": losses.astype(np.float32) for name, losses in evidence.losses.items()}
-    np.savez_compressed(file, at=evidence.at_J, **named)  # type: ignore[arg-type]
-    runs.record_file(run_id, file.getvalue(), PATH)
+    runs.record_file(run_id, encode_evidence(evidence), PATH)
 
 
 def load_evidence(run_id: str) -> Evidence | None:
     """The evidence of a run; None if an earlier version of Okawari has trained it."""
     try:
-        content = runs.load_file(run_id, PATH)
+        return decode_evidence(runs.load_file(run_id, PATH))
     except NotYet:
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        named = {name.removeprefix("losses/"): stored[name].astype(np.float64) for name in stored if name != "at"}
-        return Evidence(stored["at"], named)
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """A line of JSON with the candidates and the shape, then the times (int64) and the losses (float32), compressed."""
+    losses_CJK = np.stack(list(evidence.losses.values())).astype("<f4")
+    header = json.dumps({"candidates": list(evidence.losses), "shape": losses_CJK.shape}).encode()
+    return zlib.compress(b"\n".join([header, evidence.at_J.astype("<i8").tobytes() + losses_CJK.tobytes()]))
+
+
+def decode_evidence(content: bytes) -> Evidence:
+    """The evidence in a file of `encode_evidence`."""
+    line, _, numbers = zlib.decompress(content).partition(b"\n")
+    header = json.loads(line)
+    n = header["shape"][1]
+    at_J = np.frombuffer(numbers, "<i8", count=n).astype(np.int64)
+    losses_CJK = np.frombuffer(numbers, "<f4", offset=8 * n).reshape(header["shape"]).astype(np.float64)
+    return Evidence(at_J, dict(zip(header["candidates"], losses_CJK, strict=True)))

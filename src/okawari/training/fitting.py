@@ -17,6 +17,7 @@ from okawari.errors import NotYet
 from okawari.evaluation.backtest import backtest
 from okawari.evaluation.candidates import Contender
 from okawari.evaluation.refit import Refit, refit_contender
+from okawari.models.combination import describe_recipe
 from okawari.models.fit_context import Progress, Workbench
 from okawari.models.protocols import Recipe, Storable
 from okawari.models.search.trials import SearchedModel, find_storable
@@ -56,7 +57,7 @@ def fit_candidate(training: Training, recipe: Recipe, host: Host) -> Contender:
         progress = _watch_fit(training.case, recipe, host)
         benches = partial(_furnish, training, recipe, start)
         contender = backtest(recipe, training.case, training.folds, progress, benches)
-        _record_contender(training, contender, run_id)
+        record_contender(training, contender, run_id)
     return contender
 
 
@@ -85,7 +86,8 @@ def _watch_fit(case: Case, recipe: Recipe, host: Host) -> Progress:
     return show
 
 
-def _record_contender(training: Training, contender: Contender, run_id: str) -> None:
+def record_contender(training: Training, contender: Contender, run_id: str) -> None:
+    """Record a contender's scores, loss curve, weights and figure in its child run."""
     name, history = contender.recipe.name, contender.model.history
     runs.record_metrics(run_id, {**contender.scores.numbers, "fit_s": contender.fit_s})
     runs.record_history(run_id, history)
@@ -131,9 +133,8 @@ def _locate_study(training: Training, recipe: Recipe, place: int) -> Path:
 
 def digest_settings(case: Case, candidate: str) -> str:
     """Digest of all that a fit depends on besides the data: settings of the recipe, columns, features, task, splits."""
-    recipe = next(each for each in case.candidates if each.name == candidate)
     described = case.describe()
     fit = {name: described[name] for name in ("columns", "features", "task", "seed")}
     split = {name: described["gate"][name] for name in ("holdout", "calibration", "validation_share")}
-    content = json.dumps([recipe.describe(), fit, split], sort_keys=True, default=str)
+    content = json.dumps([describe_recipe(candidate, case.candidates), fit, split], sort_keys=True, default=str)
     return digest(content.encode())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from okawari.evaluation.candidates import Contender
+from okawari.evaluation.contest import Contest
 from okawari.evaluation.metrics import skill_share
 from okawari.graph.inference import parse_model
 from okawari.loop.standings import load_standing, to_identity
@@ -30,20 +29,6 @@ class Judged:
     decision: Decision
     version: Version
     graph: bytes
-
-
-@dataclass(frozen=True)
-class Contest:
-    """The contenders of a training, the baseline first, their cards in the same order, and the challenger's place."""
-
-    contenders: Sequence[Contender]
-    cards: Sequence[Card]
-    place: int
-
-    @property
-    def challenger(self) -> Contender:
-        """The contender that wants to serve."""
-        return self.contenders[self.place]
 
 
 def judge_challenger(training: Training, contest: Contest, chosen: Chosen) -> Judged:

@@ -176,16 +176,15 @@ def check_interval(trial: Trial) -> Iterator[str]:
     if answer.coverage_share != trial.case.coverage_share:
         yield f"the graph promises a coverage of {answer.coverage_share}, the case {trial.case.coverage_share}"
     for head in numbers:
-        yield from _check_bounds(trial, head, answer.lower_BH, answer.upper_BH, trial.interval.half_width_H)
+        half_BH = trial.interval.half_width_H * trial.interval.scale.measure(trial.split.holdout, trial.said_BH)
+        yield from _check_bounds(trial, head, answer.lower_BH, answer.upper_BH, half_BH)
 
 
-def _check_bounds(
-    trial: Trial, head: Head, lower_BH: Values, upper_BH: Values, half_width_H: NDArray[np.float64]
-) -> Iterator[str]:
+def _check_bounds(trial: Trial, head: Head, lower_BH: Values, upper_BH: Values, half_BH: Values) -> Iterator[str]:
     said_BH, columns = trial.said_BH.astype(np.float64), head.columns
     for what, bound_BH, r_BH in (
-        ("lower", lower_BH, said_BH - half_width_H),
-        ("upper", upper_BH, said_BH + half_width_H),
+        ("lower", lower_BH, said_BH - half_BH),
+        ("upper", upper_BH, said_BH + half_BH),
     ):
         expected_BC = _lead_back(trial, r_BH)[:, columns]
         yield from _compare(

@@ -17,13 +17,14 @@ from okawari.dataset.folds import plan_folds
 from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
-from okawari.evaluation.leaderboard import build_cards, build_leaderboard
+from okawari.evaluation.contest import Contest, choose_winner
+from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.evaluation.refit import Refit
 from okawari.loop.facts import gather_retrain_facts
 from okawari.loop.requests import is_open
+from okawari.models.combination import list_fitted
 from okawari.models.protocols import Recipe
 from okawari.policy.decision import Action, Cause, Decision, Kind
-from okawari.policy.promotion import choose_challenger
 from okawari.policy.retraining import decide_retrain
 from okawari.registry import runs
 from okawari.registry.client import name_outage
@@ -31,9 +32,10 @@ from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.contracts import check_case, know_case
 from okawari.training.champion import finish_move, settle_alias
+from okawari.training.combining import combine_candidates
 from okawari.training.evidence_file import gather_evidence, record_evidence
 from okawari.training.fitting import Training, fit_candidate, refit_winner
-from okawari.training.gate import Contest, Judged, judge_challenger
+from okawari.training.gate import Judged, judge_challenger
 from okawari.training.host import Host
 from okawari.training.package import Packaging, package_version
 from okawari.training.quantize import JUDGED_GRAPH, Quantizing, quantize_graph
@@ -129,7 +131,8 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
 def _compare_candidates(training: Training, host: Host) -> Judged:
     case, run_id = training.case, training.run_id
     recipes = choose_candidates(case, load_settings().candidate_names)
-    contenders = [_fit(training, recipe, host) for recipe in recipes]
+    contenders = [_fit(training, recipe, host) for recipe in list_fitted(recipes)]
+    contenders += combine_candidates(training, recipes, contenders, host)
     _publish_leaderboard(training, contenders, host)
     record_evidence(run_id, gather_evidence(contenders, training.folds.judged.at_B))
     contest = _choose(contenders, case, host)
@@ -176,13 +179,11 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
 
 
 def _choose(contenders: Sequence[Contender], case: Case, host: Host) -> Contest:
-    cards = build_cards(contenders)
-    baseline, *others = cards
-    for card in others:
+    contest = choose_winner(contenders, case.gate)
+    for card in contest.cards[1:]:
         if card.interval_fault is not None:
             host.log(f"{case.name}: {card.candidate} cannot be promoted, because it {card.interval_fault}")
-    chosen = choose_challenger(baseline, others, case.gate)
-    return Contest(contenders, cards, [card.candidate for card in cards].index(chosen.candidate))
+    return contest
 
 
 def _conclude(training: Training, judged: Judged, host: Host) -> dict[str, Any]:
