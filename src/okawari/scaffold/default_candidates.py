@@ -6,6 +6,7 @@ They were chosen on drawn series and on tables of R packages, which judge nothin
 
 from __future__ import annotations
 
+from okawari.models.auto_arima import AutoArima
 from okawari.models.combination import Combination
 from okawari.models.constant import Constant
 from okawari.models.dense import Mlp
@@ -20,6 +21,7 @@ from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.theta import Theta
 from okawari.scaffold.reach import Reach
 
 _LONGEST_SEASON = 24
@@ -42,7 +44,8 @@ def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
     return (
         *_list_naive(reach),
         *_list_smoothing(reach),
-        *_list_sarimas(reach),
+        AutoArima(season=reach.season),
+        *_list_airlines(reach),
         Linear(penalty="cv"),
         RandomForest(lags=lags),
         *long,
@@ -62,17 +65,17 @@ def _list_naive(reach: Reach) -> tuple[Recipe, ...]:
 
 
 def _list_smoothing(reach: Reach) -> tuple[Recipe, ...]:
-    return (Ets(season=reach.season),)
+    return (Ets(season=reach.season), Theta(season=reach.season))
 
 
-def _list_sarimas(reach: Reach) -> tuple[Sarima, ...]:
-    """An airline model if a season is short enough and fits into the history, and a model whose season decays.
+def _list_airlines(reach: Reach) -> tuple[Sarima, ...]:
+    """The airline model, if a season is short enough and fits into the history.
 
-    Source of the former: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, section 9.2.
+    Source: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, section 9.2.
     """
-    season = reach.season if 1 < reach.season <= _LONGEST_SEASON else 0
-    decaying = Sarima(seasonal_order=(1 if season else 0, 0, 0, season))
-    return (Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, season)), decaying) if season else (decaying,)
+    if not 1 < reach.season <= _LONGEST_SEASON:
+        return ()
+    return (Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, reach.season)),)
 
 
 def list_modest_record_models() -> tuple[Recipe, ...]:
