@@ -107,6 +107,17 @@ def test_a_count_that_is_zero_on_some_days_is_a_forecast_of_differences() -> Non
     ]
 
 
+@pytest.mark.parametrize("n", [60, 200])
+def test_demand_that_is_often_zero_gets_a_method_of_its_own(n: int) -> None:
+    table = draw_sales(n)
+    rare = table.assign(units=np.where(np.arange(n) % 3 == 1, 0, table["units"]))
+    assert "croston" in [recipe.name for recipe in _guess(rare, "units").case.candidates]
+    assert "'units' is often 0" in _guess(rare, "units").assumed["candidates"]
+    seldom = table.assign(units=np.where(np.arange(n) % 9 == 1, 0, table["units"]))
+    for other in (seldom, table, rare.assign(units=rare["units"] - 1)):
+        assert "croston" not in [recipe.name for recipe in _guess(other, "units").case.candidates]
+
+
 def test_boosting_and_networks_are_candidates_of_long_series_only() -> None:
     short, long = (_guess(draw_sales(n), "units").case.candidates for n in (120, 1000))
     more = {recipe.name for recipe in long} - {recipe.name for recipe in short}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from okawari.models.auto_arima import AutoArima
 from okawari.models.combination import Combination
 from okawari.models.constant import Constant
+from okawari.models.croston import Croston
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
 from okawari.models.ets import Ets
@@ -35,15 +36,18 @@ _FEWEST_SMOOTHED = 16
 """Fewest readings that the first fit learns from, for models with a trend and a season."""
 
 
-def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
+def list_forecasters(reach: Reach, n: int, *, intermittent: bool = False) -> tuple[Recipe, ...]:
     """Candidates for a series of `n` readings, the same for growth and for differences: growth adds to the logarithm of
     the level as differences add to the level. Trees see a whole season of moves.
+
+    `intermittent`: many readings are 0.
     """
     lags = min(max(20, reach.season), reach.history - 1)
     long = (LightGbm(lags=lags, min_leaf=_size_leaf(n), leaves=15, rounds=300), Lstm(hidden=32)) if n >= _LONG else ()
     return (
         *_list_naive(reach),
         *_list_smoothing(reach),
+        *_list_demand(intermittent),
         AutoArima(season=reach.season),
         *_list_airlines(reach),
         Linear(penalty="cv"),
@@ -53,10 +57,10 @@ def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
     )
 
 
-def list_modest_forecasters(reach: Reach) -> tuple[Recipe, ...]:
+def list_modest_forecasters(reach: Reach, *, intermittent: bool = False) -> tuple[Recipe, ...]:
     """Candidates for a short series: naive forecasts, exponential smoothing and a penalised linear model."""
     smoothing = _list_smoothing(reach) if reach.n_first >= _FEWEST_SMOOTHED else ()
-    return (*_list_naive(reach), *smoothing, Linear(penalty="cv"), Combination())
+    return (*_list_naive(reach), *smoothing, *_list_demand(intermittent), Linear(penalty="cv"), Combination())
 
 
 def _list_naive(reach: Reach) -> tuple[Recipe, ...]:
@@ -66,6 +70,10 @@ def _list_naive(reach: Reach) -> tuple[Recipe, ...]:
 
 def _list_smoothing(reach: Reach) -> tuple[Recipe, ...]:
     return (Ets(season=reach.season), Theta(season=reach.season))
+
+
+def _list_demand(intermittent: bool) -> tuple[Recipe, ...]:
+    return (Croston(),) if intermittent else ()
 
 
 def _list_airlines(reach: Reach) -> tuple[Sarima, ...]:
