@@ -20,6 +20,7 @@ SMALLEST = {
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
     "reading": "--mb 0.2",
+    "train_flow": "--cases blobs",
     "records": "--parts blobs --seeds 2",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
 }
