@@ -14,7 +14,7 @@ ARGS    ?=
 .PHONY: help up loop cases test faults test-fast check format bench bench-models lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(VENV)/all.stamp ## Install, start everything, run each case once through the loop, serve until Ctrl-C
 	@exec $(BIN)/okawari up

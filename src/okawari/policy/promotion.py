@@ -110,3 +110,28 @@ def _describe_first(challenger: Card, baseline: Card) -> str:
         f"{challenger.candidate} beats {baseline.candidate}: "
         f"{challenger.loss_name} {format_number(challenger.loss, 4)}, {format_gain(gain)}"
     )
+
+
+def decide_refresh(challenger: Card, champion: Card, n_new: int, gate: Gate, *, differs: bool = True) -> Decision:
+    """Promote the champion's recipe, fitted again, if that has taught it something.
+
+    Args:
+        challenger: the recipe's scores at the origins of this training.
+        champion: the same scores, because the recipes and their settings are equal.
+        n_new: rows that the champion has not learned.
+        gate: the rules of the case.
+        differs: whether the refitted graph answers otherwise than the champion's.
+    """
+    name, facts = challenger.candidate, {"challenger": asdict(challenger), "champion": asdict(champion), "n_new": n_new}
+    if challenger.interval_fault is not None:
+        reason = f"nothing is promoted, because {name} {challenger.interval_fault}"
+        return Decision(Kind.PROMOTION, Action.KEEP, reason, facts)
+    if not differs:
+        reason = f"{name} serves already and, fitted again, it gives the same answers"
+        return Decision(Kind.PROMOTION, Action.KEEP, reason, facts)
+    if n_new == 0:
+        reason = f"{name} serves already, and there are no rows that it has not learned"
+        return Decision(Kind.PROMOTION, Action.KEEP, reason, facts)
+    rows = f"{n_new} more row" + "s" * (n_new > 1)
+    reason = f"{name} is still the best candidate; fitted again, it has learned {rows}"
+    return Decision(Kind.PROMOTION, Action.PROMOTE, reason, facts)
