@@ -8,8 +8,8 @@ Shapes: B windows, S feature steps, K features, U hidden units, H columns of an 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -66,74 +66,42 @@ def write_network(module: nn.Module, taken: str) -> WrittenNetwork | None:
     if not _is_known(module):
         return None
     writer = _Writer()
-    _NETWORKS[type(module)](writer, module, taken, "", "r")
+    _write_network(module, writer, taken, "", "r")
     scaled = module.ahead if isinstance(module, LevelNetwork) else module
     return WrittenNetwork(writer.nodes, writer.constants, len(scaled.get_buffer("out_shift")))
 
 
 def _is_known(module: nn.Module) -> bool:
-    parts = {*_NETWORKS, *_LAYERS, nn.LSTM, nn.Sequential, nn.ModuleList}
-    return type(module) in _NETWORKS and all(type(each) in parts for each in module.modules())
+    return type(module) in _NETWORKS and all(type(each) in {*_NETWORKS, *_PARTS} for each in module.modules())
 
 
-def _write_scaled(writer: _Writer, network: ScaledNetwork, taken: str, prefix: str, out: str) -> None:
+_NETWORKS = (LevelNetwork, LstmNetwork, MlpNetwork)
+_PARTS = (nn.Dropout, nn.Flatten, nn.Linear, nn.LSTM, nn.ModuleList, nn.ReLU, nn.Sequential)
+
+
+# --- networks: the output has a name of its own -------------------------------------------------------------------
+
+
+@singledispatch
+def _write_network(network: nn.Module, writer: _Writer, taken: str, prefix: str, out: str) -> None:
+    raise NotImplementedError(f"No nodes are defined for {type(network).__name__}; register them here.")
+
+
+@_write_network.register
+def _write_scaled(network: ScaledNetwork, writer: _Writer, taken: str, prefix: str, out: str) -> None:
     for name in ("in_shift", "in_scale", "out_scale", "out_shift"):
         writer.keep(prefix + name, network.get_buffer(name))
     centred = writer.add("Sub", taken, f"{prefix}in_shift")
-    answered = _write_answer(writer, network, writer.add("Div", centred, f"{prefix}in_scale"), prefix)
+    answered = _write_answer(network, writer, writer.add("Div", centred, f"{prefix}in_scale"), prefix)
     spread = writer.add("Mul", answered, f"{prefix}out_scale")
     writer.add("Add", spread, f"{prefix}out_shift", out=out)
 
 
-def _write_answer(writer: _Writer, network: ScaledNetwork, taken: str, prefix: str) -> str:
-    if isinstance(network, MlpNetwork):
-        return _write_layers(writer, network.layers, taken, f"{prefix}layers.")
-    assert isinstance(network, LstmNetwork), f"{type(network).__name__} is listed in _NETWORKS"
-    state = _write_lstm(writer, network.lstm, taken, f"{prefix}lstm.")
-    answers = [
-        _write_layers(writer, head, state, f"{prefix}heads.{place}.")
-        for place, head in enumerate(network.heads)
-        if isinstance(head, nn.Sequential)
-    ]
-    return answers[0] if len(answers) == 1 else writer.add("Concat", *answers, axis=1)
-
-
-def _write_lstm(writer: _Writer, lstm: nn.LSTM, taken: str, prefix: str) -> str:
-    """The state after the last step [B, U]; ONNX has the steps first, and a direction before the windows."""
-    steps_SBK = writer.add("Transpose", taken, perm=[1, 0, 2])
-    for layer in range(lstm.num_layers):
-        weights = [_order_gates(writer, lstm, name, layer, prefix) for name in ("weight_ih", "weight_hh", "bias")]
-        outputs = [f"{prefix}states_{layer}", f"{prefix}last_{layer}"]
-        writer.nodes.append(helper.make_node("LSTM", [steps_SBK, *weights], outputs, hidden_size=lstm.hidden_size))
-        if layer < lstm.num_layers - 1:
-            steps_SBK = writer.add("Squeeze", outputs[0], writer.keep("direction_axis", ints(1)))
-    return writer.add("Squeeze", outputs[1], writer.keep("last_axis", ints(0)))
-
-
-def _order_gates(writer: _Writer, lstm: nn.LSTM, kind: str, layer: int, prefix: str) -> str:
-    """A weight of a layer with ONNX's order of the gates and a direction; both biases of torch in one row."""
-    names = [f"bias_ih_l{layer}", f"bias_hh_l{layer}"] if kind == "bias" else [f"{kind}_l{layer}"]
-    parts = [lstm.get_parameter(name).detach().cpu().numpy() for name in names]
-    size = lstm.hidden_size
-    ordered = [np.concatenate([part[gate * size : (gate + 1) * size] for gate in _GATES]) for part in parts]
-    return writer.keep(f"{prefix}{kind}_l{layer}", np.concatenate(ordered)[None])
-
-
-def _write_layers(writer: _Writer, layers: nn.Sequential, taken: str, prefix: str) -> str:
-    for place, layer in enumerate(layers):
-        taken = _LAYERS[type(layer)](writer, layer, taken, f"{prefix}{place}.")
-    return taken
-
-
-def _write_linear(writer: _Writer, layer: nn.Module, taken: str, prefix: str) -> str:
-    weights = [writer.keep(prefix + name, layer.get_parameter(name)) for name in ("weight", "bias")]
-    return writer.add("Gemm", taken, *weights, transB=1)
-
-
-def _write_level(writer: _Writer, network: LevelNetwork, taken: str, prefix: str, out: str) -> None:
+@_write_network.register
+def _write_level(network: LevelNetwork, writer: _Writer, taken: str, prefix: str, out: str) -> None:
     """`log(max(ahead, share * last) / last)`, as in `LevelNetwork.forward`."""
     axis = writer.keep("feature_axis", ints(2))
-    _write_scaled(writer, network.ahead, writer.add("Unsqueeze", taken, axis), f"{prefix}ahead.", f"{prefix}ahead")
+    _write_network(network.ahead, writer, writer.add("Unsqueeze", taken, axis), f"{prefix}ahead.", f"{prefix}ahead")
     bounds = [writer.keep(*each) for each in (("newest", ints(-1)), ("end", ints(2**31 - 1)), ("step_axis", ints(1)))]
     newest = writer.add("Slice", taken, *bounds)
     last = writer.add("Max", newest, writer.keep("smallest_level", np.array(SMALLEST_LEVEL, dtype=np.float32)))
@@ -142,14 +110,68 @@ def _write_level(writer: _Writer, network: LevelNetwork, taken: str, prefix: str
     writer.add("Log", writer.add("Div", ahead, last), out=out)
 
 
-_LAYERS: dict[type[nn.Module], Callable[[_Writer, nn.Module, str, str], str]] = {
-    nn.Dropout: lambda writer, layer, taken, prefix: taken,
-    nn.Flatten: lambda writer, layer, taken, prefix: writer.add("Flatten", taken, axis=1),
-    nn.Linear: _write_linear,
-    nn.ReLU: lambda writer, layer, taken, prefix: writer.add("Relu", taken),
-}
-_NETWORKS: dict[type[nn.Module], Callable[[_Writer, Any, str, str, str], None]] = {
-    LevelNetwork: _write_level,
-    LstmNetwork: _write_scaled,
-    MlpNetwork: _write_scaled,
-}
+@singledispatch
+def _write_answer(network: ScaledNetwork, writer: _Writer, taken: str, prefix: str) -> str:
+    """The nodes of `ScaledNetwork.answer`; returns the name of its output."""
+    raise NotImplementedError(f"No nodes are defined for {type(network).__name__}; register them here.")
+
+
+@_write_answer.register
+def _write_dense(network: MlpNetwork, writer: _Writer, taken: str, prefix: str) -> str:
+    return _write_layer(network.layers, writer, taken, f"{prefix}layers.")
+
+
+@_write_answer.register
+def _write_recurrent(network: LstmNetwork, writer: _Writer, taken: str, prefix: str) -> str:
+    state = _write_layer(network.lstm, writer, taken, f"{prefix}lstm.")
+    answers = [_write_layer(head, writer, state, f"{prefix}heads.{place}.") for place, head in enumerate(network.heads)]
+    return answers[0] if len(answers) == 1 else writer.add("Concat", *answers, axis=1)
+
+
+# --- layers -------------------------------------------------------------------------------------------------------
+
+
+@singledispatch
+def _write_layer(layer: nn.Module, writer: _Writer, taken: str, prefix: str) -> str:
+    """The nodes of a layer; returns the name of its output."""
+    raise NotImplementedError(f"No nodes are defined for {type(layer).__name__}; register them here.")
+
+
+_write_layer.register(nn.Dropout, lambda layer, writer, taken, prefix: taken)
+_write_layer.register(nn.Flatten, lambda layer, writer, taken, prefix: writer.add("Flatten", taken, axis=1))
+_write_layer.register(nn.ReLU, lambda layer, writer, taken, prefix: writer.add("Relu", taken))
+
+
+@_write_layer.register
+def _write_sequence(layer: nn.Sequential, writer: _Writer, taken: str, prefix: str) -> str:
+    for place, each in enumerate(layer):
+        taken = _write_layer(each, writer, taken, f"{prefix}{place}.")
+    return taken
+
+
+@_write_layer.register
+def _write_linear(layer: nn.Linear, writer: _Writer, taken: str, prefix: str) -> str:
+    weights = [writer.keep(prefix + name, layer.get_parameter(name)) for name in ("weight", "bias")]
+    return writer.add("Gemm", taken, *weights, transB=1)
+
+
+@_write_layer.register
+def _write_lstm(layer: nn.LSTM, writer: _Writer, taken: str, prefix: str) -> str:
+    """The state after the last step [B, U]; ONNX has the steps first, and a direction before the windows."""
+    steps_SBK = writer.add("Transpose", taken, perm=[1, 0, 2])
+    for number in range(layer.num_layers):
+        weights = [_order_gates(layer, writer, name, number, prefix) for name in ("weight_ih", "weight_hh", "bias")]
+        outputs = [f"{prefix}states_{number}", f"{prefix}last_{number}"]
+        writer.nodes.append(helper.make_node("LSTM", [steps_SBK, *weights], outputs, hidden_size=layer.hidden_size))
+        if number < layer.num_layers - 1:
+            steps_SBK = writer.add("Squeeze", outputs[0], writer.keep("direction_axis", ints(1)))
+    return writer.add("Squeeze", outputs[1], writer.keep("last_axis", ints(0)))
+
+
+def _order_gates(layer: nn.LSTM, writer: _Writer, kind: str, number: int, prefix: str) -> str:
+    """A weight of a layer with ONNX's order of the gates and a direction; both biases of torch in one row."""
+    names = [f"bias_ih_l{number}", f"bias_hh_l{number}"] if kind == "bias" else [f"{kind}_l{number}"]
+    parts = [layer.get_parameter(name).detach().cpu().numpy() for name in names]
+    size = layer.hidden_size
+    ordered = [np.concatenate([part[gate * size : (gate + 1) * size] for gate in _GATES]) for part in parts]
+    return writer.keep(f"{prefix}{kind}_l{number}", np.concatenate(ordered)[None])
