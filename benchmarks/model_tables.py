@@ -159,9 +159,9 @@ def write_named(measured: Sequence[Measured]) -> str:
     """The tables with a named best peer: what serves must be within 5 % of it at the first step."""
     rows = []
     for each in measured:
-        if each.table.name not in NAMED:
+        peer, before = NAMED.get(each.table.name, ("", 0.0))
+        if peer not in each.losses:
             continue
-        peer, before = NAMED[each.table.name]
         own, here = each.losses[OWN].first_loss, each.losses[peer].first_loss
         within = "yes" if own <= 1.05 * here else "no"
         rows.append(
