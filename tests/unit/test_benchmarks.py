@@ -18,6 +18,7 @@ SMALLEST = {
     "batch": "--rounds 1 --share 0.02",
     "false_alarms": "--seeds 2 --series iid",
     "combination_rules": "--seeds 1 --kinds walk labels",
+    "readme_tables": "cpi --candidates constant",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
     "reading": "--mb 0.2",

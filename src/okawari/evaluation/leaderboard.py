@@ -39,9 +39,13 @@ def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     floor, p_values = contenders[0].scores, {card.candidate: card.p_value for card in build_cards(contenders)}
     ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
     rows = [{"candidate": (name := each.recipe.name), **_summarise(each, floor, p_values[name])} for each in ranked]
-    if not any(each.members for each in contenders):
-        return rows
-    return [{**row, "members": describe_members(each)} for row, each in zip(rows, ranked, strict=True)]
+    return add_members(rows, contenders)
+
+
+def add_members(rows: list[dict[str, Any]], contenders: Sequence[Contender]) -> list[dict[str, Any]]:
+    """The rows with a column `members`, if there is a combination among the contenders."""
+    members = {each.recipe.name: describe_members(each) for each in contenders}
+    return [{**row, "members": members[row["candidate"]]} for row in rows] if any(members.values()) else rows
 
 
 def _summarise(contender: Contender, floor: Scores, p_value: float | None) -> Mapping[str, Any]:
