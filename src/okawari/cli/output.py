@@ -187,6 +187,9 @@ def show_lineage(lineage: Lineage) -> None:
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"
     )
+    if prediction.get("interval_version"):
+        factors = ", ".join(format_number(each, 3) for each in prediction["width_factor"])
+        made.add(f"intervals {prediction['interval_version']}: {factors} times the calibrated width, by outcomes")
     run = made.add(f"run {version.run_id}  {lineage.run_url}")
     run.add(f"{_describe_snapshot(version.case, snapshot)}, sha256 {snapshot.digest[:12]}, digest holds")
     branch = made

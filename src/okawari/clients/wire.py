@@ -24,6 +24,9 @@ class ModelInfo(BaseModel):
     run_id: str = Field(description="Training run.")
     snapshot_version: int = Field(description="Version of the data that it was trained on.")
     trained_until: str = Field(description="Time of the newest reading that it was trained on.")
+    interval_version: str | None = Field(
+        default=None, description="Width factor of the intervals, from outcomes; null for calibrated widths."
+    )
 
 
 class IntervalInfo(BaseModel):
@@ -219,6 +222,7 @@ class CaseInfo(BaseModel):
     model: ModelInfo | None
     previous: ModelInfo | None
     refused: str | None = Field(description="Reason why the newest deployed model does not serve.")
+    interval_refused: str | None = Field(default=None, description="Reason why the newest width factor is not used.")
     columns: list[ColumnInfo]
     key: str = Field(default="", description="Field of your own key; empty for a case without.")
     history: int = Field(description="Number of newest readings of an instance that are used.")

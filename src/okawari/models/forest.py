@@ -94,7 +94,7 @@ class RandomForest:
         if len(self._leaves) == 1:
             return self._leaves[0]
         x_BN, true_BH = x_BN[-_MOST_CHOOSING:], true_BH[-_MOST_CHOOSING:]
-        small = replace(self, n_trees=max(1, self.n_trees // 4))
+        small = replace(self, n_trees=max(1, self.n_trees // 6))
         losses = dict.fromkeys(sorted(self._leaves, reverse=True), 0.0)
         for others_B, block in list_blocks(len(x_BN), _BLOCKS):
             for leaf in losses:

@@ -133,11 +133,6 @@ def measure_moves(windows: WindowSet, transform: Transform) -> Values:
     return transform.forward(levels_BT[:, :-1], levels_BT[:, 1:])
 
 
-def measure_centred(windows: WindowSet, transform: Transform) -> Values:
-    """The move from the last level to each reading of a window, [B, T]; NaN for a missing level."""
-    return transform.forward(windows.level_B[:, None], windows.read_levels_BT)
-
-
 def predict_levels(windows: WindowSet, r_BH: NDArray[Any]) -> Values:
     """The levels that a prediction `r_BH` stands for, in the target's unit."""
     return windows.transform.backward(windows.level_B[:, None], r_BH.astype(np.float64))
