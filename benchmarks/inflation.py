@@ -21,6 +21,7 @@ from okawari.data.validation import check_readings
 from okawari.dataset.splits import Split, split_windows
 from okawari.dataset.windows import cut_windows
 from okawari.evaluation.candidates import Contender, fit_contender
+from okawari.models.combination import list_fitted
 from okawari.models.fit_context import no_progress
 
 ORIGINS = tuple(date(year, 12, 31) for year in (1989, 1994, 1999, 2004, 2009))
@@ -37,14 +38,14 @@ def split_until(case: Case, origin: date) -> Split:
 
 def fit_all(case: Case, split: Split) -> dict[str, Contender]:
     """Every candidate on the same split."""
-    return {recipe.name: fit_contender(recipe, case, split, no_progress) for recipe in case.candidates}
+    return {recipe.name: fit_contender(recipe, case, split, no_progress) for recipe in list_fitted(case.candidates)}
 
 
 def measure_origins(case: Case, origins: Sequence[date]) -> None:
     short = replace(case, gate=replace(case.gate, holdout=HOLDOUT))
     found = [fit_all(short, split_until(short, origin)) for origin in origins]
     print(f"joint loss over {HOLDOUT} quarters to the end of {', '.join(str(origin.year) for origin in origins)}; mean")
-    for recipe in case.candidates:
+    for recipe in list_fitted(case.candidates):
         losses = [each[recipe.name].scores.loss for each in found]
         each_loss = "  ".join(f"{loss:.3f}" for loss in losses)
         means = {name: np.mean([each[recipe.name].scores.numbers[name] for each in found]) for name in SHOWN}
@@ -55,7 +56,7 @@ def measure_origins(case: Case, origins: Sequence[date]) -> None:
 def measure_seeds(case: Case, seeds: range) -> None:
     split = split_until(case, ORIGINS[-1])
     print(f"joint loss over the newest {case.gate.holdout} quarters, seeds {seeds.start} to {seeds.stop - 1}")
-    for recipe in case.candidates:
+    for recipe in list_fitted(case.candidates):
         fitted = [fit_contender(recipe, replace(case, seed=seed), split, no_progress) for seed in seeds]
         losses = np.array([each.scores.loss for each in fitted])
         fit_s = np.mean([each.fit_s for each in fitted])

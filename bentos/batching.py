@@ -21,6 +21,7 @@ import numpy as np
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
 from bentos.errors import Overloaded
+from bentos.factor_watch import FactorWatch
 from bentos.loading import Engine, Loaded, load_checked
 from bentos.metrics import ServingMetrics
 from bentos.model_store import Entry, list_entries, read_newest
@@ -56,6 +57,7 @@ class ServedModels:
     current: Loaded | None = None
     previous: Loaded | None = None
     refused: str | None = None
+    interval_refused: str | None = None
 
     @property
     def hot(self) -> tuple[Loaded, ...]:
@@ -72,6 +74,7 @@ class Runner:
         self._seen: str | None = None
         self._tried: frozenset[str] = frozenset()
         self._served = ServedModels()
+        self._factors = FactorWatch()
         self._metrics = ServingMetrics()
         self._many = asyncio.Lock()
         # A request counts as one, however many windows it holds: BentoML would split a larger one over two batches,
@@ -146,7 +149,7 @@ class Runner:
     def _run_graph(self, model: Loaded, x_BTF: Values) -> tuple[Values, Values | None, Values | None]:
         size = self.case.serving.max_batch_size
         chunks = [x_BTF[start : start + size] for start in range(0, len(x_BTF), size)]
-        answers = [model.graph.answer(chunk) for chunk in chunks]
+        answers = [model.graph.answer(chunk, model.width_H) for chunk in chunks]
         for chunk in chunks:
             self._metrics.count_batch(self.case.name, len(chunk))
         return (
@@ -156,6 +159,14 @@ class Runner:
         )
 
     def check_store(self) -> None:
+        """Load the newest entry and the newest width factor of what serves, unless they were checked before."""
+        self._check_entries()
+        served = self._served
+        if served.current is not None:
+            current, refused = self._factors.check(served.current, served.interval_refused)
+            self._served = replace(served, current=current, interval_refused=refused)
+
+    def _check_entries(self) -> None:
         """Load the newest entry unless it was checked before. If it fails and no model serves, load an older entry."""
         newest = read_newest(self.case.name)
         if newest is None:

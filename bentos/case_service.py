@@ -137,6 +137,7 @@ class CaseService:
             "model": served.current.describe() if served.current else None,
             "previous": served.previous.describe() if served.previous else None,
             "refused": served.refused,
+            "interval_refused": served.interval_refused,
             **facts,
         }
 
@@ -189,11 +190,14 @@ class CaseService:
 
     def _write(self, reply: Reply, source: Source, places: range) -> list[Row]:
         answered, question, manifest = reply.answered, reply.question, reply.answered.model.manifest
+        factor = answered.model.factor
         shared = {
             "version": manifest.version,
             "graph_sha256": manifest.graph_sha256,
             "variant": manifest.variant,
             "source": source,
+            "width_factor": None if factor is None else list(factor.factor_H),
+            "interval_version": answered.model.interval_version,
         }
         at = datetime.now(UTC).isoformat()
         return [

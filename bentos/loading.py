@@ -19,7 +19,9 @@ from okawari.dataset.arrays import decode_places
 from okawari.errors import InvalidInput
 from okawari.graph.dictionary import know_graph
 from okawari.graph.inference import Graph, require_answers, require_fit
+from okawari.models.windows import Values
 from okawari.storage.deployable import Deployable, Manifest, load_deployable
+from okawari.storage.width_factors import WidthFactor, find_factor_file, load_factor
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,43 @@ class Loaded:
     recent: pd.DataFrame
     case: Case
     """The case with the dictionary of the graph, by which questions are encoded and answers are named."""
+    factor: WidthFactor | None = None
+    """By how much its intervals are wider than calibrated; None for not at all."""
+
+    @property
+    def width_H(self) -> Values | None:  # noqa: N802
+        """Half widths for the graph; None for its own."""
+        if self.factor is None or self.graph.width_H is None:
+            return None
+        width_H: Values = self.graph.width_H * np.array(self.factor.factor_H)
+        return width_H
+
+    @property
+    def interval_version(self) -> str | None:
+        """The name of the width factor; None for calibrated widths."""
+        return None if self.factor is None else self.factor.name
 
     def describe(self) -> dict[str, Any]:
         """Identity and lineage, as every answer contains them."""
-        return {name: getattr(self.manifest, name) for name in ModelInfo.model_fields}
+        known = {**vars(self.manifest), "interval_version": self.interval_version}
+        return {name: known[name] for name in ModelInfo.model_fields}
+
+
+def load_width_factor(model: Loaded) -> WidthFactor | None:
+    """The stored width factor of a model; None where there is none.
+
+    Raises:
+        InvalidInput: it is not one of this installation for this model, or the graph takes no widths.
+    """
+    known = model.manifest
+    file = find_factor_file(known.case, known.version)
+    factor = load_factor(file, known.case, known.version, known.graph_sha256)
+    if factor is None:
+        return None
+    widths = 0 if model.graph.width_H is None else len(model.graph.width_H)
+    if len(factor.factor_H) != widths:
+        raise InvalidInput(f"{file} has {len(factor.factor_H)} factors; the graph takes {widths}. Remove it.")
+    return factor
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def _format_head(head: Head, answered: Answered, index: int) -> dict[str, Any]:
 @_format_head.register
 def _format_label(head: LabelHead, answered: Answered, index: int) -> dict[str, Any]:
     shares = dict(zip(head.words, answered.mean_BH[index, head.columns].tolist(), strict=True))
-    return {"label": max(shares, key=shares.__getitem__), "probabilities": shares, "note": None}
+    best = max(shares, key=shares.__getitem__)
+    return {"label": head.write_json(best), "probabilities": shares, "note": None}
 
 
 @_format_head.register

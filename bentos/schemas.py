@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from bentos.own_keys import build_key_type
 from bentos.picture_schema import describe_picture, read_picture
 from okawari.case import Anticipate, Case, Classify, Column, Forecast, Regress
-from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo
+from okawari.clients.wire import ColumnInfo, Estimate, Label, Outlook, Prediction, TargetInfo, Truth, Word
 from okawari.schema.columns import MAX_WORD_CHARS
 from okawari.schema.heads import Head, LabelHead, NumberHead
 from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
@@ -203,7 +203,7 @@ def name_prediction(task: Task) -> type[Prediction | Outlook | Estimate | Label]
 name_prediction.register(Forecast, lambda task: Prediction)
 name_prediction.register(Anticipate, lambda task: Outlook)
 name_prediction.register(Regress, lambda task: Estimate)
-name_prediction.register(Classify, lambda task: Label)
+name_prediction.register(Classify, lambda task: Truth if task.target.boolean else Word)
 
 
 def show_predict_body(case: Case) -> dict[str, Any]:
@@ -271,16 +271,19 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
 def describe_case(case: Case) -> dict[str, Any]:
     """The constant part of a case's description, for `GET /cases`."""
     return {
-        "columns": [
-            ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json") for column in case.columns
-        ],
+        "columns": [_describe_column(column) for column in case.columns],
         "key": case.key,
         "history": case.history,
         "horizon": case.task.n_steps,
         "unit": case.target.unit,
-        "labels": list(case.target.labels),
+        "labels": case.target.json_labels,
         "targets": [
             TargetInfo.model_validate(target, from_attributes=True).model_dump(mode="json")
             for target in case.task.named_targets
         ],
     }
+
+
+def _describe_column(column: Column) -> dict[str, Any]:
+    described = ColumnInfo.model_validate(column, from_attributes=True).model_dump(mode="json")
+    return {**described, "labels": column.json_labels}

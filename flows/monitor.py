@@ -28,6 +28,7 @@ from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.evaluation.ground_truth import Matured, list_matured
 from okawari.graph.imputation_stage import read_medians
 from okawari.graph.inference import parse_model, read_labels
+from okawari.loop.widths import update_widths
 from okawari.policy.decision import Decision, Kind, Verdict
 from okawari.registry import runs, versions
 from okawari.registry.versions import Version
@@ -69,6 +70,7 @@ def _judge(problem: Case) -> dict[str, Any]:
     if champion is None:
         return _record_missing_champion(problem, snapshot)
     watched = Watched(problem, champion, snapshot, snapshots.load_readings(problem, snapshot.version))
+    _follow_outcomes(watched)
     drift, drift_id = _judge_drift(watched)
     return {"drift": drift, "performance": _judge_performance(watched, drift_id if drift == Verdict.DRIFTED else None)}
 
@@ -130,6 +132,20 @@ def _publish_report(watched: Watched, reference: pd.DataFrame, current: pd.DataF
 def _numbers(verdict: DriftVerdict) -> Mapping[str, float]:
     distances = {f"distance_{column.column}": column.distance for column in verdict.columns}
     return {**distances, **{f"p_{column.column}": column.p_value for column in verdict.columns}}
+
+
+# --- intervals ----------------------------------------------------------------------------------------------------
+
+
+def _follow_outcomes(watched: Watched) -> None:
+    """Widen or narrow the champion's intervals by the outcomes that have arrived."""
+    factor = update_widths(watched.case, watched.champion, watched.readings)
+    if factor is not None:
+        texts = ", ".join(f"{each:.2f}" for each in factor.factor_H)
+        get_run_logger().info(
+            "%s: intervals %s have %s times the calibrated width, by %d outcomes",
+            watched.case.name, factor.name, texts, factor.n_outcomes,
+        )  # fmt: skip
 
 
 # --- performance --------------------------------------------------------------------------------------------------

@@ -21,13 +21,18 @@ from okawari.dataset.splits import Split
 from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
+from okawari.models.auto_arima import AutoArima
 from okawari.models.boosting import Boosting
 from okawari.models.dense import Mlp
+from okawari.models.drift_walk import DriftWalk
+from okawari.models.ets import Ets
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
+from okawari.models.light_gbm import LightGbm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
+from okawari.models.mean_level import MeanLevel
 from okawari.models.price_level_lstm import PriceLevelLstm
 from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
@@ -35,6 +40,7 @@ from okawari.models.sarima import Sarima
 from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.theta import Theta
 from okawari.models.windows import WindowSet
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
@@ -44,15 +50,26 @@ from tests.tables import draw_counts
 AN_LSTM = Lstm(hidden=16, layers=2, epochs=2)
 CANDIDATES: tuple[Recipe, ...] = (
     RandomWalk(),
+    DriftWalk(),
+    MeanLevel(),
+    MeanLevel(window=7),
     SeasonalNaive(season=5),
     SeasonalNaive(season=2),
     Sarima(),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 0, 0, 0)),
+    Ets(),
+    Ets(season=5),
+    Ets(season=60),
+    Theta(),
+    Theta(season=5),
+    AutoArima(),
+    AutoArima(season=5),
     AN_LSTM,
     Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=8),
     Boosting(rounds=3, lags=11, depth=1),
+    LightGbm(rounds=40, lags=8, leaves=7, row_share=0.7, feature_share=0.5),
     KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     KerasLstm(lstm=Lstm(hidden=12, layers=1, fc=8, epochs=1, batch_size=128)),
     PriceLevelLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
@@ -61,15 +78,23 @@ CANDIDATES: tuple[Recipe, ...] = (
 )
 COUNTERS: tuple[Recipe, ...] = (
     RandomWalk(),
+    DriftWalk(),
+    MeanLevel(),
     SeasonalNaive(season=7),
     SeasonalNaive(season=2),
     Sarima(seasonal_order=(1, 0, 0, 7)),
+    Ets(season=7),
+    Ets(season=30),
+    Theta(season=7),
+    AutoArima(season=7),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
     Linear(),
     Linear(penalty=1.0),
+    Linear(penalty="cv"),
     Lstm(hidden=16, layers=2, epochs=2),
     RandomForest(n_trees=20, lags=8),
     Boosting(rounds=20, lags=15),
+    LightGbm(rounds=40, lags=15, leaves=7),
     KerasLstm(lstm=Lstm(hidden=8, layers=2, epochs=2)),
     Search(recipe=Mlp(hidden=(8,), epochs=2), space=(Range("learning_rate", 1e-4, 1e-2, log=True),), trials=2),
     FixedCombination((SeasonalNaive(season=7), Linear(penalty=1.0), Boosting(rounds=5, lags=8))),
@@ -80,7 +105,19 @@ TOLERANCE = 5e-7
 For trees too: their thresholds are compared in float32 on both sides, so only the sum of the leaves may round apart.
 Prices of the holdout lie within a factor of two, so that each one is right to a millionth.
 """
-LEARNERS = ("torch", "statsmodels", "onnxscript", "optuna", "sklearn", "xgboost", "keras", "skl2onnx", "onnxmltools")
+LEARNERS = (
+    "torch",
+    "statsmodels",
+    "statsforecast",
+    "onnxscript",
+    "optuna",
+    "sklearn",
+    "xgboost",
+    "lightgbm",
+    "keras",
+    "skl2onnx",
+    "onnxmltools",
+)
 """What recipes and converters need, and neither a case nor a finished graph."""
 
 
@@ -299,6 +336,7 @@ def test_an_lstm_on_price_levels_is_no_candidate_where_differences_are_learnt() 
         (lambda: Lstm(learning_rate=0.0), "Lstm.learning_rate is 0.0"),
         (lambda: Sarima(order=(1, 0, 0)), "Sarima.order is"),
         (lambda: SeasonalNaive(season=0), "SeasonalNaive.season is 0"),
+        (lambda: MeanLevel(window=-1), "MeanLevel.window is -1"),
         (lambda: RandomForest(min_leaf=0), "RandomForest.min_leaf is 0"),
         (lambda: RandomForest(feature_share=1.5), "RandomForest.feature_share is 1.5"),
         (lambda: Boosting(patience=-1), "Boosting.patience is -1"),

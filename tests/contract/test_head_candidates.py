@@ -18,6 +18,7 @@ from okawari.models.constant import Constant
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.fit_context import TrainingData, no_progress
 from okawari.models.forest import RandomForest
+from okawari.models.light_gbm import LightGbm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.persistence import Persistence
@@ -64,10 +65,15 @@ PICTURE = replace(LABEL, name="picture", columns=NUMBERS)
 TARGETS = load_case("cpi")
 
 SIGNED: tuple[tuple[Case, Recipe], ...] = (
-    *((case, recipe) for case in (NUMBER, LABEL) for recipe in (Constant(), Linear(), Linear(penalty=3.0))),
+    *(
+        (case, recipe)
+        for case in (NUMBER, LABEL)
+        for recipe in (Constant(), Linear(), Linear(penalty=3.0), Linear(penalty="cv"))
+    ),
     *((case, Mlp(hidden=(8,), epochs=60, learning_rate=0.01)) for case in (NUMBER, LABEL)),
     *((case, RandomForest(n_trees=20, lags=1, min_leaf=4)) for case in (NUMBER, LABEL)),
     *((case, Boosting(rounds=20, lags=1, min_leaf=4, learning_rate=0.1)) for case in (NUMBER, LABEL)),
+    *((case, LightGbm(rounds=40, lags=1, min_leaf=4, leaves=7)) for case in (NUMBER, LABEL)),
     (PICTURE, Cnn(channels=4, fc=8, epochs=2)),
     *(
         (case, Search(recipe=Linear(), space=(Range("penalty", 0.1, 10.0, log=True),), trials=3))
@@ -76,10 +82,12 @@ SIGNED: tuple[tuple[Case, Recipe], ...] = (
     (TARGETS, Persistence()),
     (TARGETS, Constant()),
     (TARGETS, Linear(penalty=1.0)),
+    (TARGETS, Linear(penalty="cv")),
     (TARGETS, Mlp(hidden=(8,), epochs=20, learning_rate=0.01)),
     (TARGETS, Lstm(hidden=8, layers=1, fc=4, epochs=20, learning_rate=0.01)),
     (TARGETS, RandomForest(n_trees=20, lags=8, min_leaf=4)),
     (TARGETS, Boosting(rounds=20, lags=8, min_leaf=4, learning_rate=0.1)),
+    (TARGETS, LightGbm(rounds=20, lags=8, min_leaf=4, leaves=7)),
     *(
         (case, FixedCombination((Constant(), RandomForest(n_trees=5, lags=1), Linear(penalty=1.0))))
         for case in (NUMBER, LABEL)
@@ -153,6 +161,12 @@ def test_a_linear_model_is_the_closed_form_of_least_squares() -> None:
 def test_a_label_that_never_came_gets_hardly_any_probability() -> None:
     split = split_source(LABEL)
     data = TrainingData(split.train, split.validation, seed=1, heads=LABEL.task.heads)
-    for recipe in (Constant(), Linear(penalty=1.0), RandomForest(n_trees=5, lags=1), Boosting(rounds=5, lags=1)):
+    for recipe in (
+        Constant(),
+        Linear(penalty=1.0),
+        RandomForest(n_trees=5, lags=1),
+        Boosting(rounds=5, lags=1),
+        LightGbm(rounds=5, lags=1),
+    ):
         graph = Graph.load(build_graph(recipe.fit(data, no_progress).core(), LABEL, None))
         assert graph.answer(split.holdout.x_BTF).mean_BH[:, 2].max() < 1e-5

@@ -13,7 +13,9 @@ from okawari.models.boosting import Boosting
 from okawari.models.chosen import Chosen
 from okawari.models.dense import Cnn, Mlp
 from okawari.models.fit_context import TrainingData, no_progress
+from okawari.models.forest import RandomForest
 from okawari.models.keras_lstm import KerasLstm
+from okawari.models.light_gbm import LightGbm
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
 from okawari.models.price_level_lstm import PriceLevelLstm
@@ -30,7 +32,12 @@ SERIES = draw_series()
 SIGNED: tuple[tuple[Case, Recipe], ...] = (
     *((case, Boosting(rounds=60, patience=4, lags=1, learning_rate=0.3)) for case in (NUMBER, LABEL)),
     (TARGETS, Boosting(rounds=60, patience=4, lags=8, min_leaf=4, learning_rate=0.3)),
+    *((case, LightGbm(rounds=60, patience=4, lags=1, learning_rate=0.3, row_share=0.7)) for case in (NUMBER, LABEL)),
+    (TARGETS, LightGbm(rounds=60, patience=4, lags=8, min_leaf=4, learning_rate=0.3)),
     *((case, Mlp(hidden=(8,), epochs=40, patience=2, learning_rate=0.05)) for case in (NUMBER, LABEL)),
+    *((case, RandomForest(n_trees=12, lags=1)) for case in (NUMBER, LABEL)),
+    (TARGETS, RandomForest(n_trees=12, lags=8, min_leaf=(1, 5))),
+    *((case, Linear(penalty="cv")) for case in (NUMBER, LABEL, TARGETS, SERIES)),
     (PICTURE, Cnn(channels=4, fc=8, epochs=6, patience=2)),
     (TARGETS, QUICK),
     (SERIES, PriceLevelLstm(lstm=QUICK)),

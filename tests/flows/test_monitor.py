@@ -14,10 +14,12 @@ from monitoring.drift import measure_drift
 from okawari import events
 from okawari.case import Case
 from okawari.dataset.feature_frame import compute_feature_frame
-from okawari.registry import runs
+from okawari.loop.widths import compute_widths
+from okawari.registry import runs, versions
 from okawari.settings import load_settings
 from okawari.storage import decision_log, prediction_log, quarantine, snapshots
 from okawari.storage.journal import Journal
+from okawari.storage.width_factors import find_factor_file, load_stored
 from tests.flows.conftest import LAST_DAY, Heard
 
 JANUARY_2008 = date(2008, 1, 31)
@@ -152,15 +154,44 @@ def test_answers_that_keep_their_promise_are_left_alone(trained: Case, heard: He
     assert heard() == []
 
 
-def _journal_answers(case: Case, *, days: int, factor: float) -> None:
+def test_outcomes_outside_of_their_intervals_widen_them_once(trained: Case, heard: Heard) -> None:
+    champion = versions.load_champion("small")
+    assert champion is not None
+    assert load_stored("small", "1", champion.graph_sha256) is None
+    _journal_answers(trained, days=60, factor=1.0, half=0.003)
+    monitor("small")
+    first = load_stored("small", "1", champion.graph_sha256)
+    assert first is not None and first.name == "1.1"
+    assert first.n_outcomes_H == (59, 58, 57)  # the newest readings have no successors yet
+    assert all(factor > 2 for factor in first.factor_H)
+
+    monitor("small")  # the same outcomes, as after a killed run
+    assert load_stored("small", "1", champion.graph_sha256) == first
+    find_factor_file("small", "1").unlink()
+    monitor("small")
+    assert load_stored("small", "1", champion.graph_sha256) == first
+
+
+def test_answers_by_widened_intervals_do_not_widen_them_again(trained: Case, heard: Heard) -> None:
+    champion = versions.load_champion("small")
+    assert champion is not None
+    _journal_answers(trained, days=60, factor=1.0, half=0.01, width_factor=[4.0, 4.0, 4.0])
+    served = compute_widths(trained, champion, snapshots.load_readings(trained))
+    prediction_log.absorb_journal("small")
+    widened = compute_widths(trained, champion, snapshots.load_readings(trained))
+    assert served.factor_H == (1.0,) * 3
+    assert all(factor > 2 for factor in widened.factor_H)  # scores of the calibrated width, a quarter of the served one
+
+
+def _journal_answers(case: Case, *, days: int, factor: float, half: float = 0.1, **more: object) -> None:
     """What a service would have journalled: `factor` times the last known level, for the newest days."""
     readings = snapshots.load_readings(case).tail(days)
     journal = Journal(prediction_log.journal_dir(case.name), "predictions")
-    journal.append([_answer(row, factor) for row in readings.itertuples()])
+    journal.append([{**_answer(row, factor, half), **more} for row in readings.itertuples()])
     journal.close()
 
 
-def _answer(row: object, factor: float) -> dict[str, object]:
+def _answer(row: object, factor: float, half: float) -> dict[str, object]:
     level, steps = float(row.close), np.full(3, float(row.close) * factor)  # type: ignore[attr-defined]
     at = row.date  # type: ignore[attr-defined]
     return {
@@ -171,8 +202,8 @@ def _answer(row: object, factor: float) -> dict[str, object]:
         "as_of": f"{at:%Y-%m-%d}",
         "level": level,
         "mean": steps.tolist(),
-        "lower": (steps * 0.9).tolist(),
-        "upper": (steps * 1.1).tolist(),
+        "lower": (steps * (1 - half)).tolist(),
+        "upper": (steps * (1 + half)).tolist(),
         "version": "1",
         "graph_sha256": "0" * 64,
         "variant": "fp32",

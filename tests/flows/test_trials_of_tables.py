@@ -305,7 +305,7 @@ def test_rows_with_holes_are_all_kept() -> None:
 def test_three_years_of_months_are_a_modest_case() -> None:
     case, said = declare(draw_months(36, "MS").iloc[:36], "sales")
     assert isinstance(case.task, Forecast) and case.frequency == "MS"
-    assert "A modest case, because there are 36 readings" in said and "From 97 readings on" in said
+    assert "A modest case, because there are 36 readings" in said and "From 100 readings on" in said
     assert {type(recipe).__module__.split(".")[-1] for recipe in case.candidates} == {
         "random_walk", "seasonal_naive", "sarima", "linear",
     }  # fmt: skip

@@ -102,7 +102,7 @@ def test_a_forest_learns_the_weekday_of_the_next_step() -> None:
 
 
 def test_drift_leaves_calendar_features_out() -> None:
-    assert list(compute_feature_frame(lay_out_steps(_draw(), CASE), CASE)) == ["day", "change"]
+    assert list(compute_feature_frame(lay_out_steps(_draw(), CASE), CASE)) == ["day", "change", "missing steps"]
 
 
 def test_a_request_without_times_is_refused() -> None:

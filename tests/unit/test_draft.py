@@ -166,17 +166,17 @@ def test_the_file_says_what_was_assumed_and_left_out(home: Path, tmp_path: Path)
     assert "all 130 rows are valid" in flat
     assert "'note': words; a forecast reads only numbers" in flat
     assert "one per day, so 7 make a season" in flat
-    assert "130 rows give a history of 13 readings and 2 steps ahead" in flat
-    assert 'task=Forecast(target="units", history=13, horizon=2)' in text
+    assert "The history is 22 readings, 3 seasons and one more; the horizon is 13 steps (28 need more rows)." in flat
+    assert 'task=Forecast(target="units", history=22, horizon=13)' in text
 
 
 def test_the_file_says_why_differences_are_learnt(home: Path, tmp_path: Path) -> None:
     text = write_draft(_guess(TABLES["counts"], "units", tmp_path))
-    assert 'task=Forecast(target="units", history=13, horizon=2, learns="difference")' in text
+    assert 'task=Forecast(target="units", history=22, horizon=13, learns="difference")' in text
     assert 'Column(name="units", minimum=0),' in text
     assert 'Change(name="units_change", column="units"),' in text
     flat = " ".join(text.replace("#", "").split())
-    assert "rows. These have no logarithm, so models learn differences, not growth. 130 rows" in flat
+    assert "rows. These have no logarithm, so models learn differences, not growth. The history is" in flat
 
 
 def test_a_query_is_written_without_its_address_where_a_variable_holds_that(home: Path, tmp_path: Path) -> None:

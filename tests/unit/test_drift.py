@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,13 +24,16 @@ from monitoring.drift import (
     measure_block_ks,
     measure_drift,
 )
-from okawari.case import Drift
+from okawari.case import Case, Change, Column, Drift, Forecast
+from okawari.data.datasets import Blobs
+from okawari.dataset.feature_frame import compute_feature_frame
 from okawari.errors import InvalidInput
+from okawari.models.random_walk import RandomWalk
 
 RULE = Drift()
 
 
-def draw_frame(n: int, seed: int = 0, share: float = 0.0, names: str = "abc") -> pd.DataFrame:
+def draw_frame(n: int, seed: int = 0, share: float = 0.0, names: Sequence[str] = "abc") -> pd.DataFrame:
     noise = np.random.default_rng(seed).standard_normal((n + 200, len(names)))
     return pd.DataFrame(signal.lfilter([1.0], [1.0, -share], noise, axis=0)[200:], columns=list(names))
 
@@ -240,6 +244,69 @@ def test_missing_numbers_are_left_out_and_a_side_without_any_says_nothing() -> N
     reference, current = draw_words(300, 1, EVEN), draw_words(60, 2, EVEN)
     gone = measure_drift(reference, current.assign(amount=np.nan), RULE, in_order=False)
     assert [(each.distance, each.p_value) for each in gone.columns if each.column == "amount"] == [(0.0, 1.0)]
+
+
+SENSORS = Case(
+    name="sensors", title="Sensors", source=Blobs(), time="hour", frequency="h",
+    columns=(Column(name="heat", missing="allow"), Column(name="wind", missing="allow")),
+    features=(Change(name="heat_change", column="heat"), Change(name="wind_change", column="wind")),
+    task=Forecast(target="heat", history=24, horizon=1, learns="difference"), candidates=(RandomWalk(),),
+)  # fmt: skip
+
+
+def draw_sensors(seed: int, n_lost: int = 0, is_whole: bool = False, share: float = 0.7) -> pd.DataFrame:
+    """810 hours, of which sensors lose some in runs; in the last 60 the wind's sensor loses `n_lost` at random more.
+
+    With `is_whole` these hours have no reading at all.
+    """
+    random = np.random.default_rng(seed)
+    state = draw_frame(810, seed, share, names=("heat", "wind", "hour"))
+    is_hole = state * np.sqrt(1 - share**2) < -1.5
+    frame = pd.DataFrame({"hour": pd.date_range("2024-01-01", periods=810, freq="h")})
+    for name in ("heat", "wind"):
+        frame[name] = pd.Series(random.normal(size=810)).mask(is_hole[name] | is_hole["hour"])
+    lost = 750 + random.choice(60, n_lost, replace=False)
+    frame.loc[lost, ["heat", "wind"] if is_whole else ["wind"]] = np.nan
+    return frame
+
+
+def look_at_sensors(frame: pd.DataFrame) -> DriftVerdict:
+    features = compute_feature_frame(frame, SENSORS)
+    is_new = features["hour"] >= frame["hour"][750]
+    columns = features.drop(columns="hour")
+    return measure_drift(columns[~is_new], columns[is_new], replace(RULE, reference=750))
+
+
+def test_a_sensor_that_begins_to_fail_drifts_by_its_name() -> None:
+    verdict = look_at_sensors(draw_sensors(3, n_lost=25))
+    assert "wind missing" in [column.column for column in verdict.columns if column.drifted]
+    assert "wind missing (distance" in verdict.reason
+    assert not {"heat missing", "missing steps"} & {column.column for column in verdict.columns if column.drifted}
+
+
+def test_a_feed_that_begins_to_skip_hours_drifts() -> None:
+    verdict = look_at_sensors(draw_sensors(3, n_lost=25, is_whole=True))
+    assert "missing steps" in [column.column for column in verdict.columns if column.drifted]
+
+
+def test_holes_that_come_together_raise_hardly_any_alarm() -> None:
+    alarms = sum(look_at_sensors(draw_sensors(seed)).verdict == "drifted" for seed in range(40))
+    assert alarms <= 5, "5% of 40 looks is 2; 6 or more would happen in 1.4% of all worlds"
+
+
+def test_the_holes_of_many_columns_are_counted_together() -> None:
+    names = [f"v{place}" for place in range(15)]
+    wide = replace(
+        SENSORS,
+        columns=tuple(Column(name=name, missing="allow") for name in names),
+        features=tuple(Change(name=f"{name}_change", column=name) for name in names),
+        task=replace(SENSORS.task, target="v0"),
+    )
+    random = np.random.default_rng(1)
+    values = pd.DataFrame(random.normal(size=(200, 15)), columns=names).mask(random.random((200, 15)) < 0.05)
+    features = compute_feature_frame(values.assign(hour=pd.date_range("2024-01-01", periods=200, freq="h")), wide)
+    assert [name for name in features if "missing" in name] == ["missing values"]
+    assert features["missing values"].sum() == values.iloc[1:].isna().to_numpy().sum()
 
 
 def test_facts_are_json() -> None:

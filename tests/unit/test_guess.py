@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,19 @@ import pytest
 
 from okawari.case import ARRIVED, Change, Classify, Column, Forecast, LogRatio, Regress
 from okawari.data.files import TableFile
-from okawari.dataset.splits import MIN_TRAIN, size_parts
+from okawari.dataset.folds import plan_folds
+from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
 from okawari.scaffold.infer import Guess, Wish, guess_case
+from okawari.scaffold.reach import Frequency, Reach, count_fewest_readings, measure_frequency, plan_reach
 from okawari.scaffold.sizing import (
     FEWEST_RECORDS,
-    count_fewest_readings,
-    measure_frequency,
     plan_drift,
-    plan_reach,
-    plan_records_gate,
+    plan_folds_gate,
     plan_series_gate,
+    plan_timed_gate,
 )
+from tests.drawn_tables import draw_revenues
 from tests.tables import draw_counts, draw_sales, draw_things
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,7 +47,7 @@ def _refuse(table: pd.DataFrame, target: str, time: str | None = None) -> str:
 
 def test_numbers_above_zero_in_the_order_of_time_are_a_forecast() -> None:
     found = _guess(draw_sales(400), "units").case
-    assert found.task == Forecast(target="units", history=30, horizon=5)
+    assert found.task == Forecast(target="units", history=30, horizon=28)
     assert found.time == "date"
     assert found.source == TableFile(Path("t.csv"), time="date", rename=(("Unit Price", "unit_price"),))
     assert found.columns == (
@@ -60,10 +62,11 @@ def test_numbers_above_zero_in_the_order_of_time_are_a_forecast() -> None:
     assert [recipe.name for recipe in found.candidates] == [
         "random_walk",
         "seasonal_naive_7",
+        "sarima_011_0117",
         "sarima_211_1007",
+        "linear_1",
         "random_forest_100",
         "boosting_3",
-        "lstm_2x32",
     ]
 
 
@@ -71,7 +74,7 @@ def test_a_count_that_is_zero_on_some_days_is_a_forecast_of_differences() -> Non
     table = draw_counts(400)
     found = _guess(table, "units")
     n_none = int((table["units"] == 0).sum())
-    assert found.case.task == Forecast(target="units", history=30, horizon=5, learns="difference")
+    assert found.case.task == Forecast(target="units", history=30, horizon=28, learns="difference")
     assert f"'units' is a number that is 0 or below in {n_none} of 400 rows" in found.assumed["task"]
     assert "so models learn differences, not growth" in found.assumed["task"]
     assert found.case.columns == (
@@ -89,16 +92,22 @@ def test_a_count_that_is_zero_on_some_days_is_a_forecast_of_differences() -> Non
         "random_walk",
         "seasonal_naive_7",
         "sarima_011_0117",
+        "sarima_211_1007",
         "linear_1",
         "random_forest_100",
         "boosting_3",
-        "lstm_2x32",
     ]
+
+
+def test_networks_are_candidates_of_long_series_and_boosting_of_no_short_one() -> None:
+    names = {n: [recipe.name for recipe in _guess(draw_sales(n), "units").case.candidates] for n in (120, 300, 1000)}
+    assert ["boosting_3" in names[n] for n in names] == [False, True, True]
+    assert ["lstm_2x32" in names[n] for n in names] == [False, False, True]
 
 
 def test_a_target_of_both_signs_has_no_least_value() -> None:
     found = _guess(draw_counts(400), "balance").case
-    assert found.task == Forecast(target="balance", history=30, horizon=5, learns="difference")
+    assert found.task == Forecast(target="balance", history=30, horizon=28, learns="difference")
     assert found.column("balance") == Column(name="balance") and found.column("units") == Column(name="units")
 
 
@@ -106,15 +115,18 @@ def test_a_flag_is_forecast_where_its_time_is_named() -> None:
     assert isinstance(_guess(draw_sales(200), "promo", "date").case.task, Forecast)
 
 
+@pytest.mark.parametrize("draw", [draw_sales, draw_counts])
 @pytest.mark.parametrize("freq", ["D", "W", "MS", "QS", "h", "B"])
-@pytest.mark.parametrize("n", [97, 120, 179, 300, 1000])
-def test_models_of_differences_see_a_whole_season_of_them(n: int, freq: str) -> None:
+@pytest.mark.parametrize("n", [100, 120, 179, 300, 1000])
+def test_models_see_a_whole_season_of_moves(n: int, freq: str, draw: Callable[[int], pd.DataFrame]) -> None:
     times = pd.Series(pd.date_range("1980-01-01", periods=n, freq=freq))
-    table = draw_counts(n).assign(day=times.dt.strftime("%Y-%m-%dT%H:%M"))
+    table = draw(n)
+    table[table.columns[0]] = times.dt.strftime("%Y-%m-%dT%H:%M")
     case, season = _guess(table, "units").case, measure_frequency(times).season
     assert isinstance(case.task, Forecast)
     lags = [recipe.lags for recipe in case.candidates if hasattr(recipe, "lags")]
     is_seasonal = any(recipe.name.startswith("seasonal") for recipe in case.candidates)
+    assert is_seasonal == (n >= 3 * season)
     assert not is_seasonal or (case.task.history > season and min(lags) >= season)
     assert max(lags) < case.task.history
 
@@ -160,20 +172,55 @@ def test_a_rhythm_is_told_as_a_person_reads_it() -> None:
     assert measure_frequency(days.iloc[::-1]) == measure_frequency(days)
 
 
+def _count(n: int, freq: str) -> Reach:
+    return plan_reach(
+        np.ones(n, bool), measure_frequency(pd.Series(pd.date_range("1970-01-01", periods=99, freq=freq)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("freq", "horizon", "n"),
+    [("MS", 12, 120), ("QS", 8, 97), ("D", 28, 300), ("h", 24, 300), ("30min", 24, 400), ("W", 13, 144), ("B", 5, 60)],
+)
+def test_the_horizon_is_that_of_the_frequency_where_the_table_has_room(freq: str, horizon: int, n: int) -> None:
+    assert _count(n, freq).horizon == _count(9 * n, freq).horizon == horizon
+    assert 1 <= _count(n // 2, freq).horizon < horizon
+
+
+def test_the_history_holds_more_seasons_as_the_table_does() -> None:
+    months = [_count(n, "MS").history for n in (36, 37, 119, 120, 179, 180, 1000)]
+    assert months == [12, 13, 13, 25, 25, 37, 37]
+    assert [_count(n, "W").history for n in (155, 156, 519, 520, 9000)] == [15, 53, 53, 105, 105]
+    assert [_count(n, "13D").history for n in (27, 60, 100, 220, 900)] == [3, 7, 10, 22, 30]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+def test_steps_without_a_level_shorten_the_horizon(share: float) -> None:
+    known_N = np.random.default_rng(1).random(1000) >= share
+    reach = plan_reach(known_N, Frequency(text="", season=7, horizon=28))
+    assert reach.n_windows - reach.n_judged - 2 * reach.horizon >= known_N.sum() // 4 or reach.horizon == 1
+    assert reach.horizon < plan_reach(np.ones(1000, bool), Frequency(text="", season=7, horizon=28)).horizon == 28
+
+
 @pytest.mark.parametrize("freq", ["D", "W", "MS", "QS", "h", "B", "13D"])
-@pytest.mark.parametrize("n", [97, 101, 120, 179, 300, 1000])
-def test_a_forecast_of_any_length_and_rhythm_can_be_split(n: int, freq: str) -> None:
+@pytest.mark.parametrize("n", [27, 36, 60, 100, 120, 179, 1000])
+def test_a_forecast_of_any_length_and_rhythm_has_parts_as_described(n: int, freq: str) -> None:
     times = pd.Series(pd.date_range("1770-01-01", periods=n, freq=freq))
-    season = measure_frequency(times).season
-    assert season == {"D": 7, "W": 52, "MS": 12, "QS": 4, "h": 24, "B": 5, "13D": 0}[freq]
-    reach = plan_reach(n, season)
-    assert 1 <= reach.horizon <= 5
-    assert 8 <= reach.history <= max(30, season)
-    assert reach.season in (0, season)
-    assert reach.season <= reach.history
-    case = _guess(draw_sales(n).assign(date=times.dt.strftime("%Y-%m-%dT%H:%M")), "units").case
-    n_train, *_ = size_parts(n - reach.history - reach.horizon + 1, case)
-    assert n_train >= MIN_TRAIN
+    table = draw_sales(n).assign(date=times.dt.strftime("%Y-%m-%dT%H:%M"))
+    found = _guess(table, "units")
+    reach = _count(n, freq)
+    assert (found.case.history, found.case.horizon) == (reach.history, reach.horizon)
+    frame = table.rename(columns={"Unit Price": "unit_price"}).assign(date=times)
+    folds = plan_folds(cut_windows(frame, found.case), found.case)
+    assert f"The newest {len(folds.judged)} of {reach.n_windows} windows judge the candidates" in found.assumed["gate"]
+    first = folds.parts[0]
+    assert f"on {len(first.train)} windows, with {len(first.validation)} for early" in found.assumed["gate"]
+    assert folds.n_fits == found.case.gate.origins
+
+
+def test_the_rhythm_names_its_season() -> None:
+    for freq, season in {"D": 7, "W": 52, "MS": 12, "QS": 4, "h": 24, "B": 5, "13D": 0, "15min": 96}.items():
+        assert measure_frequency(pd.Series(pd.date_range("1970-01-01", periods=99, freq=freq))).season == season
 
 
 def test_the_fewest_rows_are_enough_and_one_less_is_not() -> None:
@@ -186,11 +233,29 @@ def test_the_fewest_rows_are_enough_and_one_less_is_not() -> None:
         assert f"There are {n - 1} usable rows" in _refuse(draw_things(n - 1), target)
 
 
-def test_parts_grow_with_the_rows_up_to_what_a_gate_takes_by_itself() -> None:
-    assert (plan_series_gate(100).holdout, plan_series_gate(100).calibration) == (20, 30)
-    assert (plan_series_gate(9000).holdout, plan_series_gate(9000).calibration) == (120, 250)
-    assert plan_records_gate(442, labelled=False).calibration == 88
-    assert plan_records_gate(10**6, labelled=True).holdout == 1000
+def _plan(n: int) -> tuple[int, int, int]:
+    gate = plan_series_gate(_count(n, "MS"))
+    return gate.holdout, gate.calibration, gate.origins
+
+
+def test_what_judges_grows_with_the_rows_and_long_tables_take_fewer_fits() -> None:
+    assert [_plan(n) for n in (36, 120, 1000, 9000, 10**5)] == [
+        (6, 9, 4),
+        (9, 21, 4),
+        (100, 150, 3),
+        (298, 448, 1),
+        (1200, 1800, 1),
+    ]
+    folds = [plan_folds_gate(n, labelled=False) for n in (30, 442, 4999, 5000, 10**6)]
+    assert [(gate.holdout, gate.calibration, gate.origins) for gate in folds] == [
+        (6, 9, 5),
+        (44, 44, 5),
+        (499, 499, 5),
+        (500, 500, 1),
+        (5000, 2000, 1),
+    ]
+    timed = [plan_timed_gate(n, labelled=True) for n in (30, 800, 10**6)]
+    assert [(gate.holdout, gate.origins) for gate in timed] == [(6, 5), (100, 5), (5000, 1)]
     assert (plan_drift(60).current, plan_drift(200).current, plan_drift(5000).current) == (20, 40, 60)
 
 
@@ -247,6 +312,48 @@ def test_times_that_order_no_forecast_order_the_records() -> None:
     assert labels.case.time == "date" and "labels" in labels.assumed["time"]
     repeated = table.assign(date=[*table["date"][:100], *table["date"][:100]])
     assert "repeats a time in 100 of 200 rows" in _guess(repeated, "units").assumed["time"]
+
+
+def _draw_costs(n: int) -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    parts = pd.DataFrame(np.exp(random.normal(0, 1, (n, 3))), columns=["wages", "energy", "parts"]).round(3)
+    return parts.assign(total=(parts.sum(axis=1) + random.uniform(0, 0.1, n)).round(3))
+
+
+def test_a_skewed_number_is_learned_by_its_logarithm_unless_a_trial_finds_levels_better() -> None:
+    revenue, total = _guess(draw_revenues(300), "revenue"), _guess(_draw_costs(300), "total")
+    assert isinstance(revenue.case.task, Regress) and revenue.case.task.learns == "logarithm"
+    assert "So models learn the logarithm, and intervals widen with the level" in revenue.assumed["task"]
+    assert isinstance(total.case.task, Regress) and total.case.task.learns == "level"
+    assert "Models learn the level all the same" in total.assumed["task"]
+
+
+def test_years_that_repeat_describe_records() -> None:
+    table = draw_things(300).assign(year=[f"{1970 + place % 12}-01-01" for place in range(300)])
+    found = _guess(table, "price")
+    assert found.case.time == ARRIVED and found.case.column("year").date
+    assert "Those of 'year' repeat, so they describe the records" in found.assumed["columns"]
+    ordered = _guess(table.rename(columns={"year": "ordered"}), "price").case
+    assert ordered.time == "ordered" and "ordered" not in ordered.column_names
+
+
+@pytest.mark.parametrize("n", [30, 60, 300])
+def test_each_record_judges_once_in_a_small_table(n: int) -> None:
+    table = draw_things(n)
+    for target in ("price", "size"):
+        found = _guess(table, target)
+        folds = plan_folds(
+            cut_windows(table.assign(arrived=pd.date_range("2025-01-01", periods=n)), found.case), found.case
+        )
+        assert (len(folds.judged), folds.n_fits, folds.is_dealt) == (n, 5, True)
+        assert f"The {n} records are dealt into 5 folds" in found.assumed["gate"]
+
+
+def test_newest_records_judge_where_they_have_a_time() -> None:
+    table = draw_things(300).assign(
+        created=pd.date_range("2024-01-01", periods=300, freq="h").strftime("%Y-%m-%d %H:%M")
+    )
+    assert "The newest 37 of 300 records judge the candidates, in 5 blocks" in _guess(table, "size").assumed["gate"]
 
 
 # --- what is no case ----------------------------------------------------------------------------------------------

@@ -223,6 +223,12 @@ def test_drift_reads_features_without_gaps_and_where_they_were() -> None:
     frame = _stamped(FLAGGED)
     assert compute_feature_frame(frame, FLAGGED)[["visits_change", "wet"]].notna().all().all()
     np.testing.assert_array_equal(find_missing(frame, FLAGGED)["rain"], frame["rain"].isna())
+    frame.loc[[40, 41, 90], "rain"] = np.nan
+    drawn = compute_feature_frame(frame, FLAGGED)
+    has_reading = frame["visits"].notna() | frame["rain"].notna()
+    assert list(drawn) == ["date", "visits_change", "wet", "rain missing", "missing steps"]
+    assert drawn["rain missing"].sum() == (has_reading & frame["rain"].isna()).sum() > 0
+    assert drawn["missing steps"].sum() == (~has_reading).sum() > 0
     records = _stamped(RECORDS)
     assert compute_feature_frame(records, RECORDS)["age"].notna().all()
     assert find_missing(records, RECORDS)["plan"].sum() == records["plan"].isna().sum() > 0

@@ -164,7 +164,7 @@ def test_labels_of_version_2_become_words_and_keep_their_order(folder: Path) -> 
     _write_places()
     write_state_version(folder, 2)
     told: list[str] = []
-    assert migrate_state(lambda name: FRUIT if name == "fruit" else load_case(name), say=told.append) == (2, 3)
+    assert migrate_state(lambda name: FRUIT if name == "fruit" else load_case(name), say=told.append) == (2, 4)
     ensure_state.cache_clear()
     assert [line for line in told if line.startswith("fruit: its stored labels were converted to words")]
     assert read_words(load_contract("fruit")) == {"colour": ("red", "green"), "fruit": ("apple", "pear")}
@@ -176,6 +176,20 @@ def test_labels_of_version_2_become_words_and_keep_their_order(folder: Path) -> 
     assert before.digest == _digest_places()
     assert prediction_log.load_outcomes("fruit")["label"].tolist() == ["pear"]
     assert prediction_log.load_predictions("fruit")["label"].tolist() == ["pear"]
+
+
+def test_predictions_of_version_3_have_calibrated_widths(folder: Path) -> None:
+    answer: dict[str, object] = {"id": "one", "index": 0, "case": "aapl", "at": datetime(2024, 1, 2, tzinfo=UTC)}
+    _write_old("predictions", [{**answer, "mean": [1.0]}], lacks=("width_factor", "interval_version"))
+    write_state_version(folder, 3)
+    assert migrate_state(load_case) == (3, 4)
+    ensure_state.cache_clear()
+    [row] = prediction_log.load_predictions("aapl").to_dict("records")
+    assert (row["width_factor"], row["interval_version"]) == (None, None)
+    later = {**answer, "index": 1, "at": "2024-01-03T00:00:00+00:00", "mean": [1.0], "width_factor": [1.5], "key": "k"}
+    prediction_log.record_predictions("aapl", [later])
+    factors = prediction_log.load_predictions("aapl")["width_factor"]
+    assert factors[0] is None and list(factors[1]) == [1.5]
 
 
 def test_records_follow_those_of_version_2(folder: Path) -> None:

@@ -130,4 +130,4 @@ def test_a_quarter_with_too_few_before_it_has_no_truth(row: int) -> None:
 def test_where_nothing_was_answered_the_columns_are_there_still() -> None:
     for rows in _match().values():
         assert len(rows) == 0
-        assert set(rows.columns) == {"as_of", "version", "prediction", "lower", "upper", "truth", "hit"}
+        assert set(rows.columns) == {"as_of", "version", "prediction", "lower", "upper", "width_factor", "truth", "hit"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import onnx
@@ -25,12 +26,17 @@ from okawari.models.cores import TreesCore
 from okawari.models.fit_context import TrainingData, Workbench, no_progress
 from okawari.models.forest import RandomForest
 from okawari.models.lag_features import TargetScale, flatten_lags
+from okawari.models.light_gbm import LightGbm
 from okawari.models.losses import joint_loss
 from okawari.models.protocols import Recipe
 from okawari.models.windows import WindowSet
 from okawari.schema.heads import LabelHead, NumberHead
 
-RECIPES: tuple[Recipe, ...] = (RandomForest(n_trees=20, lags=8), Boosting(rounds=20, lags=8))
+RECIPES: tuple[Recipe, ...] = (
+    RandomForest(n_trees=20, lags=8),
+    Boosting(rounds=20, lags=8),
+    LightGbm(rounds=20, patience=0, lags=8, row_share=0.7),
+)
 
 
 HEADS = (
@@ -168,9 +174,9 @@ def test_logarithms_are_taken_where_trees_say_shares_and_nowhere_else(
         core = recipe.fit(learnt, no_progress).core()
         return {node.op_type for node in build_trees_stage(core, small_case).graph.node}
 
-    forest, boosting = RECIPES
+    forest, *boosters = RECIPES
     assert {"Log", "Max", "Where"} <= list_operators(forest, mixed)
-    for recipe, learnt in ((forest, data), (boosting, data), (boosting, mixed)):
+    for recipe, learnt in ((forest, data), *product(boosters, (data, mixed))):
         assert not {"Log", "Max", "Where"} & list_operators(recipe, learnt)
 
 
@@ -211,7 +217,9 @@ def test_boosting_begins_with_how_often_each_label_came(mixed: TrainingData) -> 
     )
 
 
-@pytest.mark.parametrize("recipe", [RandomForest(lags=20), Boosting(lags=20)], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [RandomForest(lags=20), Boosting(lags=20), LightGbm(lags=20)], ids=lambda recipe: recipe.name
+)
 def test_more_lags_than_a_window_has_are_refused(recipe: Recipe, data: TrainingData) -> None:
     with pytest.raises(InvalidInput, match="lags is 20; a window of this case has 11 feature steps"):
         recipe.fit(data, no_progress)

@@ -45,9 +45,18 @@ def test_the_truth_of_an_answer_is_the_next_reading(small_case: Case) -> None:
         "prediction": 26.0,
         "lower": 25.0,
         "upper": 27.0,
+        "width_factor": 1.0,
         "level": 27.9,
         "truth": 25.7,
     }
+
+
+def test_the_truth_of_a_later_step_is_the_reading_of_that_step(small_case: Case) -> None:
+    answer = _answer("2008-01-03", width_factor=[1.0, 2.5])
+    (row,) = match_truth(small_case, pd.DataFrame([answer]), NOTHING_TOLD, READINGS, step=2).to_dict("records")
+    assert (row["prediction"], row["lower"], row["upper"], row["width_factor"]) == (26.1, 24.0, 28.0, 2.5)
+    assert row["truth"] == CLOSES["2008-01-07"]
+    assert match_truth(small_case, pd.DataFrame([answer]), NOTHING_TOLD, READINGS, step=3).empty
 
 
 def test_the_next_reading_is_the_next_trading_day_not_the_next_date(small_case: Case) -> None:

@@ -14,9 +14,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 TRAINING = (
-    "PIL", "bokeh_sampledata", "evidently", "gradio", "keras", "matplotlib", "mlflow", "onnxmltools", "onnxscript",
-    "optuna", "pandera", "plotly", "prefect", "scipy", "skl2onnx", "sklearn", "statsmodels", "torch", "typer",
-    "xgboost", "yfinance",
+    "PIL", "bokeh_sampledata", "evidently", "gradio", "keras", "lightgbm", "matplotlib", "mlflow", "onnxmltools",
+    "onnxscript", "optuna", "pandera", "plotly", "prefect", "scipy", "skl2onnx", "sklearn", "statsforecast",
+    "statsmodels", "torch", "typer", "xgboost", "yfinance",
 )  # fmt: skip
 """Libraries that an image which only answers does not have."""
 

@@ -56,7 +56,7 @@ def _(predicted: Prediction | Estimate, target: str = "") -> Sequence[Probabilit
 @list_probabilities.register
 def _(predicted: Label, target: str = "") -> Sequence[Probability]:
     return [
-        Probability(target=target, label=label, share=share, is_answer=label == predicted.label)
+        Probability(target=target, label=label, share=share, is_answer=label == predicted.word)
         for label, share in predicted.probabilities.items()
     ]
 

@@ -156,7 +156,7 @@ def _(predicted: Label, name: str, when: str) -> Tile:
     """The most probable label with the others."""
     ranked = sorted(predicted.probabilities.items(), key=lambda each: -each[1])
     shares = " · ".join(f"{label} {format_share(share, digits=0)}" for label, share in ranked)
-    return Tile(label=start_sentence(_in_words(name)), when=when, amount=predicted.label, note=shares)
+    return Tile(label=start_sentence(_in_words(name)), when=when, amount=predicted.word, note=shares)
 
 
 def _write_span(predicted: Estimate) -> str:

@@ -21,5 +21,5 @@ CASE = Case(
         )
     ),
     candidates=(Constant(), Linear(penalty=1.0), Mlp(hidden=(32, 32), dropout=0.0)),
-    gate=Gate(holdout=1000),
+    gate=Gate(holdout=1000, origins=1),
 )

@@ -79,8 +79,8 @@ CASE = Case(
         RandomForest(n_trees=200, min_leaf=4, lags=8),
         Lstm(hidden=32, layers=1, fc=16, epochs=200, patience=20, batch_size=16),
     ),
-    # 203 quarters: 40 are held out, 30 set the intervals. Two new quarters allow another training.
-    gate=Gate(holdout=40, calibration=30),
+    # 203 quarters: 70 judge the candidates, of which 30 only set intervals. Two new quarters allow another training.
+    gate=Gate(holdout=40, calibration=30, origins=3),
     drift=Drift(reference=120, current=12, min_current=8),
     retrain=Retrain(cooldown_readings=2, min_outcomes=12),
 )

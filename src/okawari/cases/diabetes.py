@@ -37,6 +37,6 @@ CASE = Case(
         Boosting(lags=1, min_leaf=8),
         Mlp(hidden=(64, 64), dropout=0.2),
     ),
-    gate=Gate(holdout=90, calibration=90),
+    gate=Gate(holdout=90, calibration=90, origins=5),
     drift=Drift(reference=400, current=60, min_current=20),
 )

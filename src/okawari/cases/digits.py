@@ -54,6 +54,6 @@ CASE = Case(
         Cnn(channels=32),
     ),
     picture=(8, 8),
-    gate=Gate(holdout=360),
+    gate=Gate(holdout=360, origins=1),  # a search is one fit of each of its trials
     serving=Serving(max_batch_size=64),
 )

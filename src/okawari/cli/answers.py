@@ -80,7 +80,7 @@ def _describe_head(predicted: Estimate | Label) -> dict[str, Any]:
 @_describe_head.register
 def _(predicted: Label) -> dict[str, Any]:
     ranked = sorted(predicted.probabilities.items(), key=lambda each: -each[1])
-    return {"answer": predicted.label, "": ", ".join(f"{label} {format_share(share, 1)}" for label, share in ranked)}
+    return {"answer": predicted.word, "": ", ".join(f"{label} {format_share(share, 1)}" for label, share in ranked)}
 
 
 @_describe_head.register
@@ -101,7 +101,7 @@ def _describe_record(predicted: Estimate | Label) -> dict[str, Any]:
 
 @_describe_record.register
 def _(predicted: Label) -> dict[str, Any]:
-    return {"label": predicted.label, "probability": predicted.probabilities[predicted.label]}
+    return {"label": predicted.word, "probability": predicted.probabilities[predicted.word]}
 
 
 @_describe_record.register

@@ -55,7 +55,7 @@ def _find_serving(case: str) -> str | None:
 
 
 def _show(board: Leaderboard, serving: str | None) -> None:
-    from okawari.cli.output import show_table
+    from okawari.cli.output import show_members, show_table
 
     made = "no version" if board.version is None else f"version {board.version}"
     rows = [_describe(each, serving) for each in board.candidates]
@@ -63,6 +63,7 @@ def _show(board: Leaderboard, serving: str | None) -> None:
         if all(row[name] is None for row in rows):
             rows = [{key: value for key, value in row.items() if key != name} for row in rows]
     show_table(rows, f"{board.case}: the training of {made}")
+    show_members({each.candidate: each.scores.get("members") for each in board.candidates})
     if all(each.champion_version is None for each in board.candidates) and board.champion is not None:
         typer.echo(f"The champion, version {board.champion}, is of another training (--version {board.champion}).")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from okawari.storage.snapshots import Snapshot
 
 _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
-_SHARED_COLUMNS = {"joint_loss", "relative_loss", "p_value", "fit_s", "graph_bytes"}
+_SHARED_COLUMNS = {"joint_loss", "relative_loss", "p_value", "fit_s", "graph_bytes", "members"}
 """Columns of a leaderboard that belong to no target, not even to one named `p`."""
 
 _VERSION_VERDICTS = ("drift", "performance")
@@ -113,11 +113,19 @@ def show_leaderboard(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     so that each table fits a terminal.
     """
     parts = _split_columns(list(rows[0]))
-    apart = {name for part in parts.values() for name in part}
+    apart = {"members", *(name for part in parts.values() for name in part)}
     show_table([{name: value for name, value in row.items() if name not in apart} for row in rows], title)
     for heading, part in parts.items():
         cells = [{"candidate": row["candidate"], **{short: row[name] for name, short in part.items()}} for row in rows]
         show_table(cells, heading)
+    show_members({row["candidate"]: row.get("members") for row in rows})
+
+
+def show_members(members: Mapping[str, str | None]) -> None:
+    """Print what each combination is made from, by the name of the candidate; None for all others."""
+    for name, text in members.items():
+        if text:
+            console.print(f"{name} is the weighted mean of {text}")
 
 
 def _split_columns(names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -179,6 +187,9 @@ def show_lineage(lineage: Lineage) -> None:
         f"model {version.case} version {version.version}: {version.candidate} ({version.variant}), "
         f"sha256 {version.graph_sha256[:12]}, digest holds"
     )
+    if prediction.get("interval_version"):
+        factors = ", ".join(format_number(each, 3) for each in prediction["width_factor"])
+        made.add(f"intervals {prediction['interval_version']}: {factors} times the calibrated width, by outcomes")
     run = made.add(f"run {version.run_id}  {lineage.run_url}")
     run.add(f"{_describe_snapshot(version.case, snapshot)}, sha256 {snapshot.digest[:12]}, digest holds")
     branch = made

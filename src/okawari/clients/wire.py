@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 TIMES = "Time of each step ahead, in the zone of the data: ISO 8601, a date where steps are days or longer."
 MEASURED = "Share of held-out true values that such intervals contained, for the first step or number."
@@ -24,6 +24,9 @@ class ModelInfo(BaseModel):
     run_id: str = Field(description="Training run.")
     snapshot_version: int = Field(description="Version of the data that it was trained on.")
     trained_until: str = Field(description="Time of the newest reading that it was trained on.")
+    interval_version: str | None = Field(
+        default=None, description="Width factor of the intervals, from outcomes; null for calibrated widths."
+    )
 
 
 class IntervalInfo(BaseModel):
@@ -74,14 +77,35 @@ class Estimate(BaseModel):
 class Label(BaseModel):
     """A predicted label, the most probable one, with the probabilities of all labels."""
 
-    label: str
-    probabilities: dict[str, float]
+    label: str | bool = Field(description="A text; true or false where the case declares truth values.")
+    probabilities: dict[str, float] = Field(description="By label; those of truth values are false and true.")
     note: str | None = Field(default=None, description="Words of the instance that the model does not know.")
 
     @property
     def intervals(self) -> list[Bounds]:
         """Empty: a label has probabilities instead."""
         return []
+
+    @property
+    def word(self) -> str:
+        """The label as a text, which is its name among the probabilities.
+
+        >>> Label(label=True, probabilities={"false": 0.2, "true": 0.8}).word
+        'true'
+        """
+        return str(self.label).lower() if isinstance(self.label, bool) else self.label
+
+
+class Word(Label):
+    """A predicted label, the most probable one, with the probabilities of all labels."""
+
+    label: str
+
+
+class Truth(Label):
+    """A predicted truth value, the more probable one, with the probabilities of both."""
+
+    label: bool
 
 
 class Outlook(BaseModel):
@@ -144,7 +168,7 @@ class Outcome(BaseModel):
     key: str | int | None = Field(default=None, description="Your own key of the instance, instead of id and index.")
     step: int | None = Field(default=None, description="Which step ahead, for a forecast.")
     target: str | None = Field(default=None, description="Which target, for a case with several.")
-    value: float | str = Field(description="The number, or the label.")
+    value: float | str | StrictBool = Field(description="The number, the label, or the truth value.")
 
 
 class OutcomesRequest(BaseModel):
@@ -177,7 +201,7 @@ class ColumnInfo(BaseModel):
     maximum: float | None
     integer: bool
     date: bool = Field(default=False, description="Whether it holds dates, ISO 8601.")
-    labels: list[str]
+    labels: list[str] | list[bool] = Field(description="The values that it may have; empty for numbers and dates.")
 
 
 class TargetInfo(BaseModel):
@@ -198,12 +222,13 @@ class CaseInfo(BaseModel):
     model: ModelInfo | None
     previous: ModelInfo | None
     refused: str | None = Field(description="Reason why the newest deployed model does not serve.")
+    interval_refused: str | None = Field(default=None, description="Reason why the newest width factor is not used.")
     columns: list[ColumnInfo]
     key: str = Field(default="", description="Field of your own key; empty for a case without.")
     history: int = Field(description="Number of newest readings of an instance that are used.")
     horizon: int | None = Field(description="Steps ahead of a forecast.")
     unit: str
-    labels: list[str] = Field(description="Labels that can be predicted; empty for numbers.")
+    labels: list[str] | list[bool] = Field(description="Labels that can be predicted; empty for numbers.")
     targets: list[TargetInfo] = Field(description="Targets of a case that predicts several at once; else empty.")
 
 

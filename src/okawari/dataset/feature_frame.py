@@ -17,6 +17,10 @@ from okawari.schema.layout import DataLayout, RecordLayout, SeriesLayout
 
 _MISSING = "(missing)"
 """The word that stands for a missing one."""
+MISSING_STEPS, MISSING_VALUES = "missing steps", "missing values"
+"""Names of columns that no feature can have, because of the space."""
+MOST_COLUMNS = 20
+"""With more columns, the missing values of a series are counted in one, so that Holm's first level stays reachable."""
 
 
 def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputation | None = None) -> pd.DataFrame:
@@ -28,7 +32,9 @@ def compute_feature_frame(readings: pd.DataFrame, case: Case, imputation: Imputa
 
     Returns:
         The time column and one column per feature, float64 or words. Where records lack numbers, a column of words for
-        each such feature says in which rows; a missing word is a word of its own.
+        each such feature says in which rows; a missing word is a word of its own. Where a series lacks values, a column
+        for each such column of the case is 1 where the value is missing and 0 elsewhere (or one column counts them, if
+        there would be more than MOST_COLUMNS); where it lacks steps, a column counts those right before each reading.
     """
     known = imputation or fit_imputation(to_array(readings, case), case.input_columns)
     return _compute(case.layout, readings, case, known)
@@ -62,5 +68,17 @@ def _compute_series(layout: SeriesLayout, readings: pd.DataFrame, case: Case, im
     z_NK = compute_features(case, x_1NF, imputation)[0, :, : len(case.own_features)].astype(np.float64)
     features = pd.DataFrame(z_NK, columns=list(case.feature_names))
     features.insert(0, case.time, readings[case.time].to_numpy()[1:])
-    came = drop_missing_steps(readings.reset_index(drop=True), case).index
-    return features[(features.index + 1).isin(came)].reset_index(drop=True)
+    came = drop_missing_steps(readings.reset_index(drop=True), case)
+    kept = features[(features.index + 1).isin(came.index)].reset_index(drop=True)
+    return pd.concat([kept, _mark_missing(came, case, kept.shape[1])], axis=1)
+
+
+def _mark_missing(came: pd.DataFrame, case: Case, n_columns: int) -> pd.DataFrame:
+    """What the readings of a series lack, without the first one: values by column, and the steps before each."""
+    is_missing = find_missing(came, case).set_index(came.index).astype(np.float64)
+    marks = is_missing.loc[:, is_missing.any().astype(bool)].add_suffix(" missing")
+    if n_columns + marks.shape[1] > MOST_COLUMNS:
+        marks = pd.DataFrame({MISSING_VALUES: marks.sum(axis=1)})
+    n_before = np.diff(came.index, prepend=came.index[:1] - 1) - 1.0
+    marks = marks.assign(**{MISSING_STEPS: n_before}) if n_before.any() else marks
+    return marks[marks.index > 0].reset_index(drop=True)

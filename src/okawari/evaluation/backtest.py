@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from okawari.case import Case
 from okawari.dataset.folds import Fold, Folds
-from okawari.evaluation.candidates import Contender, calibrate_heads
+from okawari.evaluation.candidates import Contender
 from okawari.evaluation.interval_faults import find_interval_fault
+from okawari.evaluation.scales import fit_interval
 from okawari.evaluation.scores import Scores, score_answer
 from okawari.graph.answer_graph import compute_answer
 from okawari.graph.build import build_graph
@@ -37,8 +38,13 @@ Benches = Callable[[int], Workbench]
 """The workbench of each fit, by its number from 0."""
 
 
+def bench_plainly(place: int) -> Workbench:
+    """One CPU thread and no files for every fit."""
+    return PLAIN_BENCH
+
+
 def backtest(
-    recipe: Recipe, case: Case, folds: Folds, progress: Progress, benches: Benches = lambda _: PLAIN_BENCH
+    recipe: Recipe, case: Case, folds: Folds, progress: Progress, benches: Benches = bench_plainly
 ) -> Contender:
     """Fit a recipe once for each fold, and score its answers to all judged windows.
 
@@ -70,7 +76,7 @@ def judge_predictions(
 ) -> Contender:
     """The contender with these out-of-sample predictions of all judged windows, and the model of the last fold."""
     answer = answer_judged(r_JH, case, folds)
-    interval = calibrate_heads(folds.judged.r_BH, r_JH, case)
+    interval = fit_interval(folds.judged, r_JH, case)
     return Contender(
         recipe=recipe,
         model=model,
@@ -98,10 +104,9 @@ def answer_judged(r_JH: Floats, case: Case, folds: Folds) -> Answer:
 
 def _calibrate_out_of_sample(r_JH: Floats, case: Case, folds: Folds) -> Iterator[tuple[Places, Interval]]:
     """Stretches of the judged windows, each with the interval from the errors at others."""
-    true_JH, rows_J = folds.judged.r_BH, np.arange(len(r_JH))
-    stretches = _split_dealt(folds) if folds.is_dealt else _split_rolled(rows_J, case, folds)
+    stretches = _split_dealt(folds) if folds.is_dealt else _split_rolled(np.arange(len(r_JH)), case, folds)
     for rows, others in stretches:
-        interval = calibrate_heads(true_JH[others], r_JH[others], case)
+        interval = fit_interval(folds.judged.pick(others), r_JH[others], case)
         assert interval is not None, "only cases with a coverage share get here"
         yield rows, interval
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from okawari.case import Case
 from okawari.dataset.splits import Split
 from okawari.errors import InvalidInput
-from okawari.evaluation.conformal import calibrate_interval
 from okawari.evaluation.interval_faults import find_interval_fault
+from okawari.evaluation.scales import fit_interval
 from okawari.evaluation.scores import Scores, score_answer
 from okawari.evaluation.translation import translate_answer, translate_questions
 from okawari.graph.build import build_graph
@@ -23,7 +23,6 @@ from okawari.models.fit_context import PLAIN_BENCH, Progress, TrainingData, Work
 from okawari.models.protocols import Model, Recipe
 from okawari.models.windows import Floats, WindowSet
 from okawari.policy.promotion import Card
-from okawari.schema.heads import mark_shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +41,24 @@ class Contender:
     """The interval from all of its out-of-sample errors; None without one."""
     r_JH: Floats | None = field(default=None, repr=False)
     """Out-of-sample predictions of the judged windows of all folds; None after a single split."""
+    members: tuple[Member, ...] = field(default=(), repr=False)
+    """What a combination is made from, heaviest first; empty for all others."""
+    is_preferred: bool = False
+    """Whether it serves before single candidates, if it is better than the baseline
+    (`okawari.evaluation.combination.is_preferred`)."""
 
     @property
     def card(self) -> Card:
         """The scores that the gate compares."""
         return build_card(self.recipe.name, self.scores, self.interval_fault)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A contender with its weight in a combination, above 0 and at most 1."""
+
+    contender: Contender
+    weight: float
 
 
 def choose_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
@@ -95,21 +107,21 @@ def fit_contender(
 
 
 def calibrate(model: Model, calibration: WindowSet, case: Case) -> Interval | None:
-    """The interval from a model's errors at calibration windows; as `calibrate_heads`."""
-    return None if case.coverage_share is None else calibrate_heads(calibration.r_BH, model.predict(calibration), case)
-
-
-def calibrate_heads(r_true_BH: Floats, r_pred_BH: Floats, case: Case) -> Interval | None:
-    """Half widths of the intervals of numbers; 0 for label columns beside numbers, None for labels alone."""
-    if case.coverage_share is None:
-        return None
-    interval = calibrate_interval(r_true_BH, r_pred_BH, case.coverage_share)
-    interval.half_width_H[mark_shares(case.task.heads, case.task.width)] = 0.0
-    return interval
+    """The interval of a model by windows that it did not learn from; None for labels alone."""
+    return None if case.coverage_share is None else fit_interval(calibration, model.predict(calibration), case)
 
 
 def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card | None:
-    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case.
+    """Score a graph on the holdout. Returns None if its inputs or its answers differ from those of the case."""
+    answer = ask_graph(graph, holdout, case)
+    if answer is None:
+        return None
+    fault = find_interval_fault(answer, holdout, case.task.heads)
+    return build_card(name, score_answer(answer, holdout, case), fault)
+
+
+def ask_graph(graph: bytes, windows: WindowSet, case: Case) -> Answer | None:
+    """A graph's answers to windows. Returns None if its inputs or its answers differ from those of the case.
 
     The graph is asked and answers in its own dictionary. A word that it does not know is one of its unknown words, and
     a label that it does not know has the probability 0.
@@ -119,10 +131,7 @@ def score_graph(name: str, graph: bytes, holdout: WindowSet, case: Case) -> Card
         require_answers(loaded, case)
         own = know_graph(case, loaded.labels)
         require_fit(loaded, own)
-        answer = loaded.answer(translate_questions(holdout.x_BTF, case, own))
-        translated = translate_answer(answer, own, case)
-        fault = find_interval_fault(translated, holdout, case.task.heads)
-        return build_card(name, score_answer(translated, holdout, case), fault)
+        return translate_answer(loaded.answer(translate_questions(windows.x_BTF, case, own)), own, case)
     except InvalidInput:
         return None
 

@@ -22,7 +22,7 @@ from okawari.schema.tasks.forecast import Forecast
 from okawari.schema.tasks.multi_target import Anticipate
 from okawari.schema.tasks.task import Task
 
-COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "level", "truth")
+COLUMNS = ("as_of", "version", "prediction", "lower", "upper", "width_factor", "level", "truth")
 _SAME_LEVEL_SHARE = 1e-4
 """Largest relative difference between the level of a request and the stored level of that time. A request with another
 level is a what-if question and is not judged. Forecasts from stored readings always count, even after a revision."""
@@ -94,35 +94,40 @@ def _against_constant(head: Head, pairs: pd.DataFrame, past_B: NDArray[np.float6
     return Matured(head, pairs.assign(level=past_B.mean()), "the mean", float(counts.max() / len(past_B)))
 
 
-def match_truth(case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
-    """One row per (as_of, version) whose step-1 truth is known, oldest first.
+def match_truth(
+    case: Case, predictions: pd.DataFrame, outcomes: pd.DataFrame, readings: pd.DataFrame, *, step: int = 1
+) -> pd.DataFrame:
+    """One row per (as_of, version) whose truth at a step is known, oldest first.
 
     Args:
         case: defines the time and the target column.
         predictions: rows of `okawari.storage.decision_log.load_predictions`.
         outcomes: rows of `okawari.storage.decision_log.load_outcomes`.
         readings: the newest snapshot.
+        step: the step ahead, from 1; answers with fewer steps are left out.
 
     Returns:
-        Columns as_of (datetime64[ns]), version, prediction, lower, upper (NaN without interval), level, truth; all in
-        the target's unit.
+        Columns as_of (datetime64[ns]), version, prediction, lower, upper (NaN without interval), width_factor (how much
+        wider than calibrated that interval was), level, truth; all in the target's unit.
     """
     dated = predictions.dropna(subset=["as_of"])
+    dated = dated[[len(mean) >= step for mean in dated["mean"]]]
     if dated.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     steps = pd.DataFrame(
         {
             "as_of": _read_times(dated["as_of"]),
             "version": dated["version"],
-            "prediction": _first_step(dated["mean"]),
-            "lower": _first_step(dated["lower"]),
-            "upper": _first_step(dated["upper"]),
+            "prediction": _first_step(dated["mean"], step - 1),
+            "lower": _first_step(dated["lower"], step - 1),
+            "upper": _first_step(dated["upper"], step - 1),
+            "width_factor": _list_factors(dated, step - 1),
             "level": dated["level"],
             "source": dated["source"],
-            "truth": _find_numbers(dated, outcomes),
+            "truth": _find_numbers(dated, outcomes, step=step),
         }
     )
-    joined = steps.merge(_successors(case, readings), on="as_of", how="left")
+    joined = steps.merge(_successors(case, readings, step), on="as_of", how="left")
     judged = joined[_is_judged(joined)]
     later = judged["next_level"].where(judged["source"] != _SCORED)
     known = judged.assign(truth=judged["truth"].fillna(later)).dropna(subset=["truth"])
@@ -203,6 +208,7 @@ def _lay_out(answered: pd.DataFrame, truth_B: NDArray[np.float64], columns: slic
             "prediction": _first_step(answered["mean"], columns.start),
             "lower": _first_step(answered["lower"], columns.start),
             "upper": _first_step(answered["upper"], columns.start),
+            "width_factor": _list_factors(answered, columns.start),
             "truth": truth_B,
             "hit": (likeliest_B == truth_B).astype("float64"),
         }
@@ -216,9 +222,9 @@ def _is_judged(joined: pd.DataFrame) -> NDArray[np.bool_]:
     return judged
 
 
-def _successors(case: Case, readings: pd.DataFrame) -> pd.DataFrame:
+def _successors(case: Case, readings: pd.DataFrame, step: int) -> pd.DataFrame:
     target = readings[case.target.name]
-    return pd.DataFrame({"as_of": readings[case.time], "known_level": target, "next_level": target.shift(-1)})
+    return pd.DataFrame({"as_of": readings[case.time], "known_level": target, "next_level": target.shift(-step)})
 
 
 def _read_times(texts: pd.Series) -> pd.Series:
@@ -231,21 +237,27 @@ def _first_step(values: pd.Series, column: int = 0) -> list[float]:
     return [float("nan") if value is None else float(value[column]) for value in values]
 
 
+def _list_factors(answered: pd.DataFrame, column: int) -> list[float]:
+    """The width factor of each answer at a column; 1 for those by calibrated widths."""
+    factors = answered.get("width_factor", pd.Series(None, index=answered.index, dtype=object))
+    return [float(each[column]) if np.ndim(each) else 1.0 for each in factors]
+
+
 Sent = tuple[float, str | None]
 """An outcome: its value, or its label."""
 
 
-def _find_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[Sent]:
-    """The truth that was sent for the first step of each prediction; (NaN, None) if none was sent."""
-    sent = outcomes[(outcomes["step"] == 1) & (outcomes["target"] == target)]
+def _find_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "", step: int = 1) -> list[Sent]:
+    """The truth that was sent for a step of each prediction; (NaN, None) if none was sent."""
+    sent = outcomes[(outcomes["step"] == step) & (outcomes["target"] == target)]
     truths = zip(sent["value"].astype("float64"), sent["label"], strict=True)
     known = dict(zip(zip(sent["id"], sent["index"], strict=True), truths, strict=True))
     keys = zip(predictions["id"], predictions["index"], strict=True)
     return [known.get(key, (float("nan"), None)) for key in keys]
 
 
-def _find_numbers(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "") -> list[float]:
-    return [value for value, _ in _find_outcomes(predictions, outcomes, target)]
+def _find_numbers(predictions: pd.DataFrame, outcomes: pd.DataFrame, target: str = "", step: int = 1) -> list[float]:
+    return [value for value, _ in _find_outcomes(predictions, outcomes, target, step)]
 
 
 def _find_places(

@@ -27,6 +27,7 @@ from okawari.evaluation.scores import score_answer
 from okawari.formats import format_share
 from okawari.graph.inference import Answer, Graph
 from okawari.graph.quantizer import Variants, build_variants
+from okawari.models.combination import list_fitted
 from okawari.models.fit_context import Progress, Workbench
 from okawari.models.protocols import Recipe
 from okawari.models.windows import Values, WindowSet
@@ -62,15 +63,22 @@ class Compared:
     n_holdout: int
 
 
-def compare_variants(content: bytes, holdout: WindowSet, case: Case, *, threads: int = 1) -> Comparison:
+def compare_variants(
+    content: bytes, windows: WindowSet, case: Case, *, threads: int = 1, judged: bytes | None = None
+) -> Comparison:
     """Build and measure the variants of a graph, and decide which one serves.
+
+    Sizes, times and differences are those of the graph itself. Losses are those of `judged`, a graph of the same recipe
+    that has not learned `windows`; the graph itself, if it has not learned them either.
 
     If no weight is large enough for 8 bits to save anything, the variants are measured for the table only, and fp32
     serves.
     """
     worth = build_variants(content)
-    shown = worth if worth.reason is None else build_variants(content, min_elements=1)
-    rows = measure_variants(shown, holdout, case, threads=threads)
+    least = {} if worth.reason is None else {"min_elements": 1}
+    shown = worth if worth.reason is None else build_variants(content, **least)
+    scored = shown if judged in (None, content) else build_variants(judged, **least)
+    rows = measure_variants(shown, windows, case, threads=threads, scored=scored)
     fp32, *eligible = [_to_facts(row) for row in rows if row.variant in worth.contents]
     decision = decide_variant(fp32, eligible, case.gate)
     if worth.reason is not None:
@@ -105,13 +113,16 @@ def find_candidates(case: Case, names: Sequence[str]) -> tuple[Recipe, ...]:
 def compare_candidates(
     case: Case, recipes: Sequence[Recipe], watch: Watch, *, device: str = "cpu", threads: int = 1
 ) -> Iterator[Compared]:
-    """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows."""
+    """Fit candidates on the newest readings and compare the variants of each graph on the held-out windows.
+
+    Combinations are left out; a training compares the variants of one that won.
+    """
     from okawari.storage.contracts import know_case
 
     readings = find_readings(case)
     case = know_case(case, readings)
     split = split_windows(cut_windows(readings, case), case)
-    for recipe in recipes:
+    for recipe in list_fitted(recipes):
         fitted = fit_contender(recipe, case, split, watch(recipe), Workbench(device=device, threads=threads))
         yield Compared(
             candidate=recipe.name,
@@ -160,13 +171,23 @@ class VariantRow:
 
 
 def measure_variants(
-    variants: Variants, windows: WindowSet, case: Case, *, threads: int = 1, rounds: int = 200
+    variants: Variants,
+    windows: WindowSet,
+    case: Case,
+    *,
+    threads: int = 1,
+    rounds: int = 200,
+    scored: Variants | None = None,
 ) -> tuple[VariantRow, ...]:
-    """Size, speed and error of every variant on the same windows, in the order of `variants.contents`."""
+    """Size, speed and error of every variant on the same windows, in the order of `variants.contents`.
+
+    The losses are those of the variants in `scored` with the same names; by default of the same variants.
+    """
     graphs = {name: Graph.load(content, threads=threads) for name, content in variants.contents.items()}
     loads = _measure_loads(variants.contents, threads)
     latencies = _measure_latencies(graphs, windows, rounds)
     answers = {name: graph.answer(windows.x_BTF) for name, graph in graphs.items()}
+    judged = answers if scored is None or scored is variants else _answer_all(scored, variants, windows, threads)
     full_BH, heads = answers["fp32"].mean_BH, case.task.heads
     weight_errors = {"fp32": 0.0, "uint8": variants.mean_weight_error}
     return tuple(
@@ -176,7 +197,7 @@ def measure_variants(
             sha256=hashlib.sha256(content).hexdigest(),
             load_ms=loads[name],
             latency_ms=latencies[name],
-            **_score(answers[name], windows, case),
+            **_score(judged[name], windows, case),
             max_abs_diff_share=max(
                 each.measure_difference(answers[name].mean_BH[:, each.columns], full_BH[:, each.columns])
                 for each in heads
@@ -186,6 +207,12 @@ def measure_variants(
         )
         for name, content in variants.contents.items()
     )
+
+
+def _answer_all(scored: Variants, variants: Variants, windows: WindowSet, threads: int) -> dict[str, Answer]:
+    """The answers of the scored graphs; a variant that the scored graph does not have is scored as fp32."""
+    contents = {name: scored.contents.get(name, scored.contents["fp32"]) for name in variants.contents}
+    return {name: Graph.load(content, threads=threads).answer(windows.x_BTF) for name, content in contents.items()}
 
 
 def _score(answer: Answer, windows: WindowSet, case: Case) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from okawari.schema.imputation import Imputation
 
 
 def build_graph(core: Core, case: Case, interval: Interval | None, imputation: Imputation | None = None) -> bytes:
-    """Build the self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, bounds.
+    """Build the self-contained ONNX file of a fitted model: input `x`, outputs `mean` and, with an interval, bounds and
+    the optional input `width_H`, whose default are the interval's half widths.
 
     `imputation` has the medians for missing values, those of the windows that the model was fitted on.
 
@@ -34,7 +35,8 @@ def build_graph(core: Core, case: Case, interval: Interval | None, imputation: I
     core_model = build_core_stage(core, case)
     taken = [each.name for each in core_model.graph.input]
     answer = build_answer_stage(case.task.transform, case, interval)
-    kept = [each.name for each in answer.graph.input if each.name != "r"]
+    own = {"r", *(each.name for each in answer.graph.initializer)}
+    kept = [each.name for each in answer.graph.input if each.name not in own]
     reading = build_reading_stage(case.layout, case, tuple(dict.fromkeys((*taken, *kept))), imputation)
     read = [(name, name) for name in taken]
     fitted = compose.merge_models(reading, core_model, read, outputs=[*kept, "core/r"], prefix2="core/")

@@ -23,7 +23,7 @@ from okawari.errors import InvalidInput
 from okawari.graph.combination import join_members
 from okawari.graph.function_stage import build_function_stage
 from okawari.graph.reading_stage import choose_smallest_input
-from okawari.graph.stages import OPSET, Constants, build_stage, ints, require_shape
+from okawari.graph.stages import OPSET, Constants, build_stage, ints, narrow, require_shape, widen
 from okawari.graph.trees import build_trees_stage
 from okawari.models.cores import (
     AffineCore,
@@ -32,6 +32,7 @@ from okawari.models.cores import (
     Core,
     FirstKnownCore,
     OnnxCore,
+    PhaseCore,
     TorchCore,
     TreesCore,
 )
@@ -100,6 +101,32 @@ def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
         "bias_H": core.bias_H.astype(np.float32),
     }
     return build_stage("affine", nodes, {core.reads: ("B", *dims)}, {"r": ("B", width)}, constants)
+
+
+@build_core_stage.register
+def _phase_stage(core: PhaseCore, case: Case) -> onnx.ModelProto:
+    """Nodes for the affine map, in float32, and for the shares of the phases, in float64."""
+    length, width, phases = case.history, case.task.width, len(core.share_bias_P)
+    require_shape("PhaseCore.weight_HN", core.weight_HN, (width, length))
+    require_shape("PhaseCore.bias_PH", core.bias_PH, (phases, width))
+    require_shape("PhaseCore.share_weight_PN", core.share_weight_PN, (phases, length))
+    nodes = [
+        widen("w", "exact"),
+        helper.make_node("MatMul", ["exact", "share_weight"], ["slopes"]),
+        helper.make_node("Add", ["slopes", "share_bias"], ["exponents"]),
+        helper.make_node("Softmax", ["exponents"], ["shares"], axis=1),
+        helper.make_node("MatMul", ["shares", "bias"], ["exact_bias"]),
+        narrow("exact_bias", "phase"),
+        helper.make_node("Gemm", ["w", "weight_HN"], ["moved"], transB=1),
+        helper.make_node("Add", ["moved", "phase"], ["r"]),
+    ]
+    constants: Constants = {
+        "share_weight": np.ascontiguousarray(core.share_weight_PN.T),
+        "share_bias": core.share_bias_P,
+        "bias": core.bias_PH,
+        "weight_HN": core.weight_HN.astype(np.float32),
+    }
+    return build_stage("phase", nodes, {"w": ("B", length)}, {"r": ("B", width)}, constants)
 
 
 @build_core_stage.register

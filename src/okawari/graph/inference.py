@@ -16,11 +16,12 @@ import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph.dictionary import WORDS, know_graph, read_graph_words
+from okawari.graph.scale_stage import WIDTH
 from okawari.models.windows import Values
 
 WEIGHTS_ONLY = "uint8"
@@ -43,11 +44,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Graph:
-    """A loaded graph. `labels` are the metadata strings written into the file when it was built."""
+    """A loaded graph. `labels` are the metadata strings written into the file when it was built. `width_H` are the half
+    widths of its intervals before scaling, in the unit of what models learn; None for a graph without intervals, and
+    for one of an earlier version of Okawari.
+    """
 
     session: onnxruntime.InferenceSession
     sha256: str
     labels: Mapping[str, str]
+    width_H: Values | None = None
 
     @classmethod
     def load(cls, content: bytes, *, threads: int = 1, device: str = "cpu") -> Graph:
@@ -56,10 +61,11 @@ class Graph:
         Raises:
             InvalidInput: not an ONNX file, a file that references other files, or a device that is not available.
         """
-        labels = read_labels(parse_model(content))
+        model = parse_model(content)
+        labels = read_labels(model)
         options = _session_options(threads, weights_only=labels.get("variant") == WEIGHTS_ONLY)
         session = onnxruntime.InferenceSession(content, options, providers=_choose_providers(device))
-        return cls(session, hashlib.sha256(content).hexdigest(), labels)
+        return cls(session, hashlib.sha256(content).hexdigest(), labels, _read_widths(model))
 
     @property
     def history(self) -> int | None:
@@ -77,17 +83,21 @@ class Graph:
         """Columns of a reading."""
         return int(self.session.get_inputs()[0].shape[2])
 
-    def answer(self, x_BTF: NDArray[np.floating[Any]]) -> Answer:
+    def answer(self, x_BTF: NDArray[np.floating[Any]], width_H: Values | None = None) -> Answer:
         """Compute the answers to a batch of raw readings [B, T, F].
 
+        Args:
+            x_BTF: the readings.
+            width_H: half widths to use instead of those that the graph was calibrated with.
+
         Raises:
-            InvalidInput: the graph takes another shape.
+            InvalidInput: the graph takes another shape, or no widths.
         """
-        outputs = self.run(x_BTF)
+        outputs = self.run(x_BTF, width_H)
         share = self.labels.get("coverage_share")
         return Answer(outputs["mean"], outputs.get("lower"), outputs.get("upper"), float(share) if share else None)
 
-    def run(self, x_BTF: NDArray[np.floating[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, x_BTF: NDArray[np.floating[Any]], width_H: Values | None = None) -> dict[str, NDArray[Any]]:
         """All outputs of the graph by name, for raw readings [B, T, F]; raises like `answer`."""
         windows = np.ascontiguousarray(x_BTF, dtype=np.float64)
         if not self._fits(windows.shape):
@@ -96,10 +106,26 @@ class Graph:
                 "windows, readings (oldest first), columns. Reshape the readings."
             )
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, {"x": windows}), strict=True))
+        given = {"x": windows} if width_H is None else {"x": windows, WIDTH: self._check_widths(width_H)}
+        return dict(zip(names, self.session.run(names, given), strict=True))
+
+    def _check_widths(self, width_H: Values) -> Values:
+        if self.width_H is None or width_H.shape != self.width_H.shape:
+            takes = "none" if self.width_H is None else f"{len(self.width_H)}"
+            raise InvalidInput(f"width_H has shape {width_H.shape}; this graph takes {takes} widths. Leave them out.")
+        return np.ascontiguousarray(width_H, dtype=np.float64)
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == 3 and shape[1] == (self.history or shape[1]) and shape[2] == self.n_columns
+
+
+def _read_widths(model: onnx.ModelProto) -> Values | None:
+    """The default of the input `WIDTH`; None for a graph without it."""
+    if WIDTH not in {each.name for each in model.graph.input}:
+        return None
+    [stored] = [each for each in model.graph.initializer if each.name == WIDTH]
+    widths: Values = numpy_helper.to_array(stored).copy()
+    return widths
 
 
 def _choose_providers(device: str) -> list[str]:

@@ -30,8 +30,8 @@ OPSET, ML_OPSET = ONNX_OPSETS[""], ONNX_OPSETS[ML_DOMAIN]
 IR_VERSION = 10
 TINY = 1e-150
 """Floor under both sides of a ratio; it keeps Log finite in float64 (1e150 / 1e-150 is still below 1.8e308)."""
-EXACT = frozenset({"x", "level", "mean", "lower", "upper"})
-"""Inputs and outputs of stages in float64: readings, levels and answers."""
+EXACT = frozenset({"x", "level", "mean", "lower", "upper", "width_H"})
+"""Inputs and outputs of stages in float64: readings, levels, answers and widths."""
 
 Dims = tuple[int | str, ...]
 Constants = Mapping[str, NDArray[Any]]

@@ -19,7 +19,8 @@ from onnx import helper
 
 from okawari.case import Case
 from okawari.graph.imputation_stage import append_indicators, build_filling, name_features, name_readings
-from okawari.graph.stages import Dims, Part, build_stage, narrow, require_shape, widen
+from okawari.graph.scale_stage import HALF, build_widths
+from okawari.graph.stages import Dims, Part, build_stage, narrow, widen
 from okawari.models.cores import Interval
 from okawari.schema.columns import find_words
 from okawari.schema.heads import Head, LabelHead, NumberHead
@@ -79,14 +80,15 @@ def build_heads_stage(case: Case, interval: Interval | None) -> onnx.ModelProto:
     """Build the answer stage: numbers unchanged, labels by softmax; intervals are `lower, upper = r -/+ half_width`."""
     dims: Dims = ("B", case.task.width)
     nodes, constants = _answer_heads("r", "mean", case.task.heads)
-    outputs = {"mean": dims}
+    inputs, outputs = {"r": dims}, {"mean": dims}
     if interval is not None:
-        require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
-        constants["half_width"] = interval.half_width_H.astype(np.float64)
+        widths = build_widths(interval, case)
+        nodes += widths.nodes
+        inputs, constants = {**inputs, **widths.inputs}, {**constants, **widths.constants}
         for operator, bound in (("Sub", "lower"), ("Add", "upper")):
-            nodes.append(helper.make_node(operator, ["mean", "half_width"], [bound]))
+            nodes.append(helper.make_node(operator, ["mean", HALF], [bound]))
             outputs[bound] = dims
-    return build_stage("answer", nodes, {"r": dims}, outputs, constants)
+    return build_stage("answer", nodes, inputs, outputs, constants)
 
 
 def _answer_heads(taken: str, out: str, heads: tuple[Head, ...]) -> Part:

@@ -1,7 +1,8 @@
 """The transforms of `okawari.schema.transforms` as ONNX nodes: from levels to moves, and from moves to answers.
 
     moves           level, levels -> w
-    answer stage    level, r -> mean, lower, upper; without moves: r -> mean, lower, upper
+    answer stage    level, r -> mean, lower, upper; without moves: r -> mean, lower, upper. An interval also takes
+                    `width_H` and what its scale reads (`okawari.graph.scale_stage`)
 
 Shapes: B windows (dynamic), T readings, H columns of an answer. Levels and answers are float64, moves and `r` float32.
 """
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from okawari.case import Case
-from okawari.graph.stages import Constants, Dims, Part, build_stage, log_ratio, narrow, require_shape, tiny, widen
+from okawari.graph.scale_stage import HALF, build_widths
+from okawari.graph.stages import Constants, Dims, Part, build_stage, log_ratio, narrow, tiny, widen
 from okawari.graph.tabular_stage import build_heads_stage
 from okawari.models.cores import Interval
 from okawari.schema.columns import Column
@@ -108,11 +110,12 @@ def _build_levels(
     dims: Dims = ("B", case.task.width)
     nodes, outputs = [widen("r", "answer/r"), *follow("answer/r", "mean")], {"mean": dims}
     if interval is not None:
-        require_shape("Interval.half_width_H", interval.half_width_H, (case.task.width,))
-        nodes += [helper.make_node("Sub", ["answer/r", "half_width"], ["answer/low"]), *follow("answer/low", "lower")]
-        nodes += [helper.make_node("Add", ["answer/r", "half_width"], ["answer/up"]), *follow("answer/up", "upper")]
+        widths = build_widths(interval, case)
+        nodes += widths.nodes
+        nodes += [helper.make_node("Sub", ["answer/r", HALF], ["answer/low"]), *follow("answer/low", "lower")]
+        nodes += [helper.make_node("Add", ["answer/r", HALF], ["answer/up"]), *follow("answer/up", "upper")]
         outputs |= {"lower": dims, "upper": dims}
-        constants = {**constants, "half_width": interval.half_width_H.astype(np.float64)}
+        taken, constants = {**taken, **widths.inputs}, {**constants, **widths.constants}
     return build_stage("answer", nodes, {**taken, "r": dims}, outputs, constants)
 
 

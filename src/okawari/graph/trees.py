@@ -1,4 +1,5 @@
-"""Trees as a small ONNX model: forests of scikit-learn by skl2onnx, boosters of XGBoost by onnxmltools.
+"""Trees as a small ONNX model: forests of scikit-learn by skl2onnx, boosters of XGBoost by onnxmltools, tables of trees
+(LightGBM) by this module.
 
 Only the trees are taken from the converters' output. Their names, versions and documentation are dropped, so equal
 trees give equal bytes. Features and thresholds are float32: skl2onnx rounds scikit-learn's float64 thresholds towards
@@ -29,6 +30,7 @@ from okawari.graph.stages import (
     shares_to_logits,
 )
 from okawari.models.cores import TreesCore
+from okawari.models.tree_tables import TreeTable
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -69,15 +71,45 @@ def build_trees_stage(core: TreesCore, case: Case) -> onnx.ModelProto:
     return build_stage("trees", nodes, taken, given, constants, with_ml=True)
 
 
-def _list_ensembles(trees: RandomForestRegressor | tuple[Booster, ...], n_inputs: int) -> list[onnx.NodeProto]:
-    """The TreeEnsembleRegressor of the forest, or of each booster.
+def _list_ensembles(
+    trees: RandomForestRegressor | tuple[Booster, ...] | TreeTable, n_inputs: int
+) -> list[onnx.NodeProto]:
+    """The TreeEnsembleRegressor of the forest, of each booster, or of a table.
 
     There is one booster for each column, because onnxmltools 1.16 adds all trees of a booster with several targets to
     the first target.
     """
+    if isinstance(trees, TreeTable):
+        return [_write_table(trees)]
     if isinstance(trees, tuple):
         return [_convert_booster(booster, n_inputs) for booster in trees]
     return [_convert_forest(trees, n_inputs)]
+
+
+def _write_table(table: TreeTable) -> onnx.NodeProto:
+    is_leaf_N = table.feature_N < 0
+    return helper.make_node(
+        "TreeEnsembleRegressor",
+        ["flat"],
+        ["grown"],
+        domain=ML_DOMAIN,
+        n_targets=len(table.base_H),
+        aggregate_function="SUM",
+        post_transform="NONE",
+        base_values=table.base_H.tolist(),
+        nodes_treeids=table.tree_N.tolist(),
+        nodes_nodeids=table.node_N.tolist(),
+        nodes_featureids=np.maximum(table.feature_N, 0).tolist(),
+        nodes_modes=np.where(is_leaf_N, "LEAF", "BRANCH_LEQ").tolist(),
+        nodes_values=table.threshold_N.tolist(),
+        nodes_truenodeids=table.yes_N.tolist(),
+        nodes_falsenodeids=table.no_N.tolist(),
+        nodes_missing_value_tracks_true=np.zeros(len(is_leaf_N), dtype=np.int64).tolist(),
+        target_treeids=table.leaf_tree_M.tolist(),
+        target_nodeids=table.leaf_node_M.tolist(),
+        target_ids=table.leaf_column_M.tolist(),
+        target_weights=table.leaf_weight_M.tolist(),
+    )
 
 
 def _convert_forest(forest: RandomForestRegressor, n_inputs: int) -> onnx.NodeProto:

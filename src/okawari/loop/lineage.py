@@ -64,9 +64,10 @@ def trace_prediction(prediction_id: str, index: int = 0) -> Lineage:
     graph = versions.load_graph(version)
     _require_same("graph", version.graph_sha256, digest(graph))
     snapshot = _load_snapshot(case, version.snapshot_version)
+    label = case.task.heads[0].write_json(prediction.get("label"))
     _require_same("snapshot", version.snapshot_digest, snapshot.digest)
     return Lineage(
-        prediction=prediction,
+        prediction={**prediction, "label": label},
         version=version,
         run_url=runs.page_url(version.run_id),
         snapshot=snapshot,

@@ -96,11 +96,23 @@ def mix_predictions(
     """
     parts = []
     for head in heads:
-        answer_BC = sum(
-            weight * head.answer(said_BH[:, head.columns]) for weight, said_BH in zip(weights, said_KBH, strict=True)
-        )
-        parts.append(np.log(np.maximum(answer_BC, _SMALLEST)) if head.is_share else answer_BC)
+        answers_KBC = np.stack([head.answer(said_BH[:, head.columns]) for said_BH in said_KBH])
+        answer_BC = np.tensordot(np.asarray(weights), answers_KBC, axes=1)
+        parts.append(head.to_learnt(answer_BC))
     return np.concatenate(parts, axis=1)
+
+
+def list_fitted(recipes: Sequence[Recipe]) -> tuple[Recipe, ...]:
+    """The recipes with a fit of their own, in this order: all but combinations."""
+    return tuple(recipe for recipe in recipes if not isinstance(recipe, Combination))
+
+
+def describe_recipe(name: str, recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """The settings of the recipe of that name; for a combination, with those of all candidates it may be made from."""
+    recipe = next(each for each in recipes if each.name == name)
+    if isinstance(recipe, Combination):
+        return {**recipe.describe(), "of": [each.describe() for each in list_fitted(recipes)[1:]]}
+    return recipe.describe()
 
 
 def require_members(case_name: str, recipes: Sequence[Recipe]) -> None:
@@ -111,10 +123,10 @@ def require_members(case_name: str, recipes: Sequence[Recipe]) -> None:
     """
     if not any(isinstance(recipe, Combination) for recipe in recipes):
         return
-    others = [recipe.name for recipe in recipes[1:] if not isinstance(recipe, Combination)]
+    others = [recipe.name for recipe in list_fitted(recipes[1:])]
     is_baseline = isinstance(recipes[0], Combination)
     require(
         not is_baseline and len(others) >= FEWEST_MEMBERS,
-        f"Case {case_name} has a Combination {'as its baseline' if is_baseline else f'of {others}'}; it is made from at "
-        f"least {FEWEST_MEMBERS} candidates that are not the baseline. List them before it, or leave it out.",
+        f"Case {case_name} has a Combination {'as its baseline' if is_baseline else f'of {others}'}; it is made "
+        f"from at least {FEWEST_MEMBERS} candidates that are not the baseline. List them before it, or leave it out.",
     )

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from okawari.errors import require
+from okawari.models.scales import ConstantScale, Scale
+from okawari.models.tree_tables import TreeTable
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -55,6 +57,20 @@ class FirstKnownCore:
 
 
 @dataclass(frozen=True)
+class PhaseCore:
+    """An affine map of the centred levels `w_N` whose bias depends on where in its season a window begins:
+    `weight_HN @ w_N + share_P @ bias_PH` with `share_P = softmax(share_weight_PN @ w_N + share_bias_P)`.
+
+    The exponents are computed in float64: they are large where a season is regular, and nearly equal for neighbours.
+    """
+
+    weight_HN: NDArray[np.float64]
+    bias_PH: NDArray[np.float64]
+    share_weight_PN: NDArray[np.float64]
+    share_bias_P: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class TorchCore:
     """A torch module from the input that `reads` names to `r_BH` (labels as logits), with all scaling inside."""
 
@@ -66,12 +82,13 @@ class TorchCore:
 class TreesCore:
     """Regression trees over the newest `lags` feature steps, oldest first, as one row of lags * K numbers.
 
-    `trees` is one forest for all columns of an answer, or one booster for each. Their predictions are scaled back to
-    `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is true: there it is
-    the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is larger.
+    `trees` is one forest for all columns of an answer, one booster for each, or a table of trees. Their predictions
+    are scaled back to `predicted_BH * r_std_H + r_mean_H`. That is `r_BH`, except in the columns where `is_share_H` is
+    true: there it is the share of a label, and `r_BH` is the logarithm of that share or of SMALLEST_SHARE, whichever is
+    larger.
     """
 
-    trees: RandomForestRegressor | tuple[Booster, ...]
+    trees: RandomForestRegressor | tuple[Booster, ...] | TreeTable
     lags: int
     r_mean_H: NDArray[np.float64]
     r_std_H: NDArray[np.float64]
@@ -142,17 +159,21 @@ class CombinedCore:
         )
         require(
             min(self.weights) > 0 and math.isclose(sum(self.weights), 1.0, abs_tol=1e-6),
-            f"CombinedCore.weights is {self.weights}; weights are above 0 and sum to 1. Leave out cores without weight.",
+            f"CombinedCore.weights is {self.weights}; weights are above 0 and sum to 1. Leave out "
+            "cores without weight.",
         )
 
 
-Core = ConstantCore | AffineCore | FirstKnownCore | TorchCore | TreesCore | OnnxCore | CombinedCore
+Core = ConstantCore | AffineCore | FirstKnownCore | PhaseCore | TorchCore | TreesCore | OnnxCore | CombinedCore
 """The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows."""
+    """Half widths `half_width_H`, in the unit of `r_BH`, that cover `coverage_share` of the calibration rows when they
+    are multiplied by the `scale` of each row.
+    """
 
     coverage_share: float
     half_width_H: NDArray[np.float64] = field(repr=False)
+    scale: Scale = ConstantScale()  # noqa: RUF009  (frozen, without fields of its own)

@@ -24,7 +24,8 @@ class Mlp:
     """Recipe of a multi-layer perceptron with one layer for each entry of `hidden`, trained by Adam.
 
     With `warm`, training starts from the weights of the same recipe in the champion's training. With a patience of 0
-    there is no early stopping: it runs for all epochs and reads no validation windows.
+    there is no early stopping: it runs for all epochs and reads no validation windows. Of more than `most_windows`
+    windows to train on, it reads the newest, which for records are a sample.
 
     Example:
         >>> Mlp(hidden=(64, 32)).name
@@ -38,6 +39,7 @@ class Mlp:
     batch_size: int = 64
     learning_rate: float = 1e-3
     warm: bool = False
+    most_windows: int = 20_000
 
     def __post_init__(self) -> None:
         require(bool(self.hidden), "Mlp.hidden is empty; name at least one layer's size, such as (64,).")
@@ -70,7 +72,7 @@ class Mlp:
 class Cnn:
     """Recipe of a small convolutional network over records whose columns are the pixels of a picture, row by row.
 
-    `height` counts the picture's rows; 0 stands for a square picture. `warm` and `patience` as in `Mlp`.
+    `height` counts the picture's rows; 0 stands for a square picture. The other settings are those of `Mlp`.
 
     Example:
         >>> Cnn(channels=16).name
@@ -86,6 +88,7 @@ class Cnn:
     batch_size: int = 32
     learning_rate: float = 2e-3
     warm: bool = False
+    most_windows: int = 20_000
 
     def __post_init__(self) -> None:
         for name in ("channels", "fc"):
@@ -129,7 +132,7 @@ class Cnn:
 
 
 def _check_training(kind: str, recipe: Mlp | Cnn) -> None:
-    for name in ("epochs", "batch_size"):
+    for name in ("epochs", "batch_size", "most_windows"):
         require(getattr(recipe, name) >= 1, f"{kind}.{name} is {getattr(recipe, name)}; it is a count of at least 1.")
     require(
         recipe.patience >= 0,
@@ -144,6 +147,7 @@ def _fit_network(
 ) -> NetworkModel:
     from okawari.models import torch_training
 
+    data = data.keep_newest(recipe.most_windows)
     schedule: Schedule = torch_training.Schedule(
         epochs=recipe.epochs,
         patience=recipe.patience,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from okawari.errors import InvalidInput
@@ -50,6 +50,12 @@ class TrainingData:
     def named_heads(self) -> Sequence[Head]:
         """The heads, or one number head over all columns where none are named."""
         return name_heads(self.heads, self.train.r_BH.shape[1])
+
+    def keep_newest(self, most: int) -> TrainingData:
+        """The same data with at most this many windows to train on: the newest of a series. Records are in the order
+        of a digest, so that the last ones are a sample of all.
+        """
+        return replace(self, train=self.train[max(0, len(self.train) - most) :])
 
     def require_validation(self, recipe: str) -> None:
         """Check that there are windows for early stopping or another choice of a recipe.

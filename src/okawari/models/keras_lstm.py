@@ -60,7 +60,7 @@ class KerasLstm:
         data.require_forecast("KerasLstm")
         if self.lstm.patience:
             data.require_validation("Early stopping")
-        keras = load_keras()
+        data, keras = data.keep_newest(self.lstm.most_windows), load_keras()
         device = torch_training.choose_device(data.bench.device).type
         with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
             network = self.lstm.build(data.train.z_BSK.shape[2], [data.train.r_BH.shape[1]])

@@ -21,7 +21,8 @@ class Lstm:
     """Recipe of a stacked LSTM with small dense layers for each head of the answer, trained by Adam on the joint loss.
 
     With `warm`, training starts from the weights of the same recipe in the champion's training. With a patience of 0
-    there is no early stopping: it runs for all epochs and reads no validation windows.
+    there is no early stopping: it runs for all epochs and reads no validation windows. Of more than `most_windows`
+    windows to train on, it reads the newest.
 
     Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Kingma and Ba, Adam, 2015.
 
@@ -39,9 +40,10 @@ class Lstm:
     batch_size: int = 64
     learning_rate: float = 1e-3
     warm: bool = False
+    most_windows: int = 10_000
 
     def __post_init__(self) -> None:
-        for field in ("hidden", "layers", "fc", "epochs", "batch_size"):
+        for field in ("hidden", "layers", "fc", "epochs", "batch_size", "most_windows"):
             if getattr(self, field) < 1:
                 raise InvalidInput(f"Lstm.{field} is {getattr(self, field)}; it is a count of at least 1.")
         if self.patience < 0:
@@ -60,6 +62,7 @@ class Lstm:
         """Fit on `data.train` with early stopping on `data.validation`; only the train part determines the scaling."""
         from okawari.models import torch_training
 
+        data = data.keep_newest(self.most_windows)
         with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
             network = self.build(data.train.z_BSK.shape[2], _measure_heads(data))
             torch_training.start_from(network, data.bench.start if self.warm else None)

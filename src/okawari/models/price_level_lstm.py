@@ -51,6 +51,7 @@ class PriceLevelLstm:
             "PriceLevelLstm forecasts levels that are above 0, and this case learns differences; leave it out of the "
             "case's candidates.",
         )
+        data = data.keep_newest(self.lstm.most_windows)
         with torch_training.reproducible(seed=data.seed, threads=data.bench.threads):
             ahead = self.lstm.build(1, [data.train.r_BH.shape[1]])
             ahead.squeeze_by(*torch_training.to_tensors(data.train, torch_training.choose_device("cpu"), "levels"))

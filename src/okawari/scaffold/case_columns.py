@@ -16,7 +16,7 @@ def build_column(
 ) -> Column:
     """A column of a case, with labels if it holds words or `as_labels`; empty fields are allowed if there are any."""
     description = f"{column.source_name!r} in the table" if column.source_name != column.name else ""
-    boolean = column.is_boolean and not as_labels
+    boolean = column.is_boolean
     labels = column.words if (as_labels or column.kind == "words") and not boolean else ()
     return Column(
         name=column.name,

@@ -12,41 +12,41 @@ from okawari.models.protocols import Recipe
 from okawari.models.random_walk import RandomWalk
 from okawari.models.sarima import Sarima
 from okawari.models.seasonal_naive import SeasonalNaive
-from okawari.scaffold.sizing import Reach
-from okawari.schema.transforms import TRANSFORMS, Learns
+from okawari.scaffold.reach import Reach
 
 _LONGEST_SEASON = 24
 """Longest season of a SARIMA; its state and the time of its fit grow with the season."""
+_BOOSTED, _NETWORKED = 300, 1000
+"""Fewest readings for boosting and for a network. In drawn series of 150 and 700 readings with a season, both lost to
+regression and SARIMA and took most of the time."""
 
 
-def list_forecasters(reach: Reach, n: int, learns: Learns = "growth") -> tuple[Recipe, ...]:
-    """Candidates for a series of `n` readings. If models learn differences, a season adds to the level instead of
-    multiplying it: the change over a season is the sum of its single changes, so linear models are candidates too, and
-    trees get a season of lags.
+def list_forecasters(reach: Reach, n: int) -> tuple[Recipe, ...]:
+    """Candidates for a series of `n` readings, the same for growth and for differences: growth adds to the logarithm of
+    the level as differences add to the level. Trees see a whole season of moves. Boosting and networks need more
+    readings than the others.
     """
-    adds = TRANSFORMS[learns].is_additive
-    lags, leaf = min(max(20, reach.season if adds else 0), reach.history - 1), _size_leaf(n)
+    lags, leaf = min(max(20, reach.season), reach.history - 1), _size_leaf(n)
     seasonal = (SeasonalNaive(season=reach.season),) if reach.season > 1 else ()
     return (
         RandomWalk(),
         *seasonal,
-        _choose_sarima(reach, adds=adds),
-        *((Linear(penalty=1.0),) if adds else ()),
+        *_list_sarimas(reach),
+        Linear(penalty=1.0),
         RandomForest(lags=lags, min_leaf=leaf),
-        Boosting(lags=lags, min_leaf=leaf),
-        Lstm(hidden=32),
+        *((Boosting(lags=lags, min_leaf=leaf),) if n >= _BOOSTED else ()),
+        *((Lstm(hidden=32),) if n >= _NETWORKED else ()),
     )
 
 
-def _choose_sarima(reach: Reach, *, adds: bool) -> Sarima:
-    """An airline model with an additive season if the history holds two seasons, else a model whose season decays.
+def _list_sarimas(reach: Reach) -> tuple[Sarima, ...]:
+    """An airline model if a season is short enough and fits into the history, and a model whose season decays.
 
     Source of the former: Box, Jenkins, Reinsel and Ljung, Time Series Analysis, 5th ed. 2015, section 9.2.
     """
     season = reach.season if 1 < reach.season <= _LONGEST_SEASON else 0
-    if adds and season and reach.history >= 2 * season:
-        return Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, season))
-    return Sarima(seasonal_order=(1 if season else 0, 0, 0, season))
+    decaying = Sarima(seasonal_order=(1 if season else 0, 0, 0, season))
+    return (Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, season)), decaying) if season else (decaying,)
 
 
 def list_modest_forecasters(reach: Reach) -> tuple[Recipe, ...]:

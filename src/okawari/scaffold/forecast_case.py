@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from okawari.case import Case, Forecast
 from okawari.data.files import Table
@@ -21,13 +23,21 @@ from okawari.scaffold.default_candidates import list_forecasters, list_modest_fo
 from okawari.scaffold.guess import (
     Guess,
     Wish,
-    describe_sizes,
+    describe_newest,
     join_sentences,
     name_source_columns,
     rename_columns,
     require_rows,
     state_times,
     write_title,
+)
+from okawari.scaffold.reach import (
+    Frequency,
+    Reach,
+    count_fewest_readings,
+    describe_reach,
+    measure_frequency,
+    plan_reach,
 )
 from okawari.scaffold.series_columns import (
     build_feature,
@@ -39,14 +49,9 @@ from okawari.scaffold.series_columns import (
 )
 from okawari.scaffold.sizing import (
     READINGS,
-    Frequency,
-    Reach,
-    count_fewest_readings,
     describe_modesty,
     is_modest,
-    measure_frequency,
     plan_drift,
-    plan_reach,
     plan_retrain,
     plan_series_gate,
 )
@@ -67,22 +72,35 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     require_rows(len(checked.good), count_fewest_readings())
     steps = _find_steps(checked.good[time.name], wish)
-    n, frequency = steps.n_steps, measure_frequency(checked.good[time.name])
-    case, reach = _plan(_set_calendar(sketch, steps, wish), task, n, frequency)
-    n_windows = n - reach.history - reach.horizon + 1
+    frequency = measure_frequency(checked.good[time.name])
+    case, reach = _plan(_set_calendar(sketch, steps, wish), task, _mark_known(checked.good, sketch, steps), frequency)
     return Guess(
         case=case,
         assumed={
             **_describe(profiled.target, time, kept, frequency, reach),
             "frequency": steps.text,
             "zone": describe_zone(profiled.table[time.source_name], wish.zone),
-            "task": _describe_task(profiled.target, time, n, reach),
-            **describe_sizes(case, n_windows, "windows"),
+            "task": _describe_task(profiled.target, time, frequency, reach),
+            **describe_newest(case, reach.n_windows, "windows"),
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, READINGS, with_intervals=True) * is_modest(n, READINGS),
+        plan=describe_modesty(steps.n_steps, READINGS, n_judged=reach.n_judged, with_intervals=True)
+        * is_modest(steps.n_steps),
     )
+
+
+def _mark_known(readings: pd.DataFrame, case: Case, steps: GuessedCalendar) -> NDArray[np.bool_]:
+    """Whether each step has a level, [N]."""
+    has_level = pd.to_numeric(readings[case.target.name]).notna().to_numpy()
+    if steps.calendar is None:
+        return has_level
+    times_N = readings[case.time].to_numpy(dtype="datetime64[ns]")
+    is_step = steps.calendar.is_step(times_N)
+    numbers = steps.calendar.number(times_N[is_step])
+    known_N = np.zeros(steps.n_steps, dtype=bool)
+    known_N[(numbers - numbers[0])[has_level[is_step]]] = True
+    return known_N
 
 
 def _find_steps(times: pd.Series, wish: Wish) -> GuessedCalendar:
@@ -117,15 +135,14 @@ def _sketch_forecast(
     )
 
 
-def _plan(sketch: Case, task: Forecast, n: int, frequency: Frequency) -> tuple[Case, Reach]:
-    # A season of changes needs one reading more than a season of levels.
-    reach = plan_reach(n, frequency.season, beyond=int(task.transform.is_additive))
-    modest = is_modest(n, READINGS)
+def _plan(sketch: Case, task: Forecast, known_N: NDArray[np.bool_], frequency: Frequency) -> tuple[Case, Reach]:
+    n, reach = len(known_N), plan_reach(known_N, frequency)
+    modest = is_modest(n)
     case = replace(
         sketch,
         task=replace(task, history=reach.history, horizon=reach.horizon),
-        candidates=list_modest_forecasters(reach) if modest else list_forecasters(reach, n, task.learns),
-        gate=plan_series_gate(n - reach.history - reach.horizon + 1, reach.horizon, modest=modest),
+        candidates=list_modest_forecasters(reach) if modest else list_forecasters(reach, n),
+        gate=plan_series_gate(reach),
         drift=plan_drift(n),
         retrain=plan_retrain(n, modest=modest),
     )
@@ -136,7 +153,7 @@ def _describe(
     target: Profile, time: Profile, kept: Sequence[Profile], frequency: Frequency, reach: Reach
 ) -> dict[str, str]:
     first = "The first candidate is the baseline, which all others have to beat."
-    season = f"A season has {reach.season} readings." if reach.season else "No season fits into the history."
+    season = f"A season has {reach.season} readings." if reach.season else _explain_no_season(frequency)
     return {
         "time": f"The readings come {frequency.text}. Times are {describe_time_format(time.time_format)}.",
         "columns": join_sentences(
@@ -148,9 +165,12 @@ def _describe(
     }
 
 
-def _describe_task(target: Profile, time: Profile, n: int, reach: Reach) -> str:
-    steps = "1 step" if reach.horizon == 1 else f"{reach.horizon} steps"
+def _explain_no_season(frequency: Frequency) -> str:
+    return f"A season of {frequency.season} readings needs more rows." * bool(frequency.season)
+
+
+def _describe_task(target: Profile, time: Profile, frequency: Frequency, reach: Reach) -> str:
     return (
         f"A forecast, because {time.source_name!r} orders the rows and {target.source_name!r} is "
-        f"{describe_learnt(target)}. {n} rows give a history of {reach.history} readings and {steps} ahead."
+        f"{describe_learnt(target)}. {describe_reach(reach, frequency)}"
     )

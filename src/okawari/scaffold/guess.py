@@ -10,10 +10,11 @@ import pandas as pd
 from okawari.case import Case
 from okawari.data.files import Table, TableFile
 from okawari.data.time_format import ISO, describe_time_format
-from okawari.dataset.splits import size_parts
+from okawari.dataset.splits import size_validation
 from okawari.errors import require
 from okawari.scaffold.column_profiles import Profile
-from okawari.scaffold.sizing import FEWEST_RECORDS, count_fewest_readings
+from okawari.scaffold.reach import count_fewest_readings
+from okawari.scaffold.sizing import FEWEST_RECORDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +96,43 @@ def rename_columns(table: pd.DataFrame, case: Case) -> pd.DataFrame:
     return table.rename(columns=dict(case.source.rename))  # type: ignore[attr-defined]
 
 
-def describe_sizes(case: Case, n: int, what: str) -> dict[str, str]:
-    """The parts of a split of `n` windows or records, and the rows of a drift test."""
-    n_train, n_validation, n_calibration, n_holdout = size_parts(n, case)
-    learn = f"Of {n} {what}, {n_train} are for training, {n_validation} for early stopping"
-    intervals = f", {n_calibration} for calibrating the intervals" if n_calibration else ""
-    holdout = f" and {n_holdout}{case.layout.holdout_choice} are the holdout"
+def describe_newest(case: Case, n: int, what: str) -> dict[str, str]:
+    """How the newest of `n` windows or records judge, and the rows of a drift test."""
+    gate, gap = case.gate, case.horizon
+    n_judged = count_newest(case)
+    n_learned = n - n_judged - 2 * gap
+    n_validation = size_validation(n_learned, gate.validation_share)
+    blocks, once = f", in {gate.origins} blocks" * (gate.origins > 1), " for each block" * (gate.origins > 1)
+    gaps = f" {gap} before each part are left out, because their true values reach into it." * (gap > 0)
+    intervals = f" The newest {gate.holdout} measure the coverage." * (n_judged > gate.holdout)
     return {
-        "gate": f"{learn}{intervals}{holdout}.",
-        "drift": f"At most {case.drift.current} new rows are compared with the {case.drift.reference} before them.",
+        "gate": f"The newest {n_judged} of {n} {what} judge the candidates{blocks}. Each is fitted once{once} on what "
+        f"was known before: first on {n_learned - n_validation} {what}, with {n_validation} for early stopping.{gaps}"
+        f"{intervals} What passes serves after a fit on all {what}.",
+        "drift": _describe_drift(case),
     }
+
+
+def count_newest(case: Case) -> int:
+    """Windows or records that judge, where the newest do."""
+    return case.gate.holdout + (0 if case.coverage_share is None else case.gate.calibration)
+
+
+def describe_dealt(case: Case, n: int) -> dict[str, str]:
+    """How `n` records without a time judge, and the rows of a drift test."""
+    folds, n_judged = case.gate.origins, count_newest(case)
+    how = (
+        f"The {n} records are dealt into {folds} folds, and each candidate is fitted {folds} times, on all folds but "
+        "one. So each record judges once, by a fit that did not see it."
+        if folds > 1
+        else f"{n_judged} of {n} records judge the candidates, which are fitted once, on the others: with so many, "
+        "more fits would add little."
+    )
+    return {"gate": f"{how} What passes serves after a fit on all records.", "drift": _describe_drift(case)}
+
+
+def _describe_drift(case: Case) -> str:
+    return f"At most {case.drift.current} new rows are compared with the {case.drift.reference} before them."
 
 
 def join_sentences(*sentences: str) -> str:

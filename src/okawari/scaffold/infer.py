@@ -23,8 +23,9 @@ from okawari.scaffold.column_roles import (
 )
 from okawari.scaffold.forecast_case import guess_forecast
 from okawari.scaffold.guess import Guess, Wish, require_rows
+from okawari.scaffold.reach import count_fewest_readings
 from okawari.scaffold.record_case import guess_records
-from okawari.scaffold.sizing import FEWEST_RECORDS, count_fewest_readings
+from okawari.scaffold.sizing import FEWEST_RECORDS
 from okawari.scaffold.value_kinds import Hints
 
 

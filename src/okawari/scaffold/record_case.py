@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import pandas as pd
+
 from okawari.case import ARRIVED, Case, Classify, Column, Regress
 from okawari.data.files import Table, TableFile
 from okawari.data.sql import SqlQuery
@@ -29,7 +31,9 @@ from okawari.scaffold.giveaways import find_giveaways
 from okawari.scaffold.guess import (
     Guess,
     Wish,
-    describe_sizes,
+    count_newest,
+    describe_dealt,
+    describe_newest,
     join_sentences,
     name_source_columns,
     rename_columns,
@@ -37,14 +41,16 @@ from okawari.scaffold.guess import (
     state_times,
     write_title,
 )
+from okawari.scaffold.log_trial import MAX_ERROR_RATIO, measure_logarithm
 from okawari.scaffold.sizing import (
     FEWEST_RECORDS,
     RECORDS,
     describe_modesty,
     is_modest,
     plan_drift,
-    plan_records_gate,
+    plan_folds_gate,
     plan_retrain,
+    plan_timed_gate,
 )
 from okawari.scaffold.value_kinds import DAMAGED_SHARE
 
@@ -73,18 +79,19 @@ def guess_records(
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
+    sketch, why_scale = _choose_scale(checked.good, sketch, profiled.target)
     case = _plan(sketch, n, labelled=labelled)
-    modest = is_modest(n, RECORDS)
+    n_judged = n if time is None else count_newest(case)
     return Guess(
         case=case,
         assumed={
-            **_describe(profiled.target, kept, labelled=labelled),
+            **_describe(profiled.target, kept, why_scale, labelled=labelled),
             **_describe_own_columns(time, key, time_reasons),
-            **describe_sizes(case, n, "records"),
+            **(describe_dealt(case, n) if time is None else describe_newest(case, n, "records")),
         },
         left_out=left_out,
         rows=checked.reason,
-        plan=describe_modesty(n, case.gate, RECORDS, with_intervals=not labelled) * modest,
+        plan=describe_modesty(n, RECORDS, n_judged=n_judged, with_intervals=not labelled) * is_modest(n),
         warnings=find_giveaways(profiled, kept, labelled=labelled),
     )
 
@@ -106,7 +113,16 @@ def _find_own_time(profiled: ProfiledTable) -> Profile | None:
 
 def _may_be_own_time(column: Profile) -> bool:
     is_whole = column.n_damaged <= DAMAGED_SHARE * column.n_rows and not column.is_constant
-    return column.kind == "times" and is_whole and not _OTHER_DATES.search(column.source_name.lower())
+    is_other = _OTHER_DATES.search(column.source_name.lower()) or _is_property(column)
+    return column.kind == "times" and is_whole and not is_other
+
+
+def _is_property(column: Profile) -> bool:
+    """Whether dates describe the records, such as the model years of cars: most of them repeat, and no name says that a
+    record came to be then.
+    """
+    is_named = _CREATED.search(column.source_name.lower())
+    return column.kind == "times" and 2 * column.n_different <= column.n_rows - column.n_damaged and not is_named
 
 
 def _choose_format(profiled: ProfiledTable, time: Profile | None) -> str:
@@ -178,11 +194,12 @@ def _build_regression(target: Column, profile: Profile) -> Regress:
 
 
 def _plan(sketch: Case, n: int, *, labelled: bool) -> Case:
-    modest = is_modest(n, RECORDS)
+    modest = is_modest(n)
+    plan_gate = plan_folds_gate if sketch.time == ARRIVED else plan_timed_gate
     return replace(
         sketch,
         candidates=list_modest_record_models() if modest else _list_candidates(n, labelled=labelled),
-        gate=plan_records_gate(n, labelled=labelled),
+        gate=plan_gate(n, labelled=labelled),
         drift=plan_drift(n),
         retrain=plan_retrain(n, modest=modest),
     )
@@ -192,7 +209,25 @@ def _list_candidates(n: int, *, labelled: bool) -> tuple[Recipe, ...]:
     return list_labellers(n) if labelled else list_regressors(n)
 
 
-def _describe(target: Profile, kept: Sequence[Profile], *, labelled: bool) -> dict[str, str]:
+def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple[Case, str]:
+    """The case, which learns levels where logarithms are worse, and what was found; empty for other targets."""
+    if not isinstance(sketch.task, Regress) or sketch.task.learns != "logarithm":
+        return sketch, ""
+    skewed = "All are above 0 and skewed: the 90% quantile is much farther from the median than the 10% quantile."
+    ratio = measure_logarithm(records, sketch)
+    if ratio <= MAX_ERROR_RATIO:
+        return sketch, (
+            f"{skewed} So models learn the logarithm, and intervals widen with the level. In a trial on the table, the "
+            f"error was {ratio:.2f} times that of models of the level."
+        )
+    sketch = replace(sketch, task=replace(sketch.task, learns="level"))
+    return sketch, (
+        f"{skewed} Models learn the level all the same: in a trial on the table, those of the logarithm had "
+        f"{ratio:.2f} times the error."
+    )
+
+
+def _describe(target: Profile, kept: Sequence[Profile], why_scale: str, *, labelled: bool) -> dict[str, str]:
     bounded = kept if labelled else [*kept, target]
     return {
         "columns": join_sentences(
@@ -200,22 +235,26 @@ def _describe(target: Profile, kept: Sequence[Profile], *, labelled: bool) -> di
             * any(each.kind == "words" for each in kept),
             describe_holes(kept),
             describe_record_bounds(bounded),
-            "Dates become the year, the month and the weekday." * any(each.kind == "times" for each in kept),
+            _describe_dates([each for each in kept if each.kind == "times"]),
             "Add other bounds and units.",
         ),
-        "task": _describe_task(target, labelled=labelled),
+        "task": join_sentences(_describe_task(target, labelled=labelled), why_scale),
         "candidates": "The first candidate is the baseline, which all others have to beat.",
     }
+
+
+def _describe_dates(dates: Sequence[Profile]) -> str:
+    if not dates:
+        return ""
+    repeated = [repr(each.source_name) for each in dates if _is_property(each)]
+    why = f" Those of {', '.join(repeated)} repeat, so they describe the records and do not order them."
+    return f"Dates become the year, the month and the weekday.{why * bool(repeated)}"
 
 
 def _describe_task(target: Profile, *, labelled: bool) -> str:
     if not labelled:
         why = f"{target.source_name!r} has {target.n_different} different values"
-        skewed = (
-            " All are above 0 and skewed: the 90% quantile is much farther from the median than the 10% quantile. So "
-            "models learn the logarithm, and intervals widen with the level."
-        )
-        return f"A number for each row by itself, because {why}.{skewed * target.is_skewed}"
+        return f"A number for each row by itself, because {why}."
     kind = "words" if target.kind == "words" else "whole numbers"
     other = "" if target.kind == "words" else " If they are amounts, write Regress(target=Column(name=...)) instead."
     why = f"{target.source_name!r} has {target.n_different} different {kind}"

@@ -1,149 +1,78 @@
-"""Sizes of a case's windows and parts, from the number of its rows and their frequency.
+"""Sizes of a case's parts, from the number of its rows: how many judge the candidates, and in how many fits.
 
-A table with fewer rows than `Plan.full` gets a *modest* plan: a short history, one step ahead and small
-parts. Shapes: n rows, T readings in a window, H steps ahead.
+A table with fewer than `FULL` rows gets a *modest* plan: a short history and simple candidates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
 from okawari.case import Drift, Gate, Retrain
 from okawari.case.rules import MIN_CALIBRATION, MIN_HOLDOUT
-from okawari.dataset.splits import MIN_TRAIN, MIN_VALIDATION
+from okawari.scaffold.reach import Reach
 
-_LEARN, _HOLDOUT, _CALIBRATION = 35, 20, 30
-"""Fewest windows to learn from, in holdout and in calibration, of a plan that is not modest."""
-_MODEST_WINDOWS = MIN_TRAIN + MIN_VALIDATION + MIN_HOLDOUT + MIN_CALIBRATION
-"""Fewest windows of a modest plan, without the gaps between its parts."""
-_MIN_HISTORY, _MODEST_HISTORY = 8, 3
+FULL = 100
+"""Fewest rows of a plan that is not modest."""
 FEWEST_RECORDS = 30
-"""Fewest records of a case: 6 in the holdout, so that one of them is 17 % of the score."""
-_FREQUENCIES = (
-    # name of the interval, its shortest and longest length in hours, readings in a season
-    ("hour", 0.9, 1.1, 24),
-    ("day", 23, 25, 7),
-    ("week", 160, 176, 52),
-    ("month", 24 * 28, 24 * 31.5, 12),
-    ("quarter", 24 * 89, 24 * 93, 4),
-)
+"""Fewest records of a case."""
+MANY_RECORDS = 5000
+"""Records from which on one fit is judged on some of them: these are then many, and a fit takes longer."""
+_FOLDS = 5
+_ORIGINS = ((400, 4), (1500, 3), (5000, 2))
+"""Windows of a series below which each candidate is fitted so many times."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a plan counts, and the fewest of them (`full`) whose plan is not modest."""
+    """What a plan counts, and what a modest one has less of."""
 
     rows: str
     windows: str
-    full: int
-    modest_windows: str = ""
+    less: str = ""
 
 
-READINGS = Plan(rows="readings", windows="windows", full=97, modest_windows="a short history, one step ahead, ")
-"""The plan of a series: 8 readings in a window, and 35 + 20 + 30 windows and 3 gaps."""
-RECORDS = Plan(rows="rows", windows="rows", full=100)
-"""The plan of records; a fifth of them is the holdout."""
+READINGS = Plan(rows="readings", windows="windows", less="a short history, few judged windows")
+RECORDS = Plan(rows="rows", windows="rows", less="few judged rows")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frequency:
-    """How often readings come, as text, and how many make a season; 0 if none is known."""
-
-    text: str
-    season: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reach:
-    """Length of the history and of the horizon, in readings. `season` is 0 if none fits into the history."""
-
-    history: int
-    horizon: int
-    season: int
-
-
-def measure_frequency(times: pd.Series) -> Frequency:
-    """The frequency of some times, from the median interval between them; a week without weekends has 5 days."""
-    ordered = times.dropna().sort_values()
-    hours = float(np.median(np.diff(ordered.to_numpy()) / np.timedelta64(1, "h")))
-    for name, shortest, longest, season in _FREQUENCIES:
-        if shortest <= hours <= longest:
-            if name == "day" and not (ordered.dt.dayofweek >= 5).any():
-                return Frequency(text="one per working day, so 5 make a season", season=5)
-            return Frequency(text=f"one per {name}, so {season} make a season", season=season)
-    gap = str(pd.Timedelta(hours=hours).round("s")).removeprefix("0 days ")
-    return Frequency(text=f"one every {gap}, which has no known season", season=0)
-
-
-def is_modest(n: int, plan: Plan) -> bool:
+def is_modest(n: int) -> bool:
     """Whether `n` rows get a modest plan."""
-    return n < plan.full
+    return n < FULL
 
 
-def plan_reach(n: int, season: int, beyond: int = 0) -> Reach:
-    """The history is a tenth of the rows, from 8 to 30 readings, or a whole season and `beyond` readings if that is
-    more and a fifth of the rows holds a season. The horizon is one step per 60 rows, from 1 to 5.
-
-    In a modest plan, the history is a season if the smallest parts leave room for it, else an eighth of the rows, from
-    3 to 8 readings; the horizon is one step.
+def plan_series_gate(reach: Reach) -> Gate:
+    """Two fifths of the judged windows as holdout, fewer where the first interval takes more of them; the others are
+    for calibration. Each candidate is fitted four times on short series and once on long ones.
     """
-    if is_modest(n, READINGS):
-        return _plan_modest_reach(n, season)
-    history, horizon = min(30, max(_MIN_HISTORY, n // 10)), min(5, max(1, n // 60))
-    if season and history < season + beyond and season <= n // 5 and _has_room(n, season + beyond, horizon):
-        history = season + beyond
-    return Reach(history=history, horizon=horizon, season=season if season <= history else 0)
+    holdout = max(MIN_HOLDOUT, min(2 * reach.n_judged // 5, reach.n_judged - MIN_CALIBRATION - reach.horizon))
+    origins = next((count for below, count in _ORIGINS if reach.n_windows < below), 1)
+    return Gate(holdout=holdout, calibration=reach.n_judged - holdout, origins=origins)
 
 
-def _plan_modest_reach(n: int, season: int) -> Reach:
-    if season > 1 and count_modest_readings(season) <= n:
-        return Reach(history=max(season, _MODEST_HISTORY), horizon=1, season=season)
-    room = n - count_modest_readings(0)
-    return Reach(history=min(_MIN_HISTORY, _MODEST_HISTORY + room, max(_MODEST_HISTORY, n // 8)), horizon=1, season=0)
-
-
-def _has_room(n: int, history: int, horizon: int) -> bool:
-    return n - history - horizon + 1 >= _LEARN + _HOLDOUT + _CALIBRATION + 3 * horizon
-
-
-def count_modest_readings(season: int) -> int:
-    """Fewest readings of a modest forecast by a window that holds a season, one step ahead."""
-    return _MODEST_WINDOWS + 3 + max(season, _MODEST_HISTORY)
-
-
-def count_fewest_readings() -> int:
-    """Fewest readings for a forecast."""
-    return count_modest_readings(0)
-
-
-def plan_series_gate(n_windows: int, horizon: int = 1, *, modest: bool = False) -> Gate:
-    """A sixth of the windows as holdout and a fifth for calibration, at most the defaults of `Gate`.
-
-    In a modest plan: the fewest windows of each part, and of the windows that are left, a quarter more for the holdout
-    and a third more for calibration, at most the fewest of a full plan.
+def plan_folds_gate(n: int, *, labelled: bool) -> Gate:
+    """Five folds, so that every record is judged once and four fifths teach each fit. From 5000 records on, one fit
+    that is judged on a fifth of them, at most on 7000.
     """
-    if modest:
-        room = max(0, n_windows - 3 * horizon - _MODEST_WINDOWS)
-        return Gate(
-            holdout=min(_HOLDOUT, MIN_HOLDOUT + room // 4), calibration=min(_CALIBRATION, MIN_CALIBRATION + room // 3)
-        )
-    default = Gate()
-    return Gate(
-        holdout=min(default.holdout, max(_HOLDOUT, n_windows // 6)),
-        calibration=min(default.calibration, max(_CALIBRATION, n_windows // 5)),
+    if n < MANY_RECORDS:
+        holdout, calibration, origins = n // 10, n // 10, _FOLDS
+    else:
+        holdout, calibration, origins = min(5000, max(500, n // 10)), min(2000, max(500, n // 20)), 1
+    return _build_records_gate(holdout, calibration, origins, labelled=labelled)
+
+
+def plan_timed_gate(n: int, *, labelled: bool) -> Gate:
+    """The newest quarter of the records judges, at most 7000 of them, in five blocks; in one from 5000 records on."""
+    holdout, calibration = min(5000, n // 8), min(2000, n // 8)
+    return _build_records_gate(holdout, calibration, _FOLDS if n < MANY_RECORDS else 1, labelled=labelled)
+
+
+def _build_records_gate(holdout: int, calibration: int, origins: int, *, labelled: bool) -> Gate:
+    holdout, calibration = max(MIN_HOLDOUT, holdout), max(MIN_CALIBRATION, calibration)
+    return (
+        Gate(holdout=holdout, origins=origins)
+        if labelled
+        else Gate(holdout=holdout, calibration=calibration, origins=origins)
     )
-
-
-def plan_records_gate(n: int, *, labelled: bool) -> Gate:
-    """A fifth of the records as holdout and, for numbers, another fifth for calibration, at most 1000 each."""
-    is_small = is_modest(n, RECORDS)
-    holdout = min(1000, max(MIN_HOLDOUT if is_small else _HOLDOUT, n // 5))
-    if labelled:
-        return Gate(holdout=holdout)
-    return Gate(holdout=holdout, calibration=min(1000, max(MIN_CALIBRATION if is_small else _CALIBRATION, n // 5)))
 
 
 def plan_drift(n: int) -> Drift:
@@ -157,11 +86,11 @@ def plan_retrain(n: int, *, modest: bool) -> Retrain:
     return Retrain(cooldown_readings=max(3, n // 12)) if modest else Retrain()
 
 
-def describe_modesty(n: int, gate: Gate, plan: Plan, *, with_intervals: bool) -> str:
+def describe_modesty(n: int, plan: Plan, *, n_judged: int, with_intervals: bool) -> str:
     """The limits of a modest plan, for its owner."""
-    intervals = f" and intervals from {gate.calibration}, which are wide and uncertain" * with_intervals
+    intervals = " and intervals, which are wide and uncertain" * with_intervals
     return (
-        f"A modest case, because there are {n} {plan.rows}: {plan.modest_windows}small parts and simple candidates "
-        f"without networks and trees. Scores come from {gate.holdout} held-out {plan.windows}{intervals}. From "
-        f"{plan.full} {plan.rows} on, `okawari new` plans more."
+        f"A modest case, because there are {n} {plan.rows}: {plan.less} and simple candidates without networks and "
+        f"trees. Scores{intervals} come from {n_judged} judged {plan.windows}. From {FULL} {plan.rows} on, "
+        "`okawari new` plans more."
     )

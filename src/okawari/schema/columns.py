@@ -116,7 +116,9 @@ class Column:
     def make_head(self, start: int = 0) -> Head:
         """The head for predictions of this column, whose columns of an answer begin at `start`."""
         if self.labels:
-            return LabelHead(name=self.name, start=start, words=self.labels, n_first=self.n_first)
+            return LabelHead(
+                name=self.name, start=start, words=self.labels, n_first=self.n_first, is_truth=self.boolean
+            )
         return NumberHead(name=self.name, start=start, unit=self.unit)
 
     @property
@@ -212,6 +214,11 @@ class Column:
     def split_truth(self, truth: Any) -> dict[str, Any]:
         """A true value in JSON as it is stored: a number as `value`, or a word as `label`."""
         return {"value": None, "label": self.read_json(truth)} if self.labels else {"value": truth, "label": None}
+
+    @property
+    def json_labels(self) -> list[Any]:
+        """The labels as they are written in JSON."""
+        return [self.write_json(label) for label in self.labels]
 
     def read_json(self, value: Any) -> Any:
         """A value in JSON as a reading holds it; a truth value is a word."""

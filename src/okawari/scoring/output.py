@@ -16,7 +16,8 @@ With several targets, `time_1` is the time of the next reading, and the columns 
 For records, `row` is the number of the row in the input (1 is the first below the header), followed by:
 
     mean, lower, upper  the number and its interval, in the unit of the target
-    label, p_<label> .. or the most probable label, and the probability of each label
+    label, p_<label> .. or the most probable label, and the probability of each label; the label of a target of truth
+                        values is a truth value in Parquet, and true or false in CSV
 
 If the case names a key of the user's own (`Case.key`), its column follows the ones that identify the row; it is empty
 where the row has none. All tables end with
@@ -57,8 +58,9 @@ def name_answers(case: Case, graph: Graph, numbers_NM: NDArray[np.floating[Any]]
 def _read(numbers_NM: NDArray[np.floating[Any]], column: int | Head) -> NDArray[Any]:
     if isinstance(column, int):
         return numbers_NM[:, column]
-    words: NDArray[Any] = np.array(column.labels, dtype=object)[numbers_NM[:, column.columns].argmax(axis=1)]
-    return words
+    labels = np.array([column.write_json(word) for word in column.labels], dtype=object)
+    best: NDArray[Any] = labels[numbers_NM[:, column.columns].argmax(axis=1)]
+    return best
 
 
 def _list_columns(case: Case, graph: Graph) -> dict[str, int | Head]:
@@ -73,9 +75,7 @@ def lay_out_answers(case: Case, graph: Graph, *, journal: bool = False) -> Layou
     Raises:
         InvalidInput: the case's key has the name of another column.
     """
-    types = {
-        name: "double" if isinstance(column, int) else "string" for name, column in _list_columns(case, graph).items()
-    }
+    types = {name: _name_type(column) for name, column in _list_columns(case, graph).items()}
     times = dict.fromkeys(_name_times(case), "string")
     own = {**_name_rows(case.layout), **types, **times, "model_version": "string", "graph_sha256": "string"}
     require(
@@ -84,6 +84,10 @@ def lay_out_answers(case: Case, graph: Graph, *, journal: bool = False) -> Layou
     )
     keys = {name: "string" for name in (case.key,) if name}
     return {**_name_rows(case.layout), **keys, **own, **(ID_COLUMNS if journal else {})}
+
+
+def _name_type(column: int | Head) -> str:
+    return "double" if isinstance(column, int) else "bool" if column.is_truth else "string"
 
 
 def _name_times(case: Case) -> list[str]:

@@ -13,7 +13,7 @@ from okawari.contract.case_words import start_contract
 from okawari.errors import InvalidInput, OkawariError
 from okawari.settings import load_settings
 from okawari.storage.contracts import to_rows
-from okawari.storage.prediction_log import store_labels
+from okawari.storage.prediction_log import add_columns, store_labels
 from okawari.storage.snapshots import store_words
 from okawari.storage.state_version import explain_version, read_state_version, write_state_version
 from okawari.storage.tables import is_stored, rewrite_table, start_table
@@ -74,12 +74,18 @@ def _spell(case: Case, given: Migration) -> None:
         )
 
 
+def name_widths(given: Migration) -> None:
+    """Version 3 to 4: predictions name the widths of their intervals; those on record have the calibrated ones."""
+    for case_name in _list_cases():
+        add_columns(case_name)
+
+
 def _list_cases() -> list[str]:
     stored = {path.name for path in Path(load_settings().data_base).glob("*") if path.is_dir()}
     return sorted(stored | set(load_settings().case_names))
 
 
-STEPS: tuple[Step, ...] = (number_records, spell_labels)
+STEPS: tuple[Step, ...] = (number_records, spell_labels, name_widths)
 """Step n migrates a state folder from version n + 1 to n + 2."""
 
 

@@ -171,6 +171,11 @@ def store_labels(case_name: str, case: Case | None) -> None:
     rewrite_table(case_name, "outcomes", lambda rows: _convert(rows, "outcomes", spell.sent))
 
 
+def add_columns(case_name: str) -> None:
+    """Add the columns that stored predictions lack, without values."""
+    rewrite_table(case_name, "predictions", lambda rows: _convert(rows, "predictions", lambda row: row))
+
+
 def _list_labels(case: Case) -> dict[str, tuple[str, ...]]:
     """The labels of each target that an outcome may name; "" for the only target."""
     targets = {target.name: target for target in case.task.named_targets} or {"": case.target}

@@ -15,7 +15,7 @@ from pathlib import Path
 from okawari import __version__
 from okawari.errors import InvalidInput
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 STATE_FILE = "state.json"
 
 _HELD = "data"

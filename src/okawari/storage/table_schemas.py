@@ -13,7 +13,8 @@
 
 The columns of readings are those of the case: a time, float64 numbers, words as text, and dates as times. `label` of a
 prediction is its most probable label, if its target is one of words. An outcome has a `value`, or a `label` and no
-value.
+value. `width_factor` and `interval_version` of a prediction are those of `okawari.storage.width_factors`; null where
+its interval had the calibrated width.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ SCHEMAS: dict[Table, pa.Schema] = {
             "mean": _NUMBERS,
             "lower": _NUMBERS,
             "upper": _NUMBERS,
+            "width_factor": _NUMBERS,
+            "interval_version": pa.string(),
             "version": pa.string(),
             "graph_sha256": pa.string(),
             "variant": pa.string(),

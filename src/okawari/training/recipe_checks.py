@@ -22,6 +22,7 @@ from okawari.errors import InvalidInput, OkawariError
 from okawari.evaluation.candidates import calibrate
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Graph
+from okawari.models.combination import Combination
 from okawari.models.protocols import Recipe
 from okawari.models.windows import Values
 from okawari.schema.columns import NAME
@@ -52,6 +53,8 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
         recipe: the recipe.
         case: the case to check it on, read from its source; a short drawn series and drawn records, if None.
 
+    A `Combination` is made from other candidates and has no fit, so it refuses every case and breaks nothing.
+
     Raises:
         RecipeBroken: a check failed, or the recipe refuses every case.
         InvalidInput: the source of the case gives no windows to fit on.
@@ -74,7 +77,7 @@ def check_recipe(recipe: Recipe, case: Case | None = None) -> CheckedRecipe:
             continue
         signed.append(each.name)
         problems += [f"{each.name}: {problem}" for check in CHECKS for problem in check(trial)]
-    if not signed and not problems:
+    if not signed and not problems and not isinstance(recipe, Combination):
         problems.append(f"it refuses every case: {'; '.join(refused.values())}")
     if problems:
         raise RecipeBroken(f"Recipe {recipe.name!r} breaks its contract. " + "; ".join(problems) + ".")
@@ -173,16 +176,15 @@ def check_interval(trial: Trial) -> Iterator[str]:
     if answer.coverage_share != trial.case.coverage_share:
         yield f"the graph promises a coverage of {answer.coverage_share}, the case {trial.case.coverage_share}"
     for head in numbers:
-        yield from _check_bounds(trial, head, answer.lower_BH, answer.upper_BH, trial.interval.half_width_H)
+        half_BH = trial.interval.half_width_H * trial.interval.scale.measure(trial.split.holdout, trial.said_BH)
+        yield from _check_bounds(trial, head, answer.lower_BH, answer.upper_BH, half_BH)
 
 
-def _check_bounds(
-    trial: Trial, head: Head, lower_BH: Values, upper_BH: Values, half_width_H: NDArray[np.float64]
-) -> Iterator[str]:
+def _check_bounds(trial: Trial, head: Head, lower_BH: Values, upper_BH: Values, half_BH: Values) -> Iterator[str]:
     said_BH, columns = trial.said_BH.astype(np.float64), head.columns
     for what, bound_BH, r_BH in (
-        ("lower", lower_BH, said_BH - half_width_H),
-        ("upper", upper_BH, said_BH + half_width_H),
+        ("lower", lower_BH, said_BH - half_BH),
+        ("upper", upper_BH, said_BH + half_BH),
     ):
         expected_BC = _lead_back(trial, r_BH)[:, columns]
         yield from _compare(

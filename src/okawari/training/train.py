@@ -1,4 +1,4 @@
-"""Train: decide whether to train, fit the candidates, quantize the best, run the gate, and package a promoted version.
+"""Train: decide whether to train, fit the candidates, refit and quantize the best, run the gate, package the promoted.
 
 The readings are read once; later steps get windows and graphs from memory. The order of effects is register, record,
 alias, deploy. If a process dies in between, `reconcile` detects it and resumes.
@@ -13,16 +13,19 @@ from typing import Any
 
 from okawari import events
 from okawari.case import Case
-from okawari.dataset.splits import split_windows
+from okawari.dataset.folds import Folds, plan_folds
 from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
-from okawari.evaluation.leaderboard import build_cards, build_leaderboard
+from okawari.evaluation.contest import Contest, choose_winner
+from okawari.evaluation.evidence import describe_design
+from okawari.evaluation.leaderboard import build_leaderboard
+from okawari.evaluation.refit import Refit
 from okawari.loop.facts import gather_retrain_facts
 from okawari.loop.requests import is_open
+from okawari.models.combination import list_fitted
 from okawari.models.protocols import Recipe
 from okawari.policy.decision import Action, Cause, Decision, Kind
-from okawari.policy.promotion import choose_challenger
 from okawari.policy.retraining import decide_retrain
 from okawari.registry import runs
 from okawari.registry.client import name_outage
@@ -30,11 +33,13 @@ from okawari.settings import load_settings
 from okawari.storage import decision_log, snapshots
 from okawari.storage.contracts import check_case, know_case
 from okawari.training.champion import finish_move, settle_alias
-from okawari.training.fitting import Training, fit_candidate
+from okawari.training.combining import combine_candidates
+from okawari.training.evidence_file import gather_evidence, record_evidence
+from okawari.training.fitting import Training, fit_candidate, refit_winner
 from okawari.training.gate import Judged, judge_challenger
 from okawari.training.host import Host
 from okawari.training.package import Packaging, package_version
-from okawari.training.quantize import Quantizing, quantize_graph
+from okawari.training.quantize import JUDGED_GRAPH, Quantizing, quantize_graph
 
 _REASON_LIMIT = 500
 """Longest error message that is recorded, in characters."""
@@ -116,25 +121,30 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
     runs.close_abandoned(request.case)
     readings = snapshots.load_readings(request.case, snapshot.version)
     case = know_case(request.case, readings)
-    split = split_windows(cut_windows(readings, case), case)
+    folds = plan_folds(cut_windows(readings, case), case)
     tags = {"okawari.cause": request.cause, "okawari.decision_id": retrain_id}
     with runs.record_training(case, snapshot, readings, tags) as run_id:
         host.show_link(case, "training", runs.page_url(run_id), f"Training on snapshot {snapshot.version}")
         recent = readings.tail(case.history).reset_index(drop=True)
-        yield Training(case, snapshot, split, recent, run_id, retrain_id)
+        yield Training(case, snapshot, folds, recent, readings[case.time], run_id, retrain_id)
 
 
 def _compare_candidates(training: Training, host: Host) -> Judged:
     case, run_id = training.case, training.run_id
     recipes = choose_candidates(case, load_settings().candidate_names)
-    contenders = [_fit(training, recipe, host) for recipe in recipes]
+    contenders = [_fit(training, recipe, host) for recipe in list_fitted(recipes)]
+    contenders += combine_candidates(training, recipes, contenders, host)
     _publish_leaderboard(training, contenders, host)
-    challenger = _choose(contenders, case, host)
-    runs.record_file(run_id, challenger.graph, "variants/fp32.onnx")
-    quantizing = Quantizing(case, challenger.graph, training.split.holdout, run_id, training.retrain_id)
-    chosen = host.run_step(f"quantize {challenger.recipe.name}", quantize_graph, quantizing, host)
+    record_evidence(run_id, gather_evidence(contenders, training.folds.judged.at_B))
+    contest = _choose(contenders, training.folds, case, host)
+    refit = _refit(training, contest.challenger, host)
+    runs.record_file(run_id, refit.graph, "variants/fp32.onnx")
+    runs.record_file(run_id, contest.challenger.graph, JUDGED_GRAPH)
+    windows, judged_graph = training.folds.parts[-1].judged, contest.challenger.graph
+    quantizing = Quantizing(case, refit.graph, judged_graph, windows, run_id, training.retrain_id)
+    chosen = host.run_step(f"quantize {contest.challenger.recipe.name}", quantize_graph, quantizing, host)
     settle_alias(case, host)  # so that the gate compares with the version that a person has set by hand
-    return judge_challenger(training, challenger.recipe.name, contenders[0].card, chosen)
+    return judge_challenger(training, contest, chosen)
 
 
 def _fit(training: Training, recipe: Recipe, host: Host) -> Contender:
@@ -144,11 +154,25 @@ def _fit(training: Training, recipe: Recipe, host: Host) -> Contender:
     return contender
 
 
+def _refit(training: Training, winner: Contender, host: Host) -> Refit:
+    refit = host.run_step(f"refit {winner.recipe.name}", refit_winner, training, winner, host)
+    name, what = training.case.name, winner.recipe.name
+    if refit.fault is not None:
+        host.log(
+            f"{name}: {what}, fitted on everything, must not serve, because {refit.fault}; that of the last origin does"
+        )
+    else:
+        host.log(f"{name}: {what} is fitted on all {refit.n_taught} windows after {refit.fit_s:.1f} s")
+    return refit
+
+
 def _publish_leaderboard(training: Training, contenders: Sequence[Contender], host: Host) -> None:
-    rows = build_leaderboard(contenders)
+    folds = training.folds
+    rows = build_leaderboard(contenders, describe_design(folds))
     runs.record_table(training.run_id, rows, "leaderboard.json")
     best, floor = rows[0], contenders[0].recipe.name
-    caption = f"{training.case.gate.holdout} held-out windows; skill is measured against {floor}"
+    fits = f"{folds.n_fits} fit" + "s" * (folds.n_fits > 1)
+    caption = f"{len(folds.judged)} windows judged by {fits} of each; skill is measured against {floor}"
     host.show_table(training.case, "leaderboard", rows, caption)
     runs.record_metrics(
         training.run_id,
@@ -156,13 +180,12 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
     )
 
 
-def _choose(contenders: Sequence[Contender], case: Case, host: Host) -> Contender:
-    baseline, *others = build_cards(contenders)
-    for card in others:
+def _choose(contenders: Sequence[Contender], folds: Folds, case: Case, host: Host) -> Contest:
+    contest = choose_winner(contenders, case.gate, describe_design(folds))
+    for card in contest.cards[1:]:
         if card.interval_fault is not None:
             host.log(f"{case.name}: {card.candidate} cannot be promoted, because it {card.interval_fault}")
-    chosen = choose_challenger(baseline, others, case.gate)
-    return next(contender for contender in contenders if contender.recipe.name == chosen.candidate)
+    return contest
 
 
 def _conclude(training: Training, judged: Judged, host: Host) -> dict[str, Any]:
