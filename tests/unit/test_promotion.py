@@ -200,21 +200,23 @@ WORSE = _shown(-0.2, 1.0, low_share=-0.3, high_share=-0.1)
 @pytest.mark.parametrize(
     ("n_new", "fresh", "action", "told"),
     [
-        (0, None, "keep", "theta serves already, and there are no rows that it has not learned from"),
-        (1, None, "promote", "theta serves already; fitted again, it has learned from 1 new row"),
-        (30, _shown(-0.02, 0.8), "promote", "learned from 30 new rows and is not worse: horizon loss 1.02 of the"),
+        (0, None, "keep", "theta serves already, and there are no rows that it has not learned"),
+        (1, None, "promote", "theta is still the best candidate; fitted again, it has learned 1 more row"),
+        (30, _shown(-0.02, 0.8), "promote", "learned 30 more rows, and it is not worse: horizon loss 1.02 of the"),
         (30, WORSE, "keep", "theta, fitted again, is worse than the champion's own answers: horizon loss 1.2 of the"),
     ],
 )
 def test_a_refresh_needs_new_rows_and_nothing_against_it(
     n_new: int, fresh: Comparison | None, action: str, told: str
 ) -> None:
-    decision = decide_refresh(_card(), n_new, GATE, fresh)
+    decision = decide_refresh(_card(), CHAMPION, n_new, GATE, fresh=fresh)
     assert decision.action == action and told in decision.reason
 
 
-def test_a_refresh_with_an_interval_fault_is_not_promoted() -> None:
-    assert decide_refresh(_card(interval_fault="has no width"), 30, GATE).action == "keep"
+def test_a_refresh_with_an_interval_fault_or_the_same_answers_is_not_promoted() -> None:
+    assert decide_refresh(_card(interval_fault="has no width"), CHAMPION, 30, GATE).action == "keep"
+    same = decide_refresh(_card(), CHAMPION, 30, GATE, differs=False)
+    assert same.action == "keep" and same.reason.endswith("it gives the same answers")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_a_refresh_with_an_interval_fault_is_not_promoted() -> None:
     [
         decide_promotion(_card(), None, FLOOR, GATE),
         decide_promotion(_card(), CHAMPION, FLOOR, GATE, _shown(0.1), intervals=_shown(0.1)),
-        decide_refresh(_card(), 3, GATE, WORSE),
+        decide_refresh(_card(), CHAMPION, 3, GATE, fresh=WORSE),
     ],
 )
 def test_the_numbers_of_a_decision_can_be_written_down(decision: Any) -> None:

@@ -20,7 +20,7 @@ reference, V statistics (C candidates times one or two losses).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,10 @@ class Origins:
         """Standard errors of the mean differences."""
         return measure_series_errors(differences_VB, self.overlap)
 
+    def take_part(self) -> Origins:
+        """The design of some of these origins, in the same order."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Records:
@@ -65,6 +69,10 @@ class Records:
     def measure_errors(self, differences_VB: Array) -> Errors:
         """Standard errors of the mean differences."""
         return measure_record_errors(differences_VB, self.fold_B)
+
+    def take_part(self) -> Records:
+        """The design of some of these records."""
+        return replace(self, fold_B=None)
 
 
 Design = Origins | Records

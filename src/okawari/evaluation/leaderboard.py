@@ -36,8 +36,8 @@ def build_leaderboard(contenders: Sequence[Contender], design: Design | None = N
 
     Candidates are ranked by `relative_loss`, the loss of the whole horizon in units of the baseline's. For forecasts,
     columns without a step belong to the first step ahead, the others to the last. With several heads, column names
-    start with the name of the head. Errors are in the unit of the target; `p_value` is from `build_cards`. Where there
-    is a combination, the column `members` has its weights.
+    start with the name of the head. Errors are in the unit of the target; `p_value` is from `build_cards`.
+    Where there is a combination, the column `members` has its weights.
     """
     floor, cards = contenders[0].scores, build_cards(contenders, design)
     rows = [

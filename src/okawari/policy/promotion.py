@@ -119,40 +119,43 @@ def decide_promotion(
 
 
 def decide_refresh(
-    challenger: Card, n_new: int, gate: Gate, fresh: Comparison | None = None, *, differs: bool = True
+    challenger: Card, champion: Card, n_new: int, gate: Gate, *, differs: bool = True, fresh: Comparison | None = None
 ) -> Decision:
-    """Promote the champion's recipe, fitted again, if it has learned from new rows and nothing speaks against it.
+    """Promote the champion's recipe, fitted again, if that has taught it something and nothing speaks against it.
 
-    The same recipe makes no claim to be better, so nothing is tested at `alpha` in its favour: newer rows teach, and
-    that gains a few percent on average. What the champion itself answers on rows that came after its training is
-    evidence against a refresh: `fresh` compares the recipe, fitted before those rows, with the champion's own graph on
-    them, and a recipe that is worse there with 95 % confidence is not promoted.
+    The same recipe makes no claim to be better, so nothing is tested at `alpha` in its favour: newer rows teach. What
+    the champion itself answered on rows that came after its training is evidence against a refresh: a recipe that is
+    worse there, with 95 % confidence, is not promoted.
 
     Args:
-        challenger: the refitted recipe.
-        n_new: rows that the champion has not learned from.
-        gate: the rule.
-        fresh: the recipe against the champion's graph on rows that neither has learned from; None if they are too few.
+        challenger: the recipe's scores at the origins of this training.
+        champion: the same scores, because the recipes and their settings are equal.
+        n_new: rows that the champion has not learned.
+        gate: the rules of the case.
         differs: whether the refitted graph answers otherwise than the champion's.
+        fresh: the recipe's losses against those of the champion's own graph on rows that neither had learned from; None
+            if they are too few.
     """
     name = challenger.candidate
-    facts = {"challenger": asdict(challenger), "n_new": n_new, "fresh": None if fresh is None else asdict(fresh)}
-    rows = f"{n_new} new row{'' if n_new == 1 else 's'}"
+    facts = {
+        "challenger": asdict(challenger),
+        "champion": asdict(champion),
+        "n_new": n_new,
+        "fresh": None if fresh is None else asdict(fresh),
+    }
     if challenger.interval_fault is not None:
-        return _conclude(Action.KEEP, f"{name}, fitted again, {challenger.interval_fault}", facts)
+        return _conclude(Action.KEEP, f"nothing is promoted, because {name} {challenger.interval_fault}", facts)
     if not differs:
-        reason = f"{name} serves already and, fitted again, it gives the same answers"
-        return _conclude(Action.KEEP, reason, facts)
+        return _conclude(Action.KEEP, f"{name} serves already and, fitted again, it gives the same answers", facts)
     if n_new == 0:
-        reason = f"{name} serves already, and there are no rows that it has not learned from"
-        return _conclude(Action.KEEP, reason, facts)
+        return _conclude(Action.KEEP, f"{name} serves already, and there are no rows that it has not learned", facts)
+    learned = f"{name} is still the best candidate; fitted again, it has learned {n_new} more row{'s' * (n_new > 1)}"
     if fresh is None:
-        return _conclude(Action.PROMOTE, f"{name} serves already; fitted again, it has learned from {rows}", facts)
+        return _conclude(Action.PROMOTE, learned, facts)
     shown = f"{describe_gain(fresh, _CHAMPIONS)}, over {describe_basis(fresh)}"
     if fresh.is_surely_worse and fresh.gain_share <= -gate.min_gain_share:
         return _conclude(Action.KEEP, f"{name}, fitted again, is worse than the champion's own answers: {shown}", facts)
-    reason = f"{name} serves already; fitted again, it has learned from {rows} and is not worse: {shown}"
-    return _conclude(Action.PROMOTE, reason, facts)
+    return _conclude(Action.PROMOTE, f"{learned}, and it is not worse: {shown}", facts)
 
 
 def _conclude(action: str, reason: str, facts: Mapping[str, Any]) -> Decision:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,9 @@ from numpy.typing import NDArray
 from okawari.case import Case
 from okawari.case.rules import MIN_HOLDOUT
 from okawari.evaluation.candidates import Contender, ask_graph
-from okawari.evaluation.evidence import Design, Origins, Records, compare_pair, describe_design
 from okawari.evaluation.metrics import Array
 from okawari.evaluation.scores import score_answer
 from okawari.graph.inference import Answer
-from okawari.policy.comparison import Comparison
 from okawari.policy.promotion import Card
 from okawari.registry import versions
 from okawari.registry.versions import Version
@@ -33,6 +32,7 @@ from okawari.training.evidence_file import load_evidence, to_times
 from okawari.training.fitting import Training, digest_settings
 
 Places = NDArray[np.int64]
+Source = Literal["contest", "record", "answers", "none"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ class Pairs:
     challenger_BK: Array = field(repr=False)
     champion_BK: Array = field(repr=False)
     floor_BK: Array = field(repr=False)
-    design: Design
-    others: Sequence[Array] = field(default=(), repr=False)
-    """Losses of the other candidates from which the challenger was chosen: the choice is corrected for."""
+    source: Source
+    n_fits: int
+    rows: Places | None = field(default=None, repr=False)
+    """Places of these windows among the judged ones; None for all of them."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,6 @@ class Rival:
     n_new: int
     is_same: bool
     differs: bool = True
-    intervals: Pairs | None = None
-    """The interval scores of both, where both recipes are in the contest."""
-    hindrance: str = ""
-    """Why there are no pairs, as the end of a sentence."""
 
 
 def find_rival(
@@ -94,48 +91,14 @@ def find_rival(
         differs = _differ(ask_graph(serving, training.folds.judged, case), answer)
         return Rival(champion, own.card, pairs, n_new, is_same=True, differs=differs)
     if own is not None:
-        pairs, intervals = _pair_contest(contenders, challenger, own, training)
-        return Rival(champion, own.card, pairs, n_new, is_same=False, intervals=intervals)
+        pairs = Pairs(
+            challenger.scores.losses_BK, own.scores.losses_BK, contenders[0].scores.losses_BK, "contest",
+            training.folds.n_fits,
+        )  # fmt: skip
+        return Rival(champion, own.card, pairs, n_new, is_same=False)
     pairs = _pair_recorded(champion, contenders[0], challenger, training)
     pairs = pairs or _pair_answers(answer, fresh, contenders[0], challenger, training)
-    hindrance = (
-        "its recipe or its settings have left the case, its training has recorded no losses at these origins, and "
-        f"there are fewer than {MIN_HOLDOUT} newer windows"
-    )
-    return Rival(champion, _describe(champion), pairs, n_new, is_same=False, hindrance=hindrance)
-
-
-def compare_rivals(pairs: Pairs, loss_name: str) -> Comparison:
-    """The paired comparison of challenger and champion, in units of the baseline."""
-    return compare_pair(
-        pairs.challenger_BK,
-        pairs.champion_BK,
-        pairs.floor_BK,
-        pairs.design,
-        loss_name=loss_name,
-        rivals=pairs.others,
-    )
-
-
-def _pair_contest(
-    contenders: Sequence[Contender], challenger: Contender, own: Contender, training: Training
-) -> tuple[Pairs, Pairs | None]:
-    """Losses and interval scores of two recipes of one contest, fitted at the same origins."""
-    floor, design = contenders[0].scores, describe_design(training.folds)
-    others = [each.scores.losses_BK for each in contenders if each is not challenger and each is not own]
-    pairs = Pairs(challenger.scores.losses_BK, own.scores.losses_BK, floor.losses_BK, design, others)
-    ours, theirs, base = (each.scores.interval_losses_BK for each in (challenger, own, contenders[0]))
-    if ours is None or theirs is None or base is None:
-        return pairs, None
-    return pairs, Pairs(ours, theirs, base, _keep_order(training))
-
-
-def _keep_order(training: Training) -> Design:
-    """The design of some of the judged windows, in their order; folds of records are not told apart."""
-    fits = training.folds.n_fits
-    if training.folds.is_dealt:
-        return Records(n_fits=fits)
-    return Origins(overlap=max(0, training.folds.gap - 1), n_fits=fits)
+    return Rival(champion, _describe(champion), pairs, n_new, is_same=False)
 
 
 def _find_contender(champion: Version, contenders: Sequence[Contender], case: Case) -> Contender | None:
@@ -176,7 +139,7 @@ def _pair_answers(
     fresh = Answer(answer.mean_BH[rows])
     champion_BK = score_answer(fresh, training.folds.judged.pick(rows), training.case).losses_BK
     challenger_BK, floor_BK = (each.scores.losses_BK[rows] for each in (challenger, floor))
-    return Pairs(challenger_BK, champion_BK, floor_BK, _keep_order(training))
+    return Pairs(challenger_BK, champion_BK, floor_BK, "answers", training.folds.n_fits, rows)
 
 
 def _pair_recorded(champion: Version, floor: Contender, challenger: Contender, training: Training) -> Pairs | None:
@@ -188,7 +151,7 @@ def _pair_recorded(champion: Version, floor: Contender, challenger: Contender, t
     floor_BK = floor.scores.losses_BK[rows]
     if len(rows) < MIN_HOLDOUT or champion_BK.shape != floor_BK.shape:
         return None
-    return Pairs(challenger.scores.losses_BK[rows], champion_BK, floor_BK, _keep_order(training))
+    return Pairs(challenger.scores.losses_BK[rows], champion_BK, floor_BK, "record", training.folds.n_fits, rows)
 
 
 def _describe(champion: Version) -> Card:

@@ -13,7 +13,7 @@ from typing import Any
 
 from okawari import events
 from okawari.case import Case
-from okawari.dataset.folds import plan_folds
+from okawari.dataset.folds import Folds, plan_folds
 from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
@@ -136,7 +136,7 @@ def _compare_candidates(training: Training, host: Host) -> Judged:
     contenders += combine_candidates(training, recipes, contenders, host)
     _publish_leaderboard(training, contenders, host)
     record_evidence(run_id, gather_evidence(contenders, training.folds.judged.at_B))
-    contest = _choose(training, contenders, host)
+    contest = _choose(contenders, training.folds, case, host)
     refit = _refit(training, contest.challenger, host)
     runs.record_file(run_id, refit.graph, "variants/fp32.onnx")
     runs.record_file(run_id, contest.challenger.graph, JUDGED_GRAPH)
@@ -180,9 +180,8 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
     )
 
 
-def _choose(training: Training, contenders: Sequence[Contender], host: Host) -> Contest:
-    case = training.case
-    contest = choose_winner(contenders, case.gate, describe_design(training.folds))
+def _choose(contenders: Sequence[Contender], folds: Folds, case: Case, host: Host) -> Contest:
+    contest = choose_winner(contenders, case.gate, describe_design(folds))
     for card in contest.cards[1:]:
         if card.interval_fault is not None:
             host.log(f"{case.name}: {card.candidate} cannot be promoted, because it {card.interval_fault}")
