@@ -40,9 +40,8 @@ def measure_logarithm(records: pd.DataFrame, case: Case) -> float:
     sample = records.sample(min(len(records), _MAX_ROWS), random_state=0)
     sample = sample.assign(**{case.time: pd.date_range("2000-01-01", periods=len(sample), freq="s")})
     gate = Gate(holdout=MIN_HOLDOUT, calibration=MIN_CALIBRATION, origins=_FOLDS)
-    assert isinstance(case.task, Regress)
-    tried = [replace(case, task=replace(case.task, learns=learns), gate=gate) for learns in ("logarithm", "level")]
-    logarithm, level = (_measure_error(sample, each) for each in tried)
+    tasks = Regress(target=case.target, learns="logarithm"), Regress(target=case.target)
+    logarithm, level = (_measure_error(sample, replace(case, task=task, gate=gate)) for task in tasks)
     return logarithm / level if level else np.inf
 
 

@@ -211,7 +211,7 @@ def _list_candidates(n: int, *, labelled: bool) -> tuple[Recipe, ...]:
 
 def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple[Case, str]:
     """The case, which learns levels where logarithms are worse, and what was found; empty for other targets."""
-    if not isinstance(sketch.task, Regress) or sketch.task.learns != "logarithm":
+    if not target.is_skewed:
         return sketch, ""
     skewed = "All are above 0 and skewed: the 90% quantile is much farther from the median than the 10% quantile."
     ratio = measure_logarithm(records, sketch)
@@ -220,8 +220,7 @@ def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple
             f"{skewed} So models learn the logarithm, and intervals widen with the level. In a trial on the table, the "
             f"error was {ratio:.2f} times that of models of the level."
         )
-    sketch = replace(sketch, task=replace(sketch.task, learns="level"))
-    return sketch, (
+    return replace(sketch, task=Regress(target=sketch.target)), (
         f"{skewed} Models learn the level all the same: in a trial on the table, those of the logarithm had "
         f"{ratio:.2f} times the error."
     )
