@@ -79,7 +79,7 @@ def guess_records(
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
-    sketch, why_scale = _choose_scale(checked.good, sketch, profiled.target)
+    sketch, why_scale = _choose_scale(checked.good, sketch)
     case = _plan(sketch, n, labelled=labelled)
     n_judged = n if time is None else count_newest(case)
     return Guess(
@@ -209,9 +209,9 @@ def _list_candidates(n: int, *, labelled: bool) -> tuple[Recipe, ...]:
     return list_labellers(n) if labelled else list_regressors(n)
 
 
-def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple[Case, str]:
+def _choose_scale(records: pd.DataFrame, sketch: Case) -> tuple[Case, str]:
     """The case, which learns levels where logarithms are worse, and what was found; empty for other targets."""
-    if not target.is_skewed:
+    if not sketch.task.transform.needs_positive:
         return sketch, ""
     skewed = "All are above 0 and skewed: the 90% quantile is much farther from the median than the 10% quantile."
     ratio = measure_logarithm(records, sketch)
