@@ -20,6 +20,7 @@ SMALLEST = {
     "combination_rules": "--seeds 1 --kinds walk labels",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
+    "intervals": "--storm --drawn --seeds 1",
     "reading": "--mb 0.2",
     "records": "--parts blobs --seeds 2",
     "models": "--only nile iris --candidates sarima_011_0000 linear_1 --peers 'seasonal naive' 'linear CV' "
