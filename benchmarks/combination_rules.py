@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from okawari.evaluation.combination import Judged, choose_weights, predict_out_of_sample, select_greedily
+from okawari.evaluation.combination import Judged, choose_weights, is_preferred, predict_out_of_sample, select_greedily
 from okawari.models.combination import mix_predictions
 from okawari.schema.heads import Head, LabelHead, NumberHead
 
@@ -81,6 +81,8 @@ RULES: dict[str, Rule] = {
     **{f"as served, of {most}": partial(weigh_as_served, most=most) for most in (2, 3, 4)},
 }
 SERVED = 3
+CHOICES = ("if its loss is lowest", "if preferred")
+"""When the combination serves instead of the best candidate."""
 
 # --- drawn contests ------------------------------------------------------------------------------------------------
 
@@ -253,11 +255,16 @@ def draw_contests(kinds: Sequence[str], seeds: int) -> Iterator[Contest]:
 
 
 def plan_blocks(contest: Contest) -> list[tuple[Places, Places]]:
-    """Each fold of records with all others; eight stretches of a series with the rows before each."""
+    """As `okawari.evaluation.combination.plan_blocks`."""
     rows_J = np.arange(len(contest.block_J))
     if contest.kind in RECORDS:
         return [(rows_J[contest.block_J == each], rows_J[contest.block_J != each]) for each in range(BLOCKS)]
-    return [(rows, rows_J[: max(0, rows[0] - HORIZON + 1)]) for rows in np.array_split(rows_J, 8)]
+    stretches = np.array_split(rows_J, 8)
+    before = [rows_J[: max(0, rows[0] - HORIZON + 1)] for rows in stretches]
+    after = [rows_J[rows[-1] + HORIZON :] for rows in stretches]
+    return [
+        (rows, known if len(known) >= 10 else rest) for rows, known, rest in zip(stretches, before, after, strict=True)
+    ]
 
 
 def mix(judged: Judged, weight_M: Array) -> Array:
@@ -265,23 +272,35 @@ def mix(judged: Judged, weight_M: Array) -> Array:
     return mix_predictions(judged.said_MJH[used], tuple(weight_M[used]), judged.heads)
 
 
+def choose(contest: Contest) -> tuple[float, bool, bool]:
+    """The combination's honest loss on the judged rows, and whether it is chosen: as the lowest loss, as preferred."""
+    judged, blocks = contest.judged, plan_blocks(contest)
+    mixed_JH = predict_out_of_sample(judged, blocks, SERVED)
+    own = judged.measure(mixed_JH)
+    return own, bool(own < rank(judged)[1].min()), is_preferred(judged, mixed_JH, blocks)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Rules for the weights of a combination.")
     parser.add_argument("--seeds", type=int, default=60, help="contests of each kind (%(default)s)")
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS, help="kinds of data")
     given = parser.parse_args(arguments)
-    logs: dict[tuple[str, str], list[float]] = {(name, kind): [] for name in RULES for kind in given.kinds}
+    names = (*RULES, *CHOICES)
+    logs: dict[tuple[str, str], list[float]] = {(name, kind): [] for name in names for kind in given.kinds}
     fixed, honest = [], []
     for contest in draw_contests(given.kinds, given.seeds):
         for name, rule in RULES.items():
             loss = contest.later.measure(mix(contest.later, rule(contest.judged)))
             logs[name, contest.kind].append(np.log(loss))
         fixed.append(np.mean(np.log(rank(contest.judged)[1]) - np.log(rank(contest.later)[1])))
-        own = contest.judged.measure(predict_out_of_sample(contest.judged, plan_blocks(contest), SERVED))
-        honest.append(np.log(own) - logs[f"as served, of {SERVED}", contest.kind][-1])
+        both = [logs[name, contest.kind][-1] for name in ("the best", f"as served, of {SERVED}")]
+        own, *is_chosen = choose(contest)
+        for name, is_combined in zip(CHOICES, is_chosen, strict=True):
+            logs[name, contest.kind].append(both[is_combined])
+        honest.append(np.log(own) - both[1])
     best = np.mean([logs["the best", kind] for kind in given.kinds])
     print(f"{'rule':24s}", *[f"{kind[:9]:>9s}" for kind in given.kinds], f"{'/ the best':>11s}")
-    for name in RULES:
+    for name in names:
         means = [np.exp(np.mean(logs[name, kind])) for kind in given.kinds]
         ratio = np.exp(np.mean([logs[name, kind] for kind in given.kinds]) - best)
         print(f"{name:24s}", *[f"{mean:9.3f}" for mean in means], f"{ratio:11.3f}")

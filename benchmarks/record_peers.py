@@ -100,7 +100,8 @@ def _build_linear(labelled: bool) -> Any:
     from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 
     if labelled:
-        return _encode_before(LogisticRegressionCV(Cs=10, cv=5, scoring="neg_log_loss", max_iter=2000))
+        settings = {"l1_ratios": (0,), "use_legacy_attributes": False}  # the defaults to come; both warn if unset
+        return _encode_before(LogisticRegressionCV(Cs=10, cv=5, scoring="neg_log_loss", max_iter=2000, **settings))
     return _encode_before(RidgeCV(np.logspace(-3, 4, 29)))
 
 

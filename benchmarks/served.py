@@ -9,7 +9,6 @@ Shapes: B questions of the later part, H columns of an answer.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,17 +27,15 @@ from okawari.data.files import TableFile
 from okawari.data.tabular import read_table
 from okawari.data.validation import check_readings, judge_rows
 from okawari.dataset.arrays import to_array
-from okawari.dataset.folds import Folds, plan_folds
+from okawari.dataset.folds import plan_folds
 from okawari.dataset.steps import lay_out_steps
 from okawari.dataset.windows import cut_windows, read_times
-from okawari.evaluation.backtest import backtest
 from okawari.evaluation.candidates import Contender, choose_candidates
-from okawari.evaluation.leaderboard import build_cards
-from okawari.evaluation.refit import refit_contender
+from okawari.evaluation.contest import Contest, hold_contest
+from okawari.evaluation.refit import Refit, refit_contender
 from okawari.graph.inference import Answer, Graph
 from okawari.models.fit_context import no_progress
 from okawari.models.windows import Values
-from okawari.policy.promotion import choose_challenger
 from okawari.scaffold.guess import Guess, Wish
 from okawari.scaffold.infer import guess_case
 
@@ -69,7 +66,16 @@ def serve_table(table: PublicTable, names: Sequence[str] = ()) -> dict[str, Any]
         questions = _ask_records(case, table) if table.time is None else _ask_series(case, table, Path(folder))
     case = replace(case, candidates=choose_candidates(case, names))
     folds = plan_folds(cut_windows(lay_out_steps(readings, case), case), case)
-    return _report(case, guess, len(readings), questions, *_hold_contest(case, folds))
+    contest = hold_contest(case, folds)
+    refit = refit_contender(contest.challenger, case, folds, no_progress)
+    facts = {"n_readings": len(readings), "history": case.history, "horizon": case.task.width, "plan": guess.plan}
+    return {
+        "case": facts,
+        "left_out": dict(guess.left_out),
+        "labels": list(case.target.labels),
+        **_ask(refit.graph, questions),
+        **_describe_contest(contest, refit, questions),
+    }
 
 
 def guess_table(table: PublicTable, folder: Path) -> Guess:
@@ -126,44 +132,40 @@ def _ask_series(case: Case, table: PublicTable, folder: Path) -> Questions:
     return Questions(x_BTF, ahead_NH[places + 1], np.searchsorted(all_times, times_N[places]) + 1 - n_known)
 
 
-def _hold_contest(case: Case, folds: Folds) -> tuple[Contender, list[Contender], bytes, dict[str, float]]:
-    """The winner, all contenders, the refitted graph, and the seconds of the fits."""
-    contenders = [backtest(recipe, case, folds, no_progress) for recipe in case.candidates]
-    baseline, *others = build_cards(contenders)
-    chosen = choose_challenger(baseline, others, case.gate)
-    winner = next(each for each in contenders if each.recipe.name == chosen.candidate)
-    started = time.perf_counter()
-    refit = refit_contender(winner, case, folds, no_progress)
-    seconds = {"contest_s": sum(each.fit_s for each in contenders), "refit_s": time.perf_counter() - started}
-    return winner, contenders, refit.graph, seconds
-
-
-def _report(
-    case: Case, guess: Guess, n_known: int, questions: Questions, winner: Contender, contenders: Sequence[Contender],
-    graph: bytes, seconds: dict[str, float],
-) -> dict[str, Any]:  # fmt: skip
+def _ask(graph: bytes, questions: Questions) -> dict[str, Any]:
     answer = Graph.load(graph).answer(questions.x_BTF)
-    board = [_describe(each, questions) for each in contenders]
     return {
-        "candidate": winner.recipe.name,
-        "case": {"n_readings": n_known, "history": case.history, "horizon": case.task.width, "plan": guess.plan},
-        "left_out": dict(guess.left_out),
-        "labels": list(case.target.labels),
         "rows": questions.row_B.tolist(),
         "mean": answer.mean_BH.tolist(),
         "coverage": _cover(answer, questions.true_BH),
-        "fit_s": round(sum(seconds.values()), 2),
-        **{name: round(value, 2) for name, value in seconds.items()},
-        "board": board,
     }
 
 
-def _describe(contender: Contender, questions: Questions) -> dict[str, Any]:
-    """A row of the leaderboard, with the candidate's answers to the later part before any refit."""
+def _describe_contest(contest: Contest, refit: Refit, questions: Questions) -> dict[str, Any]:
+    """What serves and why, and the seconds of the fits."""
+    contest_s = sum(each.fit_s for each in contest.contenders)
+    return {
+        "candidate": contest.challenger.recipe.name,
+        "fault": refit.fault,
+        "fit_s": round(contest_s + refit.fit_s, 2),
+        "contest_s": round(contest_s, 2),
+        "refit_s": round(refit.fit_s, 2),
+        "board": [_describe(each, contest.contenders[0], questions) for each in contest.contenders],
+    }
+
+
+def _describe(contender: Contender, floor: Contender, questions: Questions) -> dict[str, Any]:
+    """A row of the leaderboard, with the candidate's answers to the later part before any refit.
+
+    `ratio` is the contest's loss in units of the baseline's: of squared errors, the mean of all steps ahead.
+    """
     mean_BH = Graph.load(contender.graph).answer(questions.x_BTF).mean_BH
+    ratio_K = contender.scores.losses_BK.mean(axis=0) / floor.scores.losses_BK.mean(axis=0)
     return {
         "candidate": contender.recipe.name,
+        "ratio": float(ratio_K.mean()),
         "loss": contender.scores.loss,
+        "members": {each.contender.recipe.name: round(each.weight, 3) for each in contender.members},
         "fit_s": round(contender.fit_s, 2),
         "fault": contender.interval_fault,
         "mean": mean_BH.tolist(),

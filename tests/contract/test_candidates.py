@@ -21,7 +21,9 @@ from okawari.dataset.splits import Split
 from okawari.dataset.windows import cut_windows, last_window
 from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
+from okawari.models.auto_arima import AutoArima
 from okawari.models.boosting import Boosting
+from okawari.models.croston import Croston
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
 from okawari.models.ets import Ets
@@ -39,6 +41,7 @@ from okawari.models.sarima import Sarima
 from okawari.models.search.search import Search
 from okawari.models.search.space import Range
 from okawari.models.seasonal_naive import SeasonalNaive
+from okawari.models.theta import Theta
 from okawari.models.windows import WindowSet
 from okawari.training.recipe_checks import CHECKS, Check, find_plain_problems
 from okawari.training.recipe_trial import Trial, fit_trial, split_source
@@ -58,6 +61,11 @@ CANDIDATES: tuple[Recipe, ...] = (
     Ets(),
     Ets(season=5),
     Ets(season=60),
+    Croston(),
+    Theta(),
+    Theta(season=5),
+    AutoArima(),
+    AutoArima(season=5),
     AN_LSTM,
     Lstm(hidden=40, layers=1, fc=8, epochs=1, dropout=0.0),
     RandomForest(n_trees=20, lags=8),
@@ -79,6 +87,9 @@ COUNTERS: tuple[Recipe, ...] = (
     Sarima(seasonal_order=(1, 0, 0, 7)),
     Ets(season=7),
     Ets(season=30),
+    Croston(),
+    Theta(season=7),
+    AutoArima(season=7),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),
     Linear(),
     Linear(penalty=1.0),

@@ -13,18 +13,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 SMALLEST = {
+    "gate": "--parts levels equals power --series 1 --contests 3",
     "serving": "--rounds 1 --clients 1 --requests 3",
     "hostile": "--slices 1 --kinds 'deep nesting'",
     "batch": "--rounds 1 --share 0.02",
     "false_alarms": "--seeds 2 --series iid",
     "combination_rules": "--seeds 1 --kinds walk labels",
+    "readme_tables": "cpi --candidates constant",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
     "intervals": "--storm --drawn --seeds 1",
     "reading": "--mb 0.2",
+    "train_flow": "--cases blobs",
     "records": "--parts blobs --seeds 2",
     "models": "--only nile iris --candidates sarima_011_0000 linear_1 --peers 'seasonal naive' 'linear CV' "
-    "--folder {home}",
+    "--folder {home} --boards",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
 }
 
@@ -38,6 +41,7 @@ PARTS = {
     "record_peers",
     "series_peers",
     "served",
+    "simulated_contests",
     "table_catalog",
 }
 """Modules that benchmarks share."""

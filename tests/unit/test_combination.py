@@ -9,7 +9,7 @@ import pytest
 
 from okawari.case import Case
 from okawari.errors import InvalidInput
-from okawari.evaluation.combination import Judged, choose_weights, predict_out_of_sample
+from okawari.evaluation.combination import Judged, choose_weights, is_preferred, predict_out_of_sample
 from okawari.models.combination import Combination, CombinedModel, mix_predictions
 from okawari.models.constant import Constant
 from okawari.models.cores import CombinedCore, ConstantCore
@@ -91,11 +91,19 @@ def test_a_block_is_predicted_without_its_own_truth() -> None:
     assert not np.array_equal(again_JH[N // 2 :], said_JH[N // 2 :])
 
 
-def test_a_block_with_nothing_before_it_gets_the_median() -> None:
+def test_a_block_without_other_windows_gets_the_median() -> None:
     judged = _draw((1.0, 1.0, 50.0))
     first, rest = np.arange(100), np.arange(100, N)
     said_JH = predict_out_of_sample(judged, [(first, first[:0]), (rest, first)], most=3)
     np.testing.assert_allclose(said_JH[first], np.median(judged.said_MJH[:, first], axis=0))
+
+
+def test_it_is_preferred_unless_picking_the_best_is_clearly_better() -> None:
+    judged, blocks = _draw((1.0, 1.02, 1.04)), _halve()
+    good_JH = predict_out_of_sample(judged, blocks, most=3)
+    assert is_preferred(judged, good_JH, blocks)
+    assert is_preferred(judged, judged.said_MJH[1], blocks)
+    assert not is_preferred(judged, judged.true_JH + 1.2 * (judged.said_MJH[0] - judged.true_JH), blocks)
 
 
 def test_the_mean_of_different_errors_is_better_than_the_best() -> None:

@@ -17,6 +17,7 @@ from okawari.evaluation.backtest import backtest
 from okawari.evaluation.candidates import Contender
 from okawari.evaluation.combination import plan_blocks
 from okawari.evaluation.combined_contender import combine_contenders, join_models
+from okawari.evaluation.contest import choose_winner
 from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.evaluation.refit import refit_contender
 from okawari.graph.inference import Graph
@@ -106,8 +107,22 @@ def test_the_windows_that_weigh_a_stretch_of_a_series_were_known_before_it(conte
     case, folds, _, _ = contest
     for rows, taught in plan_blocks(folds):
         assert not set(rows) & set(taught)
-        if case.horizon and len(taught):
+        if case.horizon and rows.min() >= 10 + case.horizon:
             assert taught.max() + case.horizon <= rows.min()
+        elif case.horizon:
+            assert rows.max() + case.horizon <= taught.min()
+
+
+def test_a_preferred_combination_is_the_challenger_before_a_single_candidate_that_looks_better(
+    contest: Contest,
+) -> None:
+    case, _, contenders, combined = contest
+    best = min(contenders[1:], key=lambda each: each.scores.losses_BK.mean())
+    worse = replace(combined, scores=replace(best.scores, loss=1.01 * best.scores.loss), is_preferred=True)
+    assert choose_winner([*contenders, worse], case.gate).challenger is worse
+    assert choose_winner([*contenders, replace(worse, is_preferred=False)], case.gate).challenger is best
+    hopeless = replace(worse, scores=contenders[0].scores)
+    assert choose_winner([*contenders, hopeless], case.gate).challenger is best
 
 
 def test_the_leaderboard_has_its_weights(contest: Contest) -> None:

@@ -57,7 +57,8 @@ def test_rows_at_the_very_threshold_go_where_the_library_sends_them() -> None:
 def test_two_labels_are_learned_as_the_library_learns_them() -> None:
     two = replace(LABEL, task=replace(LABEL.task, target=replace(LABEL.task.target, labels=("low", "high"))))
     split, data = _read(two)
-    model = LightGbm(rounds=30, lags=1, min_leaf=4, patience=0, learning_rate=0.1).fit(data, no_progress)
+    whole = {"row_share": 1.0, "feature_share": 1.0, "leaves": 31, "lags": 1, "learning_rate": 0.1}
+    model = LightGbm(rounds=30, min_leaf=4, patience=0, **whole).fit(data, no_progress)
     plain = lightgbm.LGBMClassifier(
         n_estimators=30, min_child_samples=4, learning_rate=0.1, random_state=7, n_jobs=1, verbosity=-1
     ).fit(split.train.z_BSK[:, 0], split.train.r_BH.argmax(axis=1))

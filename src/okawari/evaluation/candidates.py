@@ -43,6 +43,9 @@ class Contender:
     """Out-of-sample predictions of the judged windows of all folds; None after a single split."""
     members: tuple[Member, ...] = field(default=(), repr=False)
     """What a combination is made from, heaviest first; empty for all others."""
+    is_preferred: bool = False
+    """Whether it serves before single candidates, if it is better than the baseline
+    (`okawari.evaluation.combination.is_preferred`)."""
 
     @property
     def card(self) -> Card:

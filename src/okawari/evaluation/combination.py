@@ -29,7 +29,9 @@ _SMALLEST_LOSS = 1e-9
 _STRETCHES = 8
 """Stretches of the judged windows of a series, each weighted by what was known before it."""
 _FEWEST_TAUGHT = 10
-"""Fewest windows that give weights; before there are as many, the median of all candidates stands in."""
+"""Fewest windows before a stretch that give its weights."""
+_CLEARLY_BETTER = 1.1
+"""A combination whose loss is more than this many times that of picking the best is not preferred."""
 Places = NDArray[np.int64]
 
 
@@ -103,8 +105,8 @@ def _mix(judged: Judged, counts_M: Array) -> Array:
 def predict_out_of_sample(judged: Judged, blocks: Sequence[tuple[Places, Places]], most: int) -> Array:
     """The combination's predictions [J, H], each block's with the weights that other windows give.
 
-    A block whose other windows are too few gets the median of all candidates, which has no weights. One whose others
-    choose a single candidate gets the best one's predictions.
+    A block whose others choose a single candidate gets that one's predictions. One without others gets the median of
+    all candidates, which needs no weights.
 
     Args:
         judged: out-of-sample predictions of the candidates.
@@ -114,15 +116,32 @@ def predict_out_of_sample(judged: Judged, blocks: Sequence[tuple[Places, Places]
     mixed_JH = np.empty_like(judged.true_JH)
     for rows, taught in blocks:
         own = judged.pick(rows)
-        mixed_JH[rows] = _mix(own, _weigh(judged.pick(taught), most)) if len(taught) >= _FEWEST_TAUGHT else _center(own)
+        mixed_JH[rows] = _mix(own, _weigh(judged.pick(taught), most)) if len(taught) else _center(own)
     return mixed_JH
+
+
+def is_preferred(judged: Judged, mixed_JH: Array, blocks: Sequence[tuple[Places, Places]]) -> bool:
+    """Whether a combination is preferred to single candidates, given its out-of-sample predictions.
+
+    The loss of the best of many candidates is flattered, because it was chosen by that very loss; the combination's is
+    not. So its rival is a rule: in each block, the candidate that was best on the others. As means of forecasts are
+    better on average, the combination is preferred unless that rule is clearly better.
+    """
+    picked_JH = np.empty_like(judged.true_JH)
+    for rows, taught in blocks:
+        picked_JH[rows] = _mix(judged.pick(rows), _pick(judged.pick(taught if len(taught) else rows)))
+    return judged.measure(mixed_JH) <= _CLEARLY_BETTER * judged.measure(picked_JH)
 
 
 def _weigh(taught: Judged, most: int) -> Array:
     weight_M = choose_weights(taught, most)
-    if weight_M.any():
-        return weight_M
-    return _mark(int(np.argmin([taught.measure(said_JH) for said_JH in taught.said_MJH])), len(weight_M))
+    return weight_M if weight_M.any() else _pick(taught)
+
+
+def _pick(taught: Judged) -> Array:
+    """All weight on the best candidate."""
+    losses = [taught.measure(said_JH) for said_JH in taught.said_MJH]
+    return _mark(int(np.argmin(losses)), len(losses))
 
 
 def _center(judged: Judged) -> Array:
@@ -138,12 +157,15 @@ def plan_blocks(folds: Folds) -> Iterator[tuple[Places, Places]]:
     """Blocks of the judged windows, each with the windows that may give its weights.
 
     Records that are dealt to folds: each fold, and all others. Anything else has an order: stretches, and the windows
-    before each whose truth was known by then.
+    before each whose truth was known by then; where these are too few, as for the first, the windows after it whose
+    truth shares nothing with its own.
     """
     rows_J = np.arange(len(folds.judged))
     if folds.is_dealt:
         for fold in folds.parts:
             yield fold.rows_J, np.setdiff1d(rows_J, fold.rows_J)
         return
+    apart = max(1, folds.gap)
     for rows in np.array_split(rows_J, min(_STRETCHES, len(rows_J))):
-        yield rows, rows_J[: max(0, rows[0] - max(0, folds.gap - 1))]
+        before = rows_J[: max(0, rows[0] + 1 - apart)]
+        yield rows, before if len(before) >= _FEWEST_TAUGHT else rows_J[rows[-1] + apart :]

@@ -15,7 +15,7 @@ from okawari.case import Case
 from okawari.dataset.folds import Folds
 from okawari.evaluation.backtest import judge_predictions
 from okawari.evaluation.candidates import Contender, Member
-from okawari.evaluation.combination import Judged, choose_weights, plan_blocks, predict_out_of_sample
+from okawari.evaluation.combination import Judged, choose_weights, is_preferred, plan_blocks, predict_out_of_sample
 from okawari.models.combination import FEWEST_MEMBERS, Combination, CombinedModel
 from okawari.models.protocols import Model
 
@@ -43,11 +43,13 @@ def combine_contenders(
     chosen = [place for place in np.argsort(-weight_M, kind="stable") if weight_M[place] > 0]
     if not chosen:
         return None
-    r_JH = predict_out_of_sample(judged, list(plan_blocks(folds)), recipe.most).astype(np.float32)
+    blocks = list(plan_blocks(folds))
+    mixed_JH = predict_out_of_sample(judged, blocks, recipe.most)
     members = tuple(Member(others[place], float(weight_M[place])) for place in chosen)
     model = join_models({each.contender.recipe.name: each.contender.model for each in members}, members, case)
     seconds = time.perf_counter() - started
-    return replace(judge_predictions(recipe, model, r_JH, case, folds, fit_s=seconds), members=members)
+    combined = judge_predictions(recipe, model, mixed_JH.astype(np.float32), case, folds, fit_s=seconds)
+    return replace(combined, members=members, is_preferred=is_preferred(judged, mixed_JH, blocks))
 
 
 def _gather(floor: Contender, others: Sequence[Contender], folds: Folds, case: Case) -> Judged:

@@ -40,23 +40,27 @@ class Boosting:
     The curvature in a leaf is at least `min_leaf` times the mean curvature of a row before the first round. For numbers
     that is `min_leaf` rows; for labels, fewer rows with uncertain predictions or more rows with certain ones.
 
+    The newest windows are read whose columns of true values are at most `most_targets` numbers; of records, the last
+    ones are a sample.
+
     Example:
         >>> Boosting(depth=2).name
         'boosting_2'
     """
 
-    rounds: int = 200
-    patience: int = 20
+    rounds: int = 1000
+    patience: int = 30
     depth: int = 3
-    learning_rate: float = 0.03
-    min_leaf: int = 20
+    learning_rate: float = 0.1
+    min_leaf: int = 5
     lags: int = 20
     row_share: float = 0.7
     feature_share: float = 0.5
+    most_targets: int = 100_000
 
     def __post_init__(self) -> None:
         require(self.patience >= 0, f"Boosting.patience is {self.patience}; use 0 for no early stopping, or rounds.")
-        for field in ("rounds", "depth", "min_leaf", "lags"):
+        for field in ("rounds", "depth", "min_leaf", "lags", "most_targets"):
             if getattr(self, field) < 1:
                 raise InvalidInput(
                     f"Boosting.{field} is {getattr(self, field)}; it is a count of at least 1. Raise it."
@@ -80,6 +84,7 @@ class Boosting:
         """
         if self.patience:
             data.require_validation("Early stopping")
+        data = data.keep_newest(max(1, self.most_targets // data.train.r_BH.shape[1]))
         scale = TargetScale.measure(data.train.r_BH, data.heads)
         train = _prepare(data.train, self.lags, scale, data.bench.threads)
         validation = _prepare(data.validation, self.lags, scale, data.bench.threads) if self.patience else None

@@ -39,18 +39,18 @@ class LightGbm:
     are a sample. Source: Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, 2017.
 
     Example:
-        >>> LightGbm(leaves=15).name
-        'light_gbm_15'
+        >>> LightGbm(leaves=31).name
+        'light_gbm_31'
     """
 
     rounds: int | tuple[int, ...] = 1000
     patience: int = 50
-    leaves: int = 31
+    leaves: int = 15
     learning_rate: float = 0.05
-    min_leaf: int = 20
+    min_leaf: int = 5
     lags: int = 20
-    row_share: float = 1.0
-    feature_share: float = 1.0
+    row_share: float = 0.7
+    feature_share: float = 0.7
     most_targets: int = 400_000
 
     def __post_init__(self) -> None:

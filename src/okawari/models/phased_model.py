@@ -71,7 +71,8 @@ class PhasedModel:
 class FittedSeries:
     """A model fitted to a series `y_N` in units of `scale`, with readings in seasons of `season` steps (1: none).
 
-    `profile_S` is a season that was taken off the series, from the first step after it; None where none was.
+    `profile_S` is a season that was taken off the series, from the first step after it; None where none was. `drift` is
+    the slope of a line that was taken off.
     """
 
     model: Innovations
@@ -79,6 +80,7 @@ class FittedSeries:
     season: int
     scale: float
     profile_S: Array | None = None
+    drift: float = 0.0
 
     def meet_windows(self, length: int, horizon: int, facts: Mapping[str, float]) -> PhasedModel:
         """The model for windows of `length` readings.
@@ -91,6 +93,7 @@ class FittedSeries:
         mapped = map_window(self.model, before, length, horizon)
         steps = length + horizon
         path_N = self.model.forecast(before.state_K, self.season - 1 + steps)
+        path_N = path_N + self.drift * np.arange(len(path_N))
         if self.profile_S is not None:
             path_N = path_N + np.resize(self.profile_S, len(path_N))
         path_PN = np.lib.stride_tricks.sliding_window_view(path_N, steps)

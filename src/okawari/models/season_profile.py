@@ -5,7 +5,7 @@ Shapes: n readings of a series, S steps of a season.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from okawari.models.level_series import Array, measure_spread
 LONGEST_SEASON = 24
 """Longest season that is a part of the fitted models themselves; the libraries' smoothing takes no longer one."""
 _FEWEST_SEASONS = 2
+_SIGNIFICANT = 1.645
+"""95 % quantile of the normal distribution: 90 % on both sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +43,35 @@ def prepare_series(straight_N: Array, season: int, most_readings: int) -> Prepar
     """
     newest_N = _fill(straight_N)[-max(most_readings, 4 * season) :]
     scale = measure_spread(newest_N)
-    y_N = (newest_N - newest_N[-1]) / scale
+    y_N = (newest_N - newest_N.mean()) / scale
     if season <= 1 or len(y_N) < _FEWEST_SEASONS * season + 1:
         return PreparedSeries(y_N=y_N, season=1, scale=scale, profile_S=None)
     if season <= LONGEST_SEASON:
         return PreparedSeries(y_N=y_N, season=season, scale=scale, profile_S=None)
     return _take_season_off(y_N, season, scale)
+
+
+def take_fixed_season(series: PreparedSeries, season: int) -> PreparedSeries:
+    """The series without the mean season of a classical decomposition by moving averages; the same series where it
+    holds less than two seasons, or the autocorrelation at the season is not significant at 90 %.
+
+    The test is the one of Assimakopoulos and Nikolopoulos, The Theta Model, Int. Journal of Forecasting 16 (2000).
+    """
+    if season <= 1 or len(series.y_N) < _FEWEST_SEASONS * season or not _is_seasonal(series.y_N, season):
+        return series
+    from statsmodels.tsa.seasonal import seasonal_decompose
+
+    season_N = np.asarray(seasonal_decompose(series.y_N, period=season).seasonal, dtype=np.float64)
+    return replace(series, y_N=series.y_N - season_N, profile_S=season_N[-season:])
+
+
+def _is_seasonal(y_N: Array, season: int) -> bool:
+    off_N = y_N - y_N.mean()
+    if not off_N.any():
+        return False
+    correlations = np.array([off_N[lag:] @ off_N[:-lag] for lag in range(1, season + 1)]) / (off_N @ off_N)
+    deviation = np.sqrt((1 + 2 * np.sum(correlations[:-1] ** 2)) / len(y_N))
+    return bool(abs(correlations[-1]) > _SIGNIFICANT * deviation)
 
 
 def _take_season_off(y_N: Array, season: int, scale: float) -> PreparedSeries:
