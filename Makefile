@@ -11,7 +11,7 @@ PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up loop cases test faults test-fast check format bench bench-models lock clean
+.PHONY: help up loop cases test faults test-fast check format bench bench-models bench-gate lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: $(VENV)/dev.stamp ## Measure serving, hostile bodies, batch scoring, fals
 
 bench-models: $(VENV)/bench.stamp ## Compare what serves on public tables with models that a user might pick instead (hours)
 	@exec env OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.models $(ARGS)
+
+bench-gate: $(VENV)/bench.stamp ## Measure what the gate costs, its false promotions and its power again (an hour)
+	@exec env OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.gate $(ARGS)
 
 lock: ## Resolve all dependencies anew into requirements.lock
 	$(PYTHON) -m venv .venv.lock

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 SMALLEST = {
+    "gate": "--parts levels equals power --series 1 --contests 3",
     "serving": "--rounds 1 --clients 1 --requests 3",
     "hostile": "--slices 1 --kinds 'deep nesting'",
     "batch": "--rounds 1 --share 0.02",
@@ -25,7 +26,7 @@ SMALLEST = {
     "train_flow": "--cases blobs",
     "records": "--parts blobs --seeds 2",
     "models": "--only nile iris --candidates sarima_011_0000 linear_1 --peers 'seasonal naive' 'linear CV' "
-    "--folder {home}",
+    "--folder {home} --boards",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
 }
 
@@ -39,6 +40,7 @@ PARTS = {
     "record_peers",
     "series_peers",
     "served",
+    "simulated_contests",
     "table_catalog",
 }
 """Modules that benchmarks share."""

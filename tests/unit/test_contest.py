@@ -27,7 +27,7 @@ def contenders(small_case: Case, readings: pd.DataFrame) -> list[Contender]:
 
 
 def test_every_row_tells_both_steps_the_seconds_and_the_size(contenders: list[Contender]) -> None:
-    later, last = (f"{name}_step_3" for name in PER_STEP), ("p_value", "fit_s", "graph_bytes")
+    later, last = (f"{name}_step_3" for name in PER_STEP), ("relative_loss", "p_value", "fit_s", "graph_bytes")
     names = {"candidate", *PER_STEP, *later, *last}
     for row in build_leaderboard(contenders):
         assert set(row) == names
@@ -63,10 +63,17 @@ def test_a_row_tells_how_far_its_gain_may_be_luck(contenders: list[Contender]) -
     assert told["random_walk"] is None and told["seasonal_naive_5"] == pytest.approx(1, abs=0.05)
 
 
-def test_the_best_at_the_first_step_stands_first(contenders: list[Contender]) -> None:
+def test_the_best_over_all_steps_stands_first(contenders: list[Contender]) -> None:
     rows = build_leaderboard(contenders)
     assert rows[0]["candidate"] == "random_walk"
-    assert [row["rmse"] for row in rows] == sorted(row["rmse"] for row in rows)
+    assert [row["relative_loss"] for row in rows] == sorted(row["relative_loss"] for row in rows)
+    floor_K = contenders[0].scores.losses_BK.mean(axis=0)
+    for row, scores in (
+        (row, each.scores) for row in rows for each in contenders if each.recipe.name == row["candidate"]
+    ):
+        assert row["relative_loss"] == pytest.approx(
+            np.sqrt((scores.losses_BK.mean(axis=0) / floor_K).mean()), rel=0.05
+        )
 
 
 def test_named_candidates_train_beside_the_baseline_and_a_name_of_none_is_refused(small_case: Case) -> None:

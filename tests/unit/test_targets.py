@@ -159,7 +159,21 @@ def test_the_terminal_shows_a_table_for_each_target(
     lines = _list_tables(capsys)
     assert lines[:2] == [
         ["the", "training"],
-        ["candidate", "joint", "loss", "skill", "share", "p", "value", "fit", "s", "graph", "bytes"],
+        [
+            "candidate",
+            "joint",
+            "loss",
+            "skill",
+            "share",
+            "relative",
+            "loss",
+            "p",
+            "value",
+            "fit",
+            "s",
+            "graph",
+            "bytes",
+        ],
     ]
     headings = [place for place, line in enumerate(lines) if len(line) == 1]
     assert [lines[place][0] for place in headings] == ["trend", "acceleration", "regime"]

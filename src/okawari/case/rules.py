@@ -27,8 +27,11 @@ class Gate:
     of what a fit learns from is used for early stopping. The errors of judged windows set the intervals; coverage is
     measured on windows whose own errors did not set them.
 
-    A candidate beats the baseline with a gain of at
-    least `min_gain_share` that is significant: its p-value, Holm-adjusted over the candidates, is at most `alpha`.
+    A candidate beats the baseline with a gain of at least `min_gain_share` whose p-value, corrected for the number of
+    candidates, is at most `floor_level`. It replaces a champion where the p-value is at most `alpha`, or at equal point
+    forecasts where the interval score is lower by `min_interval_gain_share` at `alpha`. The two levels differ because
+    the errors do: serving what is better than the baseline by luck costs about half a percent of the loss, and refusing
+    what is truly better costs its whole gain (docs/decisions/0010-evidence-of-a-promotion.md).
 
     With `approval`, a challenger that passes the gate (also the first one) does not serve before a person approves it:
     it waits for `okawari approve CASE`.
@@ -40,6 +43,7 @@ class Gate:
     validation_share: float = 0.1
     min_gain_share: float = 0.01
     alpha: float = 0.05
+    floor_level: float = 0.25
     min_interval_gain_share: float = 0.05
     quantized_loss_share: float = 0.005
     quantized_saving_share: float = 0.3
@@ -63,6 +67,10 @@ class Gate:
             "where a fit takes long.",
         )
         require(0 < self.alpha < 0.5, f"Gate.alpha is {self.alpha}; use a probability between 0 and 0.5.")
+        require(
+            0 < self.floor_level < 1,
+            f"Gate.floor_level is {self.floor_level}; use a probability between 0 and 1, such as 0.25.",
+        )
         require(
             0 < self.validation_share < 0.5,
             f"Gate.validation_share is {self.validation_share}; use a share above 0 and below 0.5.",

@@ -17,6 +17,7 @@ from __future__ import annotations
 from okawari.case import Anticipate, Case, Change, Column, Drift, Gate, Growth, LogRatio, Retrain
 from okawari.data.datasets import BundledMacro
 from okawari.data.fred import Fred, FredSeries
+from okawari.models.combination import Combination
 from okawari.models.constant import Constant
 from okawari.models.forest import RandomForest
 from okawari.models.linear import Linear
@@ -78,6 +79,7 @@ CASE = Case(
         Linear(penalty=1.0),
         RandomForest(n_trees=200, min_leaf=4, lags=8),
         Lstm(hidden=32, layers=1, fc=16, epochs=200, patience=20, batch_size=16),
+        Combination(),
     ),
     # 203 quarters: 70 judge the candidates, of which 30 only set intervals. Two new quarters allow another training.
     gate=Gate(holdout=40, calibration=30, origins=3),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from okawari.storage.snapshots import Snapshot
 
 _STEPS_AHEAD = re.compile(r"_step_(\d+)$")
-_SHARED_COLUMNS = {"joint_loss", "p_value", "fit_s", "graph_bytes", "members"}
+_SHARED_COLUMNS = {"joint_loss", "relative_loss", "p_value", "fit_s", "graph_bytes", "members"}
 """Columns of a leaderboard that belong to no target, not even to one named `p`."""
 
 _VERSION_VERDICTS = ("drift", "performance")

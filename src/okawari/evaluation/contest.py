@@ -10,6 +10,7 @@ from okawari.dataset.folds import Folds
 from okawari.evaluation.backtest import Benches, backtest, bench_plainly
 from okawari.evaluation.candidates import Contender
 from okawari.evaluation.combined_contender import combine_contenders
+from okawari.evaluation.evidence import Design, describe_design
 from okawari.evaluation.leaderboard import build_cards
 from okawari.models.combination import Combination, list_fitted
 from okawari.models.fit_context import Progress, no_progress
@@ -30,13 +31,13 @@ class Contest:
         return self.contenders[self.place]
 
 
-def choose_winner(contenders: Sequence[Contender], gate: Gate) -> Contest:
+def choose_winner(contenders: Sequence[Contender], gate: Gate, design: Design | None = None) -> Contest:
     """The contest of these contenders, the baseline first; the baseline is the challenger if no other one is better.
 
     A preferred combination is the challenger if it is better than the baseline, even if a single candidate has a lower
     loss: as the lowest of several, that one is flattered.
     """
-    baseline, *others = cards = build_cards(contenders)
+    baseline, *others = cards = build_cards(contenders, design)
     preferred = [card for card, each in zip(cards, contenders, strict=True) if each.is_preferred]
     chosen = choose_challenger(baseline, preferred, gate)
     if chosen is baseline:
@@ -56,4 +57,4 @@ def hold_contest(
     for recipe in case.candidates:
         if isinstance(recipe, Combination) and (made := combine_contenders(recipe, contenders, folds, case)):
             contenders.append(made)
-    return choose_winner(contenders, case.gate)
+    return choose_winner(contenders, case.gate, describe_design(folds))

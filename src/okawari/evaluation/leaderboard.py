@@ -1,4 +1,4 @@
-"""The leaderboard: the scores of every candidate, and the significance of its gain over the baseline."""
+"""The leaderboard: the scores of every candidate, and its comparison with the baseline."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from okawari.evaluation.candidates import Contender
+from okawari.evaluation.evidence import Design, Origins, compare
 from okawari.evaluation.metrics import skill_share
 from okawari.evaluation.scores import Scores
-from okawari.evaluation.significance import adjust_holm, measure_worse_p_value
 from okawari.formats import format_share
 from okawari.policy.promotion import Card
 
@@ -18,28 +18,33 @@ _LOSS = re.compile(r"(?P<head>\w+_)??(?:rmse|log_loss|joint_loss)(?P<step>_step_
 """Matches names of losses, of a head or of a step ahead; in a row, the skill follows its loss."""
 
 
-def build_cards(contenders: Sequence[Contender]) -> list[Card]:
-    """The cards of all contenders, the baseline first. The others have the p-value of their gain over the baseline.
+def build_cards(contenders: Sequence[Contender], design: Design | None = None) -> list[Card]:
+    """The cards of all contenders, the baseline first. The others have their comparison with the baseline.
 
-    `p_value` comes from a paired test on the rows of the holdout, adjusted for the number of candidates (Holm).
+    `design` says how the judged rows came about (`describe_design`); if left out, they count as origins of a series
+    with overlapping horizons, which claims least.
     """
     floor, *others = contenders
-    floor_B = floor.scores.losses_BK.mean(axis=1)
-    worse = [measure_worse_p_value(floor_B, each.scores.losses_BK.mean(axis=1)) for each in others]
-    return [floor.card, *(replace(each.card, p_value=p) for each, p in zip(others, adjust_holm(worse), strict=True))]
+    losses = [each.scores.losses_BK for each in others]
+    made = design or Origins(overlap=floor.scores.losses_BK.shape[1] - 1)
+    found = compare(floor.scores.losses_BK, losses, made, loss_name=floor.scores.loss_name)
+    return [floor.card, *(replace(each.card, over_floor=one) for each, one in zip(others, found, strict=True))]
 
 
-def build_leaderboard(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
+def build_leaderboard(contenders: Sequence[Contender], design: Design | None = None) -> list[dict[str, Any]]:
     """One row per candidate, best first; the first contender is the baseline that skill is measured against.
 
-    For forecasts, columns without a step belong to the first step ahead, the others to the last. With several heads,
-    column names start with the name of the head. Errors are in the unit of the target; `p_value` is from `build_cards`.
+    Candidates are ranked by `relative_loss`, the loss of the whole horizon in units of the baseline's. For forecasts,
+    columns without a step belong to the first step ahead, the others to the last. With several heads, column names
+    start with the name of the head. Errors are in the unit of the target; `p_value` is from `build_cards`.
     Where there is a combination, the column `members` has its weights.
     """
-    floor, p_values = contenders[0].scores, {card.candidate: card.p_value for card in build_cards(contenders)}
-    ranked = sorted(contenders, key=lambda contender: contender.scores.loss)
-    rows = [{"candidate": (name := each.recipe.name), **_summarise(each, floor, p_values[name])} for each in ranked]
-    return add_members(rows, contenders)
+    floor, cards = contenders[0].scores, build_cards(contenders, design)
+    rows = [
+        {"candidate": card.candidate, **_summarise(each, floor, card)}
+        for each, card in zip(contenders, cards, strict=True)
+    ]
+    return add_members(sorted(rows, key=lambda row: row["relative_loss"]), contenders)
 
 
 def add_members(rows: list[dict[str, Any]], contenders: Sequence[Contender]) -> list[dict[str, Any]]:
@@ -48,8 +53,8 @@ def add_members(rows: list[dict[str, Any]], contenders: Sequence[Contender]) -> 
     return [{**row, "members": members[row["candidate"]]} for row in rows] if any(members.values()) else rows
 
 
-def _summarise(contender: Contender, floor: Scores, p_value: float | None) -> Mapping[str, Any]:
-    """All scores, each loss followed by its skill, and the p-value of the gain."""
+def _summarise(contender: Contender, floor: Scores, card: Card) -> Mapping[str, Any]:
+    """All scores, each loss followed by its skill, and the comparison with the baseline."""
     row: dict[str, Any] = {}
     for name, value in contender.scores.numbers.items():
         row[name] = value
@@ -59,7 +64,8 @@ def _summarise(contender: Contender, floor: Scores, p_value: float | None) -> Ma
             assert value is not None, "a loss is always measured"
             assert better_than is not None, "a loss is measured for every candidate"
             row[f"{found['head'] or ''}skill_share{found['step'] or ''}"] = skill_share(value, better_than)
-    return {**row, "p_value": p_value, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}
+    compared = {"relative_loss": 1.0 if card.relative_loss is None else card.relative_loss, "p_value": card.p_value}
+    return {**row, **compared, "fit_s": contender.fit_s, "graph_bytes": len(contender.graph)}
 
 
 def describe_members(contender: Contender) -> str | None:

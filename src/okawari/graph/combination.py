@@ -9,13 +9,14 @@ Shapes: B windows (dynamic), H columns of an answer; everything float32.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import singledispatch
 
 import numpy as np
 import onnx
 from onnx import compose, helper, numpy_helper
 
 from okawari.graph.stages import ML_DOMAIN, Constants, Dims, Part, build_stage, ints
-from okawari.schema.heads import Head
+from okawari.schema.heads import Head, LabelHead, NumberHead
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
 """Floor under a probability, so that its logarithm is finite where all members say 0."""
@@ -78,20 +79,37 @@ def _mix(said: Sequence[str], weights: Sequence[float], heads: Sequence[Head]) -
 
 
 def _mix_head(said: Sequence[str], head: Head, out: str) -> Iterator[onnx.NodeProto]:
-    """Nodes to the weighted mean of one head's columns; for labels, of their probabilities, as logarithms."""
-    weighted = [f"{out}/weighted_{place}" for place in range(len(said))]
-    for place, (taken, given) in enumerate(zip(said, weighted, strict=True)):
-        own, answer = f"{out}/own_{place}", f"{out}/answer_{place}"
-        yield helper.make_node("Slice", [taken, f"{out}/start", f"{out}/stop", "mix/axis"], [own])
-        yield helper.make_node("Softmax", [own], [answer], axis=1) if head.is_share else _copy(own, answer)
-        yield helper.make_node("Mul", [answer, f"mix/weight_{place}"], [given])
-    if not head.is_share:
-        yield helper.make_node("Sum", weighted, [out])
-        return
-    yield helper.make_node("Sum", weighted, [f"{out}/sum"])
-    yield helper.make_node("Max", [f"{out}/sum", "mix/smallest"], [f"{out}/share"])
-    yield helper.make_node("Log", [f"{out}/share"], [out])
+    """Nodes to the weighted mean of one head's columns."""
+    own = [f"{out}/own_{place}" for place in range(len(said))]
+    for taken, given in zip(said, own, strict=True):
+        yield helper.make_node("Slice", [taken, f"{out}/start", f"{out}/stop", "mix/axis"], [given])
+    yield from _average(head, own, out)
 
 
-def _copy(taken: str, given: str) -> onnx.NodeProto:
-    return helper.make_node("Identity", [taken], [given])
+@singledispatch
+def _average(head: Head, own: Sequence[str], out: str) -> Iterator[onnx.NodeProto]:
+    """Nodes from what each member predicts for a head to the weighted mean, as it is learnt."""
+    raise NotImplementedError(f"No mean is defined for {type(head).__name__}; register it here.")
+
+
+@_average.register
+def _average_numbers(head: NumberHead, own: Sequence[str], out: str) -> Iterator[onnx.NodeProto]:
+    yield from _weigh(own, out)
+
+
+@_average.register
+def _average_shares(head: LabelHead, own: Sequence[str], out: str) -> Iterator[onnx.NodeProto]:
+    """The logarithm of the mean probabilities."""
+    shares = [f"{each}/share" for each in own]
+    for taken, given in zip(own, shares, strict=True):
+        yield helper.make_node("Softmax", [taken], [given], axis=1)
+    yield from _weigh(shares, f"{out}/sum")
+    yield helper.make_node("Max", [f"{out}/sum", "mix/smallest"], [f"{out}/positive"])
+    yield helper.make_node("Log", [f"{out}/positive"], [out])
+
+
+def _weigh(parts: Sequence[str], out: str) -> Iterator[onnx.NodeProto]:
+    weighted = [f"{each}/weighted" for each in parts]
+    for place, (taken, given) in enumerate(zip(parts, weighted, strict=True)):
+        yield helper.make_node("Mul", [taken, f"mix/weight_{place}"], [given])
+    yield helper.make_node("Sum", weighted, [out])

@@ -21,6 +21,7 @@ from onnx import helper, numpy_helper
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph.combination import join_members
+from okawari.graph.demand_stage import build_demand_stage
 from okawari.graph.function_stage import build_function_stage
 from okawari.graph.reading_stage import choose_smallest_input
 from okawari.graph.stages import OPSET, Constants, Dims, build_stage, ints, narrow, require_shape, widen
@@ -30,6 +31,7 @@ from okawari.models.cores import (
     CombinedCore,
     ConstantCore,
     Core,
+    DemandCore,
     FirstKnownCore,
     OnnxCore,
     PhaseCore,
@@ -101,6 +103,11 @@ def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
         "bias_H": core.bias_H.astype(np.float32),
     }
     return build_stage("affine", nodes, {core.reads: ("B", *dims)}, {"r": ("B", width)}, constants)
+
+
+@build_core_stage.register
+def _demand_stage(core: DemandCore, case: Case) -> onnx.ModelProto:
+    return build_demand_stage(core, case)
 
 
 @build_core_stage.register

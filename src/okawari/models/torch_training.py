@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 
 from okawari.errors import InvalidInput
-from okawari.models.adam import Adam
 from okawari.models.cores import Reads
 from okawari.models.fit_context import Progress, TrainingData, find_best_step
 from okawari.models.windows import Floats, WindowSet
@@ -55,22 +54,21 @@ class Schedule:
 @contextmanager
 def reproducible(*, seed: int, threads: int) -> Iterator[None]:
     """Use seeded generators, `threads` torch threads and deterministic kernels during the block; restore all after."""
-    # `torch.use_deterministic_algorithms` would import the compiler of torch (a second), which has such a setting, too.
-    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     with torch.random.fork_rng():
         try:
             torch.set_num_threads(threads)
-            torch.set_deterministic_debug_mode("error")
+            torch.use_deterministic_algorithms(True)
             # Filling new memory helps to find reads of uninitialised memory, but takes a fifth of the time.
             memory.fill_uninitialized_memory = False
             torch.manual_seed(seed)
             yield
         finally:
             torch.set_num_threads(before[0])
-            torch.set_deterministic_debug_mode(before[1])
+            torch.use_deterministic_algorithms(before[1])
             memory.fill_uninitialized_memory = filled
 
 
@@ -138,7 +136,7 @@ def train_network(
     device = choose_device(data.bench.device)
     network.to(device)
     train, validation = to_tensors(data.train, device, reads), to_tensors(data.validation, device, reads)
-    optimiser = Adam(network.parameters(), schedule.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
     history: list[Mapping[str, float]] = []
     best = copy.deepcopy(network.state_dict())
     for epoch in range(1, schedule.epochs + 1):
@@ -174,7 +172,7 @@ def require_finite(numbers: Mapping[str, float], epoch: int, learning_rate: floa
 def run_epoch(
     network: nn.Module,
     rows: tuple[Tensor, Tensor],
-    optimiser: Adam,
+    optimiser: torch.optim.Optimizer,
     schedule: Schedule,
     heads: Sequence[Head] = (),
 ) -> float:
@@ -183,7 +181,7 @@ def run_epoch(
     order = torch.randperm(len(rows[0])).to(rows[0].device)
     total = 0.0
     for picked in torch.split(order, schedule.batch_size):
-        optimiser.clear()
+        optimiser.zero_grad(set_to_none=True)
         total += run_step(network, (rows[0][picked], rows[1][picked]), heads) * len(picked)
         nn.utils.clip_grad_norm_(network.parameters(), schedule.clip_norm)
         optimiser.step()

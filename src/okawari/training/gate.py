@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from okawari.evaluation.contest import Contest
+from okawari.evaluation.evidence import compare_pair, describe_design
 from okawari.evaluation.metrics import skill_share
 from okawari.graph.inference import parse_model
 from okawari.loop.standings import load_standing, to_identity
+from okawari.policy.comparison import Comparison
 from okawari.policy.decision import Decision
 from okawari.policy.overrides import limit_promotion
 from okawari.policy.promotion import Card, decide_promotion, decide_refresh
@@ -18,7 +20,9 @@ from okawari.storage import decision_log
 from okawari.storage.deployable import digest
 from okawari.training.fitting import Training, digest_settings
 from okawari.training.quantize import Chosen
-from okawari.training.rivals import Rival, find_rival
+from okawari.training.rivals import Pairs, Rival, find_rival
+
+_TOO_FEW = "fewer than six judged windows are known of both"
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,39 @@ def judge_challenger(training: Training, contest: Contest, chosen: Chosen) -> Ju
 
 def _decide(training: Training, contest: Contest, rival: Rival | None) -> Decision:
     gate, card, baseline = training.case.gate, contest.cards[contest.place], contest.cards[0]
-    if rival is not None and rival.is_same:
-        return decide_refresh(card, rival.card, rival.n_new, gate, differs=rival.differs)
-    return decide_promotion(card, None if rival is None else rival.card, baseline, gate)
+    if rival is None:
+        return decide_promotion(card, None, baseline, gate, others=contest.cards)
+    found = None if rival.pairs is None else _compare(training, contest, rival.pairs, rival)
+    if rival.is_same:
+        return decide_refresh(card, rival.card, rival.n_new, gate, differs=rival.differs, fresh=found)
+    intervals = _compare_intervals(training, contest, rival)
+    return decide_promotion(card, rival.card, baseline, gate, found, intervals=intervals, hindrance=_TOO_FEW)
+
+
+def _compare(training: Training, contest: Contest, pairs: Pairs, rival: Rival) -> Comparison:
+    """The challenger against the champion, corrected for its choice among the candidates (the same recipe is none)."""
+    design, rows = describe_design(training.folds), slice(None) if pairs.rows is None else pairs.rows
+    known = {contest.challenger.recipe.name, rival.card.candidate}
+    others = [each.scores.losses_BK[rows] for each in contest.contenders if each.recipe.name not in known]
+    return compare_pair(
+        pairs.challenger_BK,
+        pairs.champion_BK,
+        pairs.floor_BK,
+        design if pairs.rows is None else design.take_part(),
+        loss_name=contest.challenger.scores.loss_name,
+        rivals=[] if rival.is_same else others,
+    )
+
+
+def _compare_intervals(training: Training, contest: Contest, rival: Rival) -> Comparison | None:
+    """The interval scores of the challenger against the champion's, if both are in the contest and have intervals."""
+    found = {each.recipe.name: each.scores.interval_losses_BK for each in contest.contenders}
+    own, other = found[contest.challenger.recipe.name], found.get(rival.card.candidate)
+    if own is None or other is None or rival.pairs is None or rival.pairs.source != "contest":
+        return None
+    design = describe_design(training.folds)
+    made = design if len(own) == len(training.folds.judged) else design.take_part()
+    return compare_pair(own, other, other, made, loss_name="interval score")
 
 
 def _describe_version(training: Training, card: Card, baseline: Card, chosen: Chosen) -> dict[str, Any]:

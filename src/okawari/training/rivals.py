@@ -44,6 +44,8 @@ class Pairs:
     floor_BK: Array = field(repr=False)
     source: Source
     n_fits: int
+    rows: Places | None = field(default=None, repr=False)
+    """Places of these windows among the judged ones; None for all of them."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _pair_answers(
     fresh = Answer(answer.mean_BH[rows])
     champion_BK = score_answer(fresh, training.folds.judged.pick(rows), training.case).losses_BK
     challenger_BK, floor_BK = (each.scores.losses_BK[rows] for each in (challenger, floor))
-    return Pairs(challenger_BK, champion_BK, floor_BK, "answers", training.folds.n_fits)
+    return Pairs(challenger_BK, champion_BK, floor_BK, "answers", training.folds.n_fits, rows)
 
 
 def _pair_recorded(champion: Version, floor: Contender, challenger: Contender, training: Training) -> Pairs | None:
@@ -149,7 +151,7 @@ def _pair_recorded(champion: Version, floor: Contender, challenger: Contender, t
     floor_BK = floor.scores.losses_BK[rows]
     if len(rows) < MIN_HOLDOUT or champion_BK.shape != floor_BK.shape:
         return None
-    return Pairs(challenger.scores.losses_BK[rows], champion_BK, floor_BK, "record", training.folds.n_fits)
+    return Pairs(challenger.scores.losses_BK[rows], champion_BK, floor_BK, "record", training.folds.n_fits, rows)
 
 
 def _describe(champion: Version) -> Card:

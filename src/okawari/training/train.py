@@ -13,11 +13,12 @@ from typing import Any
 
 from okawari import events
 from okawari.case import Case
-from okawari.dataset.folds import plan_folds
+from okawari.dataset.folds import Folds, plan_folds
 from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
 from okawari.evaluation.contest import Contest, choose_winner
+from okawari.evaluation.evidence import describe_design
 from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.evaluation.refit import Refit
 from okawari.loop.facts import gather_retrain_facts
@@ -135,7 +136,7 @@ def _compare_candidates(training: Training, host: Host) -> Judged:
     contenders += combine_candidates(training, recipes, contenders, host)
     _publish_leaderboard(training, contenders, host)
     record_evidence(run_id, gather_evidence(contenders, training.folds.judged.at_B))
-    contest = _choose(contenders, case, host)
+    contest = _choose(contenders, training.folds, case, host)
     refit = _refit(training, contest.challenger, host)
     runs.record_file(run_id, refit.graph, "variants/fp32.onnx")
     runs.record_file(run_id, contest.challenger.graph, JUDGED_GRAPH)
@@ -166,7 +167,8 @@ def _refit(training: Training, winner: Contender, host: Host) -> Refit:
 
 
 def _publish_leaderboard(training: Training, contenders: Sequence[Contender], host: Host) -> None:
-    rows, folds = build_leaderboard(contenders), training.folds
+    folds = training.folds
+    rows = build_leaderboard(contenders, describe_design(folds))
     runs.record_table(training.run_id, rows, "leaderboard.json")
     best, floor = rows[0], contenders[0].recipe.name
     fits = f"{folds.n_fits} fit" + "s" * (folds.n_fits > 1)
@@ -178,8 +180,8 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
     )
 
 
-def _choose(contenders: Sequence[Contender], case: Case, host: Host) -> Contest:
-    contest = choose_winner(contenders, case.gate)
+def _choose(contenders: Sequence[Contender], folds: Folds, case: Case, host: Host) -> Contest:
+    contest = choose_winner(contenders, case.gate, describe_design(folds))
     for card in contest.cards[1:]:
         if card.interval_fault is not None:
             host.log(f"{case.name}: {card.candidate} cannot be promoted, because it {card.interval_fault}")
