@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from benchmarks.model_scores import (
     Losses,
     Ratio,
@@ -161,9 +159,9 @@ def write_named(measured: Sequence[Measured]) -> str:
     """The tables with a named best peer: what serves must be within 5 % of it at the first step."""
     rows = []
     for each in measured:
-        if each.table.name not in NAMED:
+        peer, before = NAMED.get(each.table.name, ("", 0.0))
+        if peer not in each.losses:
             continue
-        peer, before = NAMED[each.table.name]
         own, here = each.losses[OWN].first_loss, each.losses[peer].first_loss
         within = "yes" if own <= 1.05 * here else "no"
         rows.append(
@@ -192,15 +190,22 @@ def write_named(measured: Sequence[Measured]) -> str:
 
 
 def write_board(each: Measured) -> str:
-    """The candidates of a table's contest: out-of-sample loss, and the loss on the later part before any refit."""
-    board = each.results[OWN]["board"]
-    later = {
-        row["candidate"]: score_results(each.table, {OWN: {**each.results[OWN], "mean": row["mean"]}}, OWN)[OWN].loss
-        for row in board
-    }
+    """The candidates of a table's contest: their loss there in units of the baseline's (the root of it where errors are
+    squared), and the loss on the later part before any refit.
+    """
+    board = sorted(each.results[OWN]["board"], key=lambda row: row["ratio"])
     rows = [
-        [row["candidate"] + " *" * (row["candidate"] == each.served), _format(row["loss"]),
-         _format(later[row["candidate"]]), f"{row['fit_s']:.1f}"]
-        for row in sorted(board, key=lambda row: row["loss"] if np.isfinite(row["loss"]) else np.inf)
-    ]  # fmt: skip
-    return _write_rows([f"{each.table.name}: candidate", "contest", "later, last fold", "fits, s"], rows)
+        [
+            row["candidate"] + " (serves)" * (row["candidate"] == each.served),
+            _format(row["ratio"] if each.table.group == "labels" else row["ratio"] ** 0.5),
+            _format(_score_later(each, row["mean"])),
+            f"{row['fit_s']:.1f}",
+            ", ".join(f"{name} {weight:.0%}" for name, weight in row["members"].items()),
+        ]
+        for row in board
+    ]
+    return _write_rows([f"{each.table.name}: candidate", "contest", "later", "fits, s", "weights"], rows)
+
+
+def _score_later(each: Measured, mean: Sequence[Sequence[float]]) -> float:
+    return score_results(each.table, {OWN: {**each.results[OWN], "mean": mean}}, OWN)[OWN].loss

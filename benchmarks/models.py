@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if measured:
         print(write_tables(measured))
     if given.boards:
-        print(*map(write_board, measured), sep="\n\n")
+        print("", *map(write_board, measured), sep="\n\n")
 
 
 if __name__ == "__main__":

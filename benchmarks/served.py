@@ -150,16 +150,22 @@ def _describe_contest(contest: Contest, refit: Refit, questions: Questions) -> d
         "fit_s": round(contest_s + refit.fit_s, 2),
         "contest_s": round(contest_s, 2),
         "refit_s": round(refit.fit_s, 2),
-        "board": [_describe(each, questions) for each in contest.contenders],
+        "board": [_describe(each, contest.contenders[0], questions) for each in contest.contenders],
     }
 
 
-def _describe(contender: Contender, questions: Questions) -> dict[str, Any]:
-    """A row of the leaderboard, with the candidate's answers to the later part before any refit."""
+def _describe(contender: Contender, floor: Contender, questions: Questions) -> dict[str, Any]:
+    """A row of the leaderboard, with the candidate's answers to the later part before any refit.
+
+    `ratio` is the contest's loss in units of the baseline's: of squared errors, the mean of all steps ahead.
+    """
     mean_BH = Graph.load(contender.graph).answer(questions.x_BTF).mean_BH
+    ratio_K = contender.scores.losses_BK.mean(axis=0) / floor.scores.losses_BK.mean(axis=0)
     return {
         "candidate": contender.recipe.name,
+        "ratio": float(ratio_K.mean()),
         "loss": contender.scores.loss,
+        "members": {each.contender.recipe.name: round(each.weight, 3) for each in contender.members},
         "fit_s": round(contender.fit_s, 2),
         "fault": contender.interval_fault,
         "mean": mean_BH.tolist(),

@@ -1,6 +1,7 @@
 """The model store, write side: store, list and prune deployables, and build the Bento.
 
     python -m bentos.deploy put <folder>     store a deployable; the service loads it within a second
+    python -m bentos.deploy release <folder> put, then build: what packaging does, in one process
     python -m bentos.deploy list <case>
     python -m bentos.deploy prune <case>     keep the newest entries and every entry that a kept Bento uses
     python -m bentos.deploy build            build the Bento from bentofile.yaml and the newest model of each case
@@ -142,6 +143,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bentos.deploy", description="The model store and the Bento.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("put", help="store a deployable").add_argument("folder", type=Path)
+    commands.add_parser("release", help="store a deployable and build the Bento").add_argument("folder", type=Path)
     commands.add_parser("list", help="entries of a case, newest first").add_argument("case")
     pruning = commands.add_parser("prune", help="delete old entries of a case, and old Bentos")
     pruning.add_argument("case")
@@ -166,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> dict[str, Any]:
     if options.command == "put":
         return put(options.folder)
+    if options.command == "release":
+        return {**put(options.folder), **build()}
     if options.command == "list":
         return _list(options.case)
     if options.command == "key":

@@ -23,6 +23,7 @@ from okawari.errors import InvalidInput
 from okawari.graph.inference import Graph, parse_model
 from okawari.models.auto_arima import AutoArima
 from okawari.models.boosting import Boosting
+from okawari.models.croston import Croston
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
 from okawari.models.ets import Ets
@@ -60,6 +61,7 @@ CANDIDATES: tuple[Recipe, ...] = (
     Ets(),
     Ets(season=5),
     Ets(season=60),
+    Croston(),
     Theta(),
     Theta(season=5),
     AutoArima(),
@@ -85,6 +87,7 @@ COUNTERS: tuple[Recipe, ...] = (
     Sarima(seasonal_order=(1, 0, 0, 7)),
     Ets(season=7),
     Ets(season=30),
+    Croston(),
     Theta(season=7),
     AutoArima(season=7),
     Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)),

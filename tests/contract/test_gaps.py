@@ -10,6 +10,7 @@ from okawari.case import Case
 from okawari.models.auto_arima import AutoArima
 from okawari.models.boosting import Boosting
 from okawari.models.constant import Constant
+from okawari.models.croston import Croston
 from okawari.models.dense import Mlp
 from okawari.models.drift_walk import DriftWalk
 from okawari.models.ets import Ets
@@ -31,7 +32,7 @@ from tests.unit.test_imputation import FLAGGED, LABELS, RECORDS
 
 SERIES = (
     RandomWalk(), SeasonalNaive(season=7), Sarima(order=(0, 1, 1), seasonal_order=(0, 1, 1, 7)), Linear(),
-    DriftWalk(), MeanLevel(window=7), Ets(season=7), Theta(season=7), AutoArima(season=7),
+    DriftWalk(), MeanLevel(window=7), Ets(season=7), Theta(season=7), Croston(), AutoArima(season=7),
     Mlp(hidden=(8,), epochs=2), Lstm(hidden=8, layers=1, epochs=2), KerasLstm(lstm=Lstm(hidden=8, layers=1, epochs=1)),
     RandomForest(n_trees=10, lags=5), Boosting(rounds=10, lags=5),
     FixedCombination((SeasonalNaive(season=7), Linear(), Boosting(rounds=5, lags=5))),

@@ -43,9 +43,9 @@ def _train(case: Case, monkeypatch: pytest.MonkeyPatch, *candidates: str) -> Ver
 def test_a_large_counter_is_forecast_to_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     table = draw_meter()
     case, _ = declare(table, "meter_kwh")
-    champion = _train(case, monkeypatch, "sarima_211_1007", "linear_1")
+    champion = _train(case, monkeypatch, "sarima_011_0117", "linear_cv")
     [said] = ask(case)
-    ahead = table["meter_kwh"].iloc[-1] + 10 * np.arange(1, 6)
+    ahead = table["meter_kwh"].iloc[-1] + 10 * np.arange(1, case.horizon + 1)
     np.testing.assert_allclose(said["mean"], ahead, atol=4)
     widths = np.subtract(said["interval"]["upper"], said["interval"]["lower"])
     assert (widths > 1).all() and champion.measured_share is not None and champion.measured_share > 0.6
@@ -79,12 +79,12 @@ def test_month_ends_follow_month_ends(freq: str, form: str, times: list[str], mo
     case, _ = declare(draw_months(144, freq, form), "sales")
     _train(case, monkeypatch, "seasonal_naive_12")
     [said] = ask(case)
-    assert said["times"] == times
+    assert said["times"][:2] == times
 
 
 def test_an_answer_about_a_skewed_amount_keeps_above_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     case, _ = declare(draw_revenues(), "revenue")
-    _train(case, monkeypatch, "linear")
+    _train(case, monkeypatch, "linear_cv")
     low, high = ask(case, [{"visits_log": -1.5, "budget_log": -0.5}, {"visits_log": 2, "budget_log": 1}])
     for said, level in ((low, 4 - 1.5 - 0.25), (high, 4 + 2 + 0.5)):
         lower, upper = said["interval"]["lower"], said["interval"]["upper"]
@@ -93,7 +93,7 @@ def test_an_answer_about_a_skewed_amount_keeps_above_zero(monkeypatch: pytest.Mo
         np.testing.assert_allclose(np.log([lower, upper]), np.log(right), atol=0.35)
 
 
-@pytest.mark.parametrize("candidate", ["linear", "random_forest_100"])
+@pytest.mark.parametrize("candidate", ["linear_cv", "random_forest_100"])
 def test_a_question_may_have_holes_where_the_table_had_some(candidate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case, _ = declare(draw_sensors(), "y")
     champion = _train(case, monkeypatch, candidate)
@@ -105,7 +105,7 @@ def test_a_question_may_have_holes_where_the_table_had_some(candidate: str, monk
 
 def test_codes_are_answered_as_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     case, _ = declare(draw_rents(), "rent")
-    _train(case, monkeypatch, "linear")
+    _train(case, monkeypatch, "linear_cv")
     first, second = ask(case, [{"zip": "00501", "size": 10}, {"zip": "07310", "size": 10}])
     np.testing.assert_allclose([first["value"], second["value"]], [500, 900], rtol=0.03)
 
@@ -113,7 +113,7 @@ def test_codes_are_answered_as_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_booleans_are_booleans_and_a_new_word_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     case, _ = declare(draw_customers(600), "outcome")
     assert case.column("is_active").boolean
-    _train(case, monkeypatch, "linear_1")
+    _train(case, monkeypatch, "linear_cv")
     plain = {"age": 40, "monthly_fee": 20.0, "is_active": True}
     known, new = ask(case, [{**plain, "plan": "pro"}, {**plain, "plan": "family"}])
     assert known["label"] == "left" and known["note"] is None

@@ -62,11 +62,15 @@ def test_numbers_above_zero_in_the_order_of_time_are_a_forecast() -> None:
     assert [recipe.name for recipe in found.candidates] == [
         "random_walk",
         "seasonal_naive_7",
+        "mean_level",
+        "drift_walk",
+        "ets_7",
+        "theta_7",
+        "auto_arima_7",
         "sarima_011_0117",
-        "sarima_211_1007",
-        "linear_1",
+        "linear_cv",
         "random_forest_100",
-        "boosting_3",
+        "combination",
     ]
 
 
@@ -91,18 +95,33 @@ def test_a_count_that_is_zero_on_some_days_is_a_forecast_of_differences() -> Non
     assert [recipe.name for recipe in found.case.candidates] == [
         "random_walk",
         "seasonal_naive_7",
+        "mean_level",
+        "drift_walk",
+        "ets_7",
+        "theta_7",
+        "auto_arima_7",
         "sarima_011_0117",
-        "sarima_211_1007",
-        "linear_1",
+        "linear_cv",
         "random_forest_100",
-        "boosting_3",
+        "combination",
     ]
 
 
-def test_networks_are_candidates_of_long_series_and_boosting_of_no_short_one() -> None:
-    names = {n: [recipe.name for recipe in _guess(draw_sales(n), "units").case.candidates] for n in (120, 300, 1000)}
-    assert ["boosting_3" in names[n] for n in names] == [False, True, True]
-    assert ["lstm_2x32" in names[n] for n in names] == [False, False, True]
+@pytest.mark.parametrize("n", [60, 200])
+def test_demand_that_is_often_zero_gets_a_method_of_its_own(n: int) -> None:
+    table = draw_sales(n)
+    rare = table.assign(units=np.where(np.arange(n) % 3 == 1, 0, table["units"]))
+    assert "croston" in [recipe.name for recipe in _guess(rare, "units").case.candidates]
+    assert "'units' is often 0" in _guess(rare, "units").assumed["candidates"]
+    seldom = table.assign(units=np.where(np.arange(n) % 9 == 1, 0, table["units"]))
+    for other in (seldom, table, rare.assign(units=rare["units"] - 1)):
+        assert "croston" not in [recipe.name for recipe in _guess(other, "units").case.candidates]
+
+
+def test_boosting_and_networks_are_candidates_of_long_series_only() -> None:
+    short, long = (_guess(draw_sales(n), "units").case.candidates for n in (120, 1000))
+    more = {recipe.name for recipe in long} - {recipe.name for recipe in short}
+    assert more == {"light_gbm_15", "lstm_2x32"}
 
 
 def test_a_target_of_both_signs_has_no_least_value() -> None:
@@ -270,10 +289,11 @@ def test_words_are_labels_of_rows_that_stand_for_themselves() -> None:
     assert found.left_out == {"id": "300 different texts, an identifier; --key id makes it the key of the rows"}
     assert [recipe.name for recipe in found.case.candidates] == [
         "constant",
-        "linear_1",
+        "linear_cv",
         "random_forest_100",
-        "boosting_3",
+        "light_gbm_15",
         "mlp_64_64",
+        "combination",
     ]
 
 
@@ -294,11 +314,11 @@ def test_numbers_without_times_are_regressed_on_the_other_columns() -> None:
     assert found.case.column_names == ("width", "colour", "size")
     assert [recipe.name for recipe in found.case.candidates] == [
         "constant",
-        "linear",
-        "linear_10",
+        "linear_cv",
         "random_forest_100",
-        "boosting_3",
+        "light_gbm_15",
         "mlp_64_64",
+        "combination",
     ]
 
 

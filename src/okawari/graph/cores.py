@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import singledispatch
 from typing import TYPE_CHECKING
@@ -21,15 +21,17 @@ from onnx import helper, numpy_helper
 from okawari.case import Case
 from okawari.errors import InvalidInput
 from okawari.graph.combination import join_members
+from okawari.graph.demand_stage import build_demand_stage
 from okawari.graph.function_stage import build_function_stage
 from okawari.graph.reading_stage import choose_smallest_input
-from okawari.graph.stages import OPSET, Constants, build_stage, ints, narrow, require_shape, widen
+from okawari.graph.stages import OPSET, Constants, Dims, build_stage, ints, narrow, require_shape, widen
 from okawari.graph.trees import build_trees_stage
 from okawari.models.cores import (
     AffineCore,
     CombinedCore,
     ConstantCore,
     Core,
+    DemandCore,
     FirstKnownCore,
     OnnxCore,
     PhaseCore,
@@ -104,6 +106,11 @@ def _affine_stage(core: AffineCore, case: Case) -> onnx.ModelProto:
 
 
 @build_core_stage.register
+def _demand_stage(core: DemandCore, case: Case) -> onnx.ModelProto:
+    return build_demand_stage(core, case)
+
+
+@build_core_stage.register
 def _phase_stage(core: PhaseCore, case: Case) -> onnx.ModelProto:
     """Nodes for the affine map, in float32, and for the shares of the phases, in float64."""
     length, width, phases = case.history, case.task.width, len(core.share_bias_P)
@@ -156,15 +163,19 @@ def _measure_input(reads: str, case: Case) -> tuple[int, ...]:
 
 @build_core_stage.register
 def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
+    from okawari.graph.network_stage import write_network
+
     horizon = case.task.width
     dims = (case.n_feature_steps, case.n_features) if core.reads == "z" else (case.history,)
+    written = write_network(core.module, core.reads)
+    if written is not None:
+        _require_width(["B", written.width], horizon)
+        inputs: Mapping[str, Dims] = {core.reads: ("B", *dims)}
+        return build_stage("network", written.nodes, inputs, {"r": ("B", horizon)}, written.constants)
     model = _export_module(core.module, core.reads, dims)
     graph = model.graph
     r_dims = [dim.dim_value or dim.dim_param for dim in graph.output[0].type.tensor_type.shape.dim]
-    if len(r_dims) != 2 or r_dims[1] != horizon:
-        raise InvalidInput(
-            f"The module returns r of shape {r_dims}; the case needs [B, {horizon}]. Fit it for this case."
-        )
+    _require_width(r_dims, horizon)
     return build_stage(
         "network",
         [_plain_node(node) for node in graph.node],
@@ -172,6 +183,13 @@ def _torch_stage(core: TorchCore, case: Case) -> onnx.ModelProto:
         {"r": ("B", horizon)},
         {each.name: numpy_helper.to_array(each) for each in graph.initializer},
     )
+
+
+def _require_width(r_dims: Sequence[int | str], width: int) -> None:
+    if len(r_dims) != 2 or r_dims[1] != width:
+        raise InvalidInput(
+            f"The module returns r of shape {r_dims}; the case needs [B, {width}]. Fit it for this case."
+        )
 
 
 def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:

@@ -7,6 +7,7 @@ Shapes: n readings of a series, K states.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -138,7 +139,9 @@ def _fit_order(series: PreparedSeries, order: ArimaOrder | None) -> Mapping[str,
             include_drift=order.has_constant,
         )
     )
-    fit: Mapping[str, Any] = library.fit(series.y_N).model_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of searches that end before they converge; AICc compares what they found
+        fit: Mapping[str, Any] = library.fit(series.y_N).model_
     return fit
 
 

@@ -71,6 +71,18 @@ class PhaseCore:
 
 
 @dataclass(frozen=True)
+class DemandCore:
+    """The expected demand after the levels of a window, the same for all steps ahead: the share of readings that are
+    not 0 times their mean size, smoothed with `share_weight` and `size_weight` from the first share and size.
+    """
+
+    size_weight: float
+    share_weight: float
+    first_share: float
+    first_size: float
+
+
+@dataclass(frozen=True)
 class TorchCore:
     """A torch module from the input that `reads` names to `r_BH` (labels as logits), with all scaling inside."""
 
@@ -164,7 +176,17 @@ class CombinedCore:
         )
 
 
-Core = ConstantCore | AffineCore | FirstKnownCore | PhaseCore | TorchCore | TreesCore | OnnxCore | CombinedCore
+Core = (
+    ConstantCore
+    | AffineCore
+    | FirstKnownCore
+    | PhaseCore
+    | DemandCore
+    | TorchCore
+    | TreesCore
+    | OnnxCore
+    | CombinedCore
+)
 """The core of a fitted model; `okawari.graph.cores` turns it into ONNX nodes."""
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 _BLOCKS = 3
+_MOST_LEAVES = 5000
 _MOST_CHOOSING = 4000
 """Largest number of rows to choose a leaf size on."""
 
@@ -36,8 +37,9 @@ class RandomForest:
     Splits minimise the variance of the columns: numbers in training standard deviations, and label shares, for which
     the variance is the Gini impurity. `feature_share` of the features are tried at each split. Large leaves of at least
     `min_leaf` rows suit noisy targets; of several, the size with the smallest loss over three consecutive blocks of the
-    train part is chosen, each predicted by a smaller forest of the other two. Of more than `most_windows` windows to
-    train on, it reads the newest, which for records are a sample. Source: Breiman, Random Forests, 2001.
+    train part is chosen, each predicted by a smaller forest of the other two; sizes at which a tree could have more
+    than 5,000 leaves are left out, because the graph would be large. Of more than `most_windows` windows to train on,
+    it reads the newest, which for records are a sample. Source: Breiman, Random Forests, 2001.
 
     Example:
         >>> RandomForest(n_trees=50).name
@@ -91,11 +93,12 @@ class RandomForest:
 
     def _choose_leaf(self, x_BN: Floats, true_BH: Array, scale: TargetScale, data: TrainingData) -> int:
         """The leaf size with the smallest loss over blocks of the newest rows; of equal losses the largest."""
-        if len(self._leaves) == 1:
-            return self._leaves[0]
+        leaves = [leaf for leaf in self._leaves if len(x_BN) <= _MOST_LEAVES * leaf] or [max(self._leaves)]
+        if len(leaves) == 1:
+            return leaves[0]
         x_BN, true_BH = x_BN[-_MOST_CHOOSING:], true_BH[-_MOST_CHOOSING:]
         small = replace(self, n_trees=max(1, self.n_trees // 6))
-        losses = dict.fromkeys(sorted(self._leaves, reverse=True), 0.0)
+        losses = dict.fromkeys(sorted(leaves, reverse=True), 0.0)
         for others_B, block in list_blocks(len(x_BN), _BLOCKS):
             for leaf in losses:
                 forest = _grow(small, x_BN[others_B], true_BH[others_B], leaf, data)

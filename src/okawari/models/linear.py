@@ -24,6 +24,8 @@ from okawari.models.windows import Floats, WindowSet
 from okawari.schema.heads import Head, LabelHead, NumberHead
 
 Array = NDArray[np.float64]
+_MOST_DECOMPOSED = 4_000_000
+"""Most features of all windows (32 MB) that are decomposed themselves; of more, their products are."""
 _NEVER = -30.0
 """Logit of a label that never occurred in training; beside logits near zero, its probability is about 1e-13."""
 
@@ -121,15 +123,30 @@ def fit_path(head: Head, x_BN: Array, r_BH: Array, penalties: tuple[float, ...])
 @fit_path.register
 def _fit_numbers(head: NumberHead, x_BN: Array, r_BH: Array, penalties: tuple[float, ...]) -> list[tuple[Array, Array]]:
     centre_N, bias_H = x_BN.mean(axis=0), r_BH.mean(axis=0)
-    left, singular, right = np.linalg.svd(x_BN - centre_N, full_matrices=False)
-    kept = singular > singular.max(initial=0.0) * np.finfo(np.float64).eps * max(x_BN.shape)
-    turned = left.T @ (r_BH - bias_H)
+    solve = _decompose if x_BN.size <= _MOST_DECOMPOSED else _decompose_products
+    squared, right, turned = solve(x_BN, r_BH - bias_H, centre_N)
+    kept = squared > 0
     path = []
     for penalty in penalties:
-        shrunk = np.where(kept, singular / (singular**2 + penalty + ~kept), 0.0)
+        shrunk = np.where(kept, 1 / (squared + penalty + ~kept), 0.0)
         weight_HN = (right.T @ (shrunk[:, None] * turned)).T
         path.append((weight_HN, bias_H - weight_HN @ centre_N))
     return path
+
+
+def _decompose(x_BN: Array, r_BH: Array, centre_N: Array) -> tuple[Array, Array, Array]:
+    """Squared singular values of the centred features (0 where only rounding error), right vectors, and X'y in them."""
+    left, singular, right = np.linalg.svd(x_BN - centre_N, full_matrices=False)
+    kept = singular > singular.max(initial=0.0) * np.finfo(np.float64).eps * max(x_BN.shape)
+    return np.where(kept, singular, 0.0) ** 2, right, singular[:, None] * (left.T @ r_BH)
+
+
+def _decompose_products(x_BN: Array, r_BH: Array, centre_N: Array) -> tuple[Array, Array, Array]:
+    """The same from the products of the features, without another table of their size."""
+    products = x_BN.T @ x_BN - len(x_BN) * np.outer(centre_N, centre_N)
+    squared, vectors = np.linalg.eigh(products)
+    kept = squared > squared.max(initial=0.0) * np.finfo(np.float64).eps * max(x_BN.shape)
+    return np.where(kept, squared, 0.0), vectors.T, vectors.T @ (x_BN.T @ r_BH)
 
 
 @fit_path.register

@@ -15,7 +15,7 @@ from okawari.schema.heads import Head, mark_shares
 
 SMALLEST_LEVEL_SHARE = 0.01
 """Smallest predicted level of a network on levels, as a share of the last level; a price of 0 has no logarithm."""
-_TINY = 1e-12
+SMALLEST_LEVEL = 1e-12
 """Smallest last level; it keeps the ratio finite in float32 (1e26 / 1e-12 is still below 3.4e38)."""
 
 
@@ -96,7 +96,7 @@ class LevelNetwork(nn.Module):
 
     def forward(self, levels_BT: Tensor) -> Tensor:
         """Log returns `r_BH` against the last level."""
-        last_B1 = levels_BT[:, -1:].clamp_min(_TINY)
+        last_B1 = levels_BT[:, -1:].clamp_min(SMALLEST_LEVEL)
         ahead_BH = torch.maximum(self.ahead(levels_BT.unsqueeze(2)), SMALLEST_LEVEL_SHARE * last_B1)
         return torch.log(ahead_BH / last_B1)
 

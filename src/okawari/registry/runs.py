@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,8 +24,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
     from okawari.models.search.trials import SearchedModel, Trial
+
+
+_LONGEST_PARAM = 500
+_MOST_RECORDED, _MOST_PARAMS = 1000, 100
+"""Limits of MLflow for one request: of all entries, and of settings."""
 
 
 @contextmanager
@@ -43,16 +52,14 @@ def record_candidate(case: Case, parent_id: str, name: str, settings: Mapping[st
     """Open a child run of a training for one candidate; yields its id."""
     tags = {"okawari.kind": "candidate", "mlflow.parentRunId": parent_id}
     with _run(_find_experiment(case), name, tags) as run_id:
-        for key, value in settings.items():
-            load_client().log_param(run_id, key, str(value)[:500])
+        _record_params(run_id, settings)
         yield run_id
 
 
 def record_search(case: Case, candidate_id: str, found: SearchedModel) -> None:
     """Record the trials of a search as child runs of its candidate's run, and the chosen settings in that run."""
-    client, experiment = load_client(), _find_experiment(case)
-    for name, value in found.recipe.describe().items():
-        client.log_param(candidate_id, f"chosen.{name}", str(value)[:500])
+    experiment = _find_experiment(case)
+    _record_params(candidate_id, {f"chosen.{name}": value for name, value in found.recipe.describe().items()})
     for trial in found.trials:
         _record_trial(experiment, candidate_id, trial)
 
@@ -67,10 +74,8 @@ def _record_trial(experiment_id: str, candidate_id: str, trial: Trial) -> None:
     run = load_client().create_run(
         experiment_id, start_time=_to_ms(trial.started_at), run_name=f"trial {trial.number}", tags=tags
     )
-    for name, value in trial.settings.items():
-        load_client().log_param(run.info.run_id, name, value[:500])
-    record_history(run.info.run_id, [{"valid_loss": loss} for loss in trial.valid_losses])
-    record_metrics(run.info.run_id, {"loss": trial.loss})
+    points = _list_epochs([{"valid_loss": loss} for loss in trial.valid_losses])
+    _record(run.info.run_id, metrics=[*points, *_list_numbers({"loss": trial.loss})], params=trial.settings)
     ended = {"finished": "FINISHED", "pruned": "FINISHED", "refused": "FAILED", "killed": "KILLED"}[trial.state]
     load_client().set_terminated(run.info.run_id, ended, end_time=_to_ms(trial.ended_at))
 
@@ -108,8 +113,14 @@ def _run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[str
 
 
 def _find_experiment(case: Case) -> str:
-    found = load_client().get_experiment_by_name(case.name)
-    return str(found.experiment_id if found is not None else load_client().create_experiment(case.name))
+    return _load_experiment(load_client(), case.name)
+
+
+@lru_cache(maxsize=100)
+def _load_experiment(client: MlflowClient, name: str) -> str:
+    """The id of an experiment, which never changes; it is created if there is none."""
+    found = client.get_experiment_by_name(name)
+    return str(found.experiment_id if found is not None else client.create_experiment(name))
 
 
 def _record_data(run_id: str, case: Case, snapshot: Snapshot, readings: pd.DataFrame) -> None:
@@ -126,22 +137,45 @@ def _record_data(run_id: str, case: Case, snapshot: Snapshot, readings: pd.DataF
 
 def record_metrics(run_id: str, numbers: Mapping[str, float | None], *, step: int | None = None) -> None:
     """Record numbers of a run; those that are None are skipped."""
-    known = {name: float(value) for name, value in numbers.items() if value is not None}
-    for name, value in known.items():
-        load_client().log_metric(run_id, name, value, step=step)
+    _record(run_id, metrics=_list_numbers(numbers, step or 0))
 
 
 def record_history(run_id: str, history: Sequence[Mapping[str, float]]) -> None:
-    """Record the numbers of every epoch, up to 1000 in one call."""
+    """Record the numbers of every epoch."""
+    _record(run_id, metrics=_list_epochs(history))
+
+
+def _record_params(run_id: str, settings: Mapping[str, Any]) -> None:
+    _record(run_id, params=settings)
+
+
+def _list_numbers(numbers: Mapping[str, float | None], step: int = 0) -> list[Metric]:
+    """The numbers that are not None, measured now."""
     from mlflow.entities import Metric
 
-    points = [
-        Metric(key=name, value=float(value), timestamp=0, step=epoch)
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in numbers.items() if value is not None]
+
+
+def _list_epochs(history: Sequence[Mapping[str, float]]) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, float(value), 0, epoch)
         for epoch, numbers in enumerate(history, start=1)
         for name, value in numbers.items()
     ]
-    for start in range(0, len(points), 1000):
-        load_client().log_batch(run_id, metrics=points[start : start + 1000])
+
+
+def _record(run_id: str, *, metrics: Sequence[Metric] = (), params: Mapping[str, Any] | None = None) -> None:
+    """Record numbers and settings in as few requests as MLflow's limits allow, because each takes some 20 ms."""
+    from mlflow.entities import Param
+
+    texts = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in (params or {}).items()]
+    while metrics or texts:
+        n_metrics = _MOST_RECORDED - len(texts[:_MOST_PARAMS])
+        load_client().log_batch(run_id, metrics=metrics[:n_metrics], params=texts[:_MOST_PARAMS])
+        metrics, texts = metrics[n_metrics:], texts[_MOST_PARAMS:]
 
 
 def record_figure(run_id: str, figure: Figure, path: str) -> None:

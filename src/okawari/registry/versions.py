@@ -84,6 +84,7 @@ def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, An
     """
     _read_version({"case": case.name, "version": "new", "run_id": run_id, **facts})
     mlflow = load_mlflow()
+    _skip_search_for_packages()
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.onnx.log_model(
             graph,
@@ -97,6 +98,17 @@ def register_version(case: Case, run_id: str, graph: Any, facts: Mapping[str, An
     tags = {name: str(value) for name, value in facts.items() if value is not None}
     made = load_client().create_model_version(case.name, logged.model_uri, run_id, tags=tags, model_id=logged.model_id)
     return str(made.version)
+
+
+def _skip_search_for_packages() -> None:
+    """Let MLflow check the versions of `_LOADERS` without searching all installed packages for modules, half a second.
+
+    It needs that search for packages whose requirements it infers, and ours are given.
+    """
+    from mlflow.utils import requirements_utils
+
+    if requirements_utils._MODULES_TO_PACKAGES is None:
+        requirements_utils._MODULES_TO_PACKAGES = {name: [name] for name in _LOADERS}
 
 
 def set_champion(case_name: str, version: str) -> None:

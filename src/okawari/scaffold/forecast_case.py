@@ -46,6 +46,7 @@ from okawari.scaffold.series_columns import (
     describe_bounds,
     describe_features,
     describe_learnt,
+    is_intermittent,
 )
 from okawari.scaffold.sizing import (
     READINGS,
@@ -73,7 +74,9 @@ def guess_forecast(profiled: ProfiledTable, source: Table, wish: Wish, time: Pro
     require_rows(len(checked.good), count_fewest_readings())
     steps = _find_steps(checked.good[time.name], wish)
     frequency = measure_frequency(checked.good[time.name])
-    case, reach = _plan(_set_calendar(sketch, steps, wish), task, _mark_known(checked.good, sketch, steps), frequency)
+    known_N = _mark_known(checked.good, sketch, steps)
+    sketch = _set_calendar(sketch, steps, wish)
+    case, reach = _plan(sketch, task, known_N, frequency, intermittent=is_intermittent(profiled.target))
     return Guess(
         case=case,
         assumed={
@@ -135,13 +138,20 @@ def _sketch_forecast(
     )
 
 
-def _plan(sketch: Case, task: Forecast, known_N: NDArray[np.bool_], frequency: Frequency) -> tuple[Case, Reach]:
+def _plan(
+    sketch: Case, task: Forecast, known_N: NDArray[np.bool_], frequency: Frequency, *, intermittent: bool
+) -> tuple[Case, Reach]:
     n, reach = len(known_N), plan_reach(known_N, frequency)
     modest = is_modest(n)
+    candidates = (
+        list_modest_forecasters(reach, intermittent=intermittent)
+        if modest
+        else list_forecasters(reach, n, intermittent=intermittent)
+    )
     case = replace(
         sketch,
         task=replace(task, history=reach.history, horizon=reach.horizon),
-        candidates=list_modest_forecasters(reach) if modest else list_forecasters(reach, n),
+        candidates=candidates,
         gate=plan_series_gate(reach),
         drift=plan_drift(n),
         retrain=plan_retrain(n, modest=modest),
@@ -153,6 +163,9 @@ def _describe(
     target: Profile, time: Profile, kept: Sequence[Profile], frequency: Frequency, reach: Reach
 ) -> dict[str, str]:
     first = "The first candidate is the baseline, which all others have to beat."
+    demand = f"{target.source_name!r} is often 0, so a method for intermittent demand is tried." * is_intermittent(
+        target
+    )
     season = f"A season has {reach.season} readings." if reach.season else _explain_no_season(frequency)
     return {
         "time": f"The readings come {frequency.text}. Times are {describe_time_format(time.time_format)}.",
@@ -161,7 +174,7 @@ def _describe(
         ),
         "features": "The inputs of models and of the drift test: how each column "
         f"{describe_features(kept)} from one reading to the next.",
-        "candidates": f"{first} {season}",
+        "candidates": join_sentences(first, season, demand),
     }
 
 

@@ -65,6 +65,11 @@ class Reach:
     n_windows: int
     n_judged: int
 
+    @property
+    def n_first(self) -> int:
+        """Readings that the first fit learns from, those for early stopping included, where no step lacks its level."""
+        return self.n_windows - self.n_judged - self.horizon + self.history - 1
+
 
 def measure_frequency(times: pd.Series) -> Frequency:
     """The frequency of some times, from the median interval between them; a week without weekends has 5 days."""

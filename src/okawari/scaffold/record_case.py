@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import cast
 
 import pandas as pd
 
@@ -211,7 +212,7 @@ def _list_candidates(n: int, *, labelled: bool) -> tuple[Recipe, ...]:
 
 def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple[Case, str]:
     """The case, which learns levels where logarithms are worse, and what was found; empty for other targets."""
-    if not isinstance(sketch.task, Regress) or sketch.task.learns != "logarithm":
+    if not sketch.task.transform.needs_positive:
         return sketch, ""
     skewed = "All are above 0 and skewed: the 90% quantile is much farther from the median than the 10% quantile."
     ratio = measure_logarithm(records, sketch)
@@ -220,7 +221,7 @@ def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple
             f"{skewed} So models learn the logarithm, and intervals widen with the level. In a trial on the table, the "
             f"error was {ratio:.2f} times that of models of the level."
         )
-    sketch = replace(sketch, task=replace(sketch.task, learns="level"))
+    sketch = replace(sketch, task=replace(cast("Regress", sketch.task), learns="level"))
     return sketch, (
         f"{skewed} Models learn the level all the same: in a trial on the table, those of the logarithm had "
         f"{ratio:.2f} times the error."

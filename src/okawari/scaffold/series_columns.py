@@ -39,6 +39,18 @@ def _is_amount(target: Profile) -> bool:
     return target.low == 0
 
 
+_INTERVAL = 1.32
+
+
+def is_intermittent(target: Profile) -> bool:
+    """Whether a target is never below 0 and so often 0 that demand comes at intervals of 1.32 readings and more.
+
+    Source: Syntetos, Boylan and Croston, On the Categorization of Demand Patterns, Journal of the Operational Research
+    Society 56 (2005).
+    """
+    return _is_amount(target) and target.n_not_positive >= (1 - 1 / _INTERVAL) * (target.n_rows - target.n_damaged)
+
+
 def describe_bounds(target: Profile, kept: Sequence[Profile]) -> str:
     """Which columns have bounds, and why."""
     sentences = []

@@ -1,6 +1,7 @@
 """Package: put a version into the model store, from which the service loads it, and build the Bento around it.
 
-BentoML's home is `bentos`, which the core may not import, so its commands run as separate processes.
+BentoML's home is `bentos`, which the core may not import, so its command runs as a process of its own: one for both
+steps, because the import of BentoML takes most of its time.
 """
 
 from __future__ import annotations
@@ -61,20 +62,20 @@ def package_version(given: Packaging, host: Host) -> dict[str, Any]:
     case, chosen = given.case, given.version
     with tempfile.TemporaryDirectory() as folder:
         _assemble(given).save(Path(folder))
-        stored = _run_bentos("put", folder)
-    built = _run_bentos("build")
-    reason = f"version {chosen.version} stored as {stored['tag']}, built as {built['bento']}"
+        done = _run_bentos("release", folder)
+    reason = f"version {chosen.version} stored as {done['tag']}, built as {done['bento']}"
     decision_id = decision_log.record_decision(
         case.name,
-        Decision(Kind.DEPLOYMENT, Action.DEPLOYED, reason, {**stored, **built}),
+        Decision(Kind.DEPLOYMENT, Action.DEPLOYED, reason, done),
         cause=chosen.decision_id,
         snapshot_version=chosen.snapshot_version,
         run_id=chosen.run_id,
         model_version=chosen.version,
     )
+    stored = {name: done[name] for name in ("tag", "added")}
     host.emit(events.MODEL_DEPLOYED, case, {"version": chosen.version, **stored}, trace=decision_id)
     host.log(f"{case.name}: {reason}")
-    return {"version": chosen.version, **stored, **built}
+    return {"version": chosen.version, **done}
 
 
 def _assemble(given: Packaging) -> Deployable:
