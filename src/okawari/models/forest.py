@@ -37,7 +37,7 @@ class RandomForest:
     Splits minimise the variance of the columns: numbers in training standard deviations, and label shares, for which
     the variance is the Gini impurity. `feature_share` of the features are tried at each split. Large leaves of at least
     `min_leaf` rows suit noisy targets; of several, the size with the smallest loss over three consecutive blocks of the
-    train part is chosen, each predicted by a smaller forest of the other two; sizes at which a tree could have more
+    train part is chosen, each predicted by a smaller forest of the other two. Sizes at which a tree could have more
     than 5,000 leaves are left out, because the graph would be large. Of more than `most_windows` windows to train on,
     it reads the newest, which for records are a sample. Source: Breiman, Random Forests, 2001.
 
