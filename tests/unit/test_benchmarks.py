@@ -26,8 +26,7 @@ SMALLEST = {
     "reading": "--mb 0.2",
     "train_flow": "--cases blobs",
     "records": "--parts blobs --seeds 2",
-    "models": "--only nile iris --candidates linear_cv --peers 'seasonal naive' 'linear CV' "
-    "--folder {home} --boards",
+    "models": "--only nile iris --candidates linear_cv --peers 'seasonal naive' 'linear CV' --folder {home} --boards",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
 }
 
