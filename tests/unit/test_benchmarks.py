@@ -22,11 +22,11 @@ SMALLEST = {
     "readme_tables": "cpi --candidates constant",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
+    "intervals": "--storm --drawn --seeds 1",
     "reading": "--mb 0.2",
     "train_flow": "--cases blobs",
     "records": "--parts blobs --seeds 2",
-    "models": "--only nile iris --candidates sarima_011_0000 linear_1 --peers 'seasonal naive' 'linear CV' "
-    "--folder {home} --boards",
+    "models": "--only nile iris --candidates linear_cv --peers 'seasonal naive' 'linear CV' --folder {home} --boards",
     "inflation": "--origins 1 --seeds 2 --candidates persistence linear_1",
 }
 
