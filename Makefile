@@ -45,13 +45,14 @@ format: $(VENV)/dev.stamp ## Format, and fix what can be fixed automatically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp ## Measure serving, hostile bodies, batch scoring, false alarms, the luck of trees and records again
+bench: $(VENV)/dev.stamp ## Measure serving, hostile bodies, batch scoring, false alarms, the luck of trees, records and intervals again
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.false_alarms
 	$(BIN)/python -m benchmarks.rolling_origins
 	$(BIN)/python -m benchmarks.records
+	$(BIN)/python -m benchmarks.intervals --storm --cases --drawn
 
 bench-models: $(VENV)/bench.stamp ## Compare what serves on public tables with models that a user might pick instead (hours)
 	@exec env OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.models $(ARGS)

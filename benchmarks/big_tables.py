@@ -137,6 +137,9 @@ def train(kind: str, folder: Path) -> dict[str, Any]:
         told[f"{recipe.name}_peak_mb"] = _read_peak_mb()
         # The gate needs the scores of all, and the model of the best one.
         contenders.append(contender)
+        print(
+            {name: value for name, value in told.items() if name.startswith(recipe.name)}, file=sys.stderr, flush=True
+        )
         contenders.sort(key=lambda each: each.scores.loss)
         del contenders[1:]
     [best] = contenders

@@ -22,7 +22,8 @@ from okawari.data.validation import check_readings
 from okawari.dataset.folds import Folds, plan_folds
 from okawari.dataset.steps import lay_out_steps
 from okawari.dataset.windows import cut_windows
-from okawari.evaluation.contest import Contest, hold_contest
+from okawari.evaluation.contest import hold_contest
+from okawari.evaluation.evidence import describe_design
 from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.formats import format_share
 
@@ -113,11 +114,11 @@ def plan_case(case: Case) -> Folds:
     return plan_folds(cut_windows(lay_out_steps(case.layout.stamp_records(good, case.time), case), case), case)
 
 
-def list_lines(shown: Shown, contest: Contest) -> Iterator[str]:
-    """The lines of the table, best candidate first."""
+def list_lines(shown: Shown, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of the table from the rows of a leaderboard, best candidate first."""
     yield shown.heading
     yield "|" + "---|" * (1 + len(shown.columns))
-    for row in build_leaderboard(contest.contenders):
+    for row in rows:
         name = str(row["candidate"])
         yield _join_cells((TITLES.get(name, name), *(show(row) for show in shown.columns.values())))
 
@@ -149,10 +150,11 @@ def print_table(shown: Shown, case: Case) -> None:
     """Hold the contest of a case, and print its table."""
     folds = plan_case(case)
     contest = hold_contest(case, folds)
-    print(*list_lines(shown, contest), sep="\n")
+    rows = build_leaderboard(contest.contenders, describe_design(folds))
+    print(*list_lines(shown, rows), sep="\n")
     fits = f"{folds.n_fits} fit" + "s" * (folds.n_fits > 1)
     print(f"\n{case.name}: {contest.challenger.recipe.name} wins; {len(folds.judged)} windows judged by {fits} of each")
-    for row in build_leaderboard(contest.contenders):
+    for row in rows:
         if row.get("members"):
             print(f"{row['candidate']} is the weighted mean of {row['members']}")
     print()

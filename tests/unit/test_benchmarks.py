@@ -22,6 +22,7 @@ SMALLEST = {
     "readme_tables": "cpi --candidates constant",
     "false_holds": "--cases diabetes",
     "rolling_origins": "--origins 2 --seeds 1",
+    "intervals": "--storm --drawn --seeds 1",
     "reading": "--mb 0.2",
     "train_flow": "--cases blobs",
     "records": "--parts blobs --seeds 2",

@@ -170,7 +170,10 @@ def test_an_answer_without_interval_says_so(call: Call, service: SmallServer) ->
 
 
 def test_the_answer_can_be_had_as_json(call: Call, service: SmallServer) -> None:
-    assert json.loads(call("predict", "aapl", "--json").out) == ANSWER
+    assert json.loads(call("predict", "aapl", "--json").out) == {
+        **ANSWER,
+        "model": {**ANSWER["model"], "interval_version": None},  # type: ignore[dict-item]
+    }
 
 
 def test_a_files_newest_good_readings_are_asked_from_and_damage_is_told(

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.readme_tables import TABLES, TITLES, Shown, list_lines, plan_case
 from okawari.cases.loader import load_case
 from okawari.evaluation.backtest import backtest
-from okawari.evaluation.contest import choose_winner
+from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.models.constant import Constant
 from okawari.models.fit_context import no_progress
 from okawari.models.persistence import Persistence
@@ -46,7 +46,7 @@ def test_the_lines_of_a_table_are_markdown_with_the_scores_of_the_contest() -> N
     case = load_case("cpi")
     folds = plan_case(case)
     contenders = [backtest(recipe, case, folds, no_progress) for recipe in (Persistence(), Constant())]
-    heading, rule, first, second = list_lines(shown, choose_winner(contenders, case.gate))
+    heading, rule, first, second = list_lines(shown, build_leaderboard(contenders))
     assert heading == shown.heading and rule.count("---") == heading.count("|") - 1
     loss = contenders[0].scores.numbers["joint_loss"]
     assert first.startswith(f"| persistence | {loss:.2f} | 0 | ") and first.endswith(" | - |")

@@ -12,6 +12,9 @@ from statsforecast.theta import auto_theta, forecast_theta
 
 from okawari.dataset.windows import cut_windows
 from okawari.errors import InvalidInput
+from okawari.graph.build import build_graph
+from okawari.graph.inference import Graph
+from okawari.graph.quantizer import build_variants
 from okawari.models.auto_arima import ArimaOrder, AutoArima, build_arima
 from okawari.models.ets import Ets, build_smoothing
 from okawari.models.fit_context import TrainingData, no_progress
@@ -163,6 +166,17 @@ def test_a_long_season_is_taken_off_and_put_back(recipe: Any) -> None:
     model = _fit(replace(recipe, season=52), windows[:-60])
     error_BH = model.predict(windows[-34:]) - windows.r_BH[-34:]
     assert np.sqrt(np.mean(error_BH**2)) < 2.0  # a random walk: 20
+
+
+def test_a_graph_in_8_bits_keeps_the_phases_as_they_are() -> None:
+    weekly = draw_seasonal(300, season=52, level=100.0, trend=0.0, swing=20.0, noise=1.0, seed=8)
+    case = frame_series(weekly, history=60, horizon=26)
+    windows = cut_windows(case.source.read(), case)
+    contents = build_variants(build_graph(_fit(Ets(season=52), windows).core(), case, None)).contents
+    assert set(contents) == {"fp32", "uint8", "int8"}
+    exact_BH = Graph.load(contents["fp32"]).answer(windows.x_BTF).mean_BH
+    for variant in ("uint8", "int8"):
+        np.testing.assert_allclose(Graph.load(contents[variant]).answer(windows.x_BTF).mean_BH, exact_BH, rtol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from okawari.registry import runs, versions
 from okawari.storage import decision_log, snapshots
 from okawari.storage.deployable import MANIFEST_FILE, load_deployable
 from okawari.training.package import load_packaging, package_version
-from okawari.training.quantize import load_quantizing, quantize_graph
+from okawari.training.quantize import Quantizing, load_quantizing, quantize_graph
 from okawari.training.train import Request, train_case
 from tests.conftest import enter_home, use_registry
 
@@ -183,6 +183,7 @@ def test_a_training_without_prefect_promotes_and_packages(first: First, case: Ca
     assert (first.result["action"], first.result["version"]) == ("promote", champion.version)
     assert host.titles == [
         *(f"fit {recipe.name}" for recipe in case.candidates),
+        f"refit {champion.candidate}",
         f"quantize {champion.candidate}",
         f"package version {champion.version}",
     ]
@@ -205,17 +206,17 @@ def test_a_training_tells_one_line_for_each_decision_and_counts_its_steps_apart(
     host, network = Notebook(), Lstm(hidden=16, layers=1, epochs=2)
     train_case(Request(replace(case, candidates=(RandomWalk(), network)), "missing"), host)
     assert [line.split(": ")[1].split()[0] for line in host.lines] == [
-        "train", "random_walk", "lstm_1x16", "variant", "promote", "version",
+        "train", "random_walk", "lstm_1x16", "random_walk", "variant", "promote", "version",
     ]  # fmt: skip
     fitted = [step for step in host.steps if step.what == "lstm_1x16"]
-    assert [step.share for step in fitted] == [0.5, 1.0]
+    assert [step.share for step in fitted] == [0.5, 1.0] * case.gate.origins
     assert fitted[0].text.startswith("1 of 2, train_loss ")
     assert host.tables == ["training", "leaderboard", "variants"]
 
 
 def test_what_a_step_is_given_can_be_sent_to_another_process(first: First, case: Case) -> None:
     host = first.host
-    assert len(host.given) == 2 * len(case.candidates) + 2
+    assert len(host.given) == 2 * len(case.candidates) + 4  # two for each fit and for the refit, and two steps of one
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as elsewhere:
         assert list(elsewhere.map(type, host.given)) == [type(each) for each in host.given]
 
@@ -236,10 +237,11 @@ def test_a_second_request_for_a_first_champion_is_dropped_without_a_record(first
 
 def test_quantizing_what_a_training_left_gives_what_the_training_got(first: First, case: Case) -> None:
     run_id = decision_log.load_decisions("aapl", kind="promotion")[0]["run_id"]
-    (given,) = [given for given in first.host.given if hasattr(given, "holdout") and hasattr(given, "graph")]
+    (given,) = [given for given in first.host.given if isinstance(given, Quantizing)]
     again = load_quantizing(case, run_id, given.cause_id)
     assert again.graph == given.graph == runs.load_file(run_id, "variants/fp32.onnx")
-    assert (again.holdout.x_BTF == given.holdout.x_BTF).all()
+    assert again.judged_graph == given.judged_graph == runs.load_file(run_id, "judged.onnx")
+    assert (again.windows.x_BTF == given.windows.x_BTF).all()
     chosen = quantize_graph(again, Notebook())
     assert chosen.graph == runs.load_file(run_id, f"variants/{chosen.variant}.onnx")
 

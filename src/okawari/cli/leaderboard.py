@@ -24,8 +24,8 @@ def leaderboard(
 ) -> None:
     """Show the candidates of the newest training with their scores on the held-out rows, best first.
 
-    The gain is how much lower a loss is than the baseline's; its p value is adjusted for the number of candidates
-    (Holm). Coverage is the share of true values inside the intervals.
+    The gain is how much lower a loss is than the baseline's, over all steps of a forecast; its p value is corrected for
+    the number of candidates. Coverage is the share of true values inside the intervals.
 
     Example: okawari leaderboard aapl
     """

@@ -8,8 +8,8 @@ The statistics, step by step:
    candidates alike. Squared errors of 50 origins have heavy tails: one January would make most of the sum.
 3. The gain is the mean of the pairwise differences, in units of the reference's mean loss. Its standard error allows
    for dependence between neighbours where origins are in order of time (`okawari.evaluation.max_test`).
-   Squared errors are compared by their roots as well: the root has most power where a few origins make the sum, the
-   square where errors are skewed, as in intermittent demand.
+   Losses are compared by their roots as well: the root has most power where a few origins make the sum, the loss
+   itself where errors are skewed, as in intermittent demand.
 4. The p-values are corrected for all candidates and both losses by the distribution of the largest statistic
    (`okawari.evaluation.max_test`).
 
@@ -158,8 +158,8 @@ def _compare_usable(
         return [_claim_nothing(len(reference_B), gain, design, label, n_compared) for gain in plain_C.tolist()]
     weight_B = bound_origins(np.vstack([reference_B, losses_CB]), design)
     bounded_B, bounded_CB = weight_B * reference_B, weight_B * losses_CB
-    # Squared errors are compared by their roots as well: see the module docstring, step 3.
-    views = [(bounded_B, bounded_CB)] + [(np.sqrt(bounded_B), np.sqrt(bounded_CB))] * (power < 1)
+    # Losses are compared by their roots as well: see the module docstring, step 3.
+    views = [(bounded_B, bounded_CB), (np.sqrt(bounded_B), np.sqrt(bounded_CB))]
     differences_VB = np.concatenate([(a_B - b_CB) / max(a_B.mean(), TINY) for a_B, b_CB in views])
     errors, lower_V = design.measure_errors(differences_VB), differences_VB.mean(axis=1)
     p_V = adjust_p_values(lower_V / errors.standard_V, errors, len(reference_B))

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ MIN_ROWS = 40
 """With fewer residuals the comparison is mostly chance, and the constant scale stays."""
 LEAST_GAIN = 0.01
 """Share by which the interval score must fall."""
+WRONG_SHARE = 0.16
+"""About the share of cases in which a scale without a reason is chosen: one standard error for a single scale, more for
+several (Bonferroni)."""
 N_BLOCKS = 5
 """Parts of the residuals, consecutive ones of a series; each is judged by the quantiles of the others."""
 _LEAST_LEVEL, _MOST_LEVEL = 0.1, 3.0
@@ -87,7 +91,7 @@ def fit_interval(windows: WindowSet, r_pred_BH: NDArray[Any], case: Case) -> Int
 def choose_scale(windows: WindowSet, r_pred_BH: NDArray[Any], case: Case, coverage_share: float) -> ScaledResiduals:
     """The scale whose intervals have the best interval score (Winkler) on residuals that did not calibrate them.
 
-    The constant one, unless another one is better by `LEAST_GAIN` and by one standard error.
+    The constant one, unless another one is better by `LEAST_GAIN` and significantly so (`WRONG_SHARE`).
 
     Args:
         windows: judged windows, in the order of time or of the split.
@@ -104,20 +108,21 @@ def choose_scale(windows: WindowSet, r_pred_BH: NDArray[Any], case: Case, covera
     chosen = _scale_all(lambda _: ConstantScale(), residuals, blocks)
     base_BC = _judge(chosen, errors, columns, coverage_share, blocks)
     unit_C, least = base_BC.mean(axis=0), 1.0
-    for fit in _list_fits(case.layout, case, residuals):
+    fits = _list_fits(case.layout, case, residuals)
+    for fit in fits:
         found = _scale_all(fit, residuals, blocks)
         score_B = (_judge(found, errors, columns, coverage_share, blocks) / unit_C).mean(axis=1)
-        if score_B.mean() < least and _is_gain((base_BC / unit_C).mean(axis=1) - score_B):
+        if score_B.mean() < least and _is_gain((base_BC / unit_C).mean(axis=1) - score_B, len(fits)):
             chosen, least = found, float(score_B.mean())
     return chosen
 
 
-def _is_gain(gain_B: Values) -> bool:
-    """Whether the mean gain is above `LEAST_GAIN` and its standard error, which is that of the means of blocks."""
+def _is_gain(gain_B: Values, n_tried: int) -> bool:
+    """Whether the mean gain is above `LEAST_GAIN` and what chance explains, by the standard error of blocks' means."""
     blocks = np.array_split(gain_B, min(10, len(gain_B) // 6))
     means = np.array([block.mean() for block in blocks])
     error = float(means.std(ddof=1)) / math.sqrt(len(means))
-    return float(gain_B.mean()) > max(LEAST_GAIN, error)
+    return float(gain_B.mean()) > max(LEAST_GAIN, NormalDist().inv_cdf(1 - WRONG_SHARE / n_tried) * error)
 
 
 def _scale_all(fit: Fit, residuals: Residuals, blocks: Blocks) -> ScaledResiduals:

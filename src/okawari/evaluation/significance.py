@@ -1,4 +1,4 @@
-"""Significance of a gain: Diebold-Mariano and Holm, both computed by statsmodels.
+"""Significance of what is watched: Diebold-Mariano and Holm, both computed by statsmodels.
 
 statsmodels is imported inside the functions, because the service does not install it.
 """
@@ -42,29 +42,24 @@ def measure_worse_p_value(loss: Array, baseline_loss: Array) -> float:
     return float(stats.t.sf(result.statistic, n - 1))
 
 
-def adjust_holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given. Rejecting at `p <= alpha` has the family-wise error rate alpha.
-
-    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
-    """
-    return [float(p) for p in _test_holm(p_values, 0.05)[1]]
-
-
 def find_holm_levels(p_values: Sequence[float], alpha: float) -> NDArray[np.float64]:
     """The significance level of each p-value, in the order given: Holm rejects where `p <= level`.
 
     The k-th smallest of m has the level alpha / (m - k + 1). Once a hypothesis is kept, all with larger p-values are
     kept; they get the same level, which they also exceed.
     """
-    m, n_rejected = len(p_values), int(np.sum(_test_holm(p_values, alpha)[0]))
+    m, n_rejected = len(p_values), int(np.sum(_reject_by_holm(p_values, alpha)))
     ranks = np.empty(m, dtype=np.int64)
     ranks[np.argsort(p_values, kind="stable")] = np.arange(m)
     levels: NDArray[np.float64] = alpha / (m - np.minimum(ranks, n_rejected))
     return levels
 
 
-def _test_holm(p_values: Sequence[float], alpha: float) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Which hypotheses Holm rejects at `alpha`, and the adjusted p-values, both in the order given."""
+def _reject_by_holm(p_values: Sequence[float], alpha: float) -> NDArray[np.bool_]:
+    """Which hypotheses are rejected at `alpha`, in the order given.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
+    """
     from statsmodels.stats.multitest import multipletests
 
     # statsmodels runs a full garbage collection on each call: 35 ms with only its own modules loaded, and a second in a
@@ -73,8 +68,8 @@ def _test_holm(p_values: Sequence[float], alpha: float) -> tuple[NDArray[np.bool
     if is_free:
         gc.freeze()
     try:
-        rejected, adjusted, _, _ = multipletests(p_values, alpha=alpha, method="holm")
+        rejected: NDArray[np.bool_] = multipletests(p_values, alpha=alpha, method="holm")[0]
     finally:
         if is_free:
             gc.unfreeze()
-    return rejected, adjusted
+    return rejected

@@ -119,18 +119,17 @@ def _phase_stage(core: PhaseCore, case: Case) -> onnx.ModelProto:
     require_shape("PhaseCore.share_weight_PN", core.share_weight_PN, (phases, length))
     nodes = [
         widen("w", "exact"),
-        helper.make_node("MatMul", ["exact", "share_weight"], ["slopes"]),
-        helper.make_node("Add", ["slopes", "share_bias"], ["exponents"]),
+        helper.make_node("Gemm", ["exact", "share_weight", "share_bias"], ["exponents"], transB=1),
         helper.make_node("Softmax", ["exponents"], ["shares"], axis=1),
-        helper.make_node("MatMul", ["shares", "bias"], ["exact_bias"]),
+        helper.make_node("Gemm", ["shares", "bias_PH"], ["exact_bias"]),
         narrow("exact_bias", "phase"),
         helper.make_node("Gemm", ["w", "weight_HN"], ["moved"], transB=1),
         helper.make_node("Add", ["moved", "phase"], ["r"]),
     ]
     constants: Constants = {
-        "share_weight": np.ascontiguousarray(core.share_weight_PN.T),
+        "share_weight": core.share_weight_PN,
         "share_bias": core.share_bias_P,
-        "bias": core.bias_PH,
+        "bias_PH": core.bias_PH,
         "weight_HN": core.weight_HN.astype(np.float32),
     }
     return build_stage("phase", nodes, {"w": ("B", length)}, {"r": ("B", width)}, constants)

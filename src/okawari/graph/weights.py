@@ -102,7 +102,7 @@ def quantize_dynamic(content: bytes) -> bytes:
     from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
 
     model = parse_model(content)
-    advice = _PreprocessingAdvice()
+    advice = _ExpectedAdvice()
     logging.root.addFilter(advice)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -114,8 +114,10 @@ def quantize_dynamic(content: bytes) -> bytes:
     return seal_model(quantized, read_labels(model) | {"variant": "int8"})
 
 
-class _PreprocessingAdvice(logging.Filter):
-    """Drops the quantizer's advice to preprocess: a graph here is already folded, with all shapes inferred."""
+class _ExpectedAdvice(logging.Filter):
+    """Drops the quantizer's advice to preprocess: a graph here is already folded, with all shapes inferred. And its
+    remark on float64 weights: they stay as they are, because what they decide needs their precision.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "pre-processing" not in record.getMessage()
+        return not any(part in record.getMessage() for part in ("pre-processing", "unsupported type to quantize"))

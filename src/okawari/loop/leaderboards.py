@@ -19,7 +19,7 @@ _LOOK_BACK = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One candidate of a training. `gain_share` is how much lower its loss is than the baseline's, 0 to 1.
+    """One candidate of a training. `gain_share` is how much lower its loss is than the baseline's, over all steps.
 
     `p_value` is that of the gain; None for the baseline. `coverage_share` and `interval_score` are those of the first
     step or number; None without intervals. `scores` are all recorded columns.
@@ -88,7 +88,7 @@ def _summarise(row: Mapping[str, Any], run_id: str, champion: Version | None) ->
         candidate=row["candidate"],
         loss_name=_LOSSES[loss],
         loss=row[loss],
-        gain_share=row["skill_share"],
+        gain_share=1 - row["relative_loss"] if "relative_loss" in row else row["skill_share"],
         p_value=row.get("p_value"),
         coverage_share=_find_first(row, "coverage_share"),
         interval_score=_find_first(row, "interval_score"),

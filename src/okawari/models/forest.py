@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 _BLOCKS = 3
-_MOST_LEAVES = 5000
+_MOST_LEAF_VALUES = 5000
 _MOST_CHOOSING = 4000
 """Largest number of rows to choose a leaf size on."""
 
@@ -37,9 +37,10 @@ class RandomForest:
     Splits minimise the variance of the columns: numbers in training standard deviations, and label shares, for which
     the variance is the Gini impurity. `feature_share` of the features are tried at each split. Large leaves of at least
     `min_leaf` rows suit noisy targets; of several, the size with the smallest loss over three consecutive blocks of the
-    train part is chosen, each predicted by a smaller forest of the other two; sizes at which a tree could have more
-    than 5,000 leaves are left out, because the graph would be large. Of more than `most_windows` windows to train on,
-    it reads the newest, which for records are a sample. Source: Breiman, Random Forests, 2001.
+    train part is chosen, each predicted by a smaller forest of the other two. Sizes at which the leaves of a tree could
+    have more than 5,000 values are left out, because the graph would be large; the largest size always stays. Of more
+    than `most_windows` windows to train on, it reads the newest, which for records are a sample. Source: Breiman,
+    Random Forests, 2001.
 
     Example:
         >>> RandomForest(n_trees=50).name
@@ -93,7 +94,7 @@ class RandomForest:
 
     def _choose_leaf(self, x_BN: Floats, true_BH: Array, scale: TargetScale, data: TrainingData) -> int:
         """The leaf size with the smallest loss over blocks of the newest rows; of equal losses the largest."""
-        leaves = [leaf for leaf in self._leaves if len(x_BN) <= _MOST_LEAVES * leaf] or [max(self._leaves)]
+        leaves = [leaf for leaf in self._leaves if true_BH.size <= _MOST_LEAF_VALUES * leaf] or [max(self._leaves)]
         if len(leaves) == 1:
             return leaves[0]
         x_BN, true_BH = x_BN[-_MOST_CHOOSING:], true_BH[-_MOST_CHOOSING:]

@@ -51,7 +51,7 @@ class LightGbm:
     lags: int = 20
     row_share: float = 0.7
     feature_share: float = 0.7
-    most_targets: int = 400_000
+    most_targets: int = 250_000
 
     def __post_init__(self) -> None:
         rounds = self.rounds if isinstance(self.rounds, tuple) else (self.rounds,)

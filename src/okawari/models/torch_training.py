@@ -54,22 +54,21 @@ class Schedule:
 @contextmanager
 def reproducible(*, seed: int, threads: int) -> Iterator[None]:
     """Use seeded generators, `threads` torch threads and deterministic kernels during the block; restore all after."""
-    # `torch.use_deterministic_algorithms` would import the compiler of torch (a second), which has such a setting, too.
-    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     with torch.random.fork_rng():
         try:
             torch.set_num_threads(threads)
-            torch.set_deterministic_debug_mode("error")
+            torch.use_deterministic_algorithms(True)
             # Filling new memory helps to find reads of uninitialised memory, but takes a fifth of the time.
             memory.fill_uninitialized_memory = False
             torch.manual_seed(seed)
             yield
         finally:
             torch.set_num_threads(before[0])
-            torch.set_deterministic_debug_mode(before[1])
+            torch.use_deterministic_algorithms(before[1])
             memory.fill_uninitialized_memory = filled
 
 

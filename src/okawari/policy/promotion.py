@@ -257,7 +257,8 @@ def _describe_refused(best: Card, baseline: Card, gate: Gate) -> str:
     if not found.gain_share >= gate.min_gain_share:
         gain = format_gain(found.gain_share, than=_BASELINES)
         return (
-            f"{start_sentence(found.loss_name)} of the best, {best.candidate}, is {gain} over {describe_basis(found)}"
+            f"{start_sentence(found.loss_name)} of the best, {best.candidate}, is {gain} over {describe_basis(found)}; "
+            f"at least {format_share(gate.min_gain_share, 1)} lower is needed"
         )
     gain = f"{best.candidate} is {format_share(found.gain_share, 1)} better over {describe_basis(found)}"
     if not found.is_better:

@@ -8,7 +8,6 @@ more in three, where the number is nearly a sum of its inputs.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -41,9 +40,8 @@ def measure_logarithm(records: pd.DataFrame, case: Case) -> float:
     sample = records.sample(min(len(records), _MAX_ROWS), random_state=0)
     sample = sample.assign(**{case.time: pd.date_range("2000-01-01", periods=len(sample), freq="s")})
     gate = Gate(holdout=MIN_HOLDOUT, calibration=MIN_CALIBRATION, origins=_FOLDS)
-    task = cast("Regress", case.task)
-    tried = [replace(case, task=replace(task, learns=learns), gate=gate) for learns in ("logarithm", "level")]
-    logarithm, level = (_measure_error(sample, each) for each in tried)
+    tasks = Regress(target=case.target, learns="logarithm"), Regress(target=case.target)
+    logarithm, level = (_measure_error(sample, replace(case, task=task, gate=gate)) for task in tasks)
     return logarithm / level if level else np.inf
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
 
 import pandas as pd
 
@@ -80,7 +79,7 @@ def guess_records(
     checked = check_readings(rename_columns(profiled.table, sketch), sketch, now)
     n = len(checked.good)
     require_rows(n, FEWEST_RECORDS)
-    sketch, why_scale = _choose_scale(checked.good, sketch, profiled.target)
+    sketch, why_scale = _choose_scale(checked.good, sketch)
     case = _plan(sketch, n, labelled=labelled)
     n_judged = n if time is None else count_newest(case)
     return Guess(
@@ -210,7 +209,7 @@ def _list_candidates(n: int, *, labelled: bool) -> tuple[Recipe, ...]:
     return list_labellers(n) if labelled else list_regressors(n)
 
 
-def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple[Case, str]:
+def _choose_scale(records: pd.DataFrame, sketch: Case) -> tuple[Case, str]:
     """The case, which learns levels where logarithms are worse, and what was found; empty for other targets."""
     if not sketch.task.transform.needs_positive:
         return sketch, ""
@@ -221,8 +220,7 @@ def _choose_scale(records: pd.DataFrame, sketch: Case, target: Profile) -> tuple
             f"{skewed} So models learn the logarithm, and intervals widen with the level. In a trial on the table, the "
             f"error was {ratio:.2f} times that of models of the level."
         )
-    sketch = replace(sketch, task=replace(cast("Regress", sketch.task), learns="level"))
-    return sketch, (
+    return replace(sketch, task=Regress(target=sketch.target)), (
         f"{skewed} Models learn the level all the same: in a trial on the table, those of the logarithm had "
         f"{ratio:.2f} times the error."
     )

@@ -111,8 +111,10 @@ def _record_weights(run_id: str, model: Storable) -> None:
 
 def _fetch_start(training: Training, recipe: Recipe, folder: Path, host: Host) -> Path | None:
     """File with the weights of a warm recipe from the champion's training; None if there are none."""
+    if not getattr(recipe, "warm", False):
+        return None
     champion = versions.load_champion(training.case.name)
-    if champion is None or not getattr(recipe, "warm", False):
+    if champion is None:
         return None
     run_id = runs.find_candidate(training.case, champion.run_id, recipe.name)
     if run_id is None:
