@@ -75,11 +75,14 @@ def _score_series(
     beyond = np.append(values, np.full(horizon, np.nan))
     true_BH = beyond[first + rows[:, None] + np.arange(horizon)]
     unit_H = np.nanmean((values[first + rows - 1][:, None] - true_BH) ** 2, axis=0)
+    # Each step weighs alike, also those that fewer questions still have: the random walk has a loss of exactly 1.
+    known_H = np.isfinite(true_BH).sum(axis=0)
+    weight_H = len(rows) / (np.maximum(known_H, 1) * np.count_nonzero(known_H))
     found = {}
     for name, each in results.items():
         mean_BH = own_BH if name == own else np.array(each["mean"])[rows, :horizon]
         squared_BH = (mean_BH - true_BH) ** 2
-        found[name] = Losses(np.nanmean(squared_BH / unit_H, axis=1), squared_BH[:, 0], is_root=True)
+        found[name] = Losses(np.nansum(squared_BH / unit_H * weight_H, axis=1), squared_BH[:, 0], is_root=True)
     return found
 
 

@@ -139,6 +139,21 @@ def test_answers_are_those_of_the_graph(small_case: Case, readings: pd.DataFrame
     np.testing.assert_allclose(computed.upper_BH, answered.upper_BH, rtol=1e-5)
 
 
+def test_a_shock_among_the_judged_windows_bars_no_candidate(small_case: Case, readings: pd.DataFrame) -> None:
+    """The early intervals hold almost none of the later values; the one that would serve has seen the shock."""
+    case = replace(small_case, gate=Gate(holdout=60, calibration=20, origins=1))
+    planned = plan_folds(cut_windows(readings, case), case)
+    shaken = planned.judged.ahead_BH
+    assert shaken is not None
+    ahead_BH = shaken.copy()
+    ahead_BH[24:] *= np.where(np.arange(len(shaken) - 24) % 2, 1.4, 0.6)[:, None]
+    moves_BH = case.task.transform.forward(planned.judged.level_B[:, None], ahead_BH).astype(np.float32)
+    judged = replace(planned.judged, ahead_BH=ahead_BH, r_BH=moves_BH)
+    found = backtest(RandomWalk(), case, replace(planned, judged=judged), no_progress)
+    assert found.scores.coverage_share is not None and found.scores.coverage_share < 0.9
+    assert found.interval_fault is None
+
+
 # --- refit --------------------------------------------------------------------------------------------------------
 
 

@@ -28,11 +28,13 @@ def test_the_loss_of_a_series_weighs_each_step_by_the_last_value() -> None:
     losses = score_results(table, {OWN: own, "last": last}, OWN)
     # Squared errors: (1, 4), (0, 1) and (1, -); those of the last value: (4, 16), (4, 25) and (9, -).
     first, second = (4 + 4 + 9) / 3, (16 + 25) / 2
-    expected = [(1 / first + 4 / second) / 2, (0 + 1 / second) / 2, 1 / first]
+    # The second step has two of three origins, so each of them counts one and a half times: steps weigh alike.
+    expected = [(1 / first + 1.5 * 4 / second) / 2, (0 + 1.5 * 1 / second) / 2, 1 / first / 2]
     assert losses[OWN].row_B == pytest.approx(expected)
     assert losses[OWN].loss == pytest.approx(np.sqrt(np.mean(expected)))
     assert losses[OWN].first_loss == pytest.approx(np.sqrt(2 / 3))
     assert losses["last"].first_loss == pytest.approx(np.sqrt(first))
+    assert losses["last"].loss == pytest.approx(1.0)
 
 
 def test_labels_are_compared_by_name_and_unknown_ones_have_the_smallest_probability() -> None:

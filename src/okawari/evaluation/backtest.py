@@ -23,6 +23,7 @@ from okawari.evaluation.candidates import Contender
 from okawari.evaluation.interval_faults import find_interval_fault
 from okawari.evaluation.scales import fit_interval
 from okawari.evaluation.scores import Scores, score_answer
+from okawari.evaluation.softening import soften_core, soften_predictions
 from okawari.graph.answer_graph import compute_answer
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Answer
@@ -62,7 +63,7 @@ def backtest(
     fit_s = time.perf_counter() - started
     r_JH = np.empty(folds.judged.r_BH.shape, dtype=np.float32)
     for model, fold in zip(models, folds.parts, strict=True):
-        r_JH[fold.rows_J] = model.predict(fold.judged)
+        r_JH[fold.rows_J] = soften_predictions(model.predict(fold.judged), fold.train, case)
     return judge_predictions(recipe, models[-1], r_JH, case, folds, fit_s=fit_s)
 
 
@@ -76,18 +77,29 @@ def judge_predictions(
 ) -> Contender:
     """The contender with these out-of-sample predictions of all judged windows, and the model of the last fold."""
     answer = answer_judged(r_JH, case, folds)
-    interval = fit_interval(folds.judged, r_JH, case)
+    interval, taught = fit_interval(folds.judged, r_JH, case), folds.parts[-1].train
     return Contender(
         recipe=recipe,
         model=model,
-        graph=build_graph(model.core(), case, interval, folds.parts[-1].train.imputation),
+        graph=build_graph(soften_core(model.core(), taught, case), case, interval, taught.imputation),
         answer=answer,
         scores=score_judged(answer, folds.judged, case),
         fit_s=fit_s,
-        interval_fault=find_interval_fault(*_keep_priced(answer, folds.judged), case.task.heads),
+        interval_fault=_find_fault(r_JH, interval, case, folds),
         interval=interval,
         r_JH=r_JH,
     )
+
+
+def _find_fault(r_JH: Floats, interval: Interval | None, case: Case, folds: Folds) -> str | None:
+    """Why the interval that would serve must not be promoted, judged by the newest windows.
+
+    The intervals of earlier blocks came from fewer errors. After a shock they are too narrow for every candidate, while
+    the one that serves knows the errors of the shock.
+    """
+    rows = np.arange(folds.n_unpriced if folds.n_unpriced < len(r_JH) else 0, len(r_JH))
+    newest = folds.judged.pick(rows)
+    return find_interval_fault(compute_answer(r_JH[rows], newest, case, interval), newest, case.task.heads)
 
 
 def answer_judged(r_JH: Floats, case: Case, folds: Folds) -> Answer:

@@ -18,6 +18,7 @@ from okawari.dataset.folds import Folds
 from okawari.evaluation.candidates import Contender
 from okawari.evaluation.combined_contender import join_models
 from okawari.evaluation.scores import score_answer
+from okawari.evaluation.softening import soften_core
 from okawari.formats import format_number
 from okawari.graph.build import build_graph
 from okawari.graph.inference import Answer, Graph
@@ -58,7 +59,8 @@ def refit_contender(
     started = time.perf_counter()
     model, n_taught = _fit_again(contender, case, folds, progress, bench)
     fit_s = time.perf_counter() - started
-    graph = build_graph(model.core(), case, contender.interval, folds.everything.imputation)
+    core = soften_core(model.core(), folds.everything, case)
+    graph = build_graph(core, case, contender.interval, folds.everything.imputation)
     if (fault := find_fault(graph, contender, case, folds)) is not None:
         last = folds.parts[-1]
         return Refit(model=contender.model, graph=contender.graph, n_taught=len(last.train), fit_s=fit_s, fault=fault)

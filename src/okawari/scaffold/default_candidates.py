@@ -32,6 +32,8 @@ _LONG = 1000
 exponential smoothing, regression and forest, and took most of the time: boosting fits each step ahead by itself."""
 _MANY = 5000
 """Records from which on boosting reads all rows and columns in each round."""
+_FEWEST_ORDERED = 30
+"""Fewest readings that the first fit learns from, for an ARIMA whose orders are chosen."""
 _FEWEST_SMOOTHED = 16
 """Fewest readings that the first fit learns from, for models with a trend and a season."""
 
@@ -60,7 +62,8 @@ def list_forecasters(reach: Reach, n: int, *, intermittent: bool = False) -> tup
 def list_modest_forecasters(reach: Reach, *, intermittent: bool = False) -> tuple[Recipe, ...]:
     """Candidates for a short series: naive forecasts, exponential smoothing and a penalised linear model."""
     smoothing = _list_smoothing(reach) if reach.n_first >= _FEWEST_SMOOTHED else ()
-    return (*_list_naive(reach), *smoothing, *_list_demand(intermittent), Linear(penalty="cv"), Combination())
+    arima = (AutoArima(season=reach.season),) if reach.n_first >= _FEWEST_ORDERED else ()
+    return (*_list_naive(reach), *smoothing, *_list_demand(intermittent), *arima, Linear(penalty="cv"), Combination())
 
 
 def _list_naive(reach: Reach) -> tuple[Recipe, ...]:
