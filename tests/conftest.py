@@ -72,7 +72,7 @@ def small_case() -> Case:
     return replace(
         load_case("aapl"),
         task=Forecast(target="close", history=12, horizon=3),
-        gate=Gate(holdout=40, calibration=60, origins=2),
+        gate=Gate(holdout=40, calibration=60, origins=2, floor_level=0.05),
         candidates=(RandomWalk(), Sarima(), Lstm(hidden=16, layers=2, epochs=2)),
     )
 

@@ -53,7 +53,7 @@ CASE = replace(
     AAPL,
     name="small",
     task=Forecast(target="close", history=12, horizon=3),
-    gate=Gate(holdout=40, calibration=60, origins=2),
+    gate=Gate(holdout=40, calibration=60, origins=2, floor_level=0.05),
     candidates=(RandomWalk(), Lstm(hidden=16, layers=1, epochs=3)),
 )
 '''

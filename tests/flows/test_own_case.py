@@ -24,11 +24,13 @@ from flows.train import train
 from okawari.case import Case
 from okawari.cases.loader import load_case
 from okawari.cli import main
+from okawari.dataset.windows import cut_windows
 from okawari.graph.inference import Graph
 from okawari.models.fit_context import TrainingData, no_progress
 from okawari.registry import runs, versions
 from okawari.schema.transforms import Difference
 from okawari.settings import load_settings
+from okawari.storage import snapshots
 from okawari.storage.deployable import load_deployable
 from okawari.training.recipe_trial import split_source
 from tests.flows.conftest import Heard
@@ -72,8 +74,8 @@ def test_a_recipe_of_ones_own_is_trained_promoted_and_packaged(
     losses = {row["candidate"]: row["rmse"] for row in runs.load_leaderboard(champion.run_id)}
     assert champion.candidate == "neighbours" and losses["neighbours"] < 0.5 * losses["random_walk"]
 
-    split = split_source(case)
-    model = case.candidates[-1].fit(TrainingData(split.train, split.validation, seed=case.seed), no_progress)
+    split, everything = split_source(case), cut_windows(snapshots.load_readings(case), case)
+    model = case.candidates[-1].fit(TrainingData(everything, everything[:0], seed=case.seed), no_progress)
     said_BH = case.task.transform.backward(split.holdout.level_B[:, None], model.predict(split.holdout))
     newest = read_newest("harbour")
     assert newest is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from okawari.evaluation.contest import Contest
@@ -21,8 +21,6 @@ from okawari.storage.deployable import digest
 from okawari.training.fitting import Training, digest_settings
 from okawari.training.quantize import Chosen
 from okawari.training.rivals import Pairs, Rival, find_rival
-
-_TOO_FEW = "fewer than six judged windows are known of both"
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,10 @@ def _decide(training: Training, contest: Contest, rival: Rival | None) -> Decisi
     if rival.is_same:
         return decide_refresh(card, rival.card, rival.n_new, gate, differs=rival.differs, fresh=found)
     intervals = _compare_intervals(training, contest, rival)
-    return decide_promotion(card, rival.card, baseline, gate, found, intervals=intervals, hindrance=_TOO_FEW)
+    decision = decide_promotion(card, rival.card, baseline, gate, found, intervals=intervals)
+    if rival.pairs is None or rival.pairs.source != "learned":
+        return decision
+    return replace(decision, reason=f"{decision.reason} (by answers of the champion to rows that it may have learned)")
 
 
 def _compare(training: Training, contest: Contest, pairs: Pairs, rival: Rival) -> Comparison:

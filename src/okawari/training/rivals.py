@@ -5,6 +5,7 @@ In this order:
 1. the champion's recipe is a candidate of this contest, with the same settings: both were fitted at the same origins
 2. the champion's own training has recorded its losses at some of the windows that are judged now
 3. the champion's graph answers the windows that are newer than its snapshot
+4. the champion's graph answers all judged windows, which it may have learned: only its defeat counts
 
 A champion of the challenger's own recipe is no rival: the challenger is the same model with newer rows.
 """
@@ -32,7 +33,7 @@ from okawari.training.evidence_file import load_evidence, to_times
 from okawari.training.fitting import Training, digest_settings
 
 Places = NDArray[np.int64]
-Source = Literal["contest", "record", "answers", "none"]
+Source = Literal["contest", "record", "answers", "learned"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def find_rival(
         return Rival(champion, own.card, pairs, n_new, is_same=False)
     pairs = _pair_recorded(champion, contenders[0], challenger, training)
     pairs = pairs or _pair_answers(answer, fresh, contenders[0], challenger, training)
+    pairs = pairs or _pair_learned(answer, contenders[0], challenger, training)
     return Rival(champion, _describe(champion), pairs, n_new, is_same=False)
 
 
@@ -140,6 +142,15 @@ def _pair_answers(
     champion_BK = score_answer(fresh, training.folds.judged.pick(rows), training.case).losses_BK
     challenger_BK, floor_BK = (each.scores.losses_BK[rows] for each in (challenger, floor))
     return Pairs(challenger_BK, champion_BK, floor_BK, "answers", training.folds.n_fits, rows)
+
+
+def _pair_learned(answer: Answer, floor: Contender, challenger: Contender, training: Training) -> Pairs:
+    """The champion's own answers to all judged windows. It may have learned them, so it looks better than it is: a
+    challenger that is better even so is better, and nothing else follows.
+    """
+    champion_BK = score_answer(Answer(answer.mean_BH), training.folds.judged, training.case).losses_BK
+    challenger_BK, floor_BK = challenger.scores.losses_BK, floor.scores.losses_BK
+    return Pairs(challenger_BK, champion_BK, floor_BK, "learned", training.folds.n_fits)
 
 
 def _pair_recorded(champion: Version, floor: Contender, challenger: Contender, training: Training) -> Pairs | None:
