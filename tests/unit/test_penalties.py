@@ -118,3 +118,12 @@ def test_the_newest_windows_teach_where_there_are_too_many() -> None:
     recipe = RandomForest(n_trees=5, lags=1, min_leaf=5, most_windows=100)
     newest = recipe.fit(replace(data, train=data.train[300:]), no_progress).predict(data.train)
     np.testing.assert_array_equal(recipe.fit(data, no_progress).predict(data.train), newest)
+
+
+def test_a_fit_of_the_newest_windows_stops_by_a_quarter_as_many() -> None:
+    data = _read(*_draw(6000, 1.0))
+    many = replace(data, validation=data.train)
+    for most, n_stopping in ((100, 1000), (5000, 1250), (50_000, 6000)):
+        kept = many.keep_newest(most)
+        assert len(kept.train) == min(most, 6000)
+        np.testing.assert_array_equal(kept.validation.r_BH, data.train.r_BH[6000 - n_stopping :])

@@ -40,8 +40,8 @@ class Boosting:
     The curvature in a leaf is at least `min_leaf` times the mean curvature of a row before the first round. For numbers
     that is `min_leaf` rows; for labels, fewer rows with uncertain predictions or more rows with certain ones.
 
-    The newest windows are read whose columns of true values are at most `most_targets` numbers; of records, the last
-    ones are a sample.
+    The newest windows are read whose columns of true values are at most `most_targets` numbers, and a quarter as many
+    to stop by; of records, the last ones are a sample.
 
     Example:
         >>> Boosting(depth=2).name

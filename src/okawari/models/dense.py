@@ -25,7 +25,7 @@ class Mlp:
 
     With `warm`, training starts from the weights of the same recipe in the champion's training. With a patience of 0
     there is no early stopping: it runs for all epochs and reads no validation windows. Of more than `most_windows`
-    windows to train on, it reads the newest, which for records are a sample.
+    windows to train on, it reads the newest, and a quarter as many to stop by; for records, these are a sample.
 
     Example:
         >>> Mlp(hidden=(64, 32)).name

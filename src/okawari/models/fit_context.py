@@ -33,6 +33,10 @@ PLAIN_BENCH = Workbench()
 """One CPU thread and no files."""
 
 
+_FEWEST_STOPPING = 1000
+"""Windows for early stopping that are never left out."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """The data of a fit: windows to train on and windows for early stopping, but not the holdout.
@@ -52,10 +56,11 @@ class TrainingData:
         return name_heads(self.heads, self.train.r_BH.shape[1])
 
     def keep_newest(self, most: int) -> TrainingData:
-        """The same data with at most this many windows to train on: the newest of a series. Records are in the order
-        of a digest, so that the last ones are a sample of all.
+        """The same data with the newest `most` windows to train on, and a quarter as many, but at least 1,000, to stop
+        by. Records are in the order of a digest, so that the last ones are a sample of all.
         """
-        return replace(self, train=self.train[max(0, len(self.train) - most) :])
+        n_stopping = max(_FEWEST_STOPPING, most // 4)
+        return replace(self, train=_keep_last(self.train, most), validation=_keep_last(self.validation, n_stopping))
 
     def require_validation(self, recipe: str) -> None:
         """Check that there are windows for early stopping or another choice of a recipe.
@@ -88,3 +93,7 @@ def find_best_step(history: Sequence[Mapping[str, float]]) -> int:
 
 def no_progress(done: int, planned: int, numbers: Mapping[str, float]) -> None:
     """A `Progress` that shows nothing."""
+
+
+def _keep_last(windows: WindowSet, most: int) -> WindowSet:
+    return windows[max(0, len(windows) - most) :]

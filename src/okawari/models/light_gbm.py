@@ -35,8 +35,9 @@ class LightGbm:
     A tree grows by the leaf that gains most, up to `leaves` of at least `min_leaf` rows. Each booster stops after
     `patience` rounds without a better validation loss and keeps the rounds up to the best one; with a patience of 0 it
     keeps all and reads no validation windows. `rounds` is the largest number for all boosters, or one for each. The
-    newest windows are read whose columns of true values are at most `most_targets` numbers; of records, the last ones
-    are a sample. Source: Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, 2017.
+    newest windows are read whose columns of true values are at most `most_targets` numbers, and a quarter as many to
+    stop by; of records, the last ones are a sample. Source: Ke et al., LightGBM: A Highly Efficient Gradient Boosting
+    Decision Tree, 2017.
 
     Example:
         >>> LightGbm(leaves=31).name

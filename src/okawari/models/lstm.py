@@ -22,7 +22,7 @@ class Lstm:
 
     With `warm`, training starts from the weights of the same recipe in the champion's training. With a patience of 0
     there is no early stopping: it runs for all epochs and reads no validation windows. Of more than `most_windows`
-    windows to train on, it reads the newest.
+    windows to train on, it reads the newest, and a quarter as many to stop by.
 
     Sources: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Kingma and Ba, Adam, 2015.
 
