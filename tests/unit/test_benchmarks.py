@@ -16,6 +16,7 @@ SMALLEST = {
     "gate": "--parts levels equals power --series 1 --contests 3",
     "serving": "--rounds 1 --clients 1 --requests 3",
     "hostile": "--slices 1 --kinds 'deep nesting'",
+    "big_tables": "numbers hours --rows 400 --later 200",
     "batch": "--rounds 1 --share 0.02",
     "false_alarms": "--seeds 2 --series iid",
     "combination_rules": "--seeds 1 --kinds walk labels",
