@@ -200,3 +200,25 @@ def test_an_implausible_refit_does_not_serve(folds: Folds) -> None:
     refit = refit_contender(found, LINE, folds, no_progress)
     assert refit.fault is not None and "its RMSE on the newest rows is implausible" in refit.fault
     assert refit.graph == found.graph and refit.n_taught == len(folds.parts[-1].train)
+
+
+@dataclass(frozen=True)
+class Moody:
+    """Refuses to learn from more rows than it knows."""
+
+    name: str = "moody"
+
+    def fit(self, data: TrainingData, progress: Progress) -> MemoryModel:
+        if len(data.train) == 400:
+            raise ValueError("zero-size array to reduction operation")
+        return MemoryModel(float(data.train.r_BH.mean()), frozenset())
+
+    def describe(self) -> dict[str, Any]:
+        return {"recipe": "Moody"}
+
+
+def test_a_refit_that_fails_leaves_the_model_of_the_last_origin(folds: Folds) -> None:
+    found = backtest(Moody(), LINE, folds, no_progress)
+    refit = refit_contender(found, LINE, folds, no_progress)
+    assert refit.fault == "its fit failed (ValueError: zero-size array to reduction operation)"
+    assert refit.graph == found.graph

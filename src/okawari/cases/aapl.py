@@ -53,7 +53,7 @@ CASE = Case(
         # Ten times the default learning rate: with 0.001 the error was a fifth larger after twice the epochs.
         PriceLevelLstm(lstm=Lstm(hidden=32, batch_size=128, epochs=10, learning_rate=0.01)),
     ),
-    # 370 days judge; a third fit of the networks would tell little more. Of prices it is known before that hardly anything
-    # beats the last value, so a gain has to be more than probable.
+    # 370 days judge; a third fit of the networks would tell little more. Of prices it is known before that hardly any
+    # model beats the last value, so a gain has to be more than probable.
     gate=Gate(origins=2, floor_level=0.05),
 )

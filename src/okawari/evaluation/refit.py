@@ -57,14 +57,23 @@ def refit_contender(
     combination are fitted again, and keep their weights.
     """
     started = time.perf_counter()
-    model, n_taught = _fit_again(contender, case, folds, progress, bench)
+    try:
+        model, n_taught = _fit_again(contender, case, folds, progress, bench)
+    except (ValueError, ArithmeticError, RuntimeError) as error:
+        seconds = time.perf_counter() - started
+        return _keep_last(contender, folds, seconds, f"its fit failed ({type(error).__name__}: {error})")
     fit_s = time.perf_counter() - started
     core = soften_core(model.core(), folds.everything, case)
     graph = build_graph(core, case, contender.interval, folds.everything.imputation)
     if (fault := find_fault(graph, contender, case, folds)) is not None:
-        last = folds.parts[-1]
-        return Refit(model=contender.model, graph=contender.graph, n_taught=len(last.train), fit_s=fit_s, fault=fault)
+        return _keep_last(contender, folds, fit_s, fault)
     return Refit(model=model, graph=graph, n_taught=n_taught, fit_s=fit_s)
+
+
+def _keep_last(contender: Contender, folds: Folds, fit_s: float, fault: str) -> Refit:
+    """The model of the last origin, which the contest has judged."""
+    n_taught = len(folds.parts[-1].train)
+    return Refit(model=contender.model, graph=contender.graph, n_taught=n_taught, fit_s=fit_s, fault=fault)
 
 
 def _fit_again(

@@ -126,22 +126,35 @@ class AutoArimaModel:
 
 
 def _fit_order(series: PreparedSeries, order: ArimaOrder | None) -> Mapping[str, Any]:
+    """The fit of an order, by likelihood or, where that has no optimum on this series, by conditional sums of squares;
+    the best order where none is given, or where neither fits.
+    """
     from statsforecast.models import ARIMA, AutoARIMA
 
-    library = (
-        AutoARIMA(season_length=series.season, nmodels=_TRIED, approximation=_is_long(series), **_LARGEST)
-        if order is None
-        else ARIMA(
-            order=order.plain,
-            season_length=series.season,
-            seasonal_order=order.seasonal if series.season > 1 else (0, 0, 0),
-            include_mean=order.has_constant,
-            include_drift=order.has_constant,
-        )
-    )
+    searches = AutoARIMA(season_length=series.season, nmodels=_TRIED, approximation=_is_long(series), **_LARGEST)
+    if order is None:
+        return _fit(searches, series)
+    settings = {
+        "order": order.plain,
+        "season_length": series.season,
+        "seasonal_order": order.seasonal if series.season > 1 else (0, 0, 0),
+        "include_mean": order.has_constant,
+        "include_drift": order.has_constant,
+    }
+    for method in ("CSS-ML", "CSS"):
+        try:
+            return _fit(ARIMA(method=method, **settings), series)
+        except (ValueError, ArithmeticError):  # all residuals are NaN: the optimiser has left the finite numbers
+            continue
+    return _fit(searches, series)
+
+
+def _fit(library: Any, series: PreparedSeries) -> Mapping[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of searches that end before they converge; AICc compares what they found
         fit: Mapping[str, Any] = library.fit(series.y_N).model_
+    if not np.isfinite([*fit["coef"].values()]).all():
+        raise ArithmeticError("a coefficient is not finite")
     return fit
 
 
