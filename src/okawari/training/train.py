@@ -13,7 +13,7 @@ from typing import Any
 
 from okawari import events
 from okawari.case import Case
-from okawari.dataset.folds import Folds, plan_folds
+from okawari.dataset.folds import BIG_TABLE, plan_folds
 from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
