@@ -13,7 +13,7 @@ from typing import Any
 
 from okawari import events
 from okawari.case import Case
-from okawari.dataset.folds import BIG_TABLE, plan_folds
+from okawari.dataset.folds import BIG_TABLE, Folds, plan_folds
 from okawari.dataset.windows import cut_windows
 from okawari.errors import NotYet, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
@@ -172,6 +172,8 @@ def _publish_leaderboard(training: Training, contenders: Sequence[Contender], ho
     runs.record_table(training.run_id, rows, "leaderboard.json")
     best, floor = rows[0], contenders[0].recipe.name
     fits = f"{folds.n_fits} fit" + "s" * (folds.n_fits > 1)
+    if folds.n_fits < training.case.gate.origins:
+        fits += f" (more than {BIG_TABLE:,} windows are not fitted {training.case.gate.origins} times)"
     caption = f"{len(folds.judged)} windows judged by {fits} of each; skill is measured against {floor}"
     host.show_table(training.case, "leaderboard", rows, caption)
     runs.record_metrics(
