@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from deltalake import DeltaTable, QueryBuilder
@@ -20,8 +21,10 @@ from okawari import events
 from okawari.case import Case
 from okawari.errors import NotYet
 from okawari.graph.inference import Graph
+from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.linear import Linear
 from okawari.models.lstm import Lstm
+from okawari.models.protocols import Model
 from okawari.models.random_walk import RandomWalk
 from okawari.progress import Step
 from okawari.registry import runs, versions
@@ -212,6 +215,40 @@ def test_a_training_tells_one_line_for_each_decision_and_counts_its_steps_apart(
     assert [step.share for step in fitted] == [0.5, 1.0] * case.gate.origins
     assert fitted[0].text.startswith("1 of 2, train_loss ")
     assert host.tables == ["training", "leaderboard", "variants"]
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A recipe whose library fails on this data."""
+
+    name: str = "failing"
+
+    def fit(self, data: TrainingData, progress: Progress) -> Model:
+        raise np.linalg.LinAlgError("Schur decomposition solver error")
+
+    def describe(self) -> dict[str, Any]:
+        return {"recipe": "Failing"}
+
+
+@pytest.mark.slow
+def test_a_candidate_whose_fit_fails_is_left_out_and_the_others_compete(ingested: pd.DataFrame, case: Case) -> None:
+    host = Notebook()
+    done = train_case(
+        Request(replace(case, candidates=(RandomWalk(), Failing(), Linear(penalty=1.0))), "missing"), host
+    )
+    assert done["action"] == "promote"
+    told = "failing is left out of this contest, because its fit failed (LinAlgError: Schur decomposition solver error)"
+    assert f"aapl: {told}" in host.lines
+    champion = versions.load_champion("aapl")
+    assert champion is not None
+    assert {row["candidate"] for row in runs.load_leaderboard(champion.run_id)} == {"random_walk", "linear_1"}
+
+
+@pytest.mark.slow
+def test_a_baseline_whose_fit_fails_ends_the_training(ingested: pd.DataFrame, case: Case) -> None:
+    with pytest.raises(np.linalg.LinAlgError):
+        train_case(Request(replace(case, candidates=(Failing(), RandomWalk())), "missing"), Notebook())
+    assert decision_log.load_decisions("aapl", kind="retrain")[0]["action"] == "fail"
 
 
 def test_what_a_step_is_given_can_be_sent_to_another_process(first: First, case: Case) -> None:

@@ -15,7 +15,7 @@ from okawari import events
 from okawari.case import Case
 from okawari.dataset.folds import BIG_TABLE, Folds, plan_folds
 from okawari.dataset.windows import cut_windows
-from okawari.errors import NotYet, ServerUnreachable
+from okawari.errors import NotYet, OkawariError, ServerUnreachable
 from okawari.evaluation.candidates import Contender, choose_candidates
 from okawari.evaluation.contest import Contest, choose_winner
 from okawari.evaluation.evidence import describe_design
@@ -132,7 +132,7 @@ def _open_training(request: Request, snapshot: snapshots.Snapshot, retrain_id: s
 def _compare_candidates(training: Training, host: Host) -> Judged:
     case, run_id = training.case, training.run_id
     recipes = choose_candidates(case, load_settings().candidate_names)
-    contenders = [_fit(training, recipe, host) for recipe in list_fitted(recipes)]
+    contenders = list(_fit_all(training, list_fitted(recipes), host))
     contenders += combine_candidates(training, recipes, contenders, host)
     _publish_leaderboard(training, contenders, host)
     record_evidence(run_id, gather_evidence(contenders, training.folds.judged.at_B))
@@ -145,6 +145,24 @@ def _compare_candidates(training: Training, host: Host) -> Judged:
     chosen = host.run_step(f"quantize {contest.challenger.recipe.name}", quantize_graph, quantizing, host)
     settle_alias(case, host)  # so that the gate compares with the version that a person has set by hand
     return judge_challenger(training, contest, chosen)
+
+
+def _fit_all(training: Training, recipes: Sequence[Recipe], host: Host) -> Iterator[Contender]:
+    """Fit all candidates, the baseline first. One whose library fails on this data is left out of the contest.
+
+    Raises:
+        InvalidInput: a recipe refuses the case; that is mended in the case's file.
+    """
+    for recipe in recipes:
+        try:
+            yield _fit(training, recipe, host)
+        except (OkawariError, ServerUnreachable):
+            raise
+        except (ValueError, ArithmeticError) as error:
+            if recipe is recipes[0]:
+                raise
+            why = f"{type(error).__name__}: {error}"[:_REASON_LIMIT]
+            host.log(f"{training.case.name}: {recipe.name} is left out of this contest, because its fit failed ({why})")
 
 
 def _fit(training: Training, recipe: Recipe, host: Host) -> Contender:
