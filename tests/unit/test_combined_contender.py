@@ -20,6 +20,7 @@ from okawari.evaluation.combined_contender import combine_contenders, join_model
 from okawari.evaluation.contest import choose_winner
 from okawari.evaluation.leaderboard import build_leaderboard
 from okawari.evaluation.refit import refit_contender
+from okawari.evaluation.softening import soften_predictions
 from okawari.graph.inference import Graph
 from okawari.models.boosting import Boosting
 from okawari.models.combination import Combination, CombinedModel
@@ -83,7 +84,7 @@ def test_its_graph_is_the_mean_of_the_graphs_of_the_last_fold(contest: Contest) 
     case, folds, _, combined = contest
     assert isinstance(combined.model, CombinedModel)
     windows = folds.parts[-1].judged
-    r_BH = combined.model.predict(windows).astype(np.float64)
+    r_BH = soften_predictions(combined.model.predict(windows), folds.parts[-1].train, case).astype(np.float64)
     levels_BH = case.task.transform.backward(windows.level_B[:, None], r_BH)
     expected_BH = np.concatenate([head.answer(levels_BH[:, head.columns]) for head in case.task.heads], axis=1)
     expected_BH = case.task.transform.clip(expected_BH, case.target.lowest, case.target.maximum)
