@@ -4,7 +4,7 @@
     python -m benchmarks.train_flow --cases diabetes cpi --rounds 3
     python -m benchmarks.train_flow --profile out/             # and a profile of each training, for pstats
 
-Columns, in seconds: the flow, its fits (`fit_s` of all candidates, and the refit), packaging, and the rest by step: what
+Columns, in seconds: the flow, its fits (`fit_s` of all candidates and the refit), packaging, and the rest by step: what
 the tasks `fit` and `refit` take beside the fits (graphs, scores, figures, records), `quantize`, and everything outside
 of tasks. CPU seconds are those of the training with its processes, and those of both servers.
 """
