@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from okawari.errors import InvalidInput, require
 from okawari.models.cores import Core
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.innovations import Innovations
-from okawari.models.level_series import Array, join_levels
+from okawari.models.level_series import Array, read_straight, require_readings, require_season
 from okawari.models.phased_model import FittedSeries, PhasedModel
 from okawari.models.season_profile import PreparedSeries, prepare_series
 from okawari.models.windows import Floats, WindowSet
@@ -63,10 +62,7 @@ class AutoArima:
     order: ArimaOrder | None = None
 
     def __post_init__(self) -> None:
-        require(
-            self.season >= 0,
-            f"AutoArima.season is {self.season}; it counts readings of a season, or is 0 for none. Use 12 for months.",
-        )
+        require_season("AutoArima", self.season)
 
     @property
     def name(self) -> str:
@@ -79,15 +75,10 @@ class AutoArima:
         Raises:
             InvalidInput: the task is not a forecast, or the train part has fewer than 12 readings.
         """
-        transform = data.require_forecast("AutoArima")
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
-        straight_N = transform.straighten(join_levels(data.train))
+        straight_N = read_straight(data, "AutoArima")
         series = prepare_series(straight_N, self.season, _MOST_READINGS)
-        if len(series.y_N) < _FEWEST_READINGS:
-            raise InvalidInput(
-                f"AutoArima was given {len(series.y_N)} train readings and needs {_FEWEST_READINGS}. Ingest more "
-                "readings, or leave it out of the case's candidates."
-            )
+        require_readings("AutoArima", len(series.y_N), _FEWEST_READINGS)
         fit = _fit_order(series, self.order)
         fitted, order = _build_series(series, fit)
         facts = {"aicc": float(fit["aicc"]), **{name: float(value) for name, value in fit["coef"].items()}}

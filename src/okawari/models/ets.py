@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from okawari.errors import InvalidInput, require
+from okawari.errors import require
 from okawari.models.cores import Core
 from okawari.models.fit_context import Progress, TrainingData
 from okawari.models.innovations import Innovations
-from okawari.models.level_series import join_levels
+from okawari.models.level_series import read_straight, require_readings, require_season
 from okawari.models.phased_model import FittedSeries, PhasedModel
 from okawari.models.season_profile import PreparedSeries, prepare_series
 from okawari.models.windows import Floats, WindowSet
@@ -49,10 +49,7 @@ class Ets:
     form: str = ""
 
     def __post_init__(self) -> None:
-        require(
-            self.season >= 0,
-            f"Ets.season is {self.season}; it counts readings of a season, or is 0 for none. Use 12 for months.",
-        )
+        require_season("Ets", self.season)
         require(
             self.form in ("", *FORMS),
             f"Ets.form is {self.form!r}; it is one of {', '.join(FORMS)}, or empty, so that the fit chooses.",
@@ -69,15 +66,10 @@ class Ets:
         Raises:
             InvalidInput: the task is not a forecast, or the train part has fewer than 12 readings.
         """
-        transform = data.require_forecast("Ets")
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
-        straight_N = transform.straighten(join_levels(data.train))
+        straight_N = read_straight(data, "Ets")
         series = prepare_series(straight_N, self.season, _MOST_READINGS)
-        if len(series.y_N) < _FEWEST_READINGS:
-            raise InvalidInput(
-                f"Ets was given {len(series.y_N)} train readings and needs {_FEWEST_READINGS}. Ingest more readings, "
-                "or leave it out of the case's candidates."
-            )
+        require_readings("Ets", len(series.y_N), _FEWEST_READINGS)
         fitted, form, facts = _choose(series, self.form)
         progress(1, 1, facts)
         return EtsModel(recipe=self, form=form, phased=fitted.meet_windows(history, horizon, facts))

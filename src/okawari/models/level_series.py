@@ -8,9 +8,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from okawari.errors import require
+from okawari.models.fit_context import TrainingData
 from okawari.models.windows import WindowSet
 
 Array = NDArray[np.float64]
+
+
+def require_season(recipe: str, season: int) -> None:
+    """Check the season of a recipe."""
+    require(
+        season >= 0,
+        f"{recipe}.season is {season}; it counts readings of a season, or is 0 for none. Use 12 for months.",
+    )
+
+
+def require_readings(recipe: str, n: int, fewest: int) -> None:
+    """Check the number of readings that a recipe is fitted on."""
+    require(
+        n >= fewest,
+        f"{recipe} was given {n} train readings and needs {fewest}. Ingest more readings, or leave it out of the "
+        "case's candidates.",
+    )
+
+
+def read_straight(data: TrainingData, recipe: str) -> Array:
+    """The series that the train windows cover, on the scale on which moves are differences, [n].
+
+    Raises:
+        InvalidInput: the task is not a forecast.
+    """
+    return data.require_forecast(recipe).straighten(join_levels(data.train))
 
 
 def join_levels(windows: WindowSet) -> Array:

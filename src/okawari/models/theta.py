@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from okawari.errors import InvalidInput, require
 from okawari.models.cores import Core
 from okawari.models.ets import build_smoothing
 from okawari.models.fit_context import Progress, TrainingData
-from okawari.models.level_series import join_levels
+from okawari.models.level_series import read_straight, require_readings, require_season
 from okawari.models.phased_model import FittedSeries, PhasedModel
 from okawari.models.season_profile import PreparedSeries, prepare_series, take_fixed_season
 from okawari.models.windows import Floats, WindowSet
@@ -49,10 +48,7 @@ class Theta:
     season: int = 0
 
     def __post_init__(self) -> None:
-        require(
-            self.season >= 0,
-            f"Theta.season is {self.season}; it counts readings of a season, or is 0 for none. Use 12 for months.",
-        )
+        require_season("Theta", self.season)
 
     @property
     def name(self) -> str:
@@ -65,15 +61,10 @@ class Theta:
         Raises:
             InvalidInput: the task is not a forecast, or the train part has fewer than 12 readings.
         """
-        transform = data.require_forecast("Theta")
         history, horizon = data.train.x_BTF.shape[1], data.train.r_BH.shape[1]
-        straight_N = transform.straighten(join_levels(data.train))
+        straight_N = read_straight(data, "Theta")
         series = take_fixed_season(prepare_series(straight_N, 1, max(_MOST_READINGS, 4 * self.season)), self.season)
-        if len(series.y_N) < _FEWEST_READINGS:
-            raise InvalidInput(
-                f"Theta was given {len(series.y_N)} train readings and needs {_FEWEST_READINGS}. Ingest more readings, "
-                "or leave it out of the case's candidates."
-            )
+        require_readings("Theta", len(series.y_N), _FEWEST_READINGS)
         fitted, facts = _estimate(series)
         progress(1, 1, facts)
         return ThetaModel(phased=fitted.meet_windows(history, horizon, facts))
