@@ -90,9 +90,9 @@ def plan_reach(known_N: NDArray[np.bool_], frequency: Frequency, beyond: int = 1
     The history holds a whole season if the table has three of them, two seasons if it has ten, three if it has 15, and
     `beyond` readings more, because a season of moves takes one more level. Models that read nothing but the history
     (exponential smoothing, SARIMA) tell the season from the trend by what repeats in it: in drawn series of months,
-    their error fell by 13 to 41 % with the second season and by another 5 to 9 % with the third, and that of regressions
-    on lags grew by 8 % at most. Without a season, the history is a tenth of the rows, from 8 to 30 readings; in tables of fewer than
-    100 rows, an eighth of the rows, from 3 to 8.
+    their error fell by 13 to 41 % with the second season and by another 5 to 9 % with the third, and that of
+    regressions on lags grew by 8 % at most. Without a season, the history is a tenth of the rows, from 8 to 30
+    readings; in tables of fewer than 100 rows, an eighth of the rows, from 3 to 8.
 
     The horizon is that of the frequency, at most a tenth of the rows, as far as a quarter of the windows remains to
     learn from for the first fit.
